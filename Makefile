@@ -1,0 +1,60 @@
+# Both first commands do their own set-up: Python 3.11 or newer and make are all they need.
+#   make demo    analyse GPT-2 and Llama-3.1-8B on an H100
+#   make test    lint, types, contracts, tests
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt
+
+.PHONY: help demo test lint types contracts tests bench reference format clean
+
+help:  ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: .venv/base.stamp  ## Run the main job on real models and say what was seen
+	@$(BIN)/python examples/first_look.py
+
+test: .venv/test.stamp  ## Lint, types, contracts and tests
+	@$(MAKE) --no-print-directory lint types contracts tests
+
+lint: .venv/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/test.stamp
+	$(BIN)/mypy
+
+contracts: .venv/test.stamp
+	$(BIN)/lint-imports
+
+tests: .venv/test.stamp
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+bench: .venv/base.stamp  ## Time one scenario, a million, and the command as a whole
+	$(BIN)/python benchmarks/analyze.py
+
+reference: .venv/base.stamp  ## Write the generated reference pages anew
+	$(BIN)/python tools/reference.py
+
+format: .venv/test.stamp  ## Let ruff lay out the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## Remove the virtual environment and caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'memorywall needs Python 3.11 or newer: make PYTHON=python3.12 demo'; exit 2; }
+	@echo 'making the virtual environment .venv'
+	@$(PYTHON) -m venv .venv
+
+.venv/base.stamp: pyproject.toml constraints.txt | .venv/bin/python
+	@echo 'installing memorywall'
+	@$(PIP) --editable .
+	@touch $@
+
+.venv/test.stamp: pyproject.toml constraints.txt | .venv/bin/python
+	@echo 'installing memorywall with the test extras (torch among them: a minute or two)'
+	@$(PIP) --editable '.[test]'
+	@touch $@ .venv/base.stamp

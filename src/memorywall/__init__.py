@@ -1,0 +1,29 @@
+"""memorywall: what holds a model back on a machine, by how much, and the cheapest way past it."""
+
+from memorywall.app.analyze import analyze, analyze_scenario
+from memorywall.app.analyze import load_hardware as hardware
+from memorywall.catalog.configs import config_names as model_names
+from memorywall.catalog.devices import device_names as hardware_names
+from memorywall.core.analysis import Analysis
+from memorywall.core.errors import MemoryWallError
+from memorywall.core.hardware import Hardware
+from memorywall.core.scenario import Conventions, Precision, Scenario, Workload
+from memorywall.frontends.hf import load_model as model
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Analysis",
+    "Conventions",
+    "Hardware",
+    "MemoryWallError",
+    "Precision",
+    "Scenario",
+    "Workload",
+    "analyze",
+    "analyze_scenario",
+    "hardware",
+    "hardware_names",
+    "model",
+    "model_names",
+]

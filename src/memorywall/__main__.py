@@ -1,0 +1,5 @@
+"""``python -m memorywall``."""
+
+from memorywall.app.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,152 @@
+"""The library's door: ask what a model costs on a device. The command only calls this."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from memorywall.app.evaluate import evaluate, evaluate_ops
+from memorywall.catalog.devices import find_device, read_device
+from memorywall.core.analysis import Analysis
+from memorywall.core.errors import InvalidInputError, shown
+from memorywall.core.hardware import Hardware
+from memorywall.core.model import Model
+from memorywall.core.numbers import Number
+from memorywall.core.results import Footprint
+from memorywall.core.scenario import Conventions, Precision, Scenario, Workload
+from memorywall.frontends.hf import load_model
+
+ModelSource: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Model
+HardwareSource: TypeAlias = str | os.PathLike[str] | Hardware
+
+DEFAULT_DECODER_LENGTH = 2048
+DEFAULT_ENCODER_LENGTH = 512
+DEFAULT_NEW_TOKENS = 128
+
+
+def analyze(  # noqa: PLR0913 - one argument for every word of the question
+    model: ModelSource,
+    *,
+    on: HardwareSource,
+    phase: str | None = None,
+    batch_size: Any = 1,
+    seq_len: Any = None,
+    new_tokens: int | None = None,
+    weights: str | None = None,
+    activations: str | None = None,
+    kv_cache: str | None = None,
+    traffic: str = "fused",
+    causal: str = "half",
+    logits: str = "last",
+) -> Analysis:
+    """Return what a model costs on a device: FLOPs, bytes, times, memory, and what binds.
+
+    Args:
+        model: a name of the catalogue, a path, a config, a hub id, or a loaded ``Model``.
+        on: a device's name, the path of its TOML, or a ``Hardware``.
+        phase: ``prefill`` (``encode``), ``decode`` or ``generate``; by default decode for models
+            that generate, else encode.
+        batch_size: sequences; a number or an array.
+        seq_len: positions of each sequence, a number or an array; by default 2048, for encoders 512.
+        new_tokens: tokens that ``generate`` makes for each sequence; by default 128.
+        weights, activations, kv_cache: formats in memory, by default the config's dtype; arithmetic
+            runs in the activations' dtype.
+        traffic, causal, logits: how things are counted, see ``Conventions``.
+
+    Raises:
+        MemoryWallError: a name, a file or a value that cannot be used; see its hint.
+    """
+    loaded = model if isinstance(model, Model) else load_model(model)
+    if phase is None:
+        phase = "decode" if loaded.causal else "encode"
+    if seq_len is None:
+        seq_len = DEFAULT_DECODER_LENGTH if loaded.causal else DEFAULT_ENCODER_LENGTH
+    if new_tokens is not None and phase != "generate":
+        raise InvalidInputError(
+            f"new_tokens is {shown(new_tokens)}, but phase {shown(phase)} makes no run of tokens.",
+            "Ask for phase 'generate', or leave new_tokens out.",
+        )
+    return analyze_scenario(
+        Scenario(
+            model=loaded,
+            workload=Workload(
+                phase,  # type: ignore[arg-type] - the constructor checks it
+                batch_size,
+                seq_len,
+                DEFAULT_NEW_TOKENS if new_tokens is None else new_tokens,
+            ),
+            hardware=load_hardware(on),
+            precision=Precision(weights, activations, kv_cache),
+            conventions=Conventions(traffic, causal, logits),  # type: ignore[arg-type]
+        )
+    )
+
+
+def analyze_scenario(scenario: Scenario) -> Analysis:
+    """Return the answer to a whole question; ``analyze`` is this with the question in words."""
+    cost, footprint = evaluate(scenario)
+    notes = _notes(scenario, footprint)
+    return Analysis(scenario, cost, footprint, notes, partial(evaluate_ops, scenario))
+
+
+def load_hardware(source: HardwareSource) -> Hardware:
+    """Return a device by its name in the catalogue or by the path of a TOML of its own.
+
+    Raises:
+        UnknownNameError: no device has that name.
+        InvalidInputError: the TOML cannot be read, or with all of its faults.
+    """
+    if isinstance(source, Hardware):
+        return source
+    if isinstance(source, os.PathLike):
+        return read_device(Path(source))
+    if not isinstance(source, str):
+        raise InvalidInputError(
+            f"a device must be a name, a path or a Hardware, got {shown(source)}", "Try 'h100-sxm'."
+        )
+    if source.endswith(".toml") or "/" in source or source.startswith("."):
+        return read_device(Path(source).expanduser())
+    return find_device(source)
+
+
+def _notes(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
+    """Return what to know before the numbers are used, the gravest first."""
+    model, hardware = scenario.model, scenario.hardware
+    notes = []
+    if not np.all(footprint.fits):
+        notes.append(
+            "It does not fit this device's memory; the times are what it would take if it did."
+        )
+    limit = model.architecture.max_positions
+    longest = _longest(scenario)
+    if limit is not None and np.any(longest > limit):
+        notes.append(
+            f"{_most(longest)} positions are past the {limit} that the model was made for."
+        )
+    wanted = scenario.arithmetic
+    done = hardware.arithmetic(wanted)
+    if done != wanted:
+        notes.append(f"{hardware.name} has no peak for {wanted}; arithmetic is priced as {done}.")
+    if hardware.kind == "spec":
+        notes.append(
+            "Data-sheet ceilings, the best case: kernels reach part of them, and launching each "
+            "takes time that is not counted."
+        )
+    return (*notes, *model.architecture.notes, *hardware.notes)
+
+
+def _longest(scenario: Scenario) -> Number:
+    """Return the positions that a sequence reaches."""
+    workload = scenario.workload
+    if workload.phase == "generate":
+        return workload.seq_len + workload.new_tokens - 1
+    return workload.seq_len
+
+
+def _most(number: Number) -> int:
+    return int(np.max(number))

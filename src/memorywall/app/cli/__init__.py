@@ -1,0 +1,51 @@
+"""The command: one file a subcommand, holding ``COMMAND`` and calling its twin in the library."""
+
+from __future__ import annotations
+
+import pkgutil
+import sys
+from collections.abc import Sequence
+from typing import cast
+
+import click
+
+from memorywall.core.errors import MemoryWallError
+from memorywall.core.plugin import find
+
+
+class _Subcommands(click.Group):
+    """Subcommands by the module of their name, imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return cast("click.Command | None", find(__name__, cmd_name, "COMMAND"))
+
+
+@click.group(cls=_Subcommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="memorywall")
+def app() -> None:
+    """What holds a model back on a machine, by how much, and the cheapest way past it.
+
+    \b
+    Try:
+      memorywall analyze gpt2 --on h100-sxm
+      memorywall models
+      memorywall hardware
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and leave with its exit code.
+
+    0, or 2 with a message on standard error for whatever the user can mend.
+    """
+    try:
+        app(args=arguments, prog_name="memorywall")
+    except MemoryWallError as error:
+        print(f"memorywall: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"  {error.hint}", file=sys.stderr)
+        return 2
+    return 0

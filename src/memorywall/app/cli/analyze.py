@@ -1,0 +1,62 @@
+"""``memorywall analyze``: what a model costs on a device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from memorywall.app.analyze import analyze
+from memorywall.app.cli._shared import Counts, axis, console, json_flag, print_json
+from memorywall.report.table import show_analysis, show_grid
+
+
+@click.command("analyze")
+@click.argument("model")
+@click.option("--on", required=True, metavar="DEVICE", help="A device's name, or its TOML's path.")
+@click.option("--phase", help="prefill, encode, decode or generate.  [default: decode, or encode]")
+@click.option(
+    "--batch", "--batch-size", "batch_size", type=Counts(), default="1", show_default=True,
+    help="Sequences.",
+)  # fmt: skip
+@click.option(
+    "--seq", "--seq-len", "seq_len", type=Counts(),
+    help="Positions of each sequence.  [default: 2048, for encoders 512]",
+)  # fmt: skip
+@click.option("--new-tokens", type=int, help="Tokens that generate makes.  [default: 128]")
+@click.option("--weights", metavar="FORMAT", help="Format of weights.  [default: the config's]")
+@click.option("--activations", metavar="FORMAT", help="Format of activations and arithmetic.")
+@click.option("--kv-cache", metavar="FORMAT", help="Format of the KV cache.")
+@click.option("--traffic", default="fused", show_default=True, help="fused or unfused.")
+@click.option("--causal", default="half", show_default=True, help="half of the pairs, or full.")
+@click.option("--logits", default="last", show_default=True, help="Head rows: last, all or none.")
+@click.option("--ops", is_flag=True, help="List every operator.")
+@json_flag
+def COMMAND(  # noqa: N802 - the constant that the subcommand is found by
+    batch_size: list[int], seq_len: list[int] | None, ops: bool, as_json: bool, **words: Any
+) -> None:
+    """Say what MODEL costs on a device: time, memory, and which wall binds.
+
+    MODEL is a name from `memorywall models`, the path of a config.json or its folder, or a hub id.
+    FLOPs and bytes are counted operator by operator; each operator takes the longer of its
+    arithmetic and its traffic.
+
+    \b
+    Examples:
+      memorywall analyze gpt2 --on h100-sxm
+      memorywall analyze llama-3.1-8b --on h100-sxm --phase prefill --seq 8192 --ops
+      memorywall analyze ./config.json --on ./my-device.toml --weights int4 --json
+      memorywall analyze llama-3.1-8b --on h200-sxm --batch 1,8,64 --seq 2048,32768
+    """
+    answer = analyze(
+        words.pop("model"),
+        batch_size=axis(batch_size, 0, 2),
+        seq_len=None if seq_len is None else axis(seq_len, 1, 2),
+        **words,
+    )
+    if as_json:
+        print_json(answer.to_dict())
+    elif len(batch_size) == 1 and len(seq_len or [0]) == 1:
+        show_analysis(answer, console(), by_op=ops)
+    else:
+        show_grid(answer, console())

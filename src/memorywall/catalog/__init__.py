@@ -1,0 +1,1 @@
+"""The catalogue: data with a source for every number, and its readers."""

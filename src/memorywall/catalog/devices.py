@@ -1,0 +1,217 @@
+"""Devices from TOML files: those of the catalogue, one a file, and a user's own."""
+
+from __future__ import annotations
+
+import datetime
+import tomllib
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from memorywall.core.errors import (
+    InvalidInputError,
+    MemoryWallError,
+    UnknownNameError,
+    invalid_file,
+    near_names,
+    shown,
+)
+from memorywall.core.files import read_text
+from memorywall.core.formats import ARITHMETIC_BITS
+from memorywall.core.hardware import Hardware, Link, Memory
+from memorywall.core.units import parse
+
+FOLDER = Path(__file__).parent / "hardware"
+_LARGEST_FILE = 256 * 1024
+
+_TOP_KEYS = {
+    "title": str,
+    "vendor": str,
+    "class": str,
+    "kind": str,
+    "released": datetime.date,
+    "sources": dict,
+    "peaks": dict,
+    "memories": list,
+    "links": list,
+    "power": dict,
+    "price": dict,
+    "notes": list,
+}
+_KINDS = ("spec", "measured", "forecast", "hypothetical")
+
+
+def device_names() -> list[str]:
+    """Return the ids of the catalogue's devices, sorted."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def devices() -> Iterator[Hardware]:
+    """Yield every device of the catalogue, sorted by id."""
+    for name in device_names():
+        yield find_device(name)
+
+
+@lru_cache(maxsize=256)
+def find_device(name: str) -> Hardware:
+    """Return the catalogue's device of that id, case ignored.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    folded = name.casefold()
+    if folded in device_names():
+        return read_device(FOLDER / f"{folded}.toml")
+    raise UnknownNameError(
+        "device", name, device_names(), "All devices: memorywall hardware. A TOML works by its path."
+    )
+
+
+def read_device(path: Path) -> Hardware:
+    """Read a device from a TOML file; its name is the file's.
+
+    Raises:
+        InvalidInputError: the file cannot be read or is no TOML, or with all of its faults.
+    """
+    text = read_text(path, _LARGEST_FILE, "a device TOML")
+    try:
+        data = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+        raise InvalidInputError(
+            f"{path} is not valid TOML: {str(error)[:200]}", _HINT
+        ) from None
+    reader = _Reader(data)
+    device = reader.device(path.stem)
+    if reader.faults:
+        raise invalid_file(str(path), reader.faults, _HINT)
+    assert device is not None
+    return device
+
+
+_HINT = "For the form of the file see one of the catalogue's: memorywall hardware h100-sxm --toml."
+
+
+class _Reader:
+    """Reads one file, noting each fault with its place and going on."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self.data = data
+        self.faults: list[str] = []
+        self.sources: dict[str, str] = {}
+
+    def device(self, name: str) -> Hardware | None:
+        """Return the device, or None where a fault was found."""
+        self._top_level()
+        peaks = self._numbers("peaks", self._table("peaks"), dict.fromkeys(ARITHMETIC_BITS, "FLOP/s"))
+        memories = [
+            Memory(
+                self._name(place, entry),
+                **self._numbers(place, entry, {"capacity": "byte", "bandwidth": "byte/s"}),
+            )
+            for place, entry in self._tables("memories")
+        ]
+        links = []
+        for place, entry in self._tables("links"):
+            numbers = self._numbers(
+                place, entry, {"bandwidth": "byte/s", "lanes": "", "lane_rate": "bit/s"}
+            )
+            if "bandwidth" not in numbers:
+                self.faults.append(f"{place}: 'bandwidth' is missing")
+                continue
+            lanes = numbers.pop("lanes", None)
+            links.append(Link(self._name(place, entry), lanes=lanes and int(lanes), **numbers))
+        power = self._numbers("power", self._table("power"), {"tdp": "W"})
+        price = self._numbers("price", self._table("price"), {"usd": ""})
+        if not peaks:
+            self.faults.append("'peaks' is missing: at least one dtype with its FLOP/s is needed")
+        if not memories:
+            self.faults.append("'memories' is missing: at least the main memory is needed")
+        elif memories[-1].bandwidth is None:
+            self.faults.append("memories: the last level (the main memory) needs a 'bandwidth'")
+        if self.faults:
+            return None
+        return Hardware(
+            name=name,
+            peaks=peaks,
+            memories=tuple(memories),
+            links=tuple(links),
+            kind=self.data.get("kind", "spec"),
+            title=self.data.get("title", name),
+            vendor=self.data.get("vendor", ""),
+            device_class=self.data.get("class", ""),
+            released=str(self.data.get("released", "")),
+            tdp=power.get("tdp"),
+            price=price.get("usd"),
+            sources=self.sources,
+            notes=tuple(map(str, self.data.get("notes", ()))),
+        )
+
+    def _top_level(self) -> None:
+        for key, value in self.data.items():
+            wanted = _TOP_KEYS.get(key)
+            if wanted is None:
+                near = near_names(key, _TOP_KEYS, 1) or sorted(_TOP_KEYS)
+                self.faults.append(f"{shown(key)} is no key of a device (near: {', '.join(near)})")
+            elif not isinstance(value, wanted):
+                self.faults.append(f"{key!r} must be a {wanted.__name__}, got {shown(value)}")
+        if isinstance(kind := self.data.get("kind", "spec"), str) and kind not in _KINDS:
+            self.faults.append(f"'kind' must be one of {', '.join(_KINDS)}, got {shown(kind)}")
+
+    def _table(self, key: str) -> Mapping[str, Any]:
+        table = self.data.get(key, {})
+        return table if isinstance(table, dict) else {}
+
+    def _tables(self, key: str) -> list[tuple[str, Mapping[str, Any]]]:
+        tables = self.data.get(key, [])
+        found = []
+        for number, entry in enumerate(tables if isinstance(tables, list) else [], start=1):
+            if isinstance(entry, dict):
+                found.append((f"{key}[{number}]", entry))
+            else:
+                self.faults.append(f"{key}[{number}] must be a table, got {shown(entry)}")
+        return found
+
+    def _name(self, place: str, entry: Mapping[str, Any]) -> str:
+        name = entry.get("name")
+        if isinstance(name, str) and name:
+            return name
+        self.faults.append(f"{place}: 'name' must be a text, got {shown(name)}")
+        return place
+
+    def _numbers(
+        self, place: str, table: Mapping[str, Any], units: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """Read the quantities of one table; every number needs a source that is listed."""
+        numbers: dict[str, Any] = {}
+        for key, value in table.items():
+            if key in ("source", "name", "note"):
+                continue
+            where = f"{place}.{key}"
+            if key not in units:
+                near = near_names(key, units, 1) or sorted(units)
+                self.faults.append(f"{where} is not known (near: {', '.join(near)})")
+                continue
+            source = table.get("source")
+            if isinstance(value, dict):
+                source, value = value.get("source", source), value.get("value")
+            try:
+                numbers[key] = parse(value, units[key]) if units[key] else _whole(value)
+            except MemoryWallError as error:
+                self.faults.append(f"{where}: {error.message}")
+            self._source(where, source)
+        return numbers
+
+    def _source(self, where: str, source: object) -> None:
+        listed = self.data.get("sources", {})
+        key, colon, detail = source.partition(":") if isinstance(source, str) else ("", "", "")
+        if isinstance(listed, dict) and isinstance(listed.get(key), str):
+            self.sources[where] = listed[key] + colon + detail
+        else:
+            self.faults.append(f"{where}: source {shown(source)} is not listed under [sources]")
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**40:
+        return value
+    raise InvalidInputError(f"expected a positive whole number, got {shown(value)}")

@@ -1,0 +1,207 @@
+"""The answer to one scenario, its numbers scalars or arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from memorywall.core.numbers import Array, Number, plain
+from memorywall.core.results import Cost, Footprint, OpCost, bound_words
+from memorywall.core.scenario import Scenario
+
+SCHEMA = "memorywall.analysis/1"
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """What a model costs on a device.
+
+    Times are seconds, sizes bytes, rates per second. Where the question holds arrays, every number
+    is an array of their common shape; ``bound`` is then an array of words.
+
+    Attributes:
+        scenario: the question.
+        cost: FLOPs, bytes and times of the whole.
+        footprint: what must be resident.
+        notes: what to know before the numbers are used.
+    """
+
+    scenario: Scenario
+    cost: Cost
+    footprint: Footprint
+    notes: tuple[str, ...]
+    price_ops: Callable[[], list[OpCost]]
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self.scenario.model.name
+
+    @property
+    def parameters(self) -> int:
+        """How many weights the model's class has."""
+        return self.scenario.model.parameters
+
+    @property
+    def hardware(self) -> str:
+        """The device's name."""
+        return self.scenario.hardware.name
+
+    @property
+    def phase(self) -> str:
+        """``prefill``, ``encode``, ``decode`` or ``generate``."""
+        return self.scenario.workload.phase
+
+    @property
+    def batch_size(self) -> Number:
+        """Sequences."""
+        return self.scenario.workload.batch_size
+
+    @property
+    def seq_len(self) -> Number:
+        """Positions of each sequence."""
+        return self.scenario.workload.seq_len
+
+    @property
+    def new_tokens(self) -> Number:
+        """Tokens that come out for each sequence: one of a pass, none of an encoder."""
+        if self.phase == "generate":
+            return self.scenario.workload.new_tokens
+        return 0 if self.phase == "encode" else 1
+
+    @property
+    def flops(self) -> Number:
+        """All FLOPs; a fused multiply-add is two."""
+        return self.cost.flops
+
+    @property
+    def moved_bytes(self) -> Number:
+        """Bytes moved to and from the main memory."""
+        return self.cost.moved_bytes
+
+    @property
+    def arithmetic_intensity(self) -> Number:
+        """FLOP per byte moved."""
+        return self.flops / self.moved_bytes
+
+    @property
+    def ridge_point(self) -> Number:
+        """FLOP per byte at which the device's two roofs meet, for this arithmetic."""
+        return self.scenario.hardware.ridge_point(self.scenario.arithmetic)
+
+    @property
+    def latency_s(self) -> Number:
+        """The sum over operators of the longer of arithmetic and traffic."""
+        return self.cost.latency_s
+
+    @property
+    def overlapped_s(self) -> Number:
+        """The time if all operators of a pass overlapped: a lower bound."""
+        return self.cost.overlapped_s
+
+    @property
+    def serial_s(self) -> Number:
+        """The time if arithmetic and traffic never overlapped: an upper bound at these ceilings."""
+        return self.cost.serial_s
+
+    @cached_property
+    def bound(self) -> str | Array:
+        """What most of the time is spent on: ``compute_bound`` or ``memory_bound``."""
+        return bound_words(self.cost.bound)
+
+    @property
+    def tokens_per_s(self) -> Number:
+        """Tokens of all sequences per second: those read by a prefill or encoder, else those made."""
+        per_sequence = self.seq_len if self.phase in ("prefill", "encode") else self.new_tokens
+        return self.batch_size * per_sequence / self.latency_s
+
+    @property
+    def mfu(self) -> Number:
+        """Share of the peak FLOP/s that the prediction reaches."""
+        return self.flops / (self.latency_s * self.scenario.hardware.peak(self.scenario.arithmetic))
+
+    @property
+    def mbu(self) -> Number:
+        """Share of the peak bandwidth that the prediction reaches."""
+        return self.moved_bytes / (self.latency_s * self.scenario.hardware.bandwidth)
+
+    @property
+    def fits(self) -> bool | Array:
+        """Whether the footprint is within the device's memory."""
+        return self.footprint.fits
+
+    @cached_property
+    def ops(self) -> tuple[OpCost, ...]:
+        """Every operator's cost, over all of its executions, in order of execution."""
+        return tuple(self.price_ops())
+
+    @property
+    def conventions(self) -> dict[str, Any]:
+        """How everything was counted, in words."""
+        scenario = self.scenario
+        formats = {
+            name: scenario.precision.format_of(name, scenario.model.dtype).name
+            for name in ("weights", "activations", "kv_cache")
+        }
+        return {
+            **formats,
+            "arithmetic": scenario.hardware.arithmetic(self.scenario.arithmetic),
+            "traffic": scenario.conventions.traffic,
+            "causal": scenario.conventions.causal,
+            "logits": scenario.conventions.logits,
+            "flops_per_multiply_add": 2,
+            "parameters_of": scenario.model.architecture.class_name,
+            "ceilings": scenario.hardware.kind,
+        }
+
+    def by_class(self) -> list[OpCost]:
+        """Return the costs summed by kind of operator, in order of appearance."""
+        classes: dict[str, OpCost] = {}
+        for op in self.ops:
+            part = OpCost(op.kind, op.kind, op.count, op.cost, op.traffic)
+            classes[op.kind] = classes[op.kind] + part if op.kind in classes else part
+        return list(classes.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the answer as a record of plain values, with the version of its schema."""
+        footprint = self.footprint
+        fields = {
+            "weights": footprint.weights,
+            "kv_cache": footprint.kv_cache,
+            "activations": footprint.activations,
+            "total": footprint.total,
+            "capacity": footprint.capacity,
+        }
+        return {
+            "schema": SCHEMA,
+            **{name: plain(getattr(self, name)) for name in _NUMBERS},
+            "footprint": {name: plain(value) for name, value in fields.items()},
+            "ops": [op.to_dict() for op in self.ops],
+            "conventions": self.conventions,
+            "notes": list(self.notes),
+        }
+
+
+_NUMBERS = (
+    "model",
+    "parameters",
+    "hardware",
+    "phase",
+    "batch_size",
+    "seq_len",
+    "new_tokens",
+    "flops",
+    "moved_bytes",
+    "arithmetic_intensity",
+    "ridge_point",
+    "latency_s",
+    "overlapped_s",
+    "serial_s",
+    "bound",
+    "tokens_per_s",
+    "mfu",
+    "mbu",
+    "fits",
+)

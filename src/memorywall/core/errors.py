@@ -1,0 +1,84 @@
+"""What goes wrong, said so that the reader knows what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+class MemoryWallError(Exception):
+    """A fault the user can act on.
+
+    ``message`` names the offender, the place, what was wanted and what came; ``hint`` is the next
+    step. The command prints both and exits with 2.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class UnknownNameError(MemoryWallError):
+    """A name that is in no list; the hint offers the near ones."""
+
+    def __init__(self, what: str, name: object, known: Iterable[str], hint: str = "") -> None:
+        near = near_names(str(name), known)
+        offer = f"Did you mean {join_words(near, 'or')}?" if near else ""
+        super().__init__(f"{what} {shown(name)} is not known.", " ".join(filter(None, (offer, hint))))
+
+
+class InvalidInputError(MemoryWallError):
+    """A value, a file or a set of options that cannot be used as given."""
+
+
+class UnsupportedError(MemoryWallError):
+    """A question that is well put, but that the model of the world here does not cover."""
+
+
+class MissingDependencyError(MemoryWallError):
+    """An optional library is needed and not installed."""
+
+    def __init__(self, library: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{library} is not installed, and {purpose} needs it.",
+            f"Install it with: pip install 'memorywall[{extra}]'",
+        )
+
+
+def invalid_file(where: str, faults: Sequence[str], hint: str = "") -> InvalidInputError:
+    """One error that lists every fault found in one file or mapping."""
+    if len(faults) == 1:
+        return InvalidInputError(f"{where}: {faults[0]}", hint)
+    listing = "\n".join(f"  - {fault}" for fault in faults)
+    return InvalidInputError(f"{where}: {len(faults)} faults\n{listing}", hint)
+
+
+def near_names(name: str, known: Iterable[str], count: int = 3) -> list[str]:
+    """Return the known names closest to ``name``, best first, in their own spelling."""
+    import difflib  # noqa: PLC0415 - only needed on the way to an error
+
+    spelling = {candidate.casefold(): candidate for candidate in known}
+    wanted = name[:200].casefold()
+    # "h100" is nearest to what contains it, however long the rest of the name.
+    holding = [folded for folded in sorted(spelling) if len(wanted) > 2 and wanted in folded]
+    close = difflib.get_close_matches(wanted, spelling, n=count, cutoff=0.5)
+    ranked = list(dict.fromkeys(holding[:count] + close))
+    return [spelling[folded] for folded in ranked[:count]]
+
+
+def join_words(words: Sequence[str], last: str = "and") -> str:
+    """Join words as a sentence does: 'a, b and c'."""
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def shown(value: object, limit: int = 80) -> str:
+    """Return a value as an error shows it: quoted, on one line, never longer than ``limit``."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**30:
+        return f"a whole number of {value.bit_length()} bits"
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."

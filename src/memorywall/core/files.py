@@ -1,0 +1,58 @@
+"""Reading files that anyone may have written, and writing so that no half file is ever seen."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from memorywall.core.errors import InvalidInputError
+
+
+def read_text(path: Path, most: int, what: str) -> str:
+    """Return a regular file's text, at most ``most`` bytes of it in UTF-8.
+
+    Raises:
+        InvalidInputError: no such file, a folder or device, no permission, too large, not UTF-8.
+    """
+    try:
+        if path.is_dir():
+            raise InvalidInputError(f"{path} is a folder, not {what}.")
+        if not path.exists():
+            raise InvalidInputError(f"{path}: there is no such file.", "Check the path.")
+        if not path.is_file():
+            raise InvalidInputError(f"{path} is not a regular file.", f"Give the path of {what}.")
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+    except PermissionError:
+        raise InvalidInputError(
+            f"{path}: no permission to read it.", f"Try: ls -l {path.parent}"
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidInputError(f"{str(path)[:200]!r} cannot be read: {reason}.") from None
+    if len(data) > most:
+        raise InvalidInputError(
+            f"{path} is larger than {most // 1024} KiB, which no {what.split()[-1]} is.",
+            f"Give the path of {what}.",
+        )
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(
+            f"{path} is not text in UTF-8 (byte {error.start}).", f"Give the path of {what}."
+        ) from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file atomically: beside its place first, then moved there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise

@@ -1,0 +1,191 @@
+"""A machine: peaks by dtype, memory levels, links; every number with its source."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from memorywall.core.errors import InvalidInputError, UnsupportedError
+from memorywall.core.formats import ARITHMETIC_BITS
+from memorywall.core.numbers import Number, as_quantity
+
+HardwareKind: TypeAlias = Literal["spec", "measured", "forecast", "hypothetical"]
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """One level of memory.
+
+    Attributes:
+        name: such as ``L2`` or ``HBM3``.
+        capacity: byte; None where no source prints it.
+        bandwidth: byte/s, reads and writes together; None where no source prints it.
+    """
+
+    name: str
+    capacity: Number | None = None
+    bandwidth: Number | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An interconnect of the device.
+
+    Attributes:
+        name: such as ``NVLink 4``.
+        bandwidth: byte/s in one direction, all lanes of the device together.
+        lanes: how many lanes it has in one direction, if known.
+        lane_rate: bit/s that one lane signals in one direction, if known.
+    """
+
+    name: str
+    bandwidth: Number
+    lanes: int | None = None
+    lane_rate: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """A device that programs are priced on.
+
+    Attributes:
+        name: its id in the catalogue.
+        peaks: dense FLOP/s by dtype (integer operations count as FLOPs).
+        memories: nearest to the arithmetic first; the last is the main memory.
+        links: interconnects, without the network beyond the node.
+        kind: where the numbers come from: a data sheet, a measurement, a forecast or a what-if.
+        title, vendor, device_class, released, tdp, price: what a person wants to see beside it
+            (W, US dollars; None where no source prints it).
+        sources: the source of every number, by its place, such as ``peaks.bf16``.
+        notes: what a user must know before trusting the numbers.
+    """
+
+    name: str
+    peaks: Mapping[str, Number]
+    memories: tuple[Memory, ...]
+    links: tuple[Link, ...] = ()
+    kind: HardwareKind = "spec"
+    title: str = ""
+    vendor: str = ""
+    device_class: str = ""
+    released: str = ""
+    tdp: float | None = None
+    price: float | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "peaks", MappingProxyType(dict(self.peaks)))
+        object.__setattr__(self, "sources", MappingProxyType(dict(self.sources)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A mapping proxy does not pickle; the constructor makes it anew.
+        values = [getattr(self, f.name) for f in dataclasses.fields(self)]
+        plain = [dict(v) if isinstance(v, MappingProxyType) else v for v in values]
+        return Hardware, tuple(plain)
+
+    @property
+    def main_memory(self) -> Memory:
+        """The level that holds the model."""
+        return self.memories[-1]
+
+    @property
+    def bandwidth(self) -> Number:
+        """Bandwidth of the main memory, byte/s."""
+        found = self.main_memory.bandwidth
+        if found is None:
+            raise UnsupportedError(
+                f"{self.name}: no bandwidth is known for its main memory.",
+                "Give one: hardware.replace(bandwidth=...).",
+            )
+        return found
+
+    @property
+    def capacity(self) -> Number | None:
+        """Capacity of the main memory, byte."""
+        return self.main_memory.capacity
+
+    def replace(self, **changes: Any) -> Hardware:
+        """Return a copy with other numbers, of kind ``hypothetical`` unless told.
+
+        Beside the attributes, ``bandwidth`` (byte/s) and ``capacity`` (byte) change the main
+        memory, and ``peaks`` changes only the dtypes that it names (FLOP/s). Numbers may be arrays.
+
+        Raises:
+            InvalidInputError: no such attribute, or a number that is not positive and finite.
+        """
+        known = {f.name for f in dataclasses.fields(self)} | {"bandwidth", "capacity"}
+        unknown = sorted(set(changes) - known)
+        if unknown:
+            raise InvalidInputError(
+                f"a device has no {', '.join(unknown)}", f"It has: {', '.join(sorted(known))}."
+            )
+        memory = {
+            key: as_quantity(changes.pop(key), key)
+            for key in ("bandwidth", "capacity")
+            if key in changes
+        }
+        if memory:
+            levels = changes.get("memories", self.memories)
+            changes["memories"] = (*levels[:-1], dataclasses.replace(levels[-1], **memory))
+        if "peaks" in changes:
+            new = {key: as_quantity(value, f"peaks[{key!r}]") for key, value in changes["peaks"].items()}
+            changes["peaks"] = {**self.peaks, **new}
+        return dataclasses.replace(self, **{"kind": "hypothetical", **changes})
+
+    def arithmetic(self, dtype: str) -> str:
+        """Return the dtype in which arithmetic asked for in ``dtype`` runs here.
+
+        That is the dtype itself where the device has a peak for it, else the next wider one.
+
+        Raises:
+            UnsupportedError: the device has neither.
+        """
+        if dtype in self.peaks:
+            return dtype
+        width = ARITHMETIC_BITS.get(dtype, 0)
+        wider = [
+            known
+            for known, bits in ARITHMETIC_BITS.items()
+            if bits > width and known in self.peaks and known != "tf32"
+        ]
+        if not wider:
+            raise UnsupportedError(
+                f"{self.name} has no peak for {dtype} arithmetic, nor for any wider one.",
+                f"It has {', '.join(self.peaks)}: choose another format for the activations.",
+            )
+        return min(wider, key=ARITHMETIC_BITS.__getitem__)
+
+    def peak(self, dtype: str) -> Number:
+        """Peak FLOP/s of arithmetic in a dtype, or in the one that stands in for it."""
+        return self.peaks[self.arithmetic(dtype)]
+
+    def ridge_point(self, dtype: str) -> Number:
+        """FLOP per byte at which the compute and the memory roof meet."""
+        return self.peak(dtype) / self.bandwidth
+
+    def map_numbers(self, change: Callable[[Number], Number]) -> Hardware:
+        """Return a copy with every number that prices depend on passed through ``change``."""
+        memories = tuple(
+            Memory(
+                level.name,
+                None if level.capacity is None else change(level.capacity),
+                None if level.bandwidth is None else change(level.bandwidth),
+            )
+            for level in self.memories
+        )
+        peaks = {dtype: change(peak) for dtype, peak in self.peaks.items()}
+        return dataclasses.replace(self, peaks=peaks, memories=memories)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The common shape of its arrays, () where every number is a scalar."""
+        numbers: list[Number | None] = [*self.peaks.values()]
+        for level in self.memories:
+            numbers += [level.capacity, level.bandwidth]
+        return np.broadcast_shapes(*(n.shape for n in numbers if isinstance(n, np.ndarray)))

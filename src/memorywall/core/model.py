@@ -1,0 +1,146 @@
+"""What a model is to the rest of the program: an architecture that can be lowered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol
+
+from memorywall.core.formats import FORMATS, Format
+from memorywall.core.numbers import Number, halved, maximum, minimum
+from memorywall.core.program import Program
+
+
+@dataclass(slots=True, eq=False)
+class Forward:
+    """One forward pass: ``batch`` sequences of ``tokens`` new tokens each on ``past`` cached ones.
+
+    Attributes:
+        full: pair every token with every position, as an eager kernel under a mask does.
+        logits: rows of the head: ``last``, ``all`` or ``none``.
+    """
+
+    batch: Number
+    tokens: Number
+    past: Number
+    weights: Format
+    activations: Format
+    kv_cache: Format
+    full: bool = False
+    logits: str = "last"
+
+    def keys(self, window: int | None = None) -> Number:
+        """Positions that the new tokens attend to, all of them together."""
+        past = self.past if window is None else minimum(self.past, window - 1)
+        return past + self.tokens
+
+    def pairs(self, causal: bool, window: int | None = None) -> Number:
+        """Count the (query, key) pairs of one sequence and head.
+
+        The i-th of T tokens on P cached attends to min(P + i, window) positions: the first
+        ``growing`` tokens to one more each, the rest to a full window.
+        """
+        if self.full or not causal:
+            return self.tokens * self.keys(window)
+        growing = self.tokens
+        if window is not None:
+            growing = maximum(minimum(self.tokens, window - self.past), 0)
+        pairs = growing * self.past + halved(growing * (growing + 1))
+        return pairs if window is None else pairs + (self.tokens - growing) * window
+
+    def cached(self, window: int | None = None) -> Number:
+        """Positions of one sequence that the cache must hold after this pass."""
+        held = self.past + self.tokens
+        return held if window is None else minimum(held, window)
+
+    @property
+    def rows(self) -> Number:
+        """Tokens of all sequences."""
+        return self.batch * self.tokens
+
+    @property
+    def head_rows(self) -> Number:
+        """Rows that the head is computed for."""
+        return {"last": self.batch, "all": self.rows, "none": 0}[self.logits]
+
+
+class Architecture(Protocol):
+    """What every family knows of a model beside its operators; read from its config."""
+
+    @property
+    def class_name(self) -> str:
+        """The transformers class whose weights are counted."""
+
+    @property
+    def causal(self) -> bool:
+        """Whether it generates: it then has a cache and the phases prefill and decode."""
+
+    @property
+    def dtype(self) -> str:
+        """The format that the config names, or ``bf16``."""
+
+    @property
+    def max_positions(self) -> int | None:
+        """Positions it was made for; None where the architecture sets no limit."""
+
+    @property
+    def windows(self) -> tuple[int, ...]:
+        """Lengths past which some layer no longer looks back."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was assumed or left out when the config was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A way of reading configs and of lowering what was read: one file in ``families``.
+
+    Attributes:
+        name: its module's name.
+        model_types: the ``model_type`` of the configs that it reads.
+        read: config and the place it came from, in; architecture out. Raises InvalidInputError
+            with every fault of the config, or UnsupportedError.
+        lower: architecture and forward pass in; unfused program out.
+    """
+
+    name: str
+    model_types: tuple[str, ...]
+    read: Callable[[Mapping[str, Any], str], Any]
+    lower: Callable[[Any, Forward], Program]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A named architecture with the family that lowers it."""
+
+    name: str
+    family: Family
+    architecture: Architecture
+
+    @property
+    def causal(self) -> bool:
+        """Whether it generates."""
+        return self.architecture.causal
+
+    @property
+    def dtype(self) -> str:
+        """The format that its config names, or ``bf16``."""
+        return self.architecture.dtype
+
+    def lower(self, forward: Forward) -> Program:
+        """Return the operators of one forward pass, unfused."""
+        return self.family.lower(self.architecture, forward)
+
+    @property
+    def parameters(self) -> int:
+        """Weights of ``class_name``: counted from the operators' own tensors, never stored."""
+        return _parameters(self.family, self.architecture)
+
+
+@lru_cache(maxsize=1024)
+def _parameters(family: Family, architecture: Architecture) -> int:
+    any_format = FORMATS["bf16"]
+    one_token = Forward(1, 1, 0, any_format, any_format, any_format)
+    return family.lower(architecture, one_token).parameters

@@ -1,0 +1,46 @@
+"""Finding what a room holds: one file, one constant.
+
+A family, remedy or study is a module holding one constant (``FAMILY = Family(...)``). It is found
+by the module of its name; the whole room, and the entry points by which other packages add to it,
+are walked only on a miss or for a listing, so that start-up stays quick.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
+
+def find(room: str, name: str, constant: str) -> Any | None:
+    """Return the constant of the module ``name`` in a room such as ``memorywall.families``.
+
+    None where the room has no such module.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):  # so private modules and paths are no names
+        return None
+    path = f"{room}.{name}"
+    try:
+        module = import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name == path:
+            return None
+        raise
+    return getattr(module, constant, None)
+
+
+def walk(room: str, constant: str) -> Iterator[Any]:
+    """Yield the constant of every module of a room, then those of other packages.
+
+    Other packages declare entry points of a group of the room's name, each naming a constant.
+    """
+    for module in sorted(pkgutil.iter_modules(import_module(room).__path__)):
+        found = find(room, module.name, constant)
+        if found is not None:
+            yield found
+    from importlib.metadata import entry_points  # noqa: PLC0415 - slow to import, seldom needed
+
+    for entry in sorted(entry_points(group=room)):
+        yield entry.load()

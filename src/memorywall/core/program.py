@@ -1,0 +1,158 @@
+"""The one intermediate form: every source makes it, every pass rewrites it, every cost reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from memorywall.core.numbers import Number
+from memorywall.core.tensors import Tensor
+
+Kind: TypeAlias = Literal[
+    "gemm",
+    "attention",
+    "softmax",
+    "norm",
+    "elementwise",
+    "embedding",
+    "scan",
+    "conv",
+    "collective",
+    "optimizer",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """FLOPs and the bytes moved for them; adds like a number."""
+
+    flops: Number = 0
+    moved_bytes: Number = 0
+
+    def __add__(self, other: Work) -> Work:
+        return Work(self.flops + other.flops, self.moved_bytes + other.moved_bytes)
+
+    def __mul__(self, times: Number) -> Work:
+        return Work(self.flops * times, self.moved_bytes * times)
+
+    @property
+    def arithmetic_intensity(self) -> Number:
+        """FLOP per byte moved."""
+        return self.flops / self.moved_bytes
+
+
+@dataclass(slots=True, eq=False)
+class Op:
+    """One execution of one operator.
+
+    Attributes:
+        name: its path within the block, such as ``self_attn.q_proj``.
+        kind: ``gemm`` and ``attention`` hold matrix products only.
+        flops: FLOPs of one execution; a fused multiply-add is 2.
+        reads: tensors that it reads.
+        writes: tensors that it writes.
+        dtype: the arithmetic, a key of ``Hardware.peaks``; storage is the tensors' own affair.
+    """
+
+    name: str
+    kind: Kind
+    flops: Number
+    reads: tuple[Tensor, ...]
+    writes: tuple[Tensor, ...]
+    dtype: str
+
+    @property
+    def moved_bytes(self) -> Number:
+        """Bytes of all that one execution reads and writes."""
+        # Whole numbers first, so that arrays are passed over as rarely as can be.
+        scalar, arrays = 0, None
+        for tensor in self.reads + self.writes:
+            moved = tensor.moved_bytes
+            if type(moved) is int:
+                scalar += moved
+            else:
+                arrays = moved if arrays is None else arrays + moved
+        return scalar if arrays is None else arrays + scalar
+
+    @property
+    def traffic(self) -> dict[str, Number]:
+        """Bytes that one execution moves, by the role of the tensors."""
+        traffic: dict[str, Number] = {}
+        for tensor in (*self.reads, *self.writes):
+            traffic[tensor.role] = traffic.get(tensor.role, 0) + tensor.moved_bytes
+        return traffic
+
+    @property
+    def work(self) -> Work:
+        """Work of one execution."""
+        return Work(self.flops, self.moved_bytes)
+
+
+@dataclass(slots=True, eq=False)
+class Block:
+    """A run of operators, executed ``repeat`` times one after the other.
+
+    Its weights are resident ``repeat`` times, unless the repetitions share them.
+    """
+
+    name: str
+    ops: tuple[Op, ...]
+    repeat: int = 1
+    shared: bool = False
+
+    @property
+    def copies(self) -> int:
+        """How many times its weights are resident."""
+        return 1 if self.shared else self.repeat
+
+    @property
+    def work(self) -> Work:
+        """Work of all repetitions."""
+        return sum((op.work for op in self.ops), Work()) * self.repeat
+
+
+@dataclass(slots=True, eq=False)
+class Program:
+    """Blocks of operators in the order of execution."""
+
+    blocks: tuple[Block, ...]
+
+    @property
+    def work(self) -> Work:
+        """Work of the whole."""
+        return sum((block.work for block in self.blocks), Work())
+
+    def walk(self) -> Iterator[tuple[str, Op, int]]:
+        """Yield every operator with its path, such as ``layers.self_attn.q_proj``, and repeat."""
+        for block in self.blocks:
+            for op in block.ops:
+                yield f"{block.name}.{op.name}", op, block.repeat
+
+    def resident(self, role: str) -> dict[str, tuple[Tensor, int]]:
+        """Return the tensors of a role by name, with how many copies of each are resident.
+
+        A name that stands in several blocks (a tied head) is one array and counts once.
+        """
+        found: dict[str, tuple[Tensor, int]] = {}
+        for block in self.blocks:
+            copies = block.copies if role == "weight" else block.repeat
+            for op in block.ops:
+                for tensor in op.reads + op.writes:
+                    if tensor.role == role and tensor.name not in found:
+                        found[tensor.name] = (tensor, copies)
+        return found
+
+    def resident_bytes(self, role: str) -> Number:
+        """Bytes that the tensors of a role occupy, every repetition counted."""
+        total: Number = 0
+        for tensor, copies in self.resident(role).values():
+            total = total + tensor.resident_bytes * copies
+        return total
+
+    @property
+    def parameters(self) -> int:
+        """How many weights there are, each stored array counted once."""
+        return sum(
+            int(tensor.elements) * copies for tensor, copies in self.resident("weight").values()
+        )

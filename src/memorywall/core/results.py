@@ -1,0 +1,152 @@
+"""Answers: what a program costs on a device, by operator and in all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from memorywall.core.numbers import Array, Number, plain
+
+# What an operator's time is spent on; a bound is an index into this, so that a million points need
+# no million words until somebody looks.
+BOUNDS = ("compute_bound", "memory_bound")
+
+
+def bound_of(compute_s: Number, memory_s: Number) -> Number:
+    """Return which of two times binds, as an index into ``BOUNDS``; memory on a tie."""
+    if isinstance(compute_s, np.ndarray) or isinstance(memory_s, np.ndarray):
+        return np.asarray(memory_s >= compute_s).astype(np.int8)
+    return int(memory_s >= compute_s)
+
+
+def bound_words(code: Number) -> str | Array:
+    """Turn an index into ``BOUNDS``, or an array of them, into words."""
+    if isinstance(code, np.ndarray):
+        return np.asarray(BOUNDS)[code]
+    return BOUNDS[int(code)]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """FLOPs, bytes and times of a run of operators, one after the other; adds like a number.
+
+    Attributes:
+        flops, moved_bytes: FLOP and byte.
+        compute_s, memory_s: what arithmetic and traffic take, each by itself.
+        latency_s: the sum over operators of the larger of the two.
+        overlapped_s: the larger of the two sums, as if all operators overlapped; summed over
+            passes that wait for each other.
+        waiting_s: the part of ``latency_s`` in operators that are memory-bound.
+    """
+
+    flops: Number = 0
+    moved_bytes: Number = 0
+    compute_s: Number = 0.0
+    memory_s: Number = 0.0
+    latency_s: Number = 0.0
+    overlapped_s: Number = 0.0
+    waiting_s: Number = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Cost)))
+
+    def map(self, change: Callable[[Number], Number]) -> Cost:
+        """Return a copy with every number passed through ``change``."""
+        return Cost(*(change(getattr(self, f.name)) for f in fields(Cost)))
+
+    @property
+    def serial_s(self) -> Number:
+        """The time if arithmetic never overlapped with traffic."""
+        return self.compute_s + self.memory_s
+
+    @property
+    def bound(self) -> Number:
+        """What most of the time is spent on, as an index into ``BOUNDS``."""
+        return bound_of(self.latency_s - self.waiting_s, self.waiting_s)
+
+
+@dataclass(frozen=True, slots=True)
+class OpCost:
+    """One operator's cost, over all of its executions.
+
+    Attributes:
+        name: its path, such as ``layers.attention.q_proj``.
+        kind: its class.
+        count: how many executions.
+        cost: their sum.
+        traffic: its moved bytes by the role of the tensors.
+    """
+
+    name: str
+    kind: str
+    count: int
+    cost: Cost
+    traffic: dict[str, Number]
+
+    @property
+    def flops(self) -> Number:
+        """FLOPs of all executions."""
+        return self.cost.flops
+
+    @property
+    def moved_bytes(self) -> Number:
+        """Bytes that all executions move."""
+        return self.cost.moved_bytes
+
+    @property
+    def latency_s(self) -> Number:
+        """Seconds of all executions."""
+        return self.cost.latency_s
+
+    @property
+    def bound(self) -> str | Array:
+        """What most of its time is spent on, in words."""
+        return bound_words(self.cost.bound)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return its record."""
+        names = ("name", "kind", "count", "flops", "moved_bytes", "latency_s", "bound")
+        return {name: plain(getattr(self, name)) for name in names}
+
+    def map(self, change: Callable[[Number], Number], executions: int = 1) -> OpCost:
+        """Return a copy with every number passed through ``change``, for so many times the runs."""
+        traffic = {role: change(moved) for role, moved in self.traffic.items()}
+        return OpCost(
+            self.name, self.kind, self.count * executions, self.cost.map(change), traffic
+        )
+
+    def __add__(self, other: OpCost) -> OpCost:
+        roles = {**self.traffic, **other.traffic}
+        traffic = {r: self.traffic.get(r, 0) + other.traffic.get(r, 0) for r in roles}
+        return OpCost(
+            self.name, self.kind, self.count + other.count, self.cost + other.cost, traffic
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Bytes that must be resident at once; ``capacity`` is the main memory's, if known.
+
+    ``activations`` is the most that is alive at any operator, by liveness over named tensors.
+    """
+
+    weights: Number
+    kv_cache: Number
+    activations: Number
+    capacity: Number | None = None
+
+    @property
+    def total(self) -> Number:
+        """Weights, cache and activations together."""
+        return self.weights + self.kv_cache + self.activations
+
+    @property
+    def fits(self) -> bool | Array:
+        """Whether the total is within the capacity; true where that is not known."""
+        if self.capacity is None:
+            return True
+        fits = self.total <= self.capacity
+        return fits if isinstance(fits, np.ndarray) else bool(fits)

@@ -1,0 +1,81 @@
+"""Text with a unit in, base units out, and back: the only place where prefixes are read.
+
+Inside the program everything is a plain number of FLOP, byte, second, FLOP/s or byte/s. GB is
+10^9 byte and GiB is 2^30.
+"""
+
+from __future__ import annotations
+
+import math
+
+from quantiphy import Quantity, QuantiPhyError
+
+from memorywall.core.errors import InvalidInputError, shown
+
+# QuantiPhy prints nothing past tera unless told to.
+Quantity.set_prefs(output_sf="EPTGMkmunpfa")
+
+# How a unit may be spelt at the door -> (base unit, factor).
+_SPELLINGS = {
+    "FLOP/s": ("FLOP/s", 1.0),
+    "FLOPS": ("FLOP/s", 1.0),
+    "OP/s": ("FLOP/s", 1.0),
+    "OPS": ("FLOP/s", 1.0),
+    "B/s": ("byte/s", 1.0),
+    "byte/s": ("byte/s", 1.0),
+    "b/s": ("bit/s", 1.0),
+    "bit/s": ("bit/s", 1.0),
+    "B": ("byte", 1.0),
+    "byte": ("byte", 1.0),
+    "s": ("s", 1.0),
+    "W": ("W", 1.0),
+    "Hz": ("Hz", 1.0),
+}
+# The short form in which a base unit is printed.
+_PRINTED = {"byte": "B", "byte/s": "B/s", "bit/s": "b/s"}
+
+
+def parse(text: object, unit: str) -> float:
+    """Read ``"3.35 TB/s"`` as 3.35e12, given the base unit that is wanted.
+
+    Args:
+        text: a number and a unit with an SI or binary prefix.
+        unit: ``FLOP/s``, ``byte/s``, ``bit/s``, ``byte``, ``s``, ``W`` or ``Hz``.
+
+    Raises:
+        InvalidInputError: no number, no unit or another unit, not positive, or not finite.
+    """
+    wanted = f"a positive quantity in {_PRINTED.get(unit, unit)}, as in {example(unit)!r}"
+    if not isinstance(text, str):
+        raise InvalidInputError(f"expected {wanted}, got {shown(text)}")
+    try:
+        quantity = Quantity(text[:100], binary=True)
+    except QuantiPhyError:
+        raise InvalidInputError(f"expected {wanted}, got {shown(text)}") from None
+    base, factor = _SPELLINGS.get(quantity.units, ("", 1.0))
+    value = float(quantity) * factor
+    if base != unit or not math.isfinite(value) or value <= 0:
+        raise InvalidInputError(f"expected {wanted}, got {shown(text)}")
+    return value
+
+
+def example(unit: str) -> str:
+    """Return a well-formed quantity of a base unit, for messages."""
+    return {
+        "FLOP/s": "989.4 TFLOP/s",
+        "byte/s": "3.35 TB/s",
+        "bit/s": "100 Gb/s",
+        "byte": "80 GB",
+        "s": "5 us",
+        "W": "700 W",
+        "Hz": "2.8 GHz",
+    }[unit]
+
+
+def render(value: float, unit: str, digits: int = 3) -> str:
+    """Write 3.35e12 byte/s as ``3.35 TB/s``, with ``digits`` significant digits."""
+    if not math.isfinite(value):
+        return f"{value} {_PRINTED.get(unit, unit)}"
+    return Quantity(value, _PRINTED.get(unit, unit)).render(
+        form="si", prec=digits - 1, strip_zeros=True
+    )

@@ -1,0 +1,1 @@
+"""Costs: program and hardware in, profile out."""

@@ -1,0 +1,64 @@
+"""What must be resident at once: weights, cache, and the most activations that are alive."""
+
+from __future__ import annotations
+
+from memorywall.core.hardware import Hardware
+from memorywall.core.numbers import Number, maximum
+from memorywall.core.program import Block, Program
+from memorywall.core.results import Footprint
+
+
+def footprint(program: Program, hardware: Hardware) -> Footprint:
+    """Return the memory that one run of a program needs on a device."""
+    return Footprint(
+        weights=program.resident_bytes("weight"),
+        kv_cache=program.resident_bytes("kv_cache"),
+        activations=peak_activations(program),
+        capacity=hardware.capacity,
+    )
+
+
+def peak_activations(program: Program) -> Number:
+    """Return the most bytes of activations alive at any operator.
+
+    Liveness as in a compiler, from the last operator back: a tensor is alive from the operator
+    that writes it to the last that reads it. What a block takes in stays alive while the block
+    repeats, since the next repetition may want it too.
+    """
+    peak: Number = 0
+    wanted: dict[str, Number] = {}
+    for block in reversed(program.blocks):
+        if block.repeat > 1:
+            wanted = wanted | _taken_in(block)
+        block_peak, wanted = _walk_back(block, wanted)
+        peak = maximum(peak, block_peak)
+    return peak
+
+
+def _taken_in(block: Block) -> dict[str, Number]:
+    """Return the activations that a block reads before it writes them, with their bytes."""
+    made: set[str] = set()
+    taken: dict[str, Number] = {}
+    for op in block.ops:
+        for tensor in op.reads:
+            if tensor.role == "activation" and tensor.name not in made:
+                taken[tensor.name] = tensor.resident_bytes
+        made.update([tensor.name for tensor in op.writes])
+    return taken
+
+
+def _walk_back(block: Block, wanted: dict[str, Number]) -> tuple[Number, dict[str, Number]]:
+    """Return the most bytes alive within a block, and what is alive before it, with its bytes."""
+    live = dict(wanted)
+    total: Number = sum(live.values(), 0)
+    peak = total
+    for op in reversed(block.ops):
+        for tensor in op.writes + op.reads:
+            if tensor.role == "activation" and tensor.name not in live:
+                live[tensor.name] = size = tensor.resident_bytes
+                total = total + size
+        peak = maximum(peak, total)
+        for tensor in op.writes:
+            if tensor.name in live and not any(tensor.name == read.name for read in op.reads):
+                total = total - live.pop(tensor.name)
+    return peak, live

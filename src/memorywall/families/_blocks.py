@@ -1,0 +1,224 @@
+"""The blocks that transformers share, written down operator by operator.
+
+A family reads like a forward pass: it calls a ``Tape`` as a module calls its submodules, and the
+tape notes the operators. Letters: B batch, T new tokens, S keys, D hidden, F feed-forward,
+N query heads, K key-value heads, H head dim, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from memorywall.core.formats import arithmetic_of
+from memorywall.core.model import Forward
+from memorywall.core.numbers import Number, Shape, minimum
+from memorywall.core.program import Block, Kind, Op
+from memorywall.core.tensors import Tensor
+from memorywall.families._costs import ACTIVATION_FLOPS, FLOPS_PER_ELEMENT
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """Shape of a self-attention.
+
+    Attributes:
+        heads, kv_heads, head_dim: N, K, H.
+        qkv_bias, out_bias: whether the projections have biases.
+        rotary: elements of each head that are rotated; 0 for no rotary positions.
+        qk_norm: ``head`` normalises each head of query and key, ``all`` the whole row.
+        window: how far a token looks back, itself included; None for all the way.
+        causal: whether it only looks back, and so keeps a cache.
+    """
+
+    heads: int
+    kv_heads: int
+    head_dim: int
+    qkv_bias: bool = False
+    out_bias: bool = False
+    rotary: int = 0
+    qk_norm: str = ""
+    window: int | None = None
+    causal: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FeedForward:
+    """Shape of a feed-forward: F, the activation function, gated (GLU) or plain, biases."""
+
+    width: int
+    activation: str
+    gated: bool = False
+    bias: bool = False
+
+
+class Tape:
+    """Notes the operators of one block while a family walks through it.
+
+    Args:
+        forward: what passes through.
+        block: the block's name, the first part of every path.
+    """
+
+    def __init__(self, forward: Forward, block: str) -> None:
+        self.forward = forward
+        self.block = block
+        self.dtype = arithmetic_of(forward.activations)
+        self.ops: list[Op] = []
+
+    def close(self, repeat: int = 1) -> Block:
+        """Return what was noted as a block."""
+        return Block(self.block, tuple(self.ops), repeat)
+
+    def activation(self, name: str, *shape: Number) -> Tensor:
+        """Make a tensor in the activations' format; its name gets the block's in front."""
+        return Tensor(f"{self.block}.{name}", shape, self.forward.activations)
+
+    def weight(self, name: str, *shape: Number, touched: Shape | None = None) -> Tensor:
+        """Make a weight in the weights' format."""
+        return Tensor(f"{self.block}.{name}", shape, self.forward.weights, "weight", touched)
+
+    def op(
+        self, name: str, kind: Kind, flops: Number, reads: tuple[Tensor, ...], *writes: Tensor
+    ) -> None:
+        """Note one operator; one without rows (a head that is not asked for) moves no weights."""
+        if type(flops) is int and flops == 0 and kind != "embedding":
+            for tensor in reads:
+                tensor.touched = (0,)
+        self.ops.append(Op(name, kind, flops, reads, writes, self.dtype))
+
+    def embed(self, name: str, out: Tensor, *tables: tuple[str, int, Number]) -> Tensor:
+        """Look rows up in tables of (name, rows, rows touched) and add them. Ids are not counted."""
+        width = out.shape[-1]
+        weights = tuple(
+            self.weight(f"{table}.weight", rows, width, touched=(minimum(touched, rows), width))
+            for table, rows, touched in tables
+        )
+        self.op(name, "embedding", (len(tables) - 1) * out.elements, weights, out)
+        return out
+
+    def linear(
+        self, name: str, x: Tensor, width: int, bias: bool = False, *, out: Tensor | None = None
+    ) -> Tensor:
+        """x [rows, in] times weight [width, in]: 2 rows in width FLOPs; the bias is added inside."""
+        rows, inner = x.shape
+        out = out or self.activation(name, rows, width)
+        reads = (x, self.weight(f"{name}.weight", width, inner))
+        if bias:
+            reads = (*reads, self.weight(f"{name}.bias", width))
+        self.op(name, "gemm", 2 * inner * width * rows, reads, out)
+        return out
+
+    def norm(self, name: str, x: Tensor, kind: str, *, out: Tensor | None = None) -> Tensor:
+        """Normalise the rows of x: ``layernorm`` (gain and bias) or ``rmsnorm`` (gain)."""
+        out = out or self.activation(name, *x.shape)
+        reads = (x, self.weight(f"{name}.weight", x.shape[-1]))
+        if kind == "layernorm":
+            reads = (*reads, self.weight(f"{name}.bias", x.shape[-1]))
+        self.op(name, "norm", FLOPS_PER_ELEMENT[kind] * x.elements, reads, out)
+        return out
+
+    def apply(self, name: str, function: str, x: Tensor) -> Tensor:
+        """Apply an activation function to every element."""
+        out = self.activation(name, *x.shape)
+        self.op(name, "elementwise", ACTIVATION_FLOPS[function] * x.elements, (x,), out)
+        return out
+
+    def add(self, name: str, x: Tensor, y: Tensor, *, out: Tensor | None = None) -> Tensor:
+        """Add two tensors of one shape."""
+        out = out or self.activation(name, *x.shape)
+        self.op(name, "elementwise", FLOPS_PER_ELEMENT["add"] * x.elements, (x, y), out)
+        return out
+
+    def rotary(self, name: str, x: Tensor, heads: int, dim: int, out: Tensor) -> Tensor:
+        """Rotate ``dim`` elements of every head of x by its position; angles are not counted."""
+        flops = FLOPS_PER_ELEMENT["rotary"] * heads * dim * x.shape[0]
+        self.op(name, "elementwise", flops, (x,), out)
+        return out
+
+    def self_attention(self, x: Tensor, a: Attention, path: str = "attention") -> Tensor:
+        """Project, attend and project back: [B T, D] in and out."""
+        q, k, v = self._queries_keys_values(x, a, path)
+        context = self._attend(q, k, v, a, path)
+        return self.linear(f"{path}.o_proj", context, int(x.shape[-1]), a.out_bias)
+
+    def feed_forward(self, x: Tensor, f: FeedForward, path: str = "mlp") -> Tensor:
+        """Expand to F, activate (gated or not) and contract: [B T, D] in and out."""
+        if f.gated:
+            gate = self.linear(f"{path}.gate_proj", x, f.width, f.bias)
+            up = self.linear(f"{path}.up_proj", x, f.width, f.bias)
+            inner = self.activation(f"{path}.activation", *gate.shape)
+            cost = ACTIVATION_FLOPS[f.activation] + FLOPS_PER_ELEMENT["gated"]
+            self.op(f"{path}.activation", "elementwise", cost * gate.elements, (gate, up), inner)
+        else:
+            up = self.linear(f"{path}.up_proj", x, f.width, f.bias)
+            inner = self.apply(f"{path}.activation", f.activation, up)
+        return self.linear(f"{path}.down_proj", inner, int(x.shape[-1]), f.bias)
+
+    def _queries_keys_values(
+        self, x: Tensor, a: Attention, path: str
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the queries, and the keys and values of every position that is attended to.
+
+        With a cache the new keys and values are written into it, and the whole is what is read.
+        """
+        rows, n, k, h = x.shape[0], a.heads, a.kv_heads, a.head_dim
+        normed = (f"{path}.q_norm", f"{path}.k_norm") if a.qk_norm else ()
+        keys = self._key_value(f"{path}.k", a)
+        values = self._key_value(f"{path}.v", a)
+        new_keys, new_values = self._new(keys, rows, a), self._new(values, rows, a)
+
+        q = self.linear(f"{path}.q_proj", x, n * h, a.qkv_bias)
+        last = new_keys if not normed and not a.rotary else None
+        key = self.linear(f"{path}.k_proj", x, k * h, a.qkv_bias, out=last)
+        self.linear(f"{path}.v_proj", x, k * h, a.qkv_bias, out=new_values)
+        if normed:
+            q = self._head_norm(normed[0], q, a, n)
+            key = self._head_norm(normed[1], key, a, k, None if a.rotary else new_keys)
+        if a.rotary:
+            q = self.rotary(f"{path}.q_rotary", q, n, a.rotary, self.activation(f"{path}.q", *q.shape))
+            self.rotary(f"{path}.k_rotary", key, k, a.rotary, new_keys)
+        return q, keys, values
+
+    def _head_norm(
+        self, name: str, x: Tensor, a: Attention, heads: int, out: Tensor | None = None
+    ) -> Tensor:
+        """RMS-normalise each head by one gain of length H, or the whole row by one of its own."""
+        if a.qk_norm == "all":
+            return self.norm(name, x, "rmsnorm", out=out)
+        out = out or self.activation(name, *x.shape)
+        reads = (x, self.weight(f"{name}.weight", a.head_dim))
+        self.op(name, "norm", FLOPS_PER_ELEMENT["rmsnorm"] * x.elements, reads, out)
+        return out
+
+    def _key_value(self, name: str, a: Attention) -> Tensor:
+        """Return the keys or values that attention reads: B S K heads of H."""
+        forward = self.forward
+        vectors = forward.batch * a.kv_heads
+        if not a.causal:
+            return self.activation(name, vectors * forward.tokens, a.head_dim)
+        return Tensor(
+            f"{self.block}.{name}_cache",
+            (vectors * forward.cached(a.window), a.head_dim),
+            forward.kv_cache,
+            "kv_cache",
+            touched=(vectors * forward.keys(a.window), a.head_dim),
+        )
+
+    def _new(self, whole: Tensor, rows: Number, a: Attention) -> Tensor:
+        """Return the part of the keys or values that this pass writes."""
+        touched = (rows * a.kv_heads, a.head_dim)
+        return Tensor(whole.name, whole.shape, whole.format, whole.role, touched)
+
+    def _attend(self, q: Tensor, keys: Tensor, values: Tensor, a: Attention, path: str) -> Tensor:
+        """Q K^T, softmax and P V: 2 H FLOPs each for every pair of every query head."""
+        forward = self.forward
+        pairs = forward.batch * a.heads * forward.pairs(a.causal, a.window)
+        scores = self.activation(f"{path}.scores", pairs)
+        probabilities = self.activation(f"{path}.probabilities", pairs)
+        context = self.activation(f"{path}.context", *q.shape)
+        products = 2 * a.head_dim * pairs
+        self.op(f"{path}.scores", "attention", products, (q, keys), scores)
+        cost = FLOPS_PER_ELEMENT["softmax"] * pairs
+        self.op(f"{path}.softmax", "softmax", cost, (scores,), probabilities)
+        self.op(f"{path}.context", "attention", products, (probabilities, values), context)
+        return context

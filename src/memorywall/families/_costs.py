@@ -1,0 +1,34 @@
+"""FLOPs of an element of everything that is no matrix product.
+
+One addition, multiplication, division, maximum, exponential, square root, error function or
+hyperbolic tangent is one FLOP. These are conventions, listed so that they can be disputed: no
+count elsewhere holds a coefficient that is not a shape.
+"""
+
+from __future__ import annotations
+
+FLOPS_PER_ELEMENT = {
+    "add": 1,
+    "rotary": 3,  # x cos + rotated(x) sin: two multiplications, one addition
+    "softmax": 6,  # scale, running maximum, subtract, exponential, sum, divide; a mask selects
+    "layernorm": 7,  # sum, subtract, square, sum, times 1/sigma, times gamma, plus beta
+    "rmsnorm": 4,  # square, sum, times 1/rms, times gamma
+    "gated": 1,  # activation(gate) times up
+}
+
+# Activation functions, as configs spell them.
+ACTIVATION_FLOPS = {
+    "relu": 1,
+    "tanh": 1,
+    "sigmoid": 3,  # exponential, add, divide
+    "silu": 4,  # sigmoid, times x
+    "swish": 4,
+    "gelu": 5,  # x/2 (1 + erf(x / sqrt 2)): divide, erf, add, halve, times x
+    "gelu_python": 5,
+    # x/2 (1 + tanh(c (x + a x^3))): cube 2, times a, add, times c, tanh, add, halve, times x
+    "gelu_new": 9,
+    "gelu_pytorch_tanh": 9,
+    "gelu_fast": 9,
+    "quick_gelu": 5,  # x sigmoid(1.702 x)
+    "relu2": 2,
+}

@@ -1,0 +1,67 @@
+"""What stands on top of a decoder: the language model's head, a classifier, or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from memorywall.core.numbers import Number
+from memorywall.core.tensors import Tensor
+from memorywall.families._blocks import Tape
+from memorywall.families._config import Config
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A linear layer on the last hidden states.
+
+    Attributes:
+        name: its path.
+        width: outputs of a row; the vocabulary or the labels.
+        bias: whether it has one.
+        tied: whether its weight is the word embedding.
+    """
+
+    name: str
+    width: int
+    bias: bool = False
+    tied: bool = False
+
+
+_SUFFIXES = (
+    "Model",
+    "ForSequenceClassification",
+    "ForTokenClassification",
+    "ForQuestionAnswering",
+)
+
+
+def decoder_classes(prefix: str, generating: str) -> tuple[str, ...]:
+    """Return the transformers classes covered for a decoder; ``generating`` is its causal LM."""
+    return (generating, *(prefix + suffix for suffix in _SUFFIXES))
+
+
+def decoder_head(config: Config, class_name: str, *, tied: bool) -> Head | None:
+    """Return the head that a class puts on a decoder, or None for the bare model."""
+    if class_name.endswith("ForSequenceClassification"):
+        return Head("score", config.labels())
+    if class_name.endswith("ForTokenClassification"):
+        return Head("score", config.labels(), bias=True)
+    if class_name.endswith("ForQuestionAnswering"):
+        return Head("qa_outputs", 2, bias=True)
+    if class_name.endswith("Model") and not class_name.endswith("LMHeadModel"):
+        return None
+    return Head("lm_head", config.size("vocab_size"), tied=tied)
+
+
+def record_head(tape: Tape, x: Tensor, head: Head, rows: Number, embedding: Tensor) -> None:
+    """Note the head on ``rows`` of x [B T, D]; with no rows its weights are resident all the same."""
+    width = x.shape[-1]
+    chosen = Tensor(x.name, x.shape, x.format, x.role, touched=(rows, width))
+    weight = (
+        Tensor(embedding.name, embedding.shape, embedding.format, "weight")
+        if head.tied
+        else tape.weight(f"{head.name}.weight", head.width, width)
+    )
+    weights = (weight, tape.weight(f"{head.name}.bias", head.width)) if head.bias else (weight,)
+    logits = tape.activation(head.name, rows, head.width)
+    tape.op(head.name, "gemm", 2 * width * head.width * rows, (chosen, *weights), logits)

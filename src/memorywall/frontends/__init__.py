@@ -1,0 +1,1 @@
+"""Front ends: where models come from."""

@@ -1,0 +1,1 @@
+"""Reports: results in, something to look at out."""

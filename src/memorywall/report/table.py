@@ -1,0 +1,207 @@
+"""Answers as text: the verdict first, then tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from memorywall.core.analysis import Analysis
+from memorywall.core.hardware import Hardware
+from memorywall.core.model import Model
+from memorywall.core.results import Footprint, OpCost
+from memorywall.core.units import render
+from memorywall.report.verdict import headline, verdict
+
+
+def show_analysis(analysis: Analysis, console: Console, *, by_op: bool = False) -> None:
+    """Print an analysis without arrays: verdict, costs, footprint, conventions, notes.
+
+    ``by_op`` lists every operator instead of every class of operators.
+    """
+    console.print(headline(analysis), style="bold", soft_wrap=True)
+    console.print(verdict(analysis), soft_wrap=True)
+    console.print()
+    rows = list(analysis.ops) if by_op else analysis.by_class()
+    console.print(_cost_table(analysis, rows, "operator" if by_op else "class"))
+    low, high = float(analysis.overlapped_s), float(analysis.serial_s)
+    console.print(
+        f"[dim]latency if all overlapped {render(low, 's')}, if nothing did {render(high, 's')}; "
+        f"MFU {analysis.mfu:.1%}, MBU {analysis.mbu:.1%}[/dim]",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
+    console.print()
+    console.print(footprint_line(analysis.footprint), soft_wrap=True)
+    _print_small_print(analysis, console)
+
+
+def show_grid(analysis: Analysis, console: Console) -> None:
+    """Print an analysis over a grid of batch sizes and lengths: one row a point."""
+    table = columns(("batch", "seq", "FLOP/B", "time", "tokens/s", "MFU", "MBU", "memory", "bound"), words=0)
+    grids = np.broadcast_arrays(
+        analysis.batch_size, analysis.seq_len, analysis.arithmetic_intensity, analysis.latency_s,
+        analysis.tokens_per_s, analysis.mfu, analysis.mbu, analysis.footprint.total,
+        analysis.fits, analysis.bound,
+    )  # fmt: skip
+    for batch, seq, intensity, latency, rate, mfu, mbu, memory, fits, bound in zip(
+        *(grid.ravel() for grid in grids), strict=True
+    ):
+        table.add_row(
+            f"{batch:.0f}",
+            f"{seq:.0f}",
+            f"{intensity:.3g}",
+            render(latency, "s"),
+            f"{rate:,.4g}",
+            f"{mfu:.1%}",
+            f"{mbu:.1%}",
+            render(memory, "byte") + ("" if fits else " (does not fit)"),
+            bound.removesuffix("_bound"),
+        )
+    title = f"{analysis.model} on {analysis.hardware}, {analysis.phase}"
+    console.print(title, style="bold")
+    console.print(table)
+    _print_small_print(analysis, console)
+
+
+def models_table(models: Iterable[Model]) -> Table:
+    """Return models side by side: one row each."""
+    table = columns(("model", "family", "class", "dtype", "parameters", "positions"), words=4)
+    for model in models:
+        architecture = model.architecture
+        table.add_row(
+            model.name,
+            model.family.name,
+            architecture.class_name,
+            architecture.dtype,
+            f"{model.parameters:,}",
+            f"{architecture.max_positions}",
+        )
+    return table
+
+
+def footprint_line(footprint: Footprint) -> str:
+    """Return what must be resident, against what there is."""
+    parts = ", ".join(
+        f"{name.replace('_', ' ')} {render(float(getattr(footprint, name)), 'byte')}"
+        for name in ("weights", "kv_cache", "activations")
+    )
+    total = render(float(footprint.total), "byte")
+    if footprint.capacity is None:
+        return f"memory: {total} ({parts}); the device's capacity is not known"
+    share = float(footprint.total) / float(footprint.capacity)
+    fits = "fits in" if footprint.fits else "DOES NOT FIT in"
+    capacity = render(float(footprint.capacity), "byte")
+    return f"memory: {total} ({parts}) {fits} {capacity} ({share:.1%})"
+
+
+def columns(titles: Sequence[str], *, words: int = 1) -> Table:
+    """Return an empty table whose first ``words`` columns hold words and the others numbers."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for index, title in enumerate(titles):
+        table.add_column(title, justify="left" if index < words else "right", no_wrap=True)
+    return table
+
+
+def hardware_table(devices: Iterable[Hardware]) -> Table:
+    """Return the devices side by side: one row each."""
+    table = columns(
+        ("device", "released", "16-bit", "8-bit", "memory", "bandwidth", "FLOP/B", "title"),
+        words=2,
+    )
+    table.columns[-1].justify = "left"
+    table.columns[-1].no_wrap = False
+    for device in devices:
+        half = next((device.peaks[d] for d in ("bf16", "fp16") if d in device.peaks), None)
+        byte = next((device.peaks[d] for d in ("fp8", "int8") if d in device.peaks), None)
+        table.add_row(
+            device.name,
+            device.released,
+            _quantity(half, "FLOP/s"),
+            _quantity(byte, "FLOP/s"),
+            _quantity(device.capacity, "byte"),
+            _quantity(device.bandwidth, "byte/s"),
+            "" if half is None else f"{float(half) / float(device.bandwidth):.0f}",
+            device.title,
+        )
+    return table
+
+
+def show_device(device: Hardware, console: Console) -> None:
+    """Print every number of one device with its source, and the notes on it."""
+    console.print(f"{device.title}, {device.released}", style="bold")
+    sources = list(dict.fromkeys(device.sources.values()))
+    console.print(_device_table(device, sources))
+    console.print()
+    for number, source in enumerate(sources, start=1):
+        console.print(f"[{number}] {source}", markup=False, soft_wrap=True)
+    for note in device.notes:
+        console.print(f"[yellow]note:[/yellow] {note}", soft_wrap=True)
+
+
+def _device_table(device: Hardware, sources: Sequence[str]) -> Table:
+    table = columns(("quantity", "value", "ridge point", "source"))
+
+    def row(quantity: str, value: str, place: str, ridge: str = "") -> None:
+        table.add_row(quantity, value, ridge, f"\\[{sources.index(device.sources[place]) + 1}]")
+
+    for dtype, peak in device.peaks.items():
+        ridge = f"{float(device.ridge_point(dtype)):.4g} FLOP/B"
+        row(f"peak {dtype}", _quantity(peak, "FLOP/s"), f"peaks.{dtype}", ridge)
+    for number, level in enumerate(device.memories, start=1):
+        for what, unit in (("capacity", "byte"), ("bandwidth", "byte/s")):
+            value = getattr(level, what)
+            if value is not None:
+                row(f"{level.name} {what}", _quantity(value, unit), f"memories[{number}].{what}")
+    for number, link in enumerate(device.links, start=1):
+        rate = _quantity(link.bandwidth, "byte/s")
+        row(f"{link.name}, one way", rate, f"links[{number}].bandwidth")
+        if link.lanes and link.lane_rate:
+            lanes = f"{link.lanes} x {render(link.lane_rate, 'bit/s')}"
+            row(f"{link.name} lanes", lanes, f"links[{number}].lanes")
+    if device.tdp is not None:
+        row("power", _quantity(device.tdp, "W"), "power.tdp")
+    if device.price is not None:
+        row("price", f"${device.price:,.0f}", "price.usd")
+    return table
+
+
+def _print_small_print(analysis: Analysis, console: Console) -> None:
+    words = ", ".join(f"{key} {value}" for key, value in analysis.conventions.items())
+    console.print(f"[dim]conventions: {words}[/dim]", soft_wrap=True)
+    for note in analysis.notes:
+        console.print(f"[yellow]note:[/yellow] {note}", soft_wrap=True)
+
+
+def _cost_table(analysis: Analysis, rows: Sequence[OpCost], what: str) -> Table:
+    titles = (what, "runs", "FLOPs", "bytes", "FLOP/B", "time", "share", "bound")
+    table = columns(titles)
+    for row in rows:
+        _cost_row(table, row, float(analysis.latency_s))
+    table.add_section()
+    everything = rows[0]
+    for row in rows[1:]:
+        everything = everything + row
+    total = OpCost("total", "", everything.count, analysis.cost, everything.traffic)
+    _cost_row(table, total, float(analysis.latency_s))
+    return table
+
+
+def _cost_row(table: Table, row: OpCost, latency: float) -> None:
+    moved, flops = float(row.moved_bytes), float(row.flops)
+    table.add_row(
+        row.name,
+        f"{row.count}",
+        render(flops, "FLOP"),
+        render(moved, "byte") if moved else "-",
+        f"{flops / moved:.3g}" if moved else "-",
+        render(float(row.latency_s), "s"),
+        f"{float(row.latency_s) / latency:.1%}",
+        str(row.bound).removesuffix("_bound"),
+    )
+
+
+def _quantity(value: object, unit: str) -> str:
+    return "" if value is None else render(float(value), unit)  # type: ignore[arg-type]
