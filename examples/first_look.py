@@ -24,7 +24,7 @@ def main() -> None:
             f"{float(decode.ridge_point):.0f}: decoding leaves "
             f"{1 - float(decode.mfu):.1%} of its arithmetic idle.\n"
         )
-    print("More: .venv/bin/memorywall analyze llama-3.1-8b --on h100-sxm --batch 1,8,64 --weights int4")
+    print("More: .venv/bin/memorywall analyze llama-3.1-8b --on h100-sxm --batch 1,8,64")
 
 
 if __name__ == "__main__":

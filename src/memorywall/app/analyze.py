@@ -29,7 +29,7 @@ DEFAULT_ENCODER_LENGTH = 512
 DEFAULT_NEW_TOKENS = 128
 
 
-def analyze(  # noqa: PLR0913 - one argument for every word of the question
+def analyze(
     model: ModelSource,
     *,
     on: HardwareSource,
@@ -52,7 +52,7 @@ def analyze(  # noqa: PLR0913 - one argument for every word of the question
         phase: ``prefill`` (``encode``), ``decode`` or ``generate``; by default decode for models
             that generate, else encode.
         batch_size: sequences; a number or an array.
-        seq_len: positions of each sequence, a number or an array; by default 2048, for encoders 512.
+        seq_len: positions of each sequence, likewise; by default 2048, for encoders 512.
         new_tokens: tokens that ``generate`` makes for each sequence; by default 128.
         weights, activations, kv_cache: formats in memory, by default the config's dtype; arithmetic
             runs in the activations' dtype.

@@ -217,9 +217,12 @@ def _sum_steps(number: Number, steps: int) -> Number:
 
 
 def _paste(
-    answer: Cost | Footprint, grids: dict[str, Array], shape: tuple[int, ...], piece: tuple[slice, ...]
+    answer: Cost | Footprint,
+    grids: dict[str, Array],
+    shape: tuple[int, ...],
+    piece: tuple[slice, ...],
 ) -> None:
-    """Write the numbers of a piece's answer into their grids; what no array touched is one number."""
+    """Write the numbers of a piece's answer into their grids; a lone number fills one."""
     for field in fields(answer):
         value = getattr(answer, field.name)
         if isinstance(value, np.ndarray):

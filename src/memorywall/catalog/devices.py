@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -30,7 +30,7 @@ _TOP_KEYS = {
     "vendor": str,
     "class": str,
     "kind": str,
-    "released": datetime.date,
+    "released": dt.date,
     "sources": dict,
     "peaks": dict,
     "memories": list,
@@ -64,7 +64,10 @@ def find_device(name: str) -> Hardware:
     if folded in device_names():
         return read_device(FOLDER / f"{folded}.toml")
     raise UnknownNameError(
-        "device", name, device_names(), "All devices: memorywall hardware. A TOML works by its path."
+        "device",
+        name,
+        device_names(),
+        "All devices: memorywall hardware. A TOML works by its path.",
     )
 
 
@@ -78,9 +81,7 @@ def read_device(path: Path) -> Hardware:
     try:
         data = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
-        raise InvalidInputError(
-            f"{path} is not valid TOML: {str(error)[:200]}", _HINT
-        ) from None
+        raise InvalidInputError(f"{path} is not valid TOML: {str(error)[:200]}", _HINT) from None
     reader = _Reader(data)
     device = reader.device(path.stem)
     if reader.faults:
@@ -103,7 +104,9 @@ class _Reader:
     def device(self, name: str) -> Hardware | None:
         """Return the device, or None where a fault was found."""
         self._top_level()
-        peaks = self._numbers("peaks", self._table("peaks"), dict.fromkeys(ARITHMETIC_BITS, "FLOP/s"))
+        peaks = self._numbers(
+            "peaks", self._table("peaks"), dict.fromkeys(ARITHMETIC_BITS, "FLOP/s")
+        )
         memories = [
             Memory(
                 self._name(place, entry),
@@ -192,14 +195,13 @@ class _Reader:
                 near = near_names(key, units, 1) or sorted(units)
                 self.faults.append(f"{where} is not known (near: {', '.join(near)})")
                 continue
-            source = table.get("source")
-            if isinstance(value, dict):
-                source, value = value.get("source", source), value.get("value")
+            entry = value if isinstance(value, dict) else {"value": value}
+            number, unit = entry.get("value"), units[key]
             try:
-                numbers[key] = parse(value, units[key]) if units[key] else _whole(value)
+                numbers[key] = parse(number, unit) if unit else _whole(number)
             except MemoryWallError as error:
                 self.faults.append(f"{where}: {error.message}")
-            self._source(where, source)
+            self._source(where, entry.get("source", table.get("source")))
         return numbers
 
     def _source(self, where: str, source: object) -> None:

@@ -1,1 +1,1 @@
-""""""
+"""The nouns: units, formats, tensors, programs, hardware, scenarios, results."""

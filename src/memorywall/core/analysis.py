@@ -113,7 +113,7 @@ class Analysis:
 
     @property
     def tokens_per_s(self) -> Number:
-        """Tokens of all sequences per second: those read by a prefill or encoder, else those made."""
+        """Tokens of all sequences per second: read by a prefill or encoder, else made."""
         per_sequence = self.seq_len if self.phase in ("prefill", "encode") else self.new_tokens
         return self.batch_size * per_sequence / self.latency_s
 

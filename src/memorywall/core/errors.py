@@ -27,7 +27,9 @@ class UnknownNameError(MemoryWallError):
     def __init__(self, what: str, name: object, known: Iterable[str], hint: str = "") -> None:
         near = near_names(str(name), known)
         offer = f"Did you mean {join_words(near, 'or')}?" if near else ""
-        super().__init__(f"{what} {shown(name)} is not known.", " ".join(filter(None, (offer, hint))))
+        super().__init__(
+            f"{what} {shown(name)} is not known.", " ".join(filter(None, (offer, hint)))
+        )
 
 
 class InvalidInputError(MemoryWallError):

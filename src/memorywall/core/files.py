@@ -33,7 +33,7 @@ def read_text(path: Path, most: int, what: str) -> str:
         raise InvalidInputError(f"{str(path)[:200]!r} cannot be read: {reason}.") from None
     if len(data) > most:
         raise InvalidInputError(
-            f"{path} is larger than {most // 1024} KiB, which no {what.split()[-1]} is.",
+            f"{path} is larger than {most // 1024} KiB, which no {what.rsplit(maxsplit=1)[-1]} is.",
             f"Give the path of {what}.",
         )
     try:
@@ -48,11 +48,12 @@ def write_text(path: Path, text: str) -> None:
     """Write a file atomically: beside its place first, then moved there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    beside = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        beside.chmod(0o644)
+        beside.replace(path)
     except BaseException:
-        os.unlink(name)
+        beside.unlink(missing_ok=True)
         raise

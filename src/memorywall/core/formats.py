@@ -105,4 +105,3 @@ def find_format(name: object) -> Format:
 def arithmetic_of(format_: Format) -> str:
     """Return the key under which devices list the peak for this format's arithmetic."""
     return format_.arithmetic or format_.name
-

@@ -134,7 +134,10 @@ class Hardware:
             levels = changes.get("memories", self.memories)
             changes["memories"] = (*levels[:-1], dataclasses.replace(levels[-1], **memory))
         if "peaks" in changes:
-            new = {key: as_quantity(value, f"peaks[{key!r}]") for key, value in changes["peaks"].items()}
+            new = {
+                key: as_quantity(value, f"peaks[{key!r}]")
+                for key, value in changes["peaks"].items()
+            }
             changes["peaks"] = {**self.peaks, **new}
         return dataclasses.replace(self, **{"kind": "hypothetical", **changes})
 

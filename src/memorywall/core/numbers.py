@@ -38,14 +38,14 @@ def minimum(a: Number, b: Number) -> Number:
     """Return the smaller, element by element; two Python numbers stay Python numbers."""
     if type(a) is np.ndarray or type(b) is np.ndarray:
         return np.minimum(a, b)
-    return a if a < b else b
+    return min(b, a)
 
 
 def maximum(a: Number, b: Number) -> Number:
     """Return the larger, element by element; two Python numbers stay Python numbers."""
     if type(a) is np.ndarray or type(b) is np.ndarray:
         return np.maximum(a, b)
-    return a if a > b else b
+    return max(b, a)
 
 
 def halved(a: Number) -> Number:
@@ -86,7 +86,9 @@ def as_count(value: object, name: str, least: int = 1) -> int | Array:
     number = _as_number(value, name, wanted)
     if isinstance(number, np.ndarray):
         with np.errstate(invalid="ignore"):
-            good = bool(np.all((number >= least) & (number <= LARGEST) & (number == np.floor(number))))
+            good = bool(
+                np.all((number >= least) & (number <= LARGEST) & (number == np.floor(number)))
+            )
         if good:
             return number
     elif least <= number <= LARGEST and number == int(number):
@@ -106,6 +108,8 @@ def _as_number(value: object, name: str, wanted: str) -> int | float | Array:
         except ValueError:
             array = np.empty(0)
         if array.size and array.dtype.kind in "iuf":
-            array = array.astype(np.float64)  # a copy, so that the caller's array stays the caller's
+            array = array.astype(
+                np.float64
+            )  # a copy, so that the caller's array stays the caller's
             return array if array.ndim else float(array)
     raise InvalidInputError(f"{name}: expected {wanted}, got {shown(value)}")

@@ -114,9 +114,7 @@ class OpCost:
     def map(self, change: Callable[[Number], Number], executions: int = 1) -> OpCost:
         """Return a copy with every number passed through ``change``, for so many times the runs."""
         traffic = {role: change(moved) for role, moved in self.traffic.items()}
-        return OpCost(
-            self.name, self.kind, self.count * executions, self.cost.map(change), traffic
-        )
+        return OpCost(self.name, self.kind, self.count * executions, self.cost.map(change), traffic)
 
     def __add__(self, other: OpCost) -> OpCost:
         roles = {**self.traffic, **other.traffic}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from quantiphy import Quantity, QuantiPhyError
+from quantiphy import QuantiPhyError, Quantity
 
 from memorywall.core.errors import InvalidInputError, shown
 

@@ -62,4 +62,3 @@ def price_ops(program: Program, hardware: Hardware) -> list[OpCost]:
         traffic = {role: moved * repeat for role, moved in op.traffic.items()}
         costs.append(OpCost(path, op.kind, repeat, cost, traffic))
     return costs
-

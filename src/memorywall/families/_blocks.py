@@ -87,7 +87,7 @@ class Tape:
         self.ops.append(Op(name, kind, flops, reads, writes, self.dtype))
 
     def embed(self, name: str, out: Tensor, *tables: tuple[str, int, Number]) -> Tensor:
-        """Look rows up in tables of (name, rows, rows touched) and add them. Ids are not counted."""
+        """Add rows of tables, each (name, rows, rows touched); ids are not counted."""
         width = out.shape[-1]
         weights = tuple(
             self.weight(f"{table}.weight", rows, width, touched=(minimum(touched, rows), width))
@@ -99,7 +99,7 @@ class Tape:
     def linear(
         self, name: str, x: Tensor, width: int, bias: bool = False, *, out: Tensor | None = None
     ) -> Tensor:
-        """x [rows, in] times weight [width, in]: 2 rows in width FLOPs; the bias is added inside."""
+        """Multiply x [rows, in] by weight [width, in]: 2 rows in width FLOPs, the bias inside."""
         rows, inner = x.shape
         out = out or self.activation(name, rows, width)
         reads = (x, self.weight(f"{name}.weight", width, inner))
@@ -108,12 +108,24 @@ class Tape:
         self.op(name, "gemm", 2 * inner * width * rows, reads, out)
         return out
 
-    def norm(self, name: str, x: Tensor, kind: str, *, out: Tensor | None = None) -> Tensor:
-        """Normalise the rows of x: ``layernorm`` (gain and bias) or ``rmsnorm`` (gain)."""
+    def norm(
+        self,
+        name: str,
+        x: Tensor,
+        kind: str,
+        *,
+        gain: int | None = None,
+        out: Tensor | None = None,
+    ) -> Tensor:
+        """Normalise x: ``layernorm`` (gain and bias) or ``rmsnorm`` (gain).
+
+        By rows, or by runs of ``gain`` elements where a row holds several heads.
+        """
+        width = gain or x.shape[-1]
         out = out or self.activation(name, *x.shape)
-        reads = (x, self.weight(f"{name}.weight", x.shape[-1]))
+        reads = (x, self.weight(f"{name}.weight", width))
         if kind == "layernorm":
-            reads = (*reads, self.weight(f"{name}.bias", x.shape[-1]))
+            reads = (*reads, self.weight(f"{name}.bias", width))
         self.op(name, "norm", FLOPS_PER_ELEMENT[kind] * x.elements, reads, out)
         return out
 
@@ -162,33 +174,25 @@ class Tape:
         With a cache the new keys and values are written into it, and the whole is what is read.
         """
         rows, n, k, h = x.shape[0], a.heads, a.kv_heads, a.head_dim
-        normed = (f"{path}.q_norm", f"{path}.k_norm") if a.qk_norm else ()
         keys = self._key_value(f"{path}.k", a)
         values = self._key_value(f"{path}.v", a)
-        new_keys, new_values = self._new(keys, rows, a), self._new(values, rows, a)
+        # Whichever operator on the keys comes last writes them to where they are kept.
+        kept = self._new(keys, rows, a)
+        gain = h if a.qk_norm == "head" else None
+        projected = None if a.qk_norm or a.rotary else kept
+        normed = None if a.rotary else kept
 
         q = self.linear(f"{path}.q_proj", x, n * h, a.qkv_bias)
-        last = new_keys if not normed and not a.rotary else None
-        key = self.linear(f"{path}.k_proj", x, k * h, a.qkv_bias, out=last)
-        self.linear(f"{path}.v_proj", x, k * h, a.qkv_bias, out=new_values)
-        if normed:
-            q = self._head_norm(normed[0], q, a, n)
-            key = self._head_norm(normed[1], key, a, k, None if a.rotary else new_keys)
+        key = self.linear(f"{path}.k_proj", x, k * h, a.qkv_bias, out=projected)
+        self.linear(f"{path}.v_proj", x, k * h, a.qkv_bias, out=self._new(values, rows, a))
+        if a.qk_norm:
+            q = self.norm(f"{path}.q_norm", q, "rmsnorm", gain=gain)
+            key = self.norm(f"{path}.k_norm", key, "rmsnorm", gain=gain, out=normed)
         if a.rotary:
-            q = self.rotary(f"{path}.q_rotary", q, n, a.rotary, self.activation(f"{path}.q", *q.shape))
-            self.rotary(f"{path}.k_rotary", key, k, a.rotary, new_keys)
+            rotated = self.activation(f"{path}.q_rotary", *q.shape)
+            q = self.rotary(f"{path}.q_rotary", q, n, a.rotary, rotated)
+            self.rotary(f"{path}.k_rotary", key, k, a.rotary, kept)
         return q, keys, values
-
-    def _head_norm(
-        self, name: str, x: Tensor, a: Attention, heads: int, out: Tensor | None = None
-    ) -> Tensor:
-        """RMS-normalise each head by one gain of length H, or the whole row by one of its own."""
-        if a.qk_norm == "all":
-            return self.norm(name, x, "rmsnorm", out=out)
-        out = out or self.activation(name, *x.shape)
-        reads = (x, self.weight(f"{name}.weight", a.head_dim))
-        self.op(name, "norm", FLOPS_PER_ELEMENT["rmsnorm"] * x.elements, reads, out)
-        return out
 
     def _key_value(self, name: str, a: Attention) -> Tensor:
         """Return the keys or values that attention reads: B S K heads of H."""

@@ -6,7 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from memorywall.core.errors import MemoryWallError, UnsupportedError, invalid_file, near_names, shown
+from memorywall.core.errors import (
+    MemoryWallError,
+    UnsupportedError,
+    invalid_file,
+    near_names,
+    shown,
+)
 from memorywall.core.formats import find_format
 from memorywall.families._costs import ACTIVATION_FLOPS
 
@@ -27,7 +33,7 @@ class Config:
         self.faults: list[str] = []
 
     def size(self, key: str, default: int | None = None, *, most: int = LARGEST_SIZE) -> int:
-        """Return a whole number from 1 to ``most``; a key that is absent or null takes the default."""
+        """Return a whole number from 1 to ``most``; an absent or null key takes the default."""
         value = self.data.get(key)
         if value is None:
             if default is None:
@@ -139,10 +145,10 @@ class Config:
         """Return a note where the config says that its checkpoint is stored quantised."""
         if self.data.get("quantization_config") is None:
             return ()
-        return (
-            "The config's quantization_config is not read: "
-            "name the stored format (--weights, weights=).",
+        note = (
+            "The config's quantization_config is not read: name the stored format of the weights."
         )
+        return (note,)
 
     def check(self) -> None:
         """Raise InvalidInputError with every fault found so far."""

@@ -54,7 +54,7 @@ def decoder_head(config: Config, class_name: str, *, tied: bool) -> Head | None:
 
 
 def record_head(tape: Tape, x: Tensor, head: Head, rows: Number, embedding: Tensor) -> None:
-    """Note the head on ``rows`` of x [B T, D]; with no rows its weights are resident all the same."""
+    """Note the head on ``rows`` of x [B T, D]; without rows its weights are resident still."""
     width = x.shape[-1]
     chosen = Tensor(x.name, x.shape, x.format, x.role, touched=(rows, width))
     weight = (

@@ -13,18 +13,18 @@ from memorywall.families._blocks import Attention, FeedForward, Tape
 from memorywall.families._config import Config
 from memorywall.families._heads import Head, record_head
 
-# What each class puts on the encoder: the pooler, the masked-language head, a classifier that reads
-# the pooled row, a classifier that reads every token; and how wide that classifier is.
-_LABELS = 0
-_TOPS: dict[str, tuple[bool, bool, str, int]] = {
-    "BertModel": (True, False, "", 0),
-    "BertForMaskedLM": (False, True, "", 0),
-    "BertForPreTraining": (True, True, "pooled", 2),
-    "BertForNextSentencePrediction": (True, False, "pooled", 2),
-    "BertForSequenceClassification": (True, False, "pooled", _LABELS),
-    "BertForMultipleChoice": (True, False, "pooled", 1),
-    "BertForTokenClassification": (False, False, "tokens", _LABELS),
-    "BertForQuestionAnswering": (False, False, "tokens", 2),
+# What each class puts on the encoder: whether the pooler, whether the masked-language head, and how
+# wide a classifier, which reads the pooled row where there is a pooler, else every token.
+_LABELS = 0  # as wide as the config has labels
+_TOPS: dict[str, tuple[bool, bool, int | None]] = {
+    "BertModel": (True, False, None),
+    "BertForMaskedLM": (False, True, None),
+    "BertForPreTraining": (True, True, 2),
+    "BertForNextSentencePrediction": (True, False, 2),
+    "BertForSequenceClassification": (True, False, _LABELS),
+    "BertForMultipleChoice": (True, False, 1),
+    "BertForTokenClassification": (False, False, _LABELS),
+    "BertForQuestionAnswering": (False, False, 2),
 }
 
 
@@ -44,7 +44,6 @@ class Bert:
     pooler: bool
     masked_head: Head | None
     classifier: Head | None
-    classifier_reads: str
     notes: tuple[str, ...] = ()
     causal: bool = False
     windows: tuple[int, ...] = ()
@@ -60,7 +59,7 @@ def read(data: Mapping[str, Any], where: str) -> Bert:
         "relative positions are not covered",
     )
     class_name = config.class_name("BertModel", tuple(_TOPS))
-    pooler, masked, reads, width = _TOPS[class_name]
+    pooler, masked, width = _TOPS[class_name]
     hidden, heads = config.size("hidden_size"), config.size("num_attention_heads")
     config.divides("num_attention_heads", heads, "hidden_size", hidden)
     tied = config.flag("tie_word_embeddings", True)
@@ -81,8 +80,9 @@ def read(data: Mapping[str, Any], where: str) -> Bert:
         ),
         pooler=pooler,
         masked_head=Head("decoder", vocab_size, bias=True, tied=tied) if masked else None,
-        classifier=Head("classifier", width or config.labels(), bias=True) if reads else None,
-        classifier_reads=reads,
+        classifier=(
+            None if width is None else Head("classifier", width or config.labels(), bias=True)
+        ),
         notes=config.quantization_note(),
     )
     config.check()
@@ -127,19 +127,23 @@ def _record_tops(
     pooled_rows = 0 if forward.logits == "none" else forward.batch
     last = hidden
     if model.pooler:
-        record_head(tape, hidden, Head("pooler", model.hidden_size, bias=True), pooled_rows, embedding)
+        record_head(
+            tape, hidden, Head("pooler", model.hidden_size, bias=True), pooled_rows, embedding
+        )
         last = tape.apply("pooler_activation", "tanh", tape.ops[-1].writes[0])
     if model.classifier is not None:
-        of_tokens = model.classifier_reads == "tokens"
-        record_head(
-            tape, hidden if of_tokens else last, model.classifier, rows if of_tokens else pooled_rows,
-            embedding,
-        )  # fmt: skip
+        source, read_rows = (last, pooled_rows) if model.pooler else (hidden, rows)
+        record_head(tape, source, model.classifier, read_rows, embedding)
     if model.masked_head is not None:
         record_head(tape, hidden, Head("transform", model.hidden_size, bias=True), rows, embedding)
         x = tape.apply("transform_activation", model.mlp.activation, tape.ops[-1].writes[0])
         x = tape.norm("transform_norm", x, "layernorm")
         record_head(tape, x, model.masked_head, rows, embedding)
+        if not model.masked_head.tied:
+            # transformers keeps a second bias that only stands in for the first where both are tied:
+            # resident, and never read.
+            idle = tape.weight("decoder.idle_bias", model.vocab_size, touched=(0,))
+            tape.ops[-1].reads += (idle,)
 
 
 FAMILY = Family("bert", ("bert",), read, lower)

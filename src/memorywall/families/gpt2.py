@@ -1,4 +1,4 @@
-"""GPT-2: learned positions, layer norms before each half, a plain feed-forward, biases everywhere."""
+"""GPT-2: learned positions, layer norms before each half, a plain feed-forward, all biases."""
 
 from __future__ import annotations
 

@@ -183,7 +183,7 @@ def lower(model: Llama, forward: Forward) -> Program:
 def _layer(
     model: Llama, forward: Forward, hidden: Tensor, name: str, window: int | None, count: int
 ) -> Block:
-    """x + attention(norm(x)), then x + mlp(norm(x)); or the norms after, as OLMo 2 has them."""
+    """Note x + attention(norm(x)), then x + mlp(norm(x)); or norms after, as in OLMo 2."""
     tape = Tape(forward, name)
     attention = model.attention if window is None else replace(model.attention, window=window)
     middle = tape.activation("middle", *hidden.shape)

@@ -61,7 +61,7 @@ def model_from_config(config: Mapping[str, Any], where: str, name: str | None = 
     if not isinstance(model_type, str):
         raise InvalidInputError(
             f"{where}: 'model_type' must be a text, got {shown(model_type)}.",
-            "A Hugging Face config.json has one, such as \"model_type\": \"llama\".",
+            'A Hugging Face config.json has one, such as "model_type": "llama".',
         )
     family = family_of(model_type)
     if family is None:
@@ -83,7 +83,11 @@ def _existing_path(source: str) -> Path | None:
     A folder without a config.json does not hide the catalogue's model of the same name.
     """
     path = Path(source).expanduser() if source.startswith("~") else Path(source)
-    if source.endswith((".json", "/")) or source.startswith((".", "/", "~")) or source.count("/") > 1:
+    if (
+        source.endswith((".json", "/"))
+        or source.startswith((".", "/", "~"))
+        or source.count("/") > 1
+    ):
         return path
     try:
         if not os.path.lexists(source):
@@ -133,7 +137,7 @@ def _parse(text: str, where: str) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise InvalidInputError(
             f"{where}: a config is a JSON object, got {shown(config)}.",
-            "A config.json begins with a brace and has the key \"model_type\".",
+            'A config.json begins with a brace and has the key "model_type".',
         )
     return config
 
@@ -184,9 +188,13 @@ def _from_hub(name: str) -> Model:
             f"Go online, or give the path of its config.json.{offer}",
         ) from None
     except RepositoryNotFoundError:
-        raise UnknownNameError("model", name, config_names(), "The hub has none of that id.") from None
+        raise UnknownNameError(
+            "model", name, config_names(), "The hub has none of that id."
+        ) from None
     except EntryNotFoundError:
-        raise InvalidInputError(f"{name}: the repository has no config.json.", offer.strip()) from None
+        raise InvalidInputError(
+            f"{name}: the repository has no config.json.", offer.strip()
+        ) from None
     except Exception as error:  # whatever else a network does is a network's fault, said plainly
         raise MemoryWallError(
             f"{name} could not be fetched from the hub: {type(error).__name__}.",

@@ -40,7 +40,9 @@ def show_analysis(analysis: Analysis, console: Console, *, by_op: bool = False) 
 
 def show_grid(analysis: Analysis, console: Console) -> None:
     """Print an analysis over a grid of batch sizes and lengths: one row a point."""
-    table = columns(("batch", "seq", "FLOP/B", "time", "tokens/s", "MFU", "MBU", "memory", "bound"), words=0)
+    table = columns(
+        ("batch", "seq", "FLOP/B", "time", "tokens/s", "MFU", "MBU", "memory", "bound"), words=0
+    )
     grids = np.broadcast_arrays(
         analysis.batch_size, analysis.seq_len, analysis.arithmetic_intensity, analysis.latency_s,
         analysis.tokens_per_s, analysis.mfu, analysis.mbu, analysis.footprint.total,

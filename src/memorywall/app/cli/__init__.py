@@ -16,10 +16,10 @@ from memorywall.core.plugin import find
 class _Subcommands(click.Group):
     """Subcommands by the module of their name, imported when they are called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         return cast("click.Command | None", find(__name__, cmd_name, "COMMAND"))
 
 

@@ -1,0 +1,50 @@
+"""Every model of the catalogue against transformers' class on the meta device, to the last digit."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import memorywall as mw
+import pytest
+from memorywall.catalog.configs import entries
+
+from tests import oracle
+
+ENTRIES = {entry.id: entry for entry in entries()}
+PUBLISHED_CSV = Path(__file__).parent.parent / "published" / "parameters.csv"
+PUBLISHED = list(
+    csv.DictReader(PUBLISHED_CSV.read_text(encoding="utf-8").splitlines())
+)
+
+
+def products(answer: mw.Analysis) -> object:
+    return sum(op.flops for op in answer.ops if op.kind in ("gemm", "attention"))
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_parameters_and_prefill_flops(name: str) -> None:
+    entry = ENTRIES[name]
+    answer = mw.analyze(
+        name, on="h100-sxm", phase="prefill", batch_size=2, seq_len=24, logits="all", causal="full"
+    )
+    class_name = answer.conventions["parameters_of"]
+    assert class_name == entry.config["architectures"][0]
+    assert answer.parameters == oracle.parameters(entry.config, class_name)
+    assert products(answer) == oracle.prefill_flops(entry.config, class_name, 2, 24)
+
+
+@pytest.mark.parametrize("positions", [1, 2, 33])
+@pytest.mark.parametrize("name", ["gpt2", "meta-llama/Llama-3.2-1B", "Qwen/Qwen3-0.6B"])
+def test_decode_flops(name: str, positions: int) -> None:
+    answer = mw.analyze(
+        name, on="h100-sxm", phase="decode", batch_size=3, seq_len=positions, causal="full"
+    )
+    config, class_name = ENTRIES[name].config, answer.conventions["parameters_of"]
+    assert products(answer) == oracle.decode_flops(config, class_name, 3, positions)
+
+
+@pytest.mark.parametrize("row", PUBLISHED, ids=lambda row: f"{row['id']}-{row['class']}")
+def test_parameters_as_published(row: dict[str, str]) -> None:
+    config = {**ENTRIES[row["id"]].config, "architectures": [row["class"]]}
+    assert mw.model(config).parameters == int(row["parameters"])

@@ -1,0 +1,54 @@
+"""The independent oracle: transformers' own classes on the meta device, counted by torch."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+import transformers
+from torch.utils.flop_counter import FlopCounterMode
+
+transformers.logging.set_verbosity_error()
+
+
+def build(config: dict[str, Any], class_name: str) -> Any:
+    """Build the class without weights, with eager attention, so that every product is visible."""
+    values = copy.deepcopy({k: v for k, v in config.items() if k not in ("architectures",)})
+    model_type = values.pop("model_type")
+    values.pop("torch_dtype", None)
+    values.pop("dtype", None)
+    built = transformers.AutoConfig.for_model(model_type, **values)
+    built._attn_implementation = "eager"
+    with torch.device("meta"):
+        return getattr(transformers, class_name)(built).eval()
+
+
+def parameters(config: dict[str, Any], class_name: str) -> int:
+    """Count the model's parameters, tied ones once."""
+    return sum(p.numel() for p in build(config, class_name).parameters())
+
+
+def prefill_flops(config: dict[str, Any], class_name: str, batch: int, tokens: int) -> int:
+    """Count the matrix products of one forward pass over ``tokens`` tokens."""
+    model = build(config, class_name)
+    ids = torch.ones(batch, tokens, dtype=torch.long, device="meta")
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        # A mask silences GPT-2's look at the ids for padding; BERT's own look at a mask needs values.
+        mask = {} if "Bert" in class_name else {"attention_mask": torch.ones_like(ids)}
+        model(input_ids=ids, **mask)
+    return int(counter.get_total_flops())
+
+
+def decode_flops(config: dict[str, Any], class_name: str, batch: int, positions: int) -> int:
+    """Count the matrix products of one token that attends to ``positions``, itself the last."""
+    model = build(config, class_name)
+    past = transformers.DynamicCache(config=model.config)
+    with torch.no_grad():
+        if positions > 1:
+            ids = torch.ones(batch, positions - 1, dtype=torch.long, device="meta")
+            model(input_ids=ids, past_key_values=past, use_cache=True)
+        ids = torch.ones(batch, 1, dtype=torch.long, device="meta")
+        with FlopCounterMode(display=False) as counter:
+            model(input_ids=ids, past_key_values=past, use_cache=True)
+    return int(counter.get_total_flops())
