@@ -14,7 +14,7 @@ transformers.logging.set_verbosity_error()
 
 def build(config: dict[str, Any], class_name: str) -> Any:
     """Build the class without weights, with eager attention, so that every product is visible."""
-    values = copy.deepcopy({k: v for k, v in config.items() if k not in ("architectures",)})
+    values = copy.deepcopy({k: v for k, v in config.items() if k != "architectures"})
     model_type = values.pop("model_type")
     values.pop("torch_dtype", None)
     values.pop("dtype", None)
@@ -34,7 +34,7 @@ def prefill_flops(config: dict[str, Any], class_name: str, batch: int, tokens: i
     model = build(config, class_name)
     ids = torch.ones(batch, tokens, dtype=torch.long, device="meta")
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        # A mask silences GPT-2's look at the ids for padding; BERT's own look at a mask needs values.
+        # With a mask GPT-2 does not look at the ids for padding; BERT would look at its values.
         mask = {} if "Bert" in class_name else {"attention_mask": torch.ones_like(ids)}
         model(input_ids=ids, **mask)
     return int(counter.get_total_flops())

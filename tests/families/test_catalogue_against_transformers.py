@@ -1,21 +1,19 @@
-"""Every model of the catalogue against transformers' class on the meta device, to the last digit."""
+"""Every model of the catalogue against transformers' class, to the last digit."""
 
 from __future__ import annotations
 
 import csv
 from pathlib import Path
 
-import memorywall as mw
 import pytest
-from memorywall.catalog.configs import entries
 
+import memorywall as mw
+from memorywall.catalog.configs import entries
 from tests import oracle
 
 ENTRIES = {entry.id: entry for entry in entries()}
 PUBLISHED_CSV = Path(__file__).parent.parent / "published" / "parameters.csv"
-PUBLISHED = list(
-    csv.DictReader(PUBLISHED_CSV.read_text(encoding="utf-8").splitlines())
-)
+PUBLISHED = list(csv.DictReader(PUBLISHED_CSV.read_text(encoding="utf-8").splitlines()))
 
 
 def products(answer: mw.Analysis) -> object:

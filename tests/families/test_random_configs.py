@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import memorywall as mw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import memorywall as mw
 from tests import oracle
 
 HEADS = ["Model", "ForCausalLM", "ForSequenceClassification", "ForTokenClassification"]

@@ -46,7 +46,7 @@ def parse(text: object, unit: str) -> float:
         InvalidInputError: no number, no unit or another unit, not positive, or not finite.
     """
     wanted = f"a positive quantity in {_PRINTED.get(unit, unit)}, as in {example(unit)!r}"
-    if not isinstance(text, str):
+    if not isinstance(text, str) or "," in text:  # QuantiPhy would read 3,35 as 335
         raise InvalidInputError(f"expected {wanted}, got {shown(text)}")
     try:
         quantity = Quantity(text[:100], binary=True)

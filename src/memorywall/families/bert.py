@@ -24,7 +24,7 @@ _TOPS: dict[str, tuple[bool, bool, int | None]] = {
     "BertForSequenceClassification": (True, False, _LABELS),
     "BertForMultipleChoice": (True, False, 1),
     "BertForTokenClassification": (False, False, _LABELS),
-    "BertForQuestionAnswering": (False, False, 2),
+    "BertForQuestionAnswering": (False, False, _LABELS),
 }
 
 
@@ -140,8 +140,8 @@ def _record_tops(
         x = tape.norm("transform_norm", x, "layernorm")
         record_head(tape, x, model.masked_head, rows, embedding)
         if not model.masked_head.tied:
-            # transformers keeps a second bias that only stands in for the first where both are tied:
-            # resident, and never read.
+            # transformers keeps a second bias, which stands in for the first only where the two are
+            # tied: resident, and never read.
             idle = tape.weight("decoder.idle_bias", model.vocab_size, touched=(0,))
             tape.ops[-1].reads += (idle,)
 

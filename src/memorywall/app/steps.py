@@ -1,0 +1,135 @@
+"""Decode steps in a row: times over an axis of steps, FLOPs and bytes in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial, reduce
+from math import lcm
+from operator import add
+
+import numpy as np
+
+from memorywall.core.hardware import Hardware
+from memorywall.core.numbers import Number
+from memorywall.core.program import Program
+from memorywall.core.results import Cost, OpCost
+from memorywall.core.scenario import Scenario
+from memorywall.cost.roofline import price, price_ops
+from memorywall.passes.fuse import fuse
+
+# Steps priced at once: their arrays fit the processor's cache.
+BLOCK_STEPS = 4096
+
+
+def program_of(scenario: Scenario, phase: str, seq_len: Number) -> Program:
+    """Return the operators of one forward pass of a scenario, fused if it asks for that."""
+    program = scenario.model.lower(scenario.forward(phase, seq_len))
+    return fuse(program) if scenario.conventions.traffic == "fused" else program
+
+
+def price_steps(scenario: Scenario, first: Number, steps: int) -> Cost:
+    """Return the cost of decode steps at ``first``, ``first + 1``, ... positions.
+
+    Times are summed over a trailing axis of steps, because a maximum is not linear. FLOPs and
+    bytes of scalars are arithmetic series, summed in closed form so that they stay exact.
+    """
+    total = Cost()
+    for program, hardware, count in _step_programs(scenario, first, steps):
+        total += price(program, hardware).map(partial(_sum_steps, steps=count))
+    if scenario.shape:
+        return total
+    flops, moved = _series(scenario, int(first), steps, _work_of)
+    return replace(total, flops=flops, moved_bytes=moved)
+
+
+def price_step_ops(scenario: Scenario, first: Number, steps: int) -> list[OpCost]:
+    """Return the same by operator."""
+    parts: list[list[OpCost]] = []
+    for program, hardware, count in _step_programs(scenario, first, steps):
+        add_up = partial(_sum_steps, steps=count)
+        parts.append([op.map(add_up, executions=count) for op in price_ops(program, hardware)])
+    costs = [reduce(add, op) for op in zip(*parts, strict=True)]
+    if scenario.shape:
+        return costs
+    exact = iter(_series(scenario, int(first), steps, _work_of_ops))
+    return [_with_exact_work(cost, exact) for cost in costs]
+
+
+def _step_programs(
+    scenario: Scenario, first: Number, steps: int
+) -> Iterator[tuple[Program, Hardware, int]]:
+    """Yield decode programs over a trailing axis of steps, a block of steps each."""
+    stepped = scenario.map_numbers(_with_step_axis)
+    for done in range(0, steps, BLOCK_STEPS):
+        count = min(BLOCK_STEPS, steps - done)
+        lengths = _with_step_axis(first) + np.arange(done, done + count, dtype=np.float64)
+        yield program_of(stepped, "decode", lengths), stepped.hardware, count
+
+
+def _series(
+    scenario: Scenario, first: int, steps: int, measure: Callable[[Program], list[int]]
+) -> list[int]:
+    """Sum measures of the decode programs at ``steps`` lengths from ``first`` on, exactly.
+
+    Measures are linear in the length between the windows of the model, n (a + b) / 2 for n steps
+    whose first measures a and last b; or linear at every ``stride``-th length, where a format
+    rounds up to whole bytes or scales by runs of lengths.
+    """
+    end = first + steps - 1
+    knots = sorted({w for w in scenario.model.architecture.windows if first <= w < end})
+    stride = _stride(scenario)
+    totals: list[int] = []
+    for low, high in zip([first, *(w + 1 for w in knots)], [*knots, end], strict=True):
+        for start in range(low, min(low + stride, high + 1)):
+            count = (high - start) // stride + 1
+            at_first = measure(program_of(scenario, "decode", start))
+            at_last = measure(program_of(scenario, "decode", start + (count - 1) * stride))
+            sums = [(a + b) * count // 2 for a, b in zip(at_first, at_last, strict=True)]
+            totals = [t + s for t, s in zip(totals, sums, strict=True)] if totals else sums
+    return totals
+
+
+def _stride(scenario: Scenario) -> int:
+    """Return after how many positions every tensor has grown by whole bytes and whole groups.
+
+    Scores grow by a multiple of one element a position, vectors of the cache by whole rows.
+    """
+    forward = scenario.forward("decode", 1)
+    formats = (forward.activations, forward.kv_cache)
+    return lcm(*(f.group or (1 if f.whole_bytes else 2) for f in formats))
+
+
+def _work_of(program: Program) -> list[int]:
+    work = program.work
+    return [int(work.flops), int(work.moved_bytes)]
+
+
+def _work_of_ops(program: Program) -> list[int]:
+    """Return FLOPs, then bytes by role, of every operator over its repetitions."""
+    values = []
+    for _, op, repeat in program.walk():
+        values.append(int(op.flops) * repeat)
+        values += [int(moved) * repeat for moved in op.traffic.values()]
+    return values
+
+
+def _with_exact_work(cost: OpCost, exact: Iterator[int]) -> OpCost:
+    flops = next(exact)
+    traffic: dict[str, Number] = {role: next(exact) for role in cost.traffic}
+    moved = sum(traffic.values(), 0)
+    return replace(cost, cost=replace(cost.cost, flops=flops, moved_bytes=moved), traffic=traffic)
+
+
+def _with_step_axis(number: Number) -> Number:
+    return number[..., None] if isinstance(number, np.ndarray) else number
+
+
+def _sum_steps(number: Number, steps: int) -> Number:
+    """Sum over the trailing axis of steps, along which a number may be constant."""
+    if not isinstance(number, np.ndarray):
+        return number * steps
+    if number.shape[-1] != steps:
+        return number[..., 0] * steps
+    total = number.sum(axis=-1)
+    return total if total.ndim else total.item()

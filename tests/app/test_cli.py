@@ -1,0 +1,146 @@
+"""The command: that it says what the library says, and how it says no."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import memorywall as mw
+from memorywall.app.cli import main
+from tests.toys import TOY
+
+Captured = pytest.CaptureFixture[str]
+
+
+def run(capsys: Captured, *arguments: str) -> tuple[int, str, str]:
+    try:
+        code = main(arguments)
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else 1
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_json_is_the_librarys_record(capsys: Captured) -> None:
+    code, out, _ = run(
+        capsys, "analyze", "gpt2", "--on", "a100-sxm-80gb", "--phase", "decode", "--batch", "8",
+        "--seq", "512", "--weights", "int8", "--traffic", "unfused", "--causal", "full",
+        "--logits", "all", "--kv-cache", "fp8", "--activations", "fp16", "--json",
+    )  # fmt: skip
+    answer = mw.analyze(
+        "gpt2", on="a100-sxm-80gb", phase="decode", batch_size=8, seq_len=512, weights="int8",
+        traffic="unfused", causal="full", logits="all", kv_cache="fp8", activations="fp16",
+    )  # fmt: skip
+    assert code == 0
+    assert json.loads(out) == answer.to_dict()
+    for word in ("weights", "activations", "kv_cache", "traffic", "causal", "logits"):
+        assert word in json.loads(out)["conventions"]
+
+
+def test_record_has_its_fields() -> None:
+    record = mw.analyze(TOY, on="h100-sxm").to_dict()
+    assert list(record) == [
+        "schema", "model", "parameters", "hardware", "phase", "batch_size", "seq_len", "new_tokens",
+        "flops", "moved_bytes", "arithmetic_intensity", "ridge_point", "latency_s", "overlapped_s",
+        "serial_s", "bound", "tokens_per_s", "mfu", "mbu", "fits", "footprint", "ops",
+        "conventions", "notes",
+    ]  # fmt: skip
+    assert list(record["footprint"]) == [
+        "weights", "kv_cache", "activations", "total", "capacity",
+    ]  # fmt: skip
+    assert set(record["ops"][0]) == {
+        "name", "kind", "count", "flops", "moved_bytes", "latency_s", "bound",
+    }  # fmt: skip
+
+
+def test_a_person_reads_the_verdict_first(capsys: Captured) -> None:
+    code, out, _ = run(capsys, "analyze", "llama-3.1-8b", "--on", "h100-sxm", "--batch", "8")
+    lines = out.splitlines()
+    assert code == 0
+    assert "one decode step at 2048 positions, batch 8" in lines[0]
+    assert lines[1].startswith("memory-bound: 87% of the time waits on weights, 12% on the KV")
+    for word in ("gemm", "attention", "total", "fits in 80 GB", "conventions:", "note:"):
+        assert word in out
+
+
+def test_a_grid_is_a_row_a_point(capsys: Captured) -> None:
+    code, out, _ = run(
+        capsys, "analyze", "gpt2", "--on", "h100-sxm", "--batch", "1,512", "--seq", "128,1024"
+    )
+    assert code == 0
+    rows = [line.split() for line in out.splitlines() if line.split()[0].isdigit()]
+    assert [(row[0], row[1]) for row in rows] == [
+        ("1", "128"), ("1", "1024"), ("512", "128"), ("512", "1024"),
+    ]  # fmt: skip
+
+
+def test_listings(capsys: Captured) -> None:
+    _, out, _ = run(capsys, "models", "--json")
+    assert [m["name"] for m in json.loads(out)["models"]] == mw.model_names()
+    _, out, _ = run(capsys, "hardware", "--json")
+    assert [h["name"] for h in json.loads(out)["hardware"]] == mw.hardware_names()
+    _, out, _ = run(capsys, "hardware", "h100-sxm")
+    assert "989 TFLOP/s" in out
+    assert "3.35 TB/s" in out
+    _, out, _ = run(capsys, "models", "gpt2")
+    assert "124,439,808" in out
+
+
+@pytest.mark.parametrize("command", ["analyze", "models", "hardware"])
+def test_help_has_examples(capsys: Captured, command: str) -> None:
+    code, out, _ = run(capsys, command, "--help")
+    assert code == 0
+    assert "Examples:" in out
+    assert f"memorywall {command}" in out
+
+
+def test_a_model_too_long_or_too_large_is_an_answer(capsys: Captured) -> None:
+    code, out, _ = run(
+        capsys, "analyze", "meta-llama/Llama-3.1-405B", "--on", "rtx-4090", "--seq", "200000"
+    )
+    assert code == 0
+    assert "DOES NOT FIT" in out
+    assert "200000 positions are past the 131072" in out
+
+
+def test_devices_from_a_toml_of_ones_own(capsys: Captured, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        '[sources]\nme = "my own measurement"\n'
+        '[peaks]\nsource = "me"\nbf16 = "10 TFLOP/s"\n'
+        '[[memories]]\nname = "DRAM"\nsource = "me"\ncapacity = "32 GB"\nbandwidth = "50 GB/s"\n'
+    )
+    code, out, _ = run(capsys, "analyze", "gpt2", "--on", str(path), "--json")
+    assert code == 0
+    assert json.loads(out)["ridge_point"] == 200
+    assert json.loads(out)["hardware"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["analyze", "gpt3", "--on", "h100-sxm"], "Did you mean gpt2"),
+        (["analyze", "gpt2", "--on", "h100"], "Did you mean h100-nvl, h100-pcie or h100-sxm"),
+        (["analyze", "gpt2"], "--on"),
+        (["analyze", "gpt2", "--on", "h100-sxm", "--batch", "0"], "batch_size"),
+        (["analyze", "gpt2", "--on", "h100-sxm", "--batch", "-1"], "batch_size"),
+        (["analyze", "gpt2", "--on", "h100-sxm", "--batch", "two"], "'two' is not a whole number"),
+        (["analyze", "gpt2", "--on", "h100-sxm", "--seq", "1.5"], "'1.5' is not a whole number"),
+        (["analyze", "gpt2", "--on", "h100-sxm", "--seq", str(2**70)], "seq_len"),
+        (["analyze", "gpt2", "--on", "h100-sxm", "--weights", "int3"], "int8 or int4"),
+        (["analyze", "gpt2", "--on", "h100-sxm", "--phase", "decod"], "Did you mean decode"),
+        (["analyze", "gpt2", "--on", "h100-sxm", "--traffic", "some"], "fused, unfused"),
+        (["analyze", "gpt2", "--on", "h100-sxm", "--new-tokens", "5"], "generate"),
+        (["analyze", "bert-base-uncased", "--on", "h100-sxm", "--phase", "decode"], "encoder"),
+        (["analyze", "gpt2", "--on", "h100-sxm", "--seq", "0"], "seq_len"),
+        (["analyse", "gpt2"], "analyse"),
+    ],
+)
+def test_what_it_refuses(capsys: Captured, arguments: list[str], said: str) -> None:
+    code, out, err = run(capsys, *arguments)
+    assert code == 2
+    assert out == ""
+    assert said in err
+    assert "Traceback" not in err

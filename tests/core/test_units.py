@@ -1,0 +1,56 @@
+"""Text with a unit, against pint as the oracle."""
+
+from __future__ import annotations
+
+import pint
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memorywall.core.errors import InvalidInputError
+from memorywall.core.units import parse, render
+
+PINT = pint.UnitRegistry()
+PREFIXES = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
+BINARY = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+
+
+@pytest.mark.parametrize(("prefix", "power"), [*PREFIXES.items(), *BINARY.items()])
+@pytest.mark.parametrize("unit", ["B", "B/s", "FLOP/s"])
+def test_a_prefix_is_a_power_of_1000_or_1024(prefix: str, power: float, unit: str) -> None:
+    base = {"B": "byte", "B/s": "byte/s"}.get(unit, unit)
+    assert parse(f"3.5 {prefix}{unit}", base) == pytest.approx(3.5 * power, rel=1e-15)
+
+
+@given(st.floats(1e-3, 999), st.sampled_from(["k", "M", "G", "T", "Ki", "Mi", "Gi"]))
+def test_bytes_as_pint_reads_them(number: float, prefix: str) -> None:
+    expected = PINT.Quantity(number, f"{prefix}B").to("byte").magnitude
+    assert parse(f"{number!r} {prefix}B", "byte") == pytest.approx(expected, rel=1e-12)
+
+
+def test_known_quantities() -> None:
+    assert parse("3.35 TB/s", "byte/s") == 3.35e12
+    assert parse("80 GiB", "byte") == 80 * 2**30
+    assert parse("80GB", "byte") == 80e9
+    assert parse("989.4 TFLOP/s", "FLOP/s") == 989.4e12
+    assert parse("312 TFLOPS", "FLOP/s") == 312e12
+    assert parse("1979 TOP/s", "FLOP/s") == 1979e12
+    assert parse("200 Gb/s", "bit/s") == 200e9
+    assert parse("5 us", "s") == pytest.approx(5e-6)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "fast", "3.35", "3.35 TB", "3.35 Tb/s", "-1 GB/s", "0 GB/s", "inf GB/s", "nan GB/s", 3.35,
+     None, True, "1e999 GB/s", "3,35 TB/s", "x" * 10_000],
+)  # fmt: skip
+def test_what_is_no_bandwidth(text: object) -> None:
+    with pytest.raises(InvalidInputError, match="expected a positive quantity in B/s"):
+        parse(text, "byte/s")
+
+
+def test_rendering() -> None:
+    assert render(3.35e12, "byte/s") == "3.35 TB/s"
+    assert render(1.979e15, "FLOP/s") == "1.98 PFLOP/s"
+    assert render(0.00514, "s") == "5.14 ms"
+    assert render(80e9, "byte") == "80 GB"

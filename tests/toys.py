@@ -1,0 +1,78 @@
+"""Small configs that tests derive by hand, and strategies that draw whole questions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+import memorywall as mw
+
+# D 4, F 6, L 2, N 2, K 1, H 2, V 10: grouped queries, gated, rotary, untied.
+TOY: dict[str, Any] = {
+    "model_type": "llama",
+    "vocab_size": 10,
+    "hidden_size": 4,
+    "intermediate_size": 6,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "max_position_embeddings": 64,
+    "torch_dtype": "bfloat16",
+}
+
+# Every other layer looks back four positions only.
+WINDOWED: dict[str, Any] = {
+    **TOY,
+    "model_type": "qwen2",
+    "use_sliding_window": True,
+    "sliding_window": 4,
+    "max_window_layers": 1,
+}
+
+MODELS = [
+    "gpt2",
+    "bert-base-uncased",
+    "meta-llama/Llama-3.1-8B",
+    "meta-llama/Llama-2-70b-hf",
+    "Qwen/Qwen3-0.6B",
+    "allenai/OLMo-2-1124-7B",
+    "mistralai/Mistral-7B-v0.1",
+    "microsoft/Phi-3-mini-4k-instruct",
+]
+DEVICES = ["h100-sxm", "a100-sxm-80gb", "mi300x", "tpu-v5p", "xeon-gold-6242", "rtx-4090"]
+
+
+@st.composite
+def questions(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw the arguments of ``analyze``, all but the device."""
+    model = draw(st.sampled_from(MODELS))
+    phases = ["encode"] if model.startswith("bert") else ["prefill", "decode", "generate"]
+    phase = draw(st.sampled_from(phases))
+    formats = ["bf16", "fp32", "int8"]
+    question: dict[str, Any] = {
+        "model": model,
+        "phase": phase,
+        "batch_size": draw(st.integers(1, 300)),
+        "seq_len": draw(st.integers(1, 9000)),
+        "weights": draw(st.sampled_from([*formats, "int4", "mxfp4", None])),
+        "activations": draw(st.sampled_from(["bf16", "int8"])),
+        "kv_cache": draw(st.sampled_from([*formats, "int4", None])),
+        "traffic": draw(st.sampled_from(["fused", "unfused"])),
+        "causal": draw(st.sampled_from(["half", "full"])),
+        "logits": draw(st.sampled_from(["last", "all", "none"])),
+    }
+    if phase == "generate":
+        question["new_tokens"] = draw(st.integers(1, 40))
+    return question
+
+
+def ask(question: dict[str, Any], on: Any = "h100-sxm", **changes: Any) -> mw.Analysis:
+    """Analyze a drawn question, with some words changed."""
+    words = {**question, **changes}
+    return mw.analyze(words.pop("model"), on=on, **words)
+
+
+def products(answer: mw.Analysis) -> int:
+    """Return the FLOPs of matrix products."""
+    return sum(int(op.flops) for op in answer.ops if op.kind in ("gemm", "attention"))
