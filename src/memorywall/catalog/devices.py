@@ -201,14 +201,14 @@ class _Reader:
                 numbers[key] = parse(number, unit) if unit else _whole(number)
             except MemoryWallError as error:
                 self.faults.append(f"{where}: {error.message}")
-            self._source(where, entry.get("source", table.get("source")))
+            self._source(where, entry.get("source", table.get("source")), entry.get("note"))
         return numbers
 
-    def _source(self, where: str, source: object) -> None:
+    def _source(self, where: str, source: object, note: object) -> None:
+        """Keep a number's source, with the note on how the number follows from it."""
         listed = self.data.get("sources", {})
-        key, colon, detail = source.partition(":") if isinstance(source, str) else ("", "", "")
-        if isinstance(listed, dict) and isinstance(listed.get(key), str):
-            self.sources[where] = listed[key] + colon + detail
+        if isinstance(listed, dict) and isinstance(source, str) and source in listed:
+            self.sources[where] = f"{listed[source]} ({note})" if note else str(listed[source])
         else:
             self.faults.append(f"{where}: source {shown(source)} is not listed under [sources]")
 

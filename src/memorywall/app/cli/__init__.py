@@ -37,12 +37,14 @@ def app() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and leave with its exit code.
+    """Run the command and return its exit code.
 
     0, or 2 with a message on standard error for whatever the user can mend.
     """
     try:
         app(args=arguments, prog_name="memorywall")
+    except SystemExit as leaving:  # click's own way out, with its own messages
+        return leaving.code if isinstance(leaving.code, int) else 1
     except MemoryWallError as error:
         print(f"memorywall: {error.message}", file=sys.stderr)
         if error.hint:
