@@ -1,5 +1,5 @@
 # Both first commands do their own set-up: Python 3.11 or newer and make are all they need.
-#   make demo    analyse GPT-2 and Llama-3.1-8B on an H100
+#   make demo    two models on an H100, then the paper's case study beside what it printed
 #   make test    lint, types, contracts, tests
 
 PYTHON ?= python3
@@ -11,8 +11,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constr
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo: .venv/base.stamp  ## Run the main job on real models and say what was seen
+demo: .venv/base.stamp  ## Analyse real models, and compute the paper's case study anew
 	@$(BIN)/python examples/first_look.py
+	@$(BIN)/memorywall study paper --batch 1,4,16,64 --figure build/study-paper.svg \
+		--figure build/study-paper.png --figure build/study-paper.pdf
 
 test: .venv/test.stamp  ## Lint, types, contracts and tests
 	@$(MAKE) --no-print-directory lint types contracts tests
@@ -51,7 +53,7 @@ clean:  ## Remove the virtual environment and caches
 
 .venv/base.stamp: pyproject.toml constraints.txt | .venv/bin/python
 	@echo 'installing memorywall'
-	@$(PIP) --editable .
+	@$(PIP) --editable '.[figures]'
 	@touch $@
 
 .venv/test.stamp: pyproject.toml constraints.txt | .venv/bin/python

@@ -32,7 +32,7 @@ def test_by_hand(name: str, shape: tuple[int, ...], nbytes: int) -> None:
 @given(st.sampled_from(sorted(FORMATS)), st.integers(0, 5000), st.integers(1, 5000))
 def test_arrays_as_scalars(name: str, rows: int, width: int) -> None:
     format_ = FORMATS[name]
-    array = format_.nbytes((np.array([rows, 7.0]), width))
+    array = np.asarray(format_.nbytes((np.array([rows, 7.0]), width)))
     assert array[0] == format_.nbytes((rows, width))
     assert array[1] == format_.nbytes((7, width))
     # Never below its bits, never more than a scale a row and a byte above.

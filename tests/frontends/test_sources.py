@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_dict_a_file_and_its_folder_are_one_model(folder: Path) -> None:
-    sources = [TOY, folder, folder / "config.json", str(folder), str(folder / "config.json")]
+    sources: list[Any] = [
+        TOY,
+        folder,
+        folder / "config.json",
+        str(folder),
+        str(folder / "config.json"),
+    ]
     assert {mw.model(source).parameters for source in sources} == {mw.model(TOY).parameters}
     assert mw.model(folder).name == "toy-model"
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
@@ -18,7 +18,16 @@ from memorywall.core.hardware import Hardware
 from memorywall.core.model import Model
 from memorywall.core.numbers import Number
 from memorywall.core.results import Footprint
-from memorywall.core.scenario import Conventions, Precision, Scenario, Workload
+from memorywall.core.scenario import (
+    Causal,
+    Conventions,
+    Logits,
+    Phase,
+    Precision,
+    Scenario,
+    Traffic,
+    Workload,
+)
 from memorywall.frontends.hf import load_model
 
 ModelSource: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Model
@@ -75,14 +84,16 @@ def analyze(
         Scenario(
             model=loaded,
             workload=Workload(
-                phase,  # type: ignore[arg-type] - the constructor checks it
+                cast("Phase", phase),  # the constructor checks it
                 batch_size,
                 seq_len,
                 DEFAULT_NEW_TOKENS if new_tokens is None else new_tokens,
             ),
             hardware=load_hardware(on),
             precision=Precision(weights, activations, kv_cache),
-            conventions=Conventions(traffic, causal, logits),  # type: ignore[arg-type]
+            conventions=Conventions(
+                cast("Traffic", traffic), cast("Causal", causal), cast("Logits", logits)
+            ),
         )
     )
 

@@ -131,5 +131,5 @@ def _sum_steps(number: Number, steps: int) -> Number:
         return number * steps
     if number.shape[-1] != steps:
         return number[..., 0] * steps
-    total = number.sum(axis=-1)
-    return total if total.ndim else total.item()
+    total: Number = np.asarray(number.sum(axis=-1))
+    return total if np.ndim(total) else float(total)

@@ -71,6 +71,11 @@ def find_device(name: str) -> Hardware:
     )
 
 
+def device_toml(name: str) -> str:
+    """Return the text of a device's file, as a pattern for one's own."""
+    return (FOLDER / f"{find_device(name).name}.toml").read_text(encoding="utf-8")
+
+
 def read_device(path: Path) -> Hardware:
     """Read a device from a TOML file; its name is the file's.
 
@@ -167,7 +172,7 @@ class _Reader:
 
     def _tables(self, key: str) -> list[tuple[str, Mapping[str, Any]]]:
         tables = self.data.get(key, [])
-        found = []
+        found: list[tuple[str, Mapping[str, Any]]] = []
         for number, entry in enumerate(tables if isinstance(tables, list) else [], start=1):
             if isinstance(entry, dict):
                 found.append((f"{key}[{number}]", entry))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -65,7 +65,7 @@ class Forward:
         return {"last": self.batch, "all": self.rows, "none": 0}[self.logits]
 
 
-class Architecture(Protocol):
+class Architecture(Hashable, Protocol):
     """What every family knows of a model beside its operators; read from its config."""
 
     @property

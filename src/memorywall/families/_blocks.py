@@ -102,7 +102,7 @@ class Tape:
         """Multiply x [rows, in] by weight [width, in]: 2 rows in width FLOPs, the bias inside."""
         rows, inner = x.shape
         out = out or self.activation(name, rows, width)
-        reads = (x, self.weight(f"{name}.weight", width, inner))
+        reads: tuple[Tensor, ...] = (x, self.weight(f"{name}.weight", width, inner))
         if bias:
             reads = (*reads, self.weight(f"{name}.bias", width))
         self.op(name, "gemm", 2 * inner * width * rows, reads, out)
@@ -123,7 +123,7 @@ class Tape:
         """
         width = gain or x.shape[-1]
         out = out or self.activation(name, *x.shape)
-        reads = (x, self.weight(f"{name}.weight", width))
+        reads: tuple[Tensor, ...] = (x, self.weight(f"{name}.weight", width))
         if kind == "layernorm":
             reads = (*reads, self.weight(f"{name}.bias", width))
         self.op(name, "norm", FLOPS_PER_ELEMENT[kind] * x.elements, reads, out)

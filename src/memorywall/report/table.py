@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 
 from memorywall.core.analysis import Analysis
-from memorywall.core.hardware import Hardware
 from memorywall.core.model import Model
 from memorywall.core.results import Footprint, OpCost
 from memorywall.core.units import render
@@ -107,69 +106,6 @@ def columns(titles: Sequence[str], *, words: int = 1) -> Table:
     return table
 
 
-def hardware_table(devices: Iterable[Hardware]) -> Table:
-    """Return the devices side by side: one row each."""
-    table = columns(
-        ("device", "released", "16-bit", "8-bit", "memory", "bandwidth", "FLOP/B", "title"),
-        words=2,
-    )
-    table.columns[-1].justify = "left"
-    table.columns[-1].no_wrap = False
-    for device in devices:
-        half = next((device.peaks[d] for d in ("bf16", "fp16") if d in device.peaks), None)
-        byte = next((device.peaks[d] for d in ("fp8", "int8") if d in device.peaks), None)
-        table.add_row(
-            device.name,
-            device.released,
-            _quantity(half, "FLOP/s"),
-            _quantity(byte, "FLOP/s"),
-            _quantity(device.capacity, "byte"),
-            _quantity(device.bandwidth, "byte/s"),
-            "" if half is None else f"{float(half) / float(device.bandwidth):.0f}",
-            device.title,
-        )
-    return table
-
-
-def show_device(device: Hardware, console: Console) -> None:
-    """Print every number of one device with its source, and the notes on it."""
-    console.print(f"{device.title}, {device.released}", style="bold")
-    sources = list(dict.fromkeys(device.sources.values()))
-    console.print(_device_table(device, sources))
-    console.print()
-    for number, source in enumerate(sources, start=1):
-        console.print(f"[{number}] {source}", markup=False, soft_wrap=True)
-    for note in device.notes:
-        console.print(f"[yellow]note:[/yellow] {note}", soft_wrap=True)
-
-
-def _device_table(device: Hardware, sources: Sequence[str]) -> Table:
-    table = columns(("quantity", "value", "ridge point", "source"))
-
-    def row(quantity: str, value: str, place: str, ridge: str = "") -> None:
-        table.add_row(quantity, value, ridge, f"\\[{sources.index(device.sources[place]) + 1}]")
-
-    for dtype, peak in device.peaks.items():
-        ridge = f"{float(device.ridge_point(dtype)):.4g} FLOP/B"
-        row(f"peak {dtype}", _quantity(peak, "FLOP/s"), f"peaks.{dtype}", ridge)
-    for number, level in enumerate(device.memories, start=1):
-        for what, unit in (("capacity", "byte"), ("bandwidth", "byte/s")):
-            value = getattr(level, what)
-            if value is not None:
-                row(f"{level.name} {what}", _quantity(value, unit), f"memories[{number}].{what}")
-    for number, link in enumerate(device.links, start=1):
-        rate = _quantity(link.bandwidth, "byte/s")
-        row(f"{link.name}, one way", rate, f"links[{number}].bandwidth")
-        if link.lanes and link.lane_rate:
-            lanes = f"{link.lanes} x {render(link.lane_rate, 'bit/s')}"
-            row(f"{link.name} lanes", lanes, f"links[{number}].lanes")
-    if device.tdp is not None:
-        row("power", _quantity(device.tdp, "W"), "power.tdp")
-    if device.price is not None:
-        row("price", f"${device.price:,.0f}", "price.usd")
-    return table
-
-
 def _print_small_print(analysis: Analysis, console: Console) -> None:
     words = ", ".join(f"{key} {value}" for key, value in analysis.conventions.items())
     console.print(f"[dim]conventions: {words}[/dim]", soft_wrap=True)
@@ -203,7 +139,3 @@ def _cost_row(table: Table, row: OpCost, latency: float) -> None:
         f"{float(row.latency_s) / latency:.1%}",
         str(row.bound).removesuffix("_bound"),
     )
-
-
-def _quantity(value: object, unit: str) -> str:
-    return "" if value is None else render(float(value), unit)  # type: ignore[arg-type]

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import pkgutil
 import sys
 from collections.abc import Sequence
-from typing import cast
 
 import click
 
+from memorywall.app.cli._groups import Subcommands
 from memorywall.core.errors import MemoryWallError
-from memorywall.core.plugin import find
 
 
-class _Subcommands(click.Group):
-    """Subcommands by the module of their name, imported when they are called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        return cast("click.Command | None", find(__name__, cmd_name, "COMMAND"))
-
-
-@click.group(cls=_Subcommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Subcommands.of(__name__), context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="memorywall")
 def app() -> None:
     """What holds a model back on a machine, by how much, and the cheapest way past it.
@@ -31,6 +19,7 @@ def app() -> None:
     \b
     Try:
       memorywall analyze gpt2 --on h100-sxm
+      memorywall study paper
       memorywall models
       memorywall hardware
     """

@@ -26,7 +26,7 @@ def print_json(record: Any) -> None:
     sys.stdout.write(to_json(record) + "\n")
 
 
-class Counts(click.ParamType):
+class Counts(click.ParamType[list[int]]):
     """``8`` or ``1,4,16`` as a list of whole numbers; ranges are checked where they are used."""
 
     name = "N[,N...]"

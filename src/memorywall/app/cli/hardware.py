@@ -6,26 +6,45 @@ import click
 
 from memorywall.app.analyze import load_hardware
 from memorywall.app.cli._shared import console, json_flag, print_json
-from memorywall.catalog.devices import device_names
+from memorywall.catalog.devices import device_names, device_toml
+from memorywall.core.errors import InvalidInputError
+from memorywall.report.devices import compared_devices, hardware_table, show_device
 from memorywall.report.record import hardware_record
-from memorywall.report.table import hardware_table, show_device
 
 
 @click.command("hardware")
-@click.argument("name", metavar="[DEVICE]", required=False)
+@click.argument("names", metavar="[compare] [DEVICE]...", nargs=-1)
+@click.option("--toml", "as_toml", is_flag=True, help="The device's file, to start your own from.")
 @json_flag
-def COMMAND(name: str | None, as_json: bool) -> None:  # noqa: N802
-    """List the devices, or show every number of one with its source.
+def COMMAND(names: tuple[str, ...], as_toml: bool, as_json: bool) -> None:  # noqa: N802
+    """List the devices, show every number of one with its source, or compare some.
+
+    DEVICE is a name from the list or the path of a TOML.
 
     \b
     Examples:
       memorywall hardware
       memorywall hardware h100-sxm
+      memorywall hardware compare h100-sxm mi300x tpu-v5p
+      memorywall hardware h100-sxm --toml > mine.toml
     """
-    devices = [load_hardware(known) for known in ([name] if name else device_names())]
-    if as_json:
+    comparing = names[:1] == ("compare",)
+    wanted = names[1:] if comparing else names
+    if comparing and len(wanted) < 2:
+        raise InvalidInputError(
+            f"compare needs two devices or more, got {len(wanted)}.",
+            "Such as: memorywall hardware compare h100-sxm mi300x",
+        )
+    devices = [load_hardware(name) for name in wanted or device_names()]
+    if as_toml and len(wanted) != 1:
+        raise InvalidInputError("--toml prints the file of one device.", "Name one.")
+    if as_toml:
+        click.echo(device_toml(devices[0].name), nl=False)
+    elif as_json:
         print_json({"hardware": [hardware_record(device) for device in devices]})
-    elif name:
+    elif len(wanted) == 1:
         show_device(devices[0], console())
+    elif wanted:
+        console().print(compared_devices(devices))
     else:
         console().print(hardware_table(devices))

@@ -1,0 +1,31 @@
+"""A group of subcommands that are modules of one folder."""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib import import_module
+from typing import cast
+
+import click
+
+from memorywall.core.plugin import find
+
+
+class Subcommands(click.Group):
+    """Subcommands by the module of their name, each holding ``COMMAND``; imported when called."""
+
+    room = ""  # the package they are modules of, set by ``of``
+
+    @classmethod
+    def of(cls, room: str) -> type[Subcommands]:
+        """Return a group class for the modules of one package."""
+        return type("Subcommands", (cls,), {"room": room})
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the modules' names, without the private ones."""
+        modules = pkgutil.iter_modules(import_module(self.room).__path__)
+        return sorted(module.name for module in modules if not module.name.startswith("_"))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Return one of them, or None."""
+        return cast("click.Command | None", find(self.room, cmd_name, "COMMAND"))

@@ -1,0 +1,80 @@
+"""``memorywall study paper``: the case study of "AI and Memory Wall"."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from memorywall.app.cli._shared import Counts, console, json_flag, print_json
+from memorywall.app.studies import paper
+from memorywall.core.errors import MissingDependencyError
+from memorywall.report.comparison import comparisons_record, show_comparisons, show_roofs
+from memorywall.report.figures import draw_curves, save
+
+_SCHEMA = "memorywall.study.paper/1"
+_DEFAULT_FIGURES = ("study-paper.svg", "study-paper.png", "study-paper.pdf")
+_DEFAULT_DEVICES = (
+    "xeon-gold-6242", "ryzen-9-7950x", "m4-max", "rtx-4090", "v100-sxm-32gb", "a100-sxm-80gb",
+    "h100-sxm", "b200-sxm", "mi300x", "tpu-v5p",
+)  # fmt: skip
+
+
+@click.command("paper")
+@click.option(
+    "--batch", "batch_sizes", type=Counts(),
+    help="Also show how GPT-2's decode waits on memory at these batch sizes, by device.",
+)  # fmt: skip
+@click.option(
+    "--on", "devices", multiple=True, metavar="DEVICE",
+    help="Devices for --batch; may be repeated.  [default: ten of the catalogue]",
+)  # fmt: skip
+@click.option(
+    "--seq", "seq_len", type=int, default=128, show_default=True, help="Positions for --batch."
+)
+@click.option(
+    "--figure", "figures", multiple=True, type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to draw (.svg, .png or .pdf; may be repeated).  [default: ./study-paper.*]",
+)  # fmt: skip
+@json_flag
+def COMMAND(  # noqa: N802
+    batch_sizes: list[int] | None,
+    devices: tuple[str, ...],
+    seq_len: int,
+    figures: tuple[Path, ...],
+    as_json: bool,
+) -> None:
+    """Compute the survey's Figs 4-6 and 9 and Tables 3, 10 and 11, and draw the four panels.
+
+    BERT-Base, BERT-Large and GPT-2 at 128 to 4096 tokens, 8 bit, batch 1, the blocks only. Latency
+    is predicted for the survey's Xeon Gold 6242 from its data sheet, in fp32, relative to
+    BERT-Base at 128 tokens.
+
+    \b
+    Examples:
+      memorywall study paper
+      memorywall study paper --batch 1,4,16,64
+      memorywall study paper --batch 1,64 --on h100-sxm --on ./mine.toml --seq 16
+      memorywall study paper --json --figure paper.pdf
+    """
+    cells, curves = paper.compare(), paper.curves()
+    chosen = devices or _DEFAULT_DEVICES
+    roofs = [] if batch_sizes is None else paper.roofs(batch_sizes, chosen, seq_len)
+    drawn: list[Path] = []
+    wanted = figures or (() if as_json else tuple(map(Path, _DEFAULT_FIGURES)))
+    missing = ""
+    try:
+        drawn = [save(draw_curves(curves), path) for path in wanted]
+    except MissingDependencyError as error:
+        if figures:
+            raise
+        missing = str(error)
+    if as_json:
+        print_json({"schema": _SCHEMA, **comparisons_record(cells, curves, roofs)})
+        return
+    out = console()
+    show_comparisons(cells, curves, out)
+    if roofs:
+        show_roofs(roofs, out)
+    where = ", ".join(str(path.resolve()) for path in drawn)
+    out.print(f"Drawn: {where}" if drawn else missing, soft_wrap=True)

@@ -1,0 +1,126 @@
+"""Devices as text: all in a list, one in full, some side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from memorywall.core.formats import ARITHMETIC_BITS
+from memorywall.core.hardware import Hardware
+from memorywall.core.units import render
+from memorywall.report.table import columns
+
+
+def summary(device: Hardware) -> tuple[str, ...]:
+    """Return a device's line in a list: name, date, 16-bit and 8-bit peak, memory, ridge, title.
+
+    The ridge point is that of the 16-bit peak; what no source prints is empty.
+    """
+    half = next((device.peaks[d] for d in ("bf16", "fp16") if d in device.peaks), None)
+    byte = next((device.peaks[d] for d in ("fp8", "int8") if d in device.peaks), None)
+    return (
+        device.name,
+        device.released,
+        _quantity(half, "FLOP/s"),
+        _quantity(byte, "FLOP/s"),
+        _quantity(device.capacity, "byte"),
+        _quantity(device.bandwidth, "byte/s"),
+        "" if half is None else f"{float(half) / float(device.bandwidth):.0f}",
+        device.title,
+    )
+
+
+SUMMARY_TITLES = (
+    "device", "released", "bf16/fp16", "fp8/int8", "memory", "bandwidth", "FLOP/B", "title",
+)  # fmt: skip
+
+
+def quantities(device: Hardware) -> list[tuple[str, str, str]]:
+    """Return every number of a device: (title, value with unit, place of its source)."""
+    rows = [(f"peak {d}", _quantity(p, "FLOP/s"), f"peaks.{d}") for d, p in device.peaks.items()]
+    for number, level in enumerate(device.memories, start=1):
+        for what, unit in (("capacity", "byte"), ("bandwidth", "byte/s")):
+            value = getattr(level, what)
+            if value is not None:
+                title = f"{level.name} {what}"
+                rows.append((title, _quantity(value, unit), f"memories[{number}].{what}"))
+    for number, link in enumerate(device.links, start=1):
+        rate = _quantity(link.bandwidth, "byte/s")
+        rows.append((f"{link.name}, one way", rate, f"links[{number}].bandwidth"))
+        if link.lanes and link.lane_rate:
+            lanes = f"{link.lanes} x {render(link.lane_rate, 'bit/s')}"
+            rows.append((f"{link.name} lanes", lanes, f"links[{number}].lanes"))
+    if device.tdp is not None:
+        rows.append(("power", _quantity(device.tdp, "W"), "power.tdp"))
+    if device.price is not None:
+        rows.append(("price", f"${device.price:,.0f}", "price.usd"))
+    return rows
+
+
+def hardware_table(devices: Iterable[Hardware]) -> Table:
+    """Return devices as a list, one row each."""
+    table = columns(SUMMARY_TITLES, words=2)
+    table.columns[-1].justify = "left"
+    table.columns[-1].no_wrap = False
+    for device in devices:
+        table.add_row(*summary(device))
+    return table
+
+
+def show_device(device: Hardware, console: Console) -> None:
+    """Print every number of one device with its source, and the notes on it."""
+    console.print(f"{device.title}, {device.released}", style="bold")
+    sources = list(dict.fromkeys(device.sources.values()))
+    table = columns(("quantity", "value", "ridge point", "source"))
+    for title, value, place in quantities(device):
+        dtype = place.removeprefix("peaks.")
+        ridge = f"{_ridge(device, dtype)} FLOP/B" if dtype in device.peaks else ""
+        table.add_row(title, value, ridge, f"\\[{sources.index(device.sources[place]) + 1}]")
+    console.print(table)
+    console.print()
+    for number, source in enumerate(sources, start=1):
+        console.print(f"[{number}] {source}", markup=False, soft_wrap=True)
+    for note in device.notes:
+        console.print(f"[yellow]note:[/yellow] {note}", soft_wrap=True)
+
+
+def compared_devices(devices: Sequence[Hardware]) -> Table:
+    """Return devices side by side, one column each: peaks, memory, links, power, ridge points."""
+    table = columns(("quantity", *(device.name for device in devices)))
+
+    def row(title: str, values: Sequence[str]) -> None:
+        if any(values):
+            table.add_row(title, *(value or "-" for value in values))
+
+    row("released", [device.released for device in devices])
+    for dtype in ARITHMETIC_BITS:
+        row(f"peak {dtype}", [_quantity(d.peaks.get(dtype), "FLOP/s") for d in devices])
+    row("memory", [_quantity(d.capacity, "byte") for d in devices])
+    row("bandwidth", [_quantity(d.bandwidth, "byte/s") for d in devices])
+    caches = [sum(float(m.capacity or 0) for m in d.memories[:-1]) for d in devices]
+    row("caches", [_quantity(cache or None, "byte") for cache in caches])
+    fastest = [max((link.bandwidth for link in d.links), default=None) for d in devices]
+    row("fastest link, one way", [_quantity(link, "byte/s") for link in fastest])
+    row("power", [_quantity(device.tdp, "W") for device in devices])
+    row("price", ["" if d.price is None else f"${d.price:,.0f}" for d in devices])
+    table.add_section()
+    for dtype in ARITHMETIC_BITS:
+        row(f"ridge point {dtype}, FLOP/B", [_ridge(device, dtype) for device in devices])
+    row("seconds to read all memory", [_sweep(device) for device in devices])
+    return table
+
+
+def _ridge(device: Hardware, dtype: str) -> str:
+    return f"{float(device.ridge_point(dtype)):.4g}" if dtype in device.peaks else ""
+
+
+def _sweep(device: Hardware) -> str:
+    if device.capacity is None:
+        return ""
+    return render(float(device.capacity) / float(device.bandwidth), "s")
+
+
+def _quantity(value: object, unit: str) -> str:
+    return "" if value is None else render(float(value), unit)  # type: ignore[arg-type]

@@ -1,0 +1,143 @@
+"""Write the generated reference pages: devices, models, the command.
+
+    python tools/reference.py [--check]
+
+With ``--check`` nothing is written, and the exit code tells whether a page is out of date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import click
+
+import memorywall as mw
+from memorywall.app.cli import app
+from memorywall.catalog.configs import entries
+from memorywall.catalog.devices import devices
+from memorywall.core.files import write_text
+from memorywall.core.hardware import Hardware
+from memorywall.report.devices import SUMMARY_TITLES, quantities, summary
+
+FOLDER = Path(__file__).parent.parent / "docs" / "reference"
+_HEAD = "<!-- Written by tools/reference.py; do not edit. -->\n\n"
+
+
+def main() -> int:
+    """Write the pages, or check them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing, only compare")
+    check = parser.parse_args().check
+    stale = [name for name, text in pages().items() if _read(name) != text]
+    if not check:
+        for name in stale:
+            write_text(FOLDER / name, pages()[name])
+    for name in stale:
+        print(f"{'out of date' if check else 'written'}: {FOLDER / name}")
+    return int(check and bool(stale))
+
+
+def pages() -> dict[str, str]:
+    """Return every generated page by its file name."""
+    return {
+        "hardware.md": _HEAD + _hardware_page(),
+        "models.md": _HEAD + _models_page(),
+        "command.md": _HEAD + _command_page(),
+    }
+
+
+def _read(name: str) -> str:
+    path = FOLDER / name
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def _hardware_page() -> str:
+    known = list(devices())
+    lines = [
+        "# Devices",
+        "",
+        f"{len(known)} devices. Peaks are dense, of the matrix units where there are any; a fused",
+        "multiply-add is two operations, and integer operations count as FLOPs. Bandwidths of",
+        "links are one way. Capacities are as printed: GB is 10^9 byte, though memory chips sold",
+        "by the GB hold up to 7 % more. Numbers marked CC BY are from Epoch AI's dataset on",
+        "machine learning hardware.",
+        "",
+        f"| {' | '.join(SUMMARY_TITLES)} |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |",
+    ]
+    for device in known:
+        name, *rest = summary(device)
+        lines.append(f"| {' | '.join((f'[{name}](#{name})', *rest))} |")
+    for device in known:
+        lines += ["", *_device_section(device)]
+    return "\n".join(lines) + "\n"
+
+
+def _device_section(device: Hardware) -> list[str]:
+    sources = list(dict.fromkeys(device.sources.values()))
+    lines = [f"## {device.name}", "", f"{device.title}; {device.released}.", ""]
+    lines += ["| quantity | value | source |", "| --- | ---: | --- |"]
+    for title, value, place in quantities(device):
+        lines.append(f"| {title} | {value} | {sources.index(device.sources[place]) + 1} |")
+    lines.append("")
+    lines += [f"{number}. {source}" for number, source in enumerate(sources, start=1)]
+    if device.notes:
+        lines += ["", *(f"- {note}" for note in device.notes)]
+    return lines
+
+
+def _models_page() -> str:
+    lines = [
+        "# Models",
+        "",
+        "Published configs that work without a hub; the part after the slash is enough. Any other",
+        "config of the same `model_type`s works by its path or its hub id. Parameters are computed",
+        "from the shapes, and are those of the class.",
+        "",
+        "| model | model_type | class | parameters | cache a token, 16 bit | config |",
+        "| --- | --- | --- | ---: | ---: | --- |",
+    ]
+    for entry in sorted(entries(), key=lambda entry: entry.id.casefold()):
+        model = mw.model(entry.id)
+        cache = ""
+        if model.causal:
+            answer = mw.analyze(model, on="h100-sxm", seq_len=1, kv_cache="bf16")
+            cache = f"{answer.footprint.kv_cache:,} B"
+        cells = (
+            entry.id,
+            f"`{entry.config['model_type']}`",
+            f"`{model.architecture.class_name}`",
+            f"{model.parameters:,}",
+            cache,
+            f"[config.json]({entry.source})",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _command_page() -> str:
+    lines = ["# The command", ""]
+    for words, command in _commands(app, ("memorywall",)):
+        context = click.Context(command, info_name=" ".join(words), max_content_width=90)
+        lines += [f"## {' '.join(words)}", "", "```text", command.get_help(context), "```", ""]
+    return "\n".join(lines)
+
+
+def _commands(
+    command: click.Command, words: tuple[str, ...]
+) -> list[tuple[tuple[str, ...], click.Command]]:
+    """Return a command and all below it, with the words that call each."""
+    found = [(words, command)]
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            if below is not None:
+                found += _commands(below, (*words, name))
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
