@@ -43,11 +43,16 @@ def find_config(name: str) -> Entry | None:
     An id with another owner is another model: ``someone/gpt2`` is not the catalogue's.
     """
     owner, slash, rest = name.casefold().rpartition("/")
-    if not rest or "/" in owner or not (FOLDER / f"{rest}.json").is_file():
+    if "/" in owner or rest not in _stems():
         return None
     entry = _read(rest)
     ids = {known.casefold() for known in (entry.id, *entry.aliases)}
     return entry if not slash or name.casefold() in ids else None
+
+
+@lru_cache(maxsize=1)
+def _stems() -> frozenset[str]:
+    return frozenset(path.stem for path in FOLDER.glob("*.json"))
 
 
 @lru_cache(maxsize=512)

@@ -23,7 +23,9 @@ from memorywall.core.hardware import Hardware, Link, Memory
 from memorywall.core.units import parse
 
 FOLDER = Path(__file__).parent / "hardware"
-_LARGEST_FILE = 256 * 1024
+# Far above any device's file; deep dotted keys, which take a parser quadratic time, are not in one.
+_LARGEST_FILE = 64 * 1024
+_MOST_DOTS_IN_A_LINE = 64
 
 _TOP_KEYS = {
     "title": str,
@@ -39,6 +41,7 @@ _TOP_KEYS = {
     "price": dict,
     "notes": list,
 }
+_TYPE_WORDS = {str: "a text", dt.date: "a date", dict: "a table", list: "a list"}
 _KINDS = ("spec", "measured", "forecast", "hypothetical")
 
 
@@ -83,6 +86,8 @@ def read_device(path: Path) -> Hardware:
         InvalidInputError: the file cannot be read or is no TOML, or with all of its faults.
     """
     text = read_text(path, _LARGEST_FILE, "a device TOML")
+    if any(line.count(".") > _MOST_DOTS_IN_A_LINE for line in text.splitlines()):
+        raise InvalidInputError(f"{path}: a line has more dots than any device's file.", _HINT)
     try:
         data = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
@@ -112,30 +117,32 @@ class _Reader:
         peaks = self._numbers(
             "peaks", self._table("peaks"), dict.fromkeys(ARITHMETIC_BITS, "FLOP/s")
         )
+        levels = self._tables("memories")
         memories = [
             Memory(
                 self._name(place, entry),
                 **self._numbers(place, entry, {"capacity": "byte", "bandwidth": "byte/s"}),
             )
-            for place, entry in self._tables("memories")
+            for place, entry in levels
         ]
         links = []
         for place, entry in self._tables("links"):
             numbers = self._numbers(
                 place, entry, {"bandwidth": "byte/s", "lanes": "", "lane_rate": "bit/s"}
             )
-            if "bandwidth" not in numbers:
+            if "bandwidth" not in entry:
                 self.faults.append(f"{place}: 'bandwidth' is missing")
+            if "bandwidth" not in numbers:
                 continue
             lanes = numbers.pop("lanes", None)
             links.append(Link(self._name(place, entry), lanes=lanes and int(lanes), **numbers))
         power = self._numbers("power", self._table("power"), {"tdp": "W"})
         price = self._numbers("price", self._table("price"), {"usd": ""})
-        if not peaks:
+        if not set(self._table("peaks")) - {"source"}:
             self.faults.append("'peaks' is missing: at least one dtype with its FLOP/s is needed")
         if not memories:
             self.faults.append("'memories' is missing: at least the main memory is needed")
-        elif memories[-1].bandwidth is None:
+        elif "bandwidth" not in levels[-1][1]:
             self.faults.append("memories: the last level (the main memory) needs a 'bandwidth'")
         if self.faults:
             return None
@@ -162,7 +169,7 @@ class _Reader:
                 near = near_names(key, _TOP_KEYS, 1) or sorted(_TOP_KEYS)
                 self.faults.append(f"{shown(key)} is no key of a device (near: {', '.join(near)})")
             elif not isinstance(value, wanted):
-                self.faults.append(f"{key!r} must be a {wanted.__name__}, got {shown(value)}")
+                self.faults.append(f"{key!r} must be {_TYPE_WORDS[wanted]}, got {shown(value)}")
         if isinstance(kind := self.data.get("kind", "spec"), str) and kind not in _KINDS:
             self.faults.append(f"'kind' must be one of {', '.join(_KINDS)}, got {shown(kind)}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable, Sequence
 
 
@@ -82,5 +83,9 @@ def shown(value: object, limit: int = 80) -> str:
     """Return a value as an error shows it: quoted, on one line, never longer than ``limit``."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**30:
         return f"a whole number of {value.bit_length()} bits"
-    text = repr(value)
+    text = _REPR.repr(value)  # which neither walks down a deep nest nor spells out a long list
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = _REPR.maxlong = 80

@@ -30,18 +30,18 @@ class Config:
     def __init__(self, data: Mapping[str, Any], where: str) -> None:
         self.data = data
         self.where = where
-        self.faults: list[str] = []
+        self.faults: dict[str, str] = {}  # by key, so that each is named once
 
     def size(self, key: str, default: int | None = None, *, most: int = LARGEST_SIZE) -> int:
         """Return a whole number from 1 to ``most``; an absent or null key takes the default."""
         value = self.data.get(key)
         if value is None:
             if default is None:
-                self.faults.append(self._missing(key))
+                self.faults[key] = self._missing(key)
             return default or 1
         if _is_size(value, most):
             return int(value)
-        self.faults.append(f"{key!r} must be a whole number from 1 to {most}, got {shown(value)}")
+        self.faults[key] = f"{key!r} must be a whole number from 1 to {most}, got {shown(value)}"
         return 1
 
     def count(self, key: str, default: int) -> int:
@@ -57,7 +57,7 @@ class Config:
         value = self.data.get(key, default)
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not 0 < value <= 1:
-            self.faults.append(f"{key!r} must be a number above 0 and up to 1, got {shown(value)}")
+            self.faults[key] = f"{key!r} must be a number above 0 and up to 1, got {shown(value)}"
             return default
         return float(value)
 
@@ -67,7 +67,7 @@ class Config:
         if value is None:
             return default
         if not isinstance(value, bool):
-            self.faults.append(f"{key!r} must be true or false, got {shown(value)}")
+            self.faults[key] = f"{key!r} must be true or false, got {shown(value)}"
             return default
         return value
 
@@ -77,7 +77,7 @@ class Config:
         if value is None:
             return default
         if not isinstance(value, str):
-            self.faults.append(f"{key!r} must be a text, got {shown(value)}")
+            self.faults[key] = f"{key!r} must be a text, got {shown(value)}"
             return default
         return value
 
@@ -86,7 +86,7 @@ class Config:
         name = self.word(key, default)
         if name not in ACTIVATION_FLOPS:
             near = near_names(name, ACTIVATION_FLOPS) or sorted(ACTIVATION_FLOPS)
-            self.faults.append(
+            self.faults[key] = (
                 f"{key!r}: the activation function {shown(name)} is not known "
                 f"(known are {', '.join(near)})"
             )
@@ -100,7 +100,7 @@ class Config:
         try:
             return find_format(name).name
         except MemoryWallError as error:
-            self.faults.append(f"{key!r}: {error.message}")
+            self.faults[key] = f"{key!r}: {error.message}"
             return "bf16"
 
     def class_name(self, default: str, known: Sequence[str]) -> str:
@@ -110,16 +110,15 @@ class Config:
             return default
         name = classes[0] if isinstance(classes, list) else None
         if not isinstance(name, str):
-            self.faults.append(
+            self.faults["architectures"] = (
                 f"'architectures' must be a list of class names, got {shown(classes)}"
             )
             return default
         if name not in known:
             self.check()
-            near = near_names(name, known) or list(known)
             raise UnsupportedError(
                 f"{self.where}: the class {shown(name)} is not covered.",
-                f"Covered for this model_type: {', '.join(near)}.",
+                f"Covered for this model_type: {', '.join(known)}.",
             )
         return name
 
@@ -132,8 +131,8 @@ class Config:
 
     def divides(self, part: str, parts: int, whole: str, size: int) -> None:
         """Note a fault where ``parts`` does not divide ``size``."""
-        if size % parts:
-            self.faults.append(f"{whole!r} ({size}) is not a multiple of {part!r} ({parts})")
+        if size % parts and not {part, whole} & set(self.faults):
+            self.faults[whole] = f"{whole!r} ({size}) is not a multiple of {part!r} ({parts})"
 
     def refuse(self, key: str, values: Sequence[object], reason: str) -> None:
         """Raise UnsupportedError where a key has a value that would change what is counted."""
@@ -155,7 +154,7 @@ class Config:
         if self.faults:
             raise invalid_file(
                 self.where,
-                self.faults,
+                list(self.faults.values()),
                 "Mend the config, or name a model of the catalogue: memorywall models.",
             )
 

@@ -1,0 +1,453 @@
+"""What users get wrong: exit code 2, a message that names the offender, never a traceback.
+
+Ten classes of at least four each, then configs and TOMLs that Hypothesis spoils.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from memorywall.app.cli import main
+from tests.toys import TOY
+
+Captured = pytest.CaptureFixture[str]
+
+DEVICE_TOML = """\
+title = "mine"
+[sources]
+me = "my own measurement"
+[peaks]
+source = "me"
+bf16 = "10 TFLOP/s"
+[[memories]]
+name = "DRAM"
+source = "me"
+capacity = "32 GB"
+bandwidth = "50 GB/s"
+[[links]]
+name = "PCIe"
+source = "me"
+bandwidth = "32 GB/s"
+"""
+
+
+def refused(capsys: Captured, *arguments: str) -> str:
+    """Run the command, and return what it said when it refused."""
+    start = time.process_time()
+    code = main(arguments)
+    seconds = time.process_time() - start
+    out, err = capsys.readouterr()
+    assert code == 2, out
+    assert out == ""
+    assert "Traceback" not in err
+    assert len(err) < 4000
+    assert seconds < 1  # of the processor's own time, some hundred times what it takes
+    return err
+
+
+def refused_config(capsys: Captured, tmp_path: Path, text: str | bytes) -> str:
+    path = tmp_path / "config.json"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return refused(capsys, "analyze", str(path), "--on", "h100-sxm")
+
+
+def refused_toml(capsys: Captured, tmp_path: Path, text: str | bytes) -> str:
+    path = tmp_path / "device.toml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return refused(capsys, "analyze", "gpt2", "--on", str(path))
+
+
+# 1. Models that are not there.
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("gpt3", "'gpt3' is not known"),
+        ("lama-3.1-8b", "Did you mean meta-llama/Llama-3.1-8B"),
+        ("", "'' is not known"),
+        ("no such model", "'no such model' is not known"),
+        ("x" * 5000, "is not known"),
+        ("a\0b", "is not known"),
+        ("bert-base", "Did you mean bert-base-uncased"),
+    ],
+)
+def test_unknown_models(capsys: Captured, name: str, said: str) -> None:
+    assert said in refused(capsys, "analyze", name, "--on", "h100-sxm")
+
+
+# 2. Devices that are not there.
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("h100", "Did you mean h100-nvl, h100-pcie or h100-sxm"),
+        ("", "'' is not known"),
+        ("A100", "a100-pcie-40gb"),
+        ("rtx 4090", "rtx-4090"),
+        ("./no-such.toml", "no-such.toml: there is no such file"),
+        ("x" * 5000, "is not known"),
+        ("a\0b.toml", "there is no such file"),
+    ],
+)
+def test_unknown_devices(capsys: Captured, name: str, said: str) -> None:
+    assert said in refused(capsys, "analyze", "gpt2", "--on", name)
+    assert said in refused(capsys, "hardware", name)
+
+
+# 3. JSON that is none, or no config.
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "not valid JSON"),
+        ('{"model_type": "llama",', "line 1, column"),
+        ('{"model_type": "llama"} extra', "Extra data"),
+        ("[1, 2]", "a config is a JSON object, got [1, 2]"),
+        ("17", "a config is a JSON object, got 17"),
+        ('{"hidden_size": NaN}', "NaN is no JSON number"),
+        ('{"hidden_size": -Infinity}', "-Infinity is no JSON number"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"a":' * 100_000, "nested too deeply"),
+        ('{"hidden_size": ' + "9" * 5000 + "}", "not valid JSON"),
+        (b"\xff\xfe{}", "not text in UTF-8"),
+        (b"\x00" * 1000, "not valid JSON"),
+        (b"{" + b" " * (5 << 20) + b"}", "larger than 4096 KiB"),
+    ],
+    ids=range(13),
+)
+def test_json(capsys: Captured, tmp_path: Path, text: str | bytes, said: str) -> None:
+    err = refused_config(capsys, tmp_path, text)
+    assert said in err
+    assert "config.json" in err
+
+
+# 4. Values of the wrong type.
+@pytest.mark.parametrize("value", ["4096", [4096], {"size": 1}, True, "many", [[[[[[]]]]]]])
+@pytest.mark.parametrize("key", ["hidden_size", "num_attention_heads", "num_key_value_heads"])
+def test_types(capsys: Captured, tmp_path: Path, key: str, value: Any) -> None:
+    err = refused_config(capsys, tmp_path, json.dumps({**TOY, key: value}))
+    assert f"'{key}' must be a whole number from 1 to 2147483648" in err
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"attention_bias": "yes"}, "'attention_bias' must be true or false, got 'yes'"),
+        ({"hidden_act": 3}, "'hidden_act' must be a text, got 3"),
+        ({"torch_dtype": 16}, "'torch_dtype' must be a text, got 16"),
+        ({"tie_word_embeddings": 1}, "'tie_word_embeddings' must be true or false"),
+        ({"architectures": "LlamaForCausalLM"}, "'architectures' must be a list"),
+        ({"model_type": 5}, "'model_type' must be a text, got 5"),
+    ],
+)
+def test_types_of_words(
+    capsys: Captured, tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    assert said in refused_config(capsys, tmp_path, json.dumps({**TOY, **change}))
+
+
+# 5. Sizes that cannot be.
+@pytest.mark.parametrize("value", ["-1", "0", "1.5", "1e999", str(2**70), "-1e30", "2147483649"])
+@pytest.mark.parametrize("key", ["hidden_size", "vocab_size", "num_hidden_layers", "head_dim"])
+def test_sizes(capsys: Captured, tmp_path: Path, key: str, value: str) -> None:
+    text = json.dumps({**TOY, key: "PLACE"}).replace('"PLACE"', value)
+    assert f"'{key}' must be a whole number" in refused_config(capsys, tmp_path, text)
+
+
+# 6. Keys that are missing.
+@pytest.mark.parametrize(
+    "key",
+    ["vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"],
+)
+def test_missing_keys(capsys: Captured, tmp_path: Path, key: str) -> None:
+    config = {k: v for k, v in TOY.items() if k != key}
+    assert f"'{key}' is missing" in refused_config(capsys, tmp_path, json.dumps(config))
+
+
+def test_all_faults_of_one_file_together(capsys: Captured, tmp_path: Path) -> None:
+    config = {**TOY, "vocab_size": -1, "hidden_act": "gelo", "torch_dtype": "int3"}
+    config["hiddensize"] = config.pop("hidden_size")
+    err = refused_config(capsys, tmp_path, json.dumps(config))
+    assert "4 faults" in err
+    for said in (
+        "'vocab_size' must be", "the activation function 'gelo' is not known", "gelu",
+        "'int3' is not known", "'hidden_size' is missing (there is 'hiddensize')",
+    ):  # fmt: skip
+        assert said in err
+
+
+# 7. Heads that do not divide.
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({**TOY, "num_attention_heads": 3, "num_key_value_heads": 1},
+         "'hidden_size' (4) is not a multiple of 'num_attention_heads' (3)"),
+        ({**TOY, "num_attention_heads": 4, "num_key_value_heads": 3},
+         "'num_attention_heads' (4) is not a multiple of 'num_key_value_heads' (3)"),
+        ({**TOY, "num_attention_heads": 2, "num_key_value_heads": 4},
+         "'num_attention_heads' (2) is not a multiple of 'num_key_value_heads' (4)"),
+        ({"model_type": "gpt2", "vocab_size": 9, "n_embd": 10, "n_head": 3, "n_layer": 1},
+         "'n_embd' (10) is not a multiple of 'n_head' (3)"),
+        ({"model_type": "bert", "vocab_size": 9, "hidden_size": 10, "num_attention_heads": 4,
+          "num_hidden_layers": 1, "intermediate_size": 5},
+         "'hidden_size' (10) is not a multiple of 'num_attention_heads' (4)"),
+    ],
+)  # fmt: skip
+def test_heads(capsys: Captured, tmp_path: Path, config: dict[str, Any], said: str) -> None:
+    assert said in refused_config(capsys, tmp_path, json.dumps(config))
+
+
+# 8. Architectures that no family reads.
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model_type": "llama5"}, "Near names: llama"),
+        ({"model_type": "mamba"}, "the architecture 'mamba' is not known"),
+        ({"model_type": ""}, "the architecture '' is not known"),
+        ({"model_type": None}, "'model_type' must be a text, got None"),
+        ({"model_type": "_blocks"}, "the architecture '_blocks' is not known"),
+        ({"model_type": "../../x"}, "is not known"),
+        ({"architectures": ["LlamaForVision"]}, "the class 'LlamaForVision' is not covered"),
+        ({"architectures": ["GPT2LMHeadModel"]}, "LlamaForCausalLM"),
+    ],
+)
+def test_architectures(capsys: Captured, tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    assert said in refused_config(capsys, tmp_path, json.dumps({**TOY, **change}))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"is_decoder": True}, "'is_decoder' is True: BERT as a decoder is not covered"),
+        ({"position_embedding_type": "relative_key"}, "relative positions are not covered"),
+        ({"architectures": ["BertLMHeadModel"]}, "'BertLMHeadModel' is not covered"),
+        ({"hidden_act": "mish"}, "the activation function 'mish' is not known"),
+    ],
+)
+def test_architectures_of_bert(
+    capsys: Captured, tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    config = {
+        "model_type": "bert", "vocab_size": 9, "hidden_size": 8, "num_attention_heads": 2,
+        "num_hidden_layers": 1, "intermediate_size": 5,
+    }  # fmt: skip
+    assert said in refused_config(capsys, tmp_path, json.dumps({**config, **change}))
+
+
+# 9. Paths that hold no file to read.
+def test_paths(capsys: Captured, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "loop.json").symlink_to(tmp_path / "loop.json")
+    (tmp_path / "folder.json").mkdir()
+    for name, said in [
+        ("empty", "has no config.json"),
+        ("pipe.json", "is not a regular file"),
+        ("loop.json", "loop.json"),
+        ("missing.json", "there is no such file"),
+        ("folder.json", "has no config.json"),
+        ("empty/config.json/deeper.json", "there is no such file"),
+    ]:
+        assert said in refused(capsys, "analyze", str(tmp_path / name), "--on", "h100-sxm")
+    assert "is not a regular file" in refused(capsys, "analyze", "/dev/zero", "--on", "h100-sxm")
+    for name, said in [
+        ("empty", "is a folder, not a device TOML"),
+        ("missing.toml", "there is no such file"),
+        ("pipe.json", "is not a regular file"),
+    ]:
+        assert said in refused(capsys, "analyze", "gpt2", "--on", str(tmp_path / name))
+    assert "not a regular file" in refused(capsys, "analyze", "gpt2", "--on", "/dev/zero")
+
+
+def test_no_permission(capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As root every file can be read, so the refusal of the system is brought about.
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(TOY))
+
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", denied)
+    err = refused(capsys, "analyze", str(path), "--on", "h100-sxm")
+    assert "no permission to read it" in err
+
+
+# 10. Questions that cannot be asked.
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--batch", "0"], "batch_size: expected a whole number from 1 to 2^40, got 0"),
+        (["--batch", "-4"], "batch_size"),
+        (["--batch", "eight"], "'eight' is not a whole number"),
+        (["--batch", "1.5"], "'1.5' is not a whole number"),
+        (["--batch", "1,,2"], "'' is not a whole number"),
+        (["--batch", str(2**70)], "batch_size"),
+        (["--batch", "9" * 5000], "is not a whole number"),
+        (["--batch", ",".join("1" * 65)], "at most 64 numbers, got 65"),
+        (["--batch", "4,0"], "batch_size"),
+        (["--seq", "0"], "seq_len"),
+        (["--seq", "nan"], "'nan' is not a whole number"),
+        (["--seq", "\u0663"], "is not a whole number"),
+        (["--phase", "train"], "phase 'train' is not known"),
+        (["--phase", "generate", "--new-tokens", "0"], "new_tokens"),
+        (["--phase", "generate", "--new-tokens", str(10**9)], "new_tokens"),
+        (["--phase", "generate", "--new-tokens", "x"], "'x'"),
+        (["--weights", "int3"], "number format 'int3' is not known"),
+        (["--kv-cache", ""], "number format '' is not known"),
+        (["--activations", "tf32"], "number format 'tf32' is not known"),
+        (["--traffic", "none"], "traffic 'none' is not known"),
+        (["--causal", "quarter"], "causal 'quarter' is not known"),
+        (["--logits", "first"], "logits 'first' is not known"),
+        (["--fast"], "--fast"),
+        (["--on", "tpu-v2", "--activations", "fp32"], "no peak for fp32"),
+    ],
+)
+def test_questions(capsys: Captured, arguments: list[str], said: str) -> None:
+    on = [] if "--on" in arguments else ["--on", "h100-sxm"]
+    assert said in refused(capsys, "analyze", "gpt2", *on, *arguments)
+
+
+# 11. TOMLs of devices.
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("[peaks]", "[peaks", "not valid TOML"),
+        ('bf16 = "10 TFLOP/s"', "", "'peaks' is missing"),
+        ("10 TFLOP/s", "-10 TFLOP/s", "peaks.bf16: expected a positive quantity in FLOP/s"),
+        ("10 TFLOP/s", "0 TFLOP/s", "peaks.bf16"),
+        ("10 TFLOP/s", "inf TFLOP/s", "peaks.bf16"),
+        ("10 TFLOP/s", "1e999 TFLOP/s", "peaks.bf16"),
+        ("10 TFLOP/s", "10 TB/s", "peaks.bf16"),
+        ('"10 TFLOP/s"', "10", "peaks.bf16: expected a positive quantity in FLOP/s"),
+        ('"10 TFLOP/s"', "true", "peaks.bf16"),
+        ('"10 TFLOP/s"', "9" * 5000, "not valid TOML"),
+        ("bf16 =", "bf17 =", "peaks.bf17 is not known (near: bf16"),
+        ('"50 GB/s"', '"50 GB"', "memories[1].bandwidth"),
+        ('bandwidth = "50 GB/s"', "", "the main memory) needs a 'bandwidth'"),
+        ("[[memories]]", "[memories]", "'memories' must be a list"),
+        ('name = "DRAM"', "name = 7", "memories[1]: 'name' must be a text, got 7"),
+        ('me = "my own measurement"', "", "source 'me' is not listed under [sources]"),
+        ('[peaks]\nsource = "me"', "[peaks]", "peaks.bf16: source None is not listed"),
+        ("title =", "titel =", "'titel' is no key of a device (near: title)"),
+        ('title = "mine"', "title = 3", "'title' must be a text"),
+        ('title = "mine"', 'kind = "magic"', "'kind' must be one of"),
+        ('bandwidth = "32 GB/s"', "", "links[1]: 'bandwidth' is missing"),
+        ('title = "mine"', "x = " + "[" * 5000 + "]" * 5000, "not valid TOML"),
+        ('title = "mine"', ".".join("a" * 5000) + " = 1", "more dots than any device's file"),
+        ('title = "mine"', ".".join("a" * 60) + " = 1", "'a' is no key of a device"),
+    ],
+)  # fmt: skip
+def test_tomls(capsys: Captured, tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in DEVICE_TOML
+    err = refused_toml(capsys, tmp_path, DEVICE_TOML.replace(old, new))
+    assert said in err
+    assert "device.toml" in err
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "'peaks' is missing"),
+        (b"\xff\xfe", "not text in UTF-8"),
+        (b"#" * (1 << 20), "larger than 64 KiB"),
+        (b"\x00", "not valid TOML"),
+    ],
+    ids=range(4),
+)
+def test_files_that_are_no_toml(capsys: Captured, tmp_path: Path, data: bytes, said: str) -> None:
+    assert said in refused_toml(capsys, tmp_path, data)
+
+
+def test_all_faults_of_one_toml_together(capsys: Captured, tmp_path: Path) -> None:
+    text = DEVICE_TOML.replace("10 TFLOP/s", "fast").replace("32 GB/s", "slow").replace("50 G", "-")
+    err = refused_toml(capsys, tmp_path, text)
+    assert "3 faults" in err
+    for place in ("peaks.bf16", "memories[1].bandwidth", "links[1].bandwidth"):
+        assert place in err
+
+
+# 12. The other commands.
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["hardware", "compare", "h100-sxm"], "compare needs two devices or more, got 1"),
+        (["hardware", "compare", "h100-sxm", "h999"], "'h999' is not known"),
+        (["hardware", "h100-sxm", "mi300x", "--toml"], "of one device"),
+        (["models", "gpt2", "gpt9"], "'gpt9' is not known"),
+        (["study", "papers"], "papers"),
+        (["study", "paper", "--batch", "0"], "batch_size"),
+        (["study", "paper", "--batch", "1", "--on", "h999"], "'h999' is not known"),
+        (["study", "paper", "--batch", "1", "--seq", "0"], "seq_len"),
+    ],
+)
+def test_other_commands(
+    capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str],
+    said: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert said in refused(capsys, *arguments)
+
+
+JUNK = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20),
+        st.sampled_from([0, -1, 2**31, 2**70, 1e308, "llama", "4096", "bf16"]),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=6,
+)  # fmt: skip
+KEYS = [
+    *TOY, "architectures", "head_dim", "attention_bias", "mlp_bias", "hidden_act", "sliding_window",
+    "use_sliding_window", "layer_types", "max_window_layers", "tie_word_embeddings", "id2label",
+    "num_labels", "partial_rotary_factor", "dtype", "quantization_config", "_name_or_path",
+]  # fmt: skip
+
+
+def either_works_or_says_why(capsys: Captured, *arguments: str) -> None:
+    code = main(arguments)
+    out, err = capsys.readouterr()
+    assert "Traceback" not in err
+    assert (code == 0 and json.loads(out)) or (code == 2 and err.startswith("memorywall: "))
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.dictionaries(st.sampled_from(KEYS), JUNK, max_size=4), st.sampled_from(sorted(TOY)))
+def test_spoilt_configs(
+    capsys: Captured, tmp_path: Path, changes: dict[str, Any], dropped: str
+) -> None:
+    config = {**TOY, "model_type": "qwen2", **changes}
+    if len(changes) % 2:
+        config.pop(dropped)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    either_works_or_says_why(capsys, "analyze", str(path), "--on", "h100-sxm", "--json")
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+def test_spoilt_tomls(capsys: Captured, tmp_path: Path, data: st.DataObject) -> None:
+    lines = DEVICE_TOML.splitlines()
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(lines) - 1))
+        left = lines[at].partition("=")[0]
+        junk = data.draw(
+            st.one_of(
+                st.text(max_size=12),
+                st.sampled_from(["1", "true", '"1 GB"', '"x"', "[]", "{}", "nan", "1979-05-27"]),
+            )
+        )
+        lines[at] = data.draw(st.sampled_from([f"{left}= {junk}", junk, "", lines[at] + junk]))
+    path = tmp_path / "device.toml"
+    path.write_text("\n".join(lines), encoding="utf-8", errors="replace")
+    either_works_or_says_why(capsys, "analyze", "gpt2", "--on", str(path), "--json")
