@@ -162,7 +162,8 @@ class Hardware:
                 f"{self.name} has no peak for {dtype} arithmetic, nor for any wider one.",
                 f"It has {', '.join(self.peaks)}: choose another format for the activations.",
             )
-        return min(wider, key=ARITHMETIC_BITS.__getitem__)
+        # Of two as wide, the one of the same kind: integers with integers.
+        return min(wider, key=lambda known: (ARITHMETIC_BITS[known], known[:3] != dtype[:3]))
 
     def peak(self, dtype: str) -> Number:
         """Peak FLOP/s of arithmetic in a dtype, or in the one that stands in for it."""
