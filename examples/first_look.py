@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import memorywall as mw
-from memorywall.report.verdict import headline, verdict
 
 DEVICE = "h100-sxm"
 MODELS = (("gpt2", 1024), ("meta-llama/Llama-3.1-8B", 2048))
@@ -17,7 +16,7 @@ def main() -> None:
             for phase in ("prefill", "decode")
         )
         for answer in (prefill, decode):
-            print(f"{headline(answer)}\n  {verdict(answer)}\n")
+            print(f"{mw.headline(answer)}\n  {mw.verdict(answer)}\n")
         print(
             f"  Seen: a byte moved does {float(prefill.arithmetic_intensity):.0f} FLOP in prefill "
             f"and {float(decode.arithmetic_intensity):.2f} in decode, where {DEVICE} could do "

@@ -65,7 +65,7 @@ def _hardware_page() -> str:
         "machine learning hardware.",
         "",
         f"| {' | '.join(SUMMARY_TITLES)} |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     for device in known:
         name, *rest = summary(device)
@@ -120,7 +120,10 @@ def _models_page() -> str:
 def _command_page() -> str:
     lines = ["# The command", ""]
     for words, command in _commands(app, ("memorywall",)):
-        context = click.Context(command, info_name=" ".join(words), max_content_width=90)
+        context = click.Context(
+            command, info_name=" ".join(words), max_content_width=90,
+            help_option_names=["-h", "--help"],
+        )  # fmt: skip
         lines += [f"## {' '.join(words)}", "", "```text", command.get_help(context), "```", ""]
     return "\n".join(lines)
 

@@ -9,6 +9,7 @@ from memorywall.core.errors import MemoryWallError
 from memorywall.core.hardware import Hardware
 from memorywall.core.scenario import Conventions, Precision, Scenario, Workload
 from memorywall.frontends.hf import load_model as model
+from memorywall.report.verdict import headline, verdict
 
 __version__ = "0.1.0"
 
@@ -24,6 +25,8 @@ __all__ = [
     "analyze_scenario",
     "hardware",
     "hardware_names",
+    "headline",
     "model",
     "model_names",
+    "verdict",
 ]

@@ -332,7 +332,7 @@ def test_questions(capsys: Captured, arguments: list[str], said: str) -> None:
         ("[[memories]]", "[memories]", "'memories' must be a list"),
         ('name = "DRAM"', "name = 7", "memories[1]: 'name' must be a text, got 7"),
         ('me = "my own measurement"', "", "source 'me' is not listed under [sources]"),
-        ('[peaks]\nsource = "me"', "[peaks]", "peaks.bf16: source None is not listed"),
+        ('[peaks]\nsource = "me"', "[peaks]\nsource = 3", "peaks.bf16: source 3 is not listed"),
         ("title =", "titel =", "'titel' is no key of a device (near: title)"),
         ('title = "mine"', "title = 3", "'title' must be a text"),
         ('title = "mine"', 'kind = "magic"', "'kind' must be one of"),

@@ -41,8 +41,8 @@ def test_record_has_its_fields() -> None:
     assert list(record) == [
         "schema", "model", "parameters", "hardware", "phase", "batch_size", "seq_len", "new_tokens",
         "flops", "moved_bytes", "arithmetic_intensity", "ridge_point", "latency_s", "overlapped_s",
-        "serial_s", "bound", "tokens_per_s", "mfu", "mbu", "fits", "footprint", "ops",
-        "conventions", "notes",
+        "serial_s", "bound", "tokens_per_s", "ttft_s", "tpot_s", "mfu", "mbu", "fits", "footprint",
+        "ops", "time_shares", "conventions", "notes",
     ]  # fmt: skip
     assert list(record["footprint"]) == [
         "weights", "kv_cache", "activations", "total", "capacity",
@@ -141,3 +141,37 @@ def test_what_it_refuses(capsys: Captured, arguments: list[str], said: str) -> N
     assert out == ""
     assert said in err
     assert "Traceback" not in err
+
+
+def test_near_the_ridge_the_verdict_does_not_contradict_itself() -> None:
+    # 286 FLOP per byte over the whole, and yet most of the time goes to products above the ridge.
+    answer = mw.analyze("llama-3.1-8b", on="h100-sxm", batch_size=400, seq_len=64)
+    assert answer.arithmetic_intensity < answer.ridge_point
+    said = mw.verdict(answer)
+    assert said.startswith("compute-bound: 80% of the time is arithmetic (gemm 80%)")
+    assert said.endswith("but most of the time is in operators above it.")
+    assert sum(float(share) for share in answer.time_shares.values()) == pytest.approx(1)
+
+
+def test_generation_tells_its_two_walls_apart() -> None:
+    whole = mw.analyze("gpt2", on="h100-sxm", phase="generate", seq_len=512, new_tokens=9)
+    prefill = mw.analyze("gpt2", on="h100-sxm", phase="prefill", seq_len=512)
+    assert whole.ttft_s == prefill.latency_s
+    assert whole.tpot_s is not None
+    assert prefill.latency_s + 8 * whole.tpot_s == pytest.approx(whole.latency_s)
+    assert "first token after" in mw.headline(whole)
+    assert prefill.tpot_s is None
+
+
+def test_tables_keep_their_digits_on_a_narrow_terminal(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    for arguments in (
+        ["analyze", "llama-3.1-8b", "--on", "h100-sxm", "--batch", "1,8", "--seq", "2048,32768"],
+        ["hardware"], ["hardware", "compare", "h100-sxm", "mi300x"], ["models"],
+        ["study", "paper", "--no-figure"],
+    ):  # fmt: skip
+        code, out, _ = run(capsys, *arguments)
+        assert code == 0
+        assert "…" not in out

@@ -27,6 +27,8 @@ EXCEPTIONS = {
 def test_all_189_numbers_are_compared() -> None:
     # 45 rows of Tables 3, 10 and 11 and 18 points of Figs 4-6, three numbers each.
     assert len(CELLS) == (45 + 18) * 3 == 189
+    # BERT-Large stands in the figures only, six lengths of three numbers.
+    assert sum(cell.ours_as_configured is not None for cell in CELLS) == 18
     assert len({(c.table, c.model, c.seq_len, c.operator, c.quantity) for c in CELLS}) == 189
 
 
@@ -116,7 +118,7 @@ def test_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert len(record["cells"]) == 189
     assert set(record["cells"][0]) == {
         "table", "model", "seq_len", "operator", "quantity", "published", "ours", "deviation",
-        "verdict", "reason",
+        "verdict", "reason", "ours_as_configured",
     }  # fmt: skip
     assert Counter(cell["verdict"] for cell in record["cells"])[EXPLAINED] == len(EXCEPTIONS)
     assert [batch["batch_size"] for batch in record["batch"]] == [[1, 4]] * 10
@@ -134,7 +136,7 @@ def test_text_and_a_figure_that_cannot_be(
     monkeypatch.chdir(tmp_path)
     assert main(["study", "paper"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("Of 189 printed numbers")
+    assert out.startswith("Of 189 printed counts")
     assert "Drawn:" in out
     assert (tmp_path / "study-paper.svg").exists()
     assert main(["study", "paper", "--figure", "figure.gif"]) == 2

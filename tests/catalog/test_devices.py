@@ -79,6 +79,12 @@ def test_replace() -> None:
     assert faster.peaks["fp8"] == device.peaks["fp8"]
     assert faster.kind == "hypothetical"
     assert device.kind == "spec"
+    assert faster.sources["peaks.bf16"] == "changed by hand"
+    assert "HBM3" in faster.memories[-1].name
+    assert faster.sources[f"memories[{len(device.memories)}].bandwidth"] == "changed by hand"
+    assert faster.sources["peaks.fp8"] == device.sources["peaks.fp8"]
+    note = mw.analyze("gpt2", on=faster).notes[-1]
+    assert note == "h100-sxm was changed by hand: its ceilings are hypothetical."
     for wrong in ({"bandwidth": 0}, {"bandwidth": "fast"}, {"speed": 1}, {"peaks": {"bf16": -1}}):
         with pytest.raises(mw.MemoryWallError):
             device.replace(**wrong)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memorywall.core.errors import InvalidInputError
-from memorywall.core.units import parse, render
+from memorywall.core.units import parse, render, render_number
 
 PINT = pint.UnitRegistry()
 PREFIXES = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
@@ -50,6 +50,10 @@ def test_what_is_no_bandwidth(text: object) -> None:
 
 
 def test_rendering() -> None:
+    assert render_number(7.4756) == "7.48"
+    assert render_number(1557.04, 4) == "1,557"
+    assert render_number(66070.3) == "66,070"
+    assert render_number(1e20) == "1e+20"
     assert render(3.35e12, "byte/s") == "3.35 TB/s"
     assert render(1.979e15, "FLOP/s") == "1.98 PFLOP/s"
     assert render(0.00514, "s") == "5.14 ms"

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 
-from memorywall.app.evaluate import evaluate, evaluate_ops
+from memorywall.app.evaluate import evaluate, evaluate_first, evaluate_ops
 from memorywall.catalog.devices import find_device, read_device
 from memorywall.core.analysis import Analysis
 from memorywall.core.errors import InvalidInputError, shown
@@ -28,6 +28,7 @@ from memorywall.core.scenario import (
     Traffic,
     Workload,
 )
+from memorywall.core.units import render
 from memorywall.frontends.hf import load_model
 
 ModelSource: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Model
@@ -102,7 +103,14 @@ def analyze_scenario(scenario: Scenario) -> Analysis:
     """Return the answer to a whole question; ``analyze`` is this with the question in words."""
     cost, footprint = evaluate(scenario)
     notes = _notes(scenario, footprint)
-    return Analysis(scenario, cost, footprint, notes, partial(evaluate_ops, scenario))
+    return Analysis(
+        scenario,
+        cost,
+        footprint,
+        notes,
+        price_ops=partial(evaluate_ops, scenario),
+        price_first=partial(evaluate_first, scenario),
+    )
 
 
 def load_hardware(source: HardwareSource) -> Hardware:
@@ -139,16 +147,30 @@ def _notes(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
         notes.append(
             f"{_most(longest)} positions are past the {limit} that the model was made for."
         )
+    notes += model.architecture.notes
+    weights = scenario.precision.format_of("weights", model.dtype)
+    if weights.group:
+        notes.append(
+            f"{weights.name} is counted for every weight, embedding and head too, which most "
+            "quantised checkpoints keep in 16 bit."
+        )
     wanted = scenario.arithmetic
     done = hardware.arithmetic(wanted)
     if done != wanted:
-        notes.append(f"{hardware.name} has no peak for {wanted}; arithmetic is priced as {done}.")
+        twin = {"bf16": "fp16", "fp16": "bf16"}.get(wanted, "")
+        offer = f"; with activations in {twin} it would be" if twin in hardware.peaks else ""
+        notes.append(
+            f"{hardware.name} has no peak for {wanted}; arithmetic is priced as {done}{offer}"
+            + (f" {render(float(np.max(hardware.peaks[twin])), 'FLOP/s')}." if offer else ".")
+        )
     if hardware.kind == "spec":
         notes.append(
-            "Data-sheet ceilings, the best case: kernels reach part of them, and launching each "
-            "takes time that is not counted."
+            "Data-sheet ceilings: kernels reach part of them, and launching each takes time that "
+            "is not counted."
         )
-    return (*notes, *model.architecture.notes, *hardware.notes)
+    elif hardware.kind == "hypothetical":
+        notes.append(f"{hardware.name} was changed by hand: its ceilings are hypothetical.")
+    return tuple(notes)
 
 
 def _longest(scenario: Scenario) -> Number:

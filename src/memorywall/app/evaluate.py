@@ -40,6 +40,13 @@ def evaluate(scenario: Scenario) -> tuple[Cost, Footprint]:
     return _collect(Cost, grids), _collect(Footprint, grids)
 
 
+def evaluate_first(scenario: Scenario) -> Number:
+    """Return the seconds of the forward pass that gives a generation its first token."""
+    workload = scenario.workload
+    first = replace(workload, phase="prefill", seq_len=maximum(workload.seq_len, 1), new_tokens=1)
+    return evaluate(replace(scenario, workload=first))[0].latency_s
+
+
 def evaluate_ops(scenario: Scenario) -> list[OpCost]:
     """Return every operator's cost over all of its executions, whole grids at once."""
     workload, hardware = scenario.workload, scenario.hardware

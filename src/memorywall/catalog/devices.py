@@ -92,7 +92,7 @@ def read_device(path: Path) -> Hardware:
         data = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
         raise InvalidInputError(f"{path} is not valid TOML: {str(error)[:200]}", _HINT) from None
-    reader = _Reader(data)
+    reader = _Reader(data, None if path.parent == FOLDER else f"as given in {path.name}")
     device = reader.device(path.stem)
     if reader.faults:
         raise invalid_file(str(path), reader.faults, _HINT)
@@ -104,10 +104,14 @@ _HINT = "For the form of the file see one of the catalogue's: memorywall hardwar
 
 
 class _Reader:
-    """Reads one file, noting each fault with its place and going on."""
+    """Reads one file, noting each fault with its place and going on.
 
-    def __init__(self, data: Mapping[str, Any]) -> None:
+    ``unsourced`` is the source of numbers that name none; None where every number must.
+    """
+
+    def __init__(self, data: Mapping[str, Any], unsourced: str | None) -> None:
         self.data = data
+        self.unsourced = unsourced
         self.faults: list[str] = []
         self.sources: dict[str, str] = {}
 
@@ -167,7 +171,12 @@ class _Reader:
             wanted = _TOP_KEYS.get(key)
             if wanted is None:
                 near = near_names(key, _TOP_KEYS, 1) or sorted(_TOP_KEYS)
-                self.faults.append(f"{shown(key)} is no key of a device (near: {', '.join(near)})")
+                said = "is no key of a device" + (
+                    ", whose name is that of the file"
+                    if key == "name"
+                    else f" (near: {', '.join(near)})"
+                )
+                self.faults.append(f"{shown(key)} {said}")
             elif not isinstance(value, wanted):
                 self.faults.append(f"{key!r} must be {_TYPE_WORDS[wanted]}, got {shown(value)}")
         if isinstance(kind := self.data.get("kind", "spec"), str) and kind not in _KINDS:
@@ -221,6 +230,8 @@ class _Reader:
         listed = self.data.get("sources", {})
         if isinstance(listed, dict) and isinstance(source, str) and source in listed:
             self.sources[where] = f"{listed[source]} ({note})" if note else str(listed[source])
+        elif source is None and self.unsourced:
+            self.sources[where] = self.unsourced
         else:
             self.faults.append(f"{where}: source {shown(source)} is not listed under [sources]")
 

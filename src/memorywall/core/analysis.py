@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from memorywall.core.numbers import Array, Number, plain
+import numpy as np
+
+from memorywall.core.numbers import Array, Number, maximum, plain
 from memorywall.core.results import Cost, Footprint, OpCost, bound_words
 from memorywall.core.scenario import Scenario
 
@@ -33,6 +35,11 @@ class Analysis:
     footprint: Footprint
     notes: tuple[str, ...]
     price_ops: Callable[[], list[OpCost]]
+    price_first: Callable[[], Number]
+
+    def __repr__(self) -> str:
+        latency = plain(self.latency_s) if not self.scenario.shape else f"{self.scenario.shape}"
+        return f"<Analysis of {self.model} on {self.hardware}: {self.phase}, latency_s {latency}>"
 
     @property
     def model(self) -> str:
@@ -57,12 +64,12 @@ class Analysis:
     @property
     def batch_size(self) -> Number:
         """Sequences."""
-        return self.scenario.workload.batch_size
+        return self._on_grid(self.scenario.workload.batch_size)
 
     @property
     def seq_len(self) -> Number:
         """Positions of each sequence."""
-        return self.scenario.workload.seq_len
+        return self._on_grid(self.scenario.workload.seq_len)
 
     @property
     def new_tokens(self) -> Number:
@@ -89,7 +96,7 @@ class Analysis:
     @property
     def ridge_point(self) -> Number:
         """FLOP per byte at which the device's two roofs meet, for this arithmetic."""
-        return self.scenario.hardware.ridge_point(self.scenario.arithmetic)
+        return self._on_grid(self.scenario.hardware.ridge_point(self.scenario.arithmetic))
 
     @property
     def latency_s(self) -> Number:
@@ -117,6 +124,23 @@ class Analysis:
         per_sequence = self.seq_len if self.phase in ("prefill", "encode") else self.new_tokens
         return self.batch_size * per_sequence / self.latency_s
 
+    @cached_property
+    def ttft_s(self) -> Number | None:
+        """Time to the first token: of a prefill, or of the prefill in a generation; else None."""
+        if self.phase == "generate":
+            return self.price_first()
+        return self.latency_s if self.phase == "prefill" else None
+
+    @property
+    def tpot_s(self) -> Number | None:
+        """Mean time of a decode step; None where there is none."""
+        if self.phase == "decode":
+            return self.latency_s
+        steps = self.scenario.workload.new_tokens - 1
+        if self.phase != "generate" or self.ttft_s is None or not steps:
+            return None
+        return (self.latency_s - self.ttft_s) / steps
+
     @property
     def mfu(self) -> Number:
         """Share of the peak FLOP/s that the prediction reaches."""
@@ -131,6 +155,23 @@ class Analysis:
     def fits(self) -> bool | Array:
         """Whether the footprint is within the device's memory."""
         return self.footprint.fits
+
+    @cached_property
+    def time_shares(self) -> dict[str, Number]:
+        """What the time is spent on, as shares of the whole.
+
+        ``arithmetic``: operators that are compute-bound. By role of memory: operators that are
+        memory-bound, each split by the bytes that it moves.
+        """
+        shares: dict[str, Number] = {}
+        for op in self.ops:
+            cost = op.cost
+            arithmetic = (cost.latency_s - cost.waiting_s) / self.latency_s
+            shares["arithmetic"] = shares.get("arithmetic", 0.0) + arithmetic
+            for role, moved in op.traffic.items():
+                waits = cost.waiting_s * moved / maximum(cost.moved_bytes, 1) / self.latency_s
+                shares[role] = shares.get(role, 0.0) + waits
+        return shares
 
     @cached_property
     def ops(self) -> tuple[OpCost, ...]:
@@ -156,6 +197,11 @@ class Analysis:
             "ceilings": scenario.hardware.kind,
         }
 
+    def _on_grid(self, number: Number) -> Number:
+        """Broadcast a number of the question to the shape of the answers, if that has one."""
+        shape = self.scenario.shape
+        return np.broadcast_to(number, shape) if shape else number
+
     def by_class(self) -> list[OpCost]:
         """Return the costs summed by kind of operator, in order of appearance."""
         classes: dict[str, OpCost] = {}
@@ -179,6 +225,7 @@ class Analysis:
             **{name: plain(getattr(self, name)) for name in _NUMBERS},
             "footprint": {name: plain(value) for name, value in fields.items()},
             "ops": [op.to_dict() for op in self.ops],
+            "time_shares": {name: plain(share) for name, share in self.time_shares.items()},
             "conventions": self.conventions,
             "notes": list(self.notes),
         }
@@ -201,6 +248,8 @@ _NUMBERS = (
     "serial_s",
     "bound",
     "tokens_per_s",
+    "ttft_s",
+    "tpot_s",
     "mfu",
     "mbu",
     "fits",

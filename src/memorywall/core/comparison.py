@@ -36,6 +36,7 @@ class Comparison:
     ours: float
     verdict: str
     reason: str = ""
+    ours_as_configured: float | None = None  # where ours repeats a slip of the source's
 
     @property
     def deviation(self) -> float:
@@ -55,6 +56,7 @@ class Comparison:
             "deviation": self.deviation,
             "verdict": self.verdict,
             "reason": self.reason,
+            "ours_as_configured": self.ours_as_configured,
         }
 
 

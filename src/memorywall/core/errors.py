@@ -44,10 +44,10 @@ class UnsupportedError(MemoryWallError):
 class MissingDependencyError(MemoryWallError):
     """An optional library is needed and not installed."""
 
-    def __init__(self, library: str, extra: str, purpose: str) -> None:
+    def __init__(self, library: str, extra: str, purpose: str, hint: str = "") -> None:
         super().__init__(
             f"{library} is not installed, and {purpose} needs it.",
-            f"Install it with: pip install 'memorywall[{extra}]'",
+            f"Install it with: pip install 'memorywall[{extra}]'{hint}",
         )
 
 

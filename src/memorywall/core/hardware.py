@@ -14,6 +14,8 @@ from memorywall.core.errors import InvalidInputError, UnsupportedError
 from memorywall.core.formats import ARITHMETIC_BITS
 from memorywall.core.numbers import Number, as_quantity
 
+_CHANGED = "changed by hand"
+
 HardwareKind: TypeAlias = Literal["spec", "measured", "forecast", "hypothetical"]
 
 
@@ -119,12 +121,15 @@ class Hardware:
         Raises:
             InvalidInputError: no such attribute, or a number that is not positive and finite.
         """
-        known = {f.name for f in dataclasses.fields(self)} | {"bandwidth", "capacity"}
+        known_memory = {"bandwidth", "capacity"}
+        known = {f.name for f in dataclasses.fields(self)} | known_memory
         unknown = sorted(set(changes) - known)
         if unknown:
             raise InvalidInputError(
                 f"a device has no {', '.join(unknown)}", f"It has: {', '.join(sorted(known))}."
             )
+        places = [f"peaks.{dtype}" for dtype in changes.get("peaks", ())]
+        places += [f"memories[{len(self.memories)}].{key}" for key in known_memory & set(changes)]
         memory = {
             key: as_quantity(changes.pop(key), key)
             for key in ("bandwidth", "capacity")
@@ -139,6 +144,8 @@ class Hardware:
                 for key, value in changes["peaks"].items()
             }
             changes["peaks"] = {**self.peaks, **new}
+        if "sources" not in changes:
+            changes["sources"] = {**self.sources, **dict.fromkeys(places, _CHANGED)}
         return dataclasses.replace(self, **{"kind": "hypothetical", **changes})
 
     def arithmetic(self, dtype: str) -> str:

@@ -72,6 +72,15 @@ def example(unit: str) -> str:
     }[unit]
 
 
+def render_number(value: float, digits: int = 3) -> str:
+    """Write a plain number for people: ``7.48``, ``1,042``; so many digits, thousands apart."""
+    if not math.isfinite(value) or abs(value) >= 1e15:
+        return f"{value:.{digits}g}"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}"
+
+
 def render(value: float, unit: str, digits: int = 3) -> str:
     """Write 3.35e12 byte/s as ``3.35 TB/s``, with ``digits`` significant digits."""
     if not math.isfinite(value):

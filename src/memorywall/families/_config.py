@@ -30,6 +30,7 @@ class Config:
     def __init__(self, data: Mapping[str, Any], where: str) -> None:
         self.data = data
         self.where = where
+        self.notes: list[str] = []  # what a reader of the answer must know
         self.faults: dict[str, str] = {}  # by key, so that each is named once
 
     def size(self, key: str, default: int | None = None, *, most: int = LARGEST_SIZE) -> int:
@@ -96,6 +97,8 @@ class Config:
     def dtype(self) -> str:
         """Return the format that the weights are published in; ``bf16`` where none is named."""
         key = "dtype" if self.data.get("dtype") is not None else "torch_dtype"
+        if self.data.get(key) is None:
+            self.notes.append("The config names no dtype: bf16 is assumed.")
         name = self.word(key, "bf16")
         try:
             return find_format(name).name
@@ -140,14 +143,13 @@ class Config:
         if value is not None and value in values:
             raise UnsupportedError(f"{self.where}: {key!r} is {shown(value)}: {reason}.")
 
-    def quantization_note(self) -> tuple[str, ...]:
-        """Return a note where the config says that its checkpoint is stored quantised."""
-        if self.data.get("quantization_config") is None:
-            return ()
-        note = (
-            "The config's quantization_config is not read: name the stored format of the weights."
-        )
-        return (note,)
+    def all_notes(self) -> tuple[str, ...]:
+        """Return the notes so far, and one where the checkpoint is stored quantised."""
+        if self.data.get("quantization_config") is not None:
+            self.notes.insert(
+                0, "The config's quantization_config is not read: name the format of the weights."
+            )
+        return tuple(self.notes)
 
     def check(self) -> None:
         """Raise InvalidInputError with every fault found so far."""

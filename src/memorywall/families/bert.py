@@ -83,7 +83,7 @@ def read(data: Mapping[str, Any], where: str) -> Bert:
         classifier=(
             None if width is None else Head("classifier", width or config.labels(), bias=True)
         ),
-        notes=config.quantization_note(),
+        notes=config.all_notes(),
     )
     config.check()
     return architecture

@@ -53,7 +53,7 @@ def read(data: Mapping[str, Any], where: str) -> Gpt2:
             config.activation("activation_function", "gelu_new"),
             bias=True,
         ),
-        notes=config.quantization_note(),
+        notes=config.all_notes(),
     )
     config.check()
     return architecture

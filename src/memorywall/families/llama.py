@@ -114,7 +114,7 @@ def read(data: Mapping[str, Any], where: str) -> Llama:
         attention=_read_attention(config, dialect),
         mlp=mlp,
         norm_after=dialect.norm_after,
-        notes=config.quantization_note(),
+        notes=config.all_notes(),
     )
     config.check()
     return architecture

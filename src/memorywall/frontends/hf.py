@@ -161,6 +161,8 @@ def _from_name(name: str) -> Model:
 
 def _from_hub(name: str) -> Model:
     """Read a model's config.json from the hub's cache, or fetch it; nothing else is fetched."""
+    near = near_names(name, config_names()) or near_names(name.rpartition("/")[2], config_names())
+    offer = f" In the catalogue: {', '.join(near)}." if near else ""
     try:
         from huggingface_hub import hf_hub_download  # noqa: PLC0415 - an extra
         from huggingface_hub.errors import (  # noqa: PLC0415
@@ -171,10 +173,8 @@ def _from_hub(name: str) -> Model:
         )
     except ImportError:
         raise MissingDependencyError(
-            "huggingface_hub", "hub", f"{name}, which is not in the catalogue,"
+            "huggingface_hub", "hub", f"{name}, which is no path and not in the catalogue,", offer
         ) from None
-    near = near_names(name, config_names())
-    offer = f" In the catalogue: {', '.join(near)}." if near else ""
     try:
         path = hf_hub_download(name, "config.json")
     except GatedRepoError:

@@ -14,26 +14,27 @@ from memorywall.report.table import columns
 
 
 def summary(device: Hardware) -> tuple[str, ...]:
-    """Return a device's line in a list: name, date, 16-bit and 8-bit peak, memory, ridge, title.
+    """Return a device's line in a list, a dash where no source prints a number.
 
-    The ridge point is that of the 16-bit peak; what no source prints is empty.
+    The ridge point is that of the 16-bit peak, else of the fp32 one.
     """
     half = next((device.peaks[d] for d in ("bf16", "fp16") if d in device.peaks), None)
-    byte = next((device.peaks[d] for d in ("fp8", "int8") if d in device.peaks), None)
+    widest = half or device.peaks.get("fp32")
     return (
         device.name,
         device.released,
-        _quantity(half, "FLOP/s"),
-        _quantity(byte, "FLOP/s"),
+        _quantity(half, "FLOP/s") or "-",
+        _quantity(device.peaks.get("fp8"), "FLOP/s") or "-",
+        _quantity(device.peaks.get("int8"), "FLOP/s") or "-",
         _quantity(device.capacity, "byte"),
         _quantity(device.bandwidth, "byte/s"),
-        "" if half is None else f"{float(half) / float(device.bandwidth):.0f}",
+        "-" if widest is None else f"{float(widest) / float(device.bandwidth):.0f}",
         device.title,
     )
 
 
 SUMMARY_TITLES = (
-    "device", "released", "bf16/fp16", "fp8/int8", "memory", "bandwidth", "FLOP/B", "title",
+    "device", "released", "bf16/fp16", "fp8", "int8", "memory", "bandwidth", "FLOP/B", "title",
 )  # fmt: skip
 
 
@@ -63,7 +64,6 @@ def hardware_table(devices: Iterable[Hardware]) -> Table:
     """Return devices as a list, one row each."""
     table = columns(SUMMARY_TITLES, words=2)
     table.columns[-1].justify = "left"
-    table.columns[-1].no_wrap = False
     for device in devices:
         table.add_row(*summary(device))
     return table

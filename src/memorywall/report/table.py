@@ -12,7 +12,7 @@ from rich.table import Table
 from memorywall.core.analysis import Analysis
 from memorywall.core.model import Model
 from memorywall.core.results import Footprint, OpCost
-from memorywall.core.units import render
+from memorywall.core.units import render, render_number
 from memorywall.report.verdict import headline, verdict
 
 
@@ -28,7 +28,8 @@ def show_analysis(analysis: Analysis, console: Console, *, by_op: bool = False) 
     console.print(_cost_table(analysis, rows, "operator" if by_op else "class"))
     low, high = float(analysis.overlapped_s), float(analysis.serial_s)
     console.print(
-        f"[dim]latency if all overlapped {render(low, 's')}, if nothing did {render(high, 's')}; "
+        f"[dim]at best {render(low, 's')} (all traffic behind arithmetic or the reverse), at worst "
+        f"{render(high, 's')} (one after the other); "
         f"MFU {analysis.mfu:.1%}, MBU {analysis.mbu:.1%}[/dim]",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
@@ -53,9 +54,9 @@ def show_grid(analysis: Analysis, console: Console) -> None:
         table.add_row(
             f"{batch:.0f}",
             f"{seq:.0f}",
-            f"{intensity:.3g}",
+            render_number(intensity),
             render(latency, "s"),
-            f"{rate:,.4g}",
+            render_number(rate, 4),
             f"{mfu:.1%}",
             f"{mbu:.1%}",
             render(memory, "byte") + ("" if fits else " (does not fit)"),
@@ -134,7 +135,7 @@ def _cost_row(table: Table, row: OpCost, latency: float) -> None:
         f"{row.count}",
         render(flops, "FLOP"),
         render(moved, "byte") if moved else "-",
-        f"{flops / moved:.3g}" if moved else "-",
+        render_number(flops / moved) if moved else "-",
         render(float(row.latency_s), "s"),
         f"{float(row.latency_s) / latency:.1%}",
         str(row.bound).removesuffix("_bound"),

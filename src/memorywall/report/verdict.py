@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from memorywall.core.analysis import Analysis
-from memorywall.core.units import render
+from memorywall.core.units import render, render_number
 
-_ROLE_WORDS = {
+_WORDS = {
     "weight": "weights",
     "activation": "activations",
     "kv_cache": "the KV cache",
@@ -17,33 +17,50 @@ _ROLE_WORDS = {
 
 def verdict(analysis: Analysis) -> str:
     """Return the sentence that a person reads first; the analysis holds no arrays."""
-    if analysis.bound == "memory_bound":
-        why = _waits(analysis)
-    else:
-        share = 1 - _share(analysis.cost.waiting_s, analysis.latency_s)
-        why = f"{share:.0%} of the time goes to arithmetic that memory keeps up with"
-    intensity, ridge = float(analysis.arithmetic_intensity), float(analysis.ridge_point)
-    side = "below" if intensity < ridge else "above"
-    return (
-        f"{str(analysis.bound).replace('_', '-')}: {why}; it does {intensity:.3g} FLOP per byte, "
-        f"{side} the {ridge:.3g} where {analysis.hardware} would be balanced."
-    )
+    bound = str(analysis.bound)
+    waits, works = _waits(analysis), _works(analysis)
+    parts = [waits, works] if bound == "memory_bound" else [works, waits]
+    return f"{bound.replace('_', '-')}: {', '.join(filter(None, parts))}; {_intensity(analysis)}"
 
 
 def _waits(analysis: Analysis) -> str:
-    """Say what the time waits on: the traffic of memory-bound operators, by role."""
-    waits: dict[str, float] = {}
-    for op in analysis.ops:
-        if op.bound == "memory_bound" and op.moved_bytes:
-            for role, moved in op.traffic.items():
-                share = float(op.latency_s) * float(moved) / float(op.moved_bytes)
-                waits[role] = waits.get(role, 0.0) + share
-    total = float(analysis.latency_s)
-    ranked = sorted(waits.items(), key=lambda item: -item[1])
-    first, *rest = [(role, seconds / total) for role, seconds in ranked if seconds / total >= 0.005]
-    text = f"{first[1]:.0%} of the time waits on {_ROLE_WORDS[first[0]]}"
-    others = [f"{share:.0%} on {_ROLE_WORDS[role]}" for role, share in rest]
-    return ", ".join([text, *others])
+    """Say what memory-bound operators wait on, the longest first: '87% ... weights, 12% ...'."""
+    shares = {r: float(s) for r, s in analysis.time_shares.items() if r in _WORDS and s >= 0.005}
+    ranked = sorted(shares.items(), key=lambda item: -item[1])
+    texts = [f"{share:.0%} on {_WORDS[role]}" for role, share in ranked]
+    if not texts:
+        return ""
+    first_share, first_role = ranked[0][1], ranked[0][0]
+    texts[0] = f"{first_share:.0%} of the time waits on {_WORDS[first_role]}"
+    return ", ".join(texts)
+
+
+def _works(analysis: Analysis) -> str:
+    """Say how much of the time is arithmetic, and of which operators."""
+    latency = float(analysis.latency_s)
+    shares = {
+        row.kind: float(row.cost.latency_s - row.cost.waiting_s) / latency
+        for row in analysis.by_class()
+    }
+    total = sum(shares.values())
+    if total < 0.005:
+        return ""
+    kinds = sorted((kind for kind in shares if shares[kind] >= 0.005), key=lambda k: -shares[k])
+    listed = ", ".join(f"{kind} {shares[kind]:.0%}" for kind in kinds)
+    return f"{total:.0%} of the time is arithmetic ({listed})"
+
+
+def _intensity(analysis: Analysis) -> str:
+    intensity, ridge = float(analysis.arithmetic_intensity), float(analysis.ridge_point)
+    below = intensity < ridge
+    text = (
+        f"it does {render_number(intensity)} FLOP per byte, {'below' if below else 'above'} the "
+        f"{render_number(ridge)} where {analysis.hardware} would be balanced"
+    )
+    if below == (analysis.bound == "memory_bound"):
+        return f"{text}."
+    other = "above" if below else "below"
+    return f"{text}, but most of the time is in operators {other} it."
 
 
 def headline(analysis: Analysis) -> str:
@@ -55,11 +72,12 @@ def headline(analysis: Analysis) -> str:
         "decode": f"one decode step at {workload.seq_len} positions",
         "generate": f"generating {workload.new_tokens} tokens after {workload.seq_len}",
     }[analysis.phase]
-    return (
+    rate = render_number(float(analysis.tokens_per_s), 4)
+    text = (
         f"{analysis.model} on {analysis.hardware}, {per}, batch {workload.batch_size}: "
-        f"{render(float(analysis.latency_s), 's')}, {analysis.tokens_per_s:,.4g} tokens/s"
+        f"{render(float(analysis.latency_s), 's')}, {rate} tokens/s"
     )
-
-
-def _share(part: object, whole: object) -> float:
-    return float(part) / float(whole)  # type: ignore[arg-type]
+    if analysis.ttft_s is not None and analysis.tpot_s is not None:
+        first, step = (render(float(t), "s") for t in (analysis.ttft_s, analysis.tpot_s))
+        text += f" (first token after {first}, then one every {step})"
+    return text

@@ -17,8 +17,12 @@ _MOST_LISTED = 64
 
 
 def console() -> Console:
-    """Return standard output: as wide as the terminal, or 120 columns where there is none."""
-    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120, highlight=False)
+    """Return standard output, as wide as the widest table.
+
+    A narrower terminal wraps a wide table's lines; to squeeze them would cut digits and units.
+    """
+    found = Console(file=sys.stdout, highlight=False)
+    return Console(file=sys.stdout, highlight=False, width=max(160, found.width))
 
 
 def print_json(record: Any) -> None:

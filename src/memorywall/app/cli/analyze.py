@@ -8,6 +8,7 @@ import click
 
 from memorywall.app.analyze import analyze
 from memorywall.app.cli._shared import Counts, axis, console, json_flag, print_json
+from memorywall.core.errors import InvalidInputError
 from memorywall.report.table import show_analysis, show_grid
 
 
@@ -48,6 +49,11 @@ def COMMAND(  # noqa: N802 - the constant that the subcommand is found by
       memorywall analyze ./config.json --on ./my-device.toml --weights int4 --json
       memorywall analyze llama-3.1-8b --on h200-sxm --batch 1,8,64 --seq 2048,32768
     """
+    grid = len(batch_size) > 1 or len(seq_len or [0]) > 1
+    if grid and ops:
+        raise InvalidInputError(
+            "--ops lists the operators of one point.", "Give one --batch, --seq."
+        )
     answer = analyze(
         words.pop("model"),
         batch_size=axis(batch_size, 0, 2),
@@ -56,7 +62,7 @@ def COMMAND(  # noqa: N802 - the constant that the subcommand is found by
     )
     if as_json:
         print_json(answer.to_dict())
-    elif len(batch_size) == 1 and len(seq_len or [0]) == 1:
-        show_analysis(answer, console(), by_op=ops)
-    else:
+    elif grid:
         show_grid(answer, console())
+    else:
+        show_analysis(answer, console(), by_op=ops)

@@ -8,7 +8,7 @@ import click
 
 from memorywall.app.cli._shared import Counts, console, json_flag, print_json
 from memorywall.app.studies import paper
-from memorywall.core.errors import MissingDependencyError
+from memorywall.core.errors import InvalidInputError, MissingDependencyError
 from memorywall.report.comparison import comparisons_record, show_comparisons, show_roofs
 from memorywall.report.figures import draw_curves, save
 
@@ -29,19 +29,19 @@ _DEFAULT_DEVICES = (
     "--on", "devices", multiple=True, metavar="DEVICE",
     help="Devices for --batch; may be repeated.  [default: ten of the catalogue]",
 )  # fmt: skip
-@click.option(
-    "--seq", "seq_len", type=int, default=128, show_default=True, help="Positions for --batch."
-)
+@click.option("--seq", "seq_len", type=int, help="Positions for --batch.  [default: 128]")
 @click.option(
     "--figure", "figures", multiple=True, type=click.Path(dir_okay=False, path_type=Path),
     help="Where to draw (.svg, .png or .pdf; may be repeated).  [default: ./study-paper.*]",
 )  # fmt: skip
+@click.option("--no-figure", is_flag=True, help="Draw nothing.")
 @json_flag
 def COMMAND(  # noqa: N802
     batch_sizes: list[int] | None,
     devices: tuple[str, ...],
-    seq_len: int,
+    seq_len: int | None,
     figures: tuple[Path, ...],
+    no_figure: bool,
     as_json: bool,
 ) -> None:
     """Compute the survey's Figs 4-6 and 9 and Tables 3, 10 and 11, and draw the four panels.
@@ -57,11 +57,19 @@ def COMMAND(  # noqa: N802
       memorywall study paper --batch 1,64 --on h100-sxm --on ./mine.toml --seq 16
       memorywall study paper --json --figure paper.pdf
     """
+    if batch_sizes is None and (devices or seq_len is not None):
+        raise InvalidInputError(
+            "--on and --seq say more about --batch, which is not given.", "Add --batch 1,4,16,64."
+        )
     cells, curves = paper.compare(), paper.curves()
     chosen = devices or _DEFAULT_DEVICES
-    roofs = [] if batch_sizes is None else paper.roofs(batch_sizes, chosen, seq_len)
+    roofs = (
+        []
+        if batch_sizes is None
+        else paper.roofs(batch_sizes, chosen, 128 if seq_len is None else seq_len)
+    )
     drawn: list[Path] = []
-    wanted = figures or (() if as_json else tuple(map(Path, _DEFAULT_FIGURES)))
+    wanted = figures or (() if as_json or no_figure else tuple(map(Path, _DEFAULT_FIGURES)))
     missing = ""
     try:
         drawn = [save(draw_curves(curves), path) for path in wanted]
@@ -77,4 +85,5 @@ def COMMAND(  # noqa: N802
     if roofs:
         show_roofs(roofs, out)
     where = ", ".join(str(path.resolve()) for path in drawn)
-    out.print(f"Drawn: {where}" if drawn else missing, soft_wrap=True)
+    if drawn or missing:
+        out.print(f"Drawn: {where}" if drawn else missing, soft_wrap=True)
