@@ -10,8 +10,8 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 
-from memorywall.app.evaluate import evaluate, evaluate_first, evaluate_ops
-from memorywall.catalog.devices import find_device, read_device
+from memorywall.app.evaluate import evaluate, evaluate_first, evaluate_ops, predict
+from memorywall.catalog.devices import find_device, read_device, read_here
 from memorywall.core.analysis import Analysis
 from memorywall.core.errors import InvalidInputError, shown
 from memorywall.core.hardware import Hardware
@@ -110,6 +110,7 @@ def analyze_scenario(scenario: Scenario) -> Analysis:
         notes,
         price_ops=partial(evaluate_ops, scenario),
         price_first=partial(evaluate_first, scenario),
+        predict=partial(predict, scenario),
     )
 
 
@@ -128,6 +129,8 @@ def load_hardware(source: HardwareSource) -> Hardware:
         raise InvalidInputError(
             f"a device must be a name, a path or a Hardware, got {shown(source)}", "Try 'h100-sxm'."
         )
+    if source == "here":
+        return read_here()
     if source.endswith(".toml") or "/" in source or source.startswith("."):
         return read_device(Path(source).expanduser())
     return find_device(source)

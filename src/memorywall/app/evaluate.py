@@ -13,10 +13,18 @@ from typing import TypeVar
 
 import numpy as np
 
-from memorywall.app.steps import BLOCK_STEPS, price_step_ops, price_steps, program_of
+from memorywall.app.steps import (
+    BLOCK_STEPS,
+    estimate_steps,
+    price_step_ops,
+    price_steps,
+    program_of,
+)
+from memorywall.core.calibration import Estimate
 from memorywall.core.numbers import Array, Number, maximum
 from memorywall.core.results import Cost, Footprint, OpCost
 from memorywall.core.scenario import Scenario
+from memorywall.cost.calibrated import estimate
 from memorywall.cost.footprint import footprint
 from memorywall.cost.roofline import price, price_ops
 
@@ -59,6 +67,26 @@ def evaluate_ops(scenario: Scenario) -> list[OpCost]:
         decode = price_step_ops(scenario, start + 1, steps)
         costs = [first + rest for first, rest in zip(costs, decode, strict=True)]
     return costs
+
+
+def predict(scenario: Scenario) -> Estimate | None:
+    """Return what a device's calibration says of a scenario; None where it has none.
+
+    A framework runs the operators unfused, and skips what a causal mask hides.
+    """
+    calibration = scenario.hardware.calibration
+    if calibration is None:
+        return None
+    conventions = replace(scenario.conventions, traffic="unfused", causal="half")
+    plain = replace(scenario, conventions=conventions)
+    workload = scenario.workload
+    if workload.phase != "generate":
+        return estimate(program_of(plain, workload.phase, workload.seq_len), calibration)
+    start = maximum(workload.seq_len, 1)
+    total = estimate(program_of(plain, "prefill", start), calibration)
+    if workload.new_tokens > 1:
+        total += estimate_steps(plain, start + 1, workload.new_tokens - 1, calibration)
+    return total
 
 
 def pieces(shape: tuple[int, ...], most: int) -> Iterator[tuple[slice, ...]]:

@@ -10,11 +10,13 @@ from operator import add
 
 import numpy as np
 
+from memorywall.core.calibration import Calibration, Estimate
 from memorywall.core.hardware import Hardware
 from memorywall.core.numbers import Number
 from memorywall.core.program import Program
 from memorywall.core.results import Cost, OpCost
 from memorywall.core.scenario import Scenario
+from memorywall.cost.calibrated import estimate
 from memorywall.cost.roofline import price, price_ops
 from memorywall.passes.fuse import fuse
 
@@ -54,6 +56,17 @@ def price_step_ops(scenario: Scenario, first: Number, steps: int) -> list[OpCost
         return costs
     exact = iter(_series(scenario, int(first), steps, _work_of_ops))
     return [_with_exact_work(cost, exact) for cost in costs]
+
+
+def estimate_steps(
+    scenario: Scenario, first: Number, steps: int, calibration: Calibration
+) -> Estimate:
+    """Return what a calibration says of the same steps."""
+    parts = [
+        estimate(program, calibration).map(partial(_sum_steps, steps=count))
+        for program, _, count in _step_programs(scenario, first, steps)
+    ]
+    return reduce(add, parts)
 
 
 def _step_programs(

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from memorywall.catalog.measured import here_path, read_calibration
 from memorywall.core.errors import (
     InvalidInputError,
     MemoryWallError,
@@ -40,6 +41,7 @@ _TOP_KEYS = {
     "power": dict,
     "price": dict,
     "notes": list,
+    "calibration": dict,
 }
 _TYPE_WORDS = {str: "a text", dt.date: "a date", dict: "a table", list: "a list"}
 _KINDS = ("spec", "measured", "forecast", "hypothetical")
@@ -71,6 +73,20 @@ def find_device(name: str) -> Hardware:
         name,
         device_names(),
         "All devices: memorywall hardware. A TOML works by its path.",
+    )
+
+
+def read_here() -> Hardware:
+    """Return this machine as it was last measured.
+
+    Raises:
+        UnknownNameError: it has not been.
+    """
+    path = here_path()
+    if path.exists():
+        return read_device(path)
+    raise UnknownNameError(
+        "device", "here", (), "Measure this machine first: memorywall measure --quick"
     )
 
 
@@ -148,6 +164,7 @@ class _Reader:
             self.faults.append("'memories' is missing: at least the main memory is needed")
         elif "bandwidth" not in levels[-1][1]:
             self.faults.append("memories: the last level (the main memory) needs a 'bandwidth'")
+        calibration = read_calibration(self.data.get("calibration"), self.faults)
         if self.faults:
             return None
         return Hardware(
@@ -164,6 +181,7 @@ class _Reader:
             price=price.get("usd"),
             sources=self.sources,
             notes=tuple(map(str, self.data.get("notes", ()))),
+            calibration=calibration,
         )
 
     def _top_level(self) -> None:

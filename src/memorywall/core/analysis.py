@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from memorywall.core.calibration import Estimate
 from memorywall.core.numbers import Array, Number, maximum, plain
 from memorywall.core.results import Cost, Footprint, OpCost, bound_words
 from memorywall.core.scenario import Scenario
@@ -36,6 +37,7 @@ class Analysis:
     notes: tuple[str, ...]
     price_ops: Callable[[], list[OpCost]]
     price_first: Callable[[], Number]
+    predict: Callable[[], Estimate | None]
 
     def __repr__(self) -> str:
         latency = plain(self.latency_s) if not self.scenario.shape else f"{self.scenario.shape}"
@@ -140,6 +142,29 @@ class Analysis:
         if self.phase != "generate" or self.ttft_s is None or not steps:
             return None
         return (self.latency_s - self.ttft_s) / steps
+
+    @cached_property
+    def prediction(self) -> Estimate | None:
+        """What it takes by this device's calibration, with an interval; None where it has none.
+
+        ``latency_s`` stays the roofline's, a bound at the measured ceilings.
+        """
+        return self.predict()
+
+    @property
+    def predicted_s(self) -> Number | None:
+        """Seconds by this device's calibration."""
+        return None if self.prediction is None else self.prediction.seconds
+
+    @property
+    def low_s(self) -> Number | None:
+        """Lower end of the interval said to hold 80 % of what is measured."""
+        return None if self.prediction is None else self.prediction.seconds * self.prediction.low
+
+    @property
+    def high_s(self) -> Number | None:
+        """Upper end of that interval."""
+        return None if self.prediction is None else self.prediction.seconds * self.prediction.high
 
     @property
     def mfu(self) -> Number:
@@ -250,6 +275,9 @@ _NUMBERS = (
     "tokens_per_s",
     "ttft_s",
     "tpot_s",
+    "predicted_s",
+    "low_s",
+    "high_s",
     "mfu",
     "mbu",
     "fits",

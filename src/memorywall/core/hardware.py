@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from memorywall.core.calibration import Calibration
 from memorywall.core.errors import InvalidInputError, UnsupportedError
 from memorywall.core.formats import ARITHMETIC_BITS
 from memorywall.core.numbers import Number, as_quantity
@@ -65,6 +66,7 @@ class Hardware:
             (W, US dollars; None where no source prints it).
         sources: the source of every number, by its place, such as ``peaks.bf16``.
         notes: what a user must know before trusting the numbers.
+        calibration: how fast operators run on it, where that was measured.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Hardware:
     price: float | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "peaks", MappingProxyType(dict(self.peaks)))

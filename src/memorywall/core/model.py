@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -113,11 +113,12 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A named architecture with the family that lowers it."""
+    """A named architecture with the family that lowers it, and the config that it was read from."""
 
     name: str
     family: Family
     architecture: Architecture
+    config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def causal(self) -> bool:

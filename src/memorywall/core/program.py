@@ -53,6 +53,8 @@ class Op:
         reads: tensors that it reads.
         writes: tensors that it writes.
         dtype: the arithmetic, a key of ``Hardware.peaks``; storage is the tensors' own affair.
+        function: which one, where a kind covers several: ``gelu_new``, ``rmsnorm``, ``rotary``.
+        queries: of an attention, new tokens of one sequence; 1 in decode.
     """
 
     name: str
@@ -61,6 +63,8 @@ class Op:
     reads: tuple[Tensor, ...]
     writes: tuple[Tensor, ...]
     dtype: str
+    function: str = ""
+    queries: Number = 0
 
     @property
     def moved_bytes(self) -> Number:

@@ -44,6 +44,11 @@ class Tensor:
         return product(self.shape)
 
     @property
+    def moved_elements(self) -> Number:
+        """How many elements one execution of one operator moves."""
+        return product(self.shape if self.touched is None else self.touched)
+
+    @property
     def resident_bytes(self) -> Number:
         """Bytes that it occupies."""
         if self._resident is None:

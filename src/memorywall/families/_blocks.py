@@ -78,13 +78,20 @@ class Tape:
         return Tensor(f"{self.block}.{name}", shape, self.forward.weights, "weight", touched)
 
     def op(
-        self, name: str, kind: Kind, flops: Number, reads: tuple[Tensor, ...], *writes: Tensor
+        self,
+        name: str,
+        kind: Kind,
+        flops: Number,
+        reads: tuple[Tensor, ...],
+        *writes: Tensor,
+        function: str = "",
     ) -> None:
         """Note one operator; one without rows (a head that is not asked for) moves no weights."""
         if type(flops) is int and flops == 0 and kind != "embedding":
             for tensor in reads:
                 tensor.touched = (0,)
-        self.ops.append(Op(name, kind, flops, reads, writes, self.dtype))
+        queries = self.forward.tokens if kind == "attention" else 0
+        self.ops.append(Op(name, kind, flops, reads, writes, self.dtype, function, queries))
 
     def embed(self, name: str, out: Tensor, *tables: tuple[str, int, Number]) -> Tensor:
         """Add rows of tables, each (name, rows, rows touched); ids are not counted."""
@@ -93,7 +100,8 @@ class Tape:
             self.weight(f"{table}.weight", rows, width, touched=(minimum(touched, rows), width))
             for table, rows, touched in tables
         )
-        self.op(name, "embedding", (len(tables) - 1) * out.elements, weights, out)
+        flops = (len(tables) - 1) * out.elements
+        self.op(name, "embedding", flops, weights, out, function="copy")
         return out
 
     def linear(
@@ -126,25 +134,27 @@ class Tape:
         reads: tuple[Tensor, ...] = (x, self.weight(f"{name}.weight", width))
         if kind == "layernorm":
             reads = (*reads, self.weight(f"{name}.bias", width))
-        self.op(name, "norm", FLOPS_PER_ELEMENT[kind] * x.elements, reads, out)
+        self.op(name, "norm", FLOPS_PER_ELEMENT[kind] * x.elements, reads, out, function=kind)
         return out
 
     def apply(self, name: str, function: str, x: Tensor) -> Tensor:
         """Apply an activation function to every element."""
         out = self.activation(name, *x.shape)
-        self.op(name, "elementwise", ACTIVATION_FLOPS[function] * x.elements, (x,), out)
+        flops = ACTIVATION_FLOPS[function] * x.elements
+        self.op(name, "elementwise", flops, (x,), out, function=function)
         return out
 
     def add(self, name: str, x: Tensor, y: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Add two tensors of one shape."""
         out = out or self.activation(name, *x.shape)
-        self.op(name, "elementwise", FLOPS_PER_ELEMENT["add"] * x.elements, (x, y), out)
+        flops = FLOPS_PER_ELEMENT["add"] * x.elements
+        self.op(name, "elementwise", flops, (x, y), out, function="add")
         return out
 
     def rotary(self, name: str, x: Tensor, heads: int, dim: int, out: Tensor) -> Tensor:
         """Rotate ``dim`` elements of every head of x by its position; angles are not counted."""
         flops = FLOPS_PER_ELEMENT["rotary"] * heads * dim * x.shape[0]
-        self.op(name, "elementwise", flops, (x,), out)
+        self.op(name, "elementwise", flops, (x,), out, function="rotary")
         return out
 
     def self_attention(self, x: Tensor, a: Attention, path: str = "attention") -> Tensor:
@@ -160,7 +170,10 @@ class Tape:
             up = self.linear(f"{path}.up_proj", x, f.width, f.bias)
             inner = self.activation(f"{path}.activation", *gate.shape)
             cost = ACTIVATION_FLOPS[f.activation] + FLOPS_PER_ELEMENT["gated"]
-            self.op(f"{path}.activation", "elementwise", cost * gate.elements, (gate, up), inner)
+            self.op(
+                f"{path}.activation", "elementwise", cost * gate.elements, (gate, up), inner,
+                function=f"{f.activation} gated",
+            )  # fmt: skip
         else:
             up = self.linear(f"{path}.up_proj", x, f.width, f.bias)
             inner = self.apply(f"{path}.activation", f.activation, up)

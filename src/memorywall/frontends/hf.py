@@ -74,7 +74,8 @@ def model_from_config(config: Mapping[str, Any], where: str, name: str | None = 
             f"{offer}Known: {', '.join(sorted(known))}.",
         )
     architecture = family.read(config, where)
-    return Model(name or str(config.get("_name_or_path") or model_type), family, architecture)
+    said = name or str(config.get("_name_or_path") or model_type)
+    return Model(said, family, architecture, dict(config))
 
 
 def _existing_path(source: str) -> Path | None:

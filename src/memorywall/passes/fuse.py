@@ -43,11 +43,11 @@ def _fuse_block(block: Block, readers: dict[str, int]) -> Block:
                 if rides:
                     host = made if host == index else max(host, made)
         if host == index:
-            fused.append(Op(op.name, op.kind, op.flops, kept, op.writes, op.dtype))
+            fused.append(Op(op.name, op.kind, op.flops, kept, op.writes, op.dtype, op.function))
         else:
             fused[host].reads += kept
             fused[host].writes += op.writes
-            fused.append(Op(op.name, op.kind, op.flops, (), (), op.dtype))
+            fused.append(Op(op.name, op.kind, op.flops, (), (), op.dtype, op.function))
         for tensor in op.writes:
             if tensor.role == "activation":
                 maker[tensor.name] = host

@@ -77,6 +77,13 @@ def headline(analysis: Analysis) -> str:
         f"{analysis.model} on {analysis.hardware}, {per}, batch {workload.batch_size}: "
         f"{render(float(analysis.latency_s), 's')}, {rate} tokens/s"
     )
+    prediction = analysis.prediction
+    if prediction is not None:
+        low, middle, high = (
+            render(float(prediction.seconds) * share, "s")
+            for share in (prediction.low, 1.0, prediction.high)
+        )
+        text += f" at the roofs; {middle} predicted ({low} to {high})"
     if analysis.ttft_s is not None and analysis.tpot_s is not None:
         first, step = (render(float(t), "s") for t in (analysis.ttft_s, analysis.tpot_s))
         text += f" (first token after {first}, then one every {step})"

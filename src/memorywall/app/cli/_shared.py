@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
 import numpy as np
 from rich.console import Console
+from rich.progress import Progress
 
 from memorywall.report.record import to_json
 
@@ -62,3 +65,15 @@ def axis(values: list[int], position: int, axes: int) -> Any:
     shape = [1] * axes
     shape[position] = len(values)
     return np.array(values, dtype=np.float64).reshape(shape)
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how far a long command is, on standard error; yield what to call with (done, total)."""
+    with Progress(console=Console(file=sys.stderr), transient=True) as bars:
+        task = bars.add_task(what, total=None)
+
+        def report(done: int, total: int) -> None:
+            bars.update(task, completed=done, total=total)
+
+        yield report

@@ -1,0 +1,38 @@
+"""``memorywall measure``: this machine's real ceilings."""
+
+from __future__ import annotations
+
+import click
+
+from memorywall.app.cli._shared import console, json_flag, print_json, progress_bar
+
+
+@click.command("measure")
+@click.option("--quick", is_flag=True, help="Fewer sizes: under a minute in place of under ten.")
+@click.option("--threads", type=int, help="Threads, each pinned.  [default: every usable core]")
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@json_flag
+def COMMAND(quick: bool, threads: int | None, device: str, as_json: bool) -> None:  # noqa: N802
+    """Measure this machine, so that `--on here` prices models on it.
+
+    Memory streams over every cache level, matrix products by dtype, attention, functions, the
+    latency of memory and the cost of a launch; what the framework takes for itself. Needs the
+    extra `measure`.
+
+    \b
+    Examples:
+      memorywall measure --quick
+      memorywall measure --threads 1
+      memorywall analyze gpt2 --on here
+    """
+    from memorywall.app.measure import measure_machine, save  # noqa: PLC0415 - with the extra only
+    from memorywall.report.machine import show_machine  # noqa: PLC0415
+
+    with progress_bar("measuring") as progress:
+        record = measure_machine(quick=quick, threads=threads, device=device, progress=progress)
+    hardware, toml, path = save(record)
+    if as_json:
+        print_json({**record.to_dict(), "hardware": toml, "record": path})
+    else:
+        show_machine(record.to_dict(), hardware, console())
+        console().print(f"Saved: {toml} (--on here) and {path}", soft_wrap=True)

@@ -1,0 +1,53 @@
+"""``memorywall profile``: real models on this machine, predicted beside measured."""
+
+from __future__ import annotations
+
+import click
+
+from memorywall.app.cli._shared import Counts, console, json_flag, print_json, progress_bar
+
+
+@click.command("profile")
+@click.argument("model")
+@click.option("--phase", "phases", help="encode, prefill or decode; several with commas.")
+@click.option("--batch", "batch_sizes", type=Counts(), default="1", show_default=True)
+@click.option("--seq", "seq_lens", type=Counts(), default="128", show_default=True)
+@click.option("--dtype", "dtypes", default="fp32", show_default=True, help="fp32, bf16 or fp16.")
+@click.option("--threads", type=int, help="Threads, each pinned.  [default: every usable core]")
+@json_flag
+def COMMAND(  # noqa: N802
+    model: str,
+    phases: str | None,
+    batch_sizes: list[int],
+    seq_lens: list[int],
+    dtypes: str,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Run MODEL here with random weights, and show what was predicted beside what was measured.
+
+    The prediction is made and saved before the first pass runs; where this machine was not measured
+    at that many threads, `memorywall measure --quick` runs first. Needs the extra `measure`.
+
+    \b
+    Examples:
+      memorywall profile gpt2 --phase prefill,decode --seq 128,512 --threads 1
+      memorywall profile bert-large-uncased --dtype fp32,bf16 --batch 1,4
+    """
+    from memorywall.app.profile import profile  # noqa: PLC0415 - with the extra only
+    from memorywall.report.machine import show_profile  # noqa: PLC0415
+
+    with progress_bar("running") as progress:
+        record = profile(
+            model,
+            phases=phases.split(",") if phases else None,
+            batch_sizes=batch_sizes,
+            seq_lens=seq_lens,
+            dtypes=dtypes.split(","),
+            threads=threads,
+            progress=progress,
+        )
+    if as_json:
+        print_json(record)
+    else:
+        show_profile(record, console())

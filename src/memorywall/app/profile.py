@@ -1,0 +1,240 @@
+"""Run a real model on this machine, and show what was predicted beside what was measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from memorywall.app.analyze import ModelSource, analyze
+from memorywall.app.measure import measure_machine, save
+from memorywall.bench.machine import describe, usable_cores, wait_until_idle
+from memorywall.bench.plan import Case
+from memorywall.bench.runner import answers
+from memorywall.bench.timing import Measurement
+from memorywall.catalog.devices import read_device
+from memorywall.catalog.measured import data_folder, here_path
+from memorywall.core.analysis import Analysis
+from memorywall.core.errors import InvalidInputError, UnsupportedError
+from memorywall.core.files import write_text
+from memorywall.core.hardware import Hardware
+from memorywall.core.model import Model
+from memorywall.frontends.hf import load_model
+
+SCHEMA = "memorywall.profile/1"
+DTYPES = ("fp32", "bf16", "fp16")
+_PHASES = ("encode", "prefill", "decode")
+# The classes that both sides are told by: what is no product, attention or cache is elementwise.
+_CLASS_OF = {"norm": "elementwise", "embedding": "elementwise", "softmax": "attention"}
+
+
+@dataclass(frozen=True, slots=True)
+class ProfiledCase:
+    """One forward pass: predicted before it ran, then measured.
+
+    Attributes:
+        phase, batch_size, seq_len, dtype, threads: what ran.
+        predicted_s, low_s, high_s: by the machine's calibration, with the interval said to hold
+            80 % of what is measured.
+        roofline_s: the bound at the machine's measured ceilings.
+        bound: which wall that roofline says binds.
+        predicted_by_class: seconds.
+        flops, moved_bytes: of one pass, fused.
+        measurement: every sample; None where it did not run.
+        measured_by_class: seconds, by the framework's profiler.
+        error: why it did not run.
+    """
+
+    phase: str
+    batch_size: int
+    seq_len: int
+    dtype: str
+    threads: int
+    predicted_s: float
+    low_s: float
+    high_s: float
+    roofline_s: float
+    bound: str
+    predicted_by_class: dict[str, float]
+    flops: int
+    moved_bytes: int
+    peak_flop_per_s: float
+    peak_byte_per_s: float
+    measurement: Measurement | None = None
+    measured_by_class: dict[str, float] = field(default_factory=dict)
+    error: str = ""
+
+    @property
+    def measured_s(self) -> float | None:
+        """The median of what was measured."""
+        return None if self.measurement is None else self.measurement.median_s
+
+    @property
+    def mfu(self) -> float | None:
+        """Share of the machine's measured FLOP/s in this dtype that was attained."""
+        return self.flops / self.measured_s / self.peak_flop_per_s if self.measured_s else None
+
+    @property
+    def mbu(self) -> float | None:
+        """Share of the machine's measured bandwidth that was attained."""
+        return (
+            self.moved_bytes / self.measured_s / self.peak_byte_per_s if self.measured_s else None
+        )
+
+    @property
+    def over_the_roof(self) -> bool:
+        """Whether an attained rate is above the machine's own ceiling, which needs explaining."""
+        return max(self.mfu or 0.0, self.mbu or 0.0) > 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return its record."""
+        seconds = self.measured_s
+        return {
+            "phase": self.phase,
+            "batch_size": self.batch_size,
+            "seq_len": self.seq_len,
+            "dtype": self.dtype,
+            "threads": self.threads,
+            "predicted_s": self.predicted_s,
+            "low_s": self.low_s,
+            "high_s": self.high_s,
+            "roofline_s": self.roofline_s,
+            "measured_s": seconds,
+            "ratio": self.predicted_s / seconds if seconds else None,
+            "bound": self.bound,
+            "predicted_by_class": self.predicted_by_class,
+            "measured_by_class": self.measured_by_class,
+            "flop_per_s": self.flops / seconds if seconds else None,
+            "byte_per_s": self.moved_bytes / seconds if seconds else None,
+            "mfu": self.mfu,
+            "mbu": self.mbu,
+            "over_the_roof": self.over_the_roof,
+            "samples_s": list(self.measurement.seconds) if self.measurement else [],
+            "error": self.error,
+        }
+
+
+def profile(
+    model: ModelSource,
+    *,
+    phases: Sequence[str] | None = None,
+    batch_sizes: Sequence[int] = (1,),
+    seq_lens: Sequence[int] = (128,),
+    dtypes: Sequence[str] = ("fp32",),
+    threads: int | None = None,
+    budget_s: float = 2.0,
+    progress: Callable[[int, int], object] = lambda _done, _total: None,
+) -> dict[str, Any]:
+    """Predict and then measure a model's forward passes over a grid; return the saved record.
+
+    The model is transformers' class with random weights. Where this machine has not been measured
+    at that number of threads, ``measure --quick`` runs first. The record stands on disk with the
+    predictions before the first pass runs.
+
+    Raises:
+        MemoryWallError: no such model, phase or dtype, or a library that is missing.
+    """
+    count = usable_cores() if threads is None else threads
+    loaded = model if isinstance(model, Model) else load_model(model)
+    chosen = tuple(phases) if phases else (("prefill", "decode") if loaded.causal else ("encode",))
+    _check(loaded, chosen, dtypes)
+    hardware = _measured_here(count)
+    cases = [
+        _predict(loaded, hardware, phase, batch, length, dtype, count)
+        for dtype in dtypes
+        for phase in chosen
+        for batch in batch_sizes
+        for length in seq_lens
+    ]
+    machine = {**describe(count), "busy_cores_before": wait_until_idle()}
+    path = data_folder() / "records" / f"profile-{machine['created'].replace(':', '')[:17]}.json"
+
+    def record() -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "model": loaded.name,
+            "class": loaded.architecture.class_name,
+            "hardware": hardware.title,
+            "machine": machine,
+            "record": str(path),
+            "cases": [case.to_dict() for case in cases],
+        }
+
+    write_text(path, json.dumps(record(), indent=1) + "\n")
+    plan = [_case(loaded, case, budget_s) for case in cases]
+    for done, (_, answer) in enumerate(answers(plan, count, "cpu"), start=1):
+        cases[done - 1] = _with_answer(cases[done - 1], answer)
+        progress(done, len(plan))
+    write_text(path, json.dumps(record(), indent=1) + "\n")
+    return record()
+
+
+def _check(model: Model, phases: Sequence[str], dtypes: Sequence[str]) -> None:
+    for phase in phases:
+        if phase not in _PHASES or (phase == "encode") == model.causal:
+            known = "prefill, decode" if model.causal else "encode"
+            raise InvalidInputError(
+                f"{model.name} cannot be profiled in phase {phase!r}.", f"Choose of: {known}."
+            )
+    for dtype in dtypes:
+        if dtype not in DTYPES:
+            raise InvalidInputError(
+                f"dtype {dtype!r} cannot be run.", f"Choose of: {', '.join(DTYPES)}."
+            )
+
+
+def _measured_here(threads: int) -> Hardware:
+    path = here_path(threads)
+    if path.exists():
+        device = read_device(path)
+    else:
+        device = save(measure_machine(quick=True, threads=threads))[0]
+    if device.calibration is None:
+        raise UnsupportedError(f"{path} has no calibration.", "Measure anew: memorywall measure")
+    return device
+
+
+def _predict(
+    model: Model, hardware: Hardware, phase: str, batch: int, length: int, dtype: str, threads: int
+) -> ProfiledCase:
+    answer: Analysis = analyze(
+        model, on=hardware, phase=phase, batch_size=batch, seq_len=length, weights=dtype,
+        activations=dtype, kv_cache=dtype, logits="all",  # as a plain call of the class does
+    )  # fmt: skip
+    estimate = answer.prediction
+    assert estimate is not None
+    by_class: dict[str, float] = {}
+    for priced, seconds in estimate.by_class.items():
+        kind = _CLASS_OF.get(priced, priced)
+        by_class[kind] = by_class.get(kind, 0.0) + float(seconds)
+    predicted = float(estimate.seconds)
+    return ProfiledCase(
+        phase, batch, length, dtype, threads, predicted, predicted * estimate.low,
+        predicted * estimate.high, float(answer.latency_s), str(answer.bound), by_class,
+        int(answer.flops), int(answer.moved_bytes), float(hardware.peak(dtype)),
+        float(hardware.bandwidth),
+    )  # fmt: skip
+
+
+def _case(model: Model, case: ProfiledCase, budget_s: float) -> Case:
+    return {
+        "case": "model",
+        "config": dict(model.config),
+        "class_name": model.architecture.class_name,
+        "phase": case.phase,
+        "batch_size": case.batch_size,
+        "seq_len": case.seq_len,
+        "dtype": case.dtype,
+        "budget_s": budget_s,
+    }
+
+
+def _with_answer(case: ProfiledCase, answer: dict[str, Any]) -> ProfiledCase:
+    if "error" in answer:
+        return replace(case, error=answer["error"])
+    return replace(
+        case,
+        measurement=Measurement.from_dict(answer["measurement"]),
+        measured_by_class=answer["by_class"],
+    )

@@ -1,0 +1,1 @@
+"""Benches: a machine in, measurements out. They need the extra ``measure``."""

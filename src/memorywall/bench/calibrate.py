@@ -1,0 +1,128 @@
+"""From micro-benchmarks to a measured device: ceilings, and how fast each operator runs.
+
+Only the micro-benchmarks are used, never a model that is judged by them. The toys, models of next
+to no work, give what the framework itself takes.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+
+from memorywall.bench.timing import Measurement, interval
+from memorywall.core.calibration import Calibration, Curve
+
+# How many operators a program of the toys has in a layer and outside, as ``cost.calibrated`` counts
+# them; derived from the families when the toys are priced, see ``framework_costs``.
+_NOTHING = 1e-12
+
+
+def calibrate(
+    measurements: Iterable[Measurement],
+    floors_of: Callable[[Calibration, str, int, str], tuple[float, int]],
+) -> Calibration:
+    """Return the calibration that some measurements make.
+
+    ``floors_of(calibration, model_type, layers, dtype)`` prices a toy without the framework: the
+    seconds of its operators, and how many they are.
+    """
+    found = list(measurements)
+    points = _points(found)
+    floors = {
+        key: min(seconds for _, _, seconds in group)
+        for key, group in points.items()
+        if key[0] != "linear" and not key[0].startswith("attention")
+    }
+    curves, residuals = {}, []
+    for key, group in points.items():
+        floor = floors.get(key, 0.0)
+        curve = _curve(key, group, floor)
+        if curve is None:
+            continue
+        curves[key] = curve
+        if key[0] == "linear" or key[0].startswith("attention"):
+            residuals += [
+                seconds / (floor + units * float(curve.seconds_per_unit(size)))
+                for size, units, seconds in group
+            ]
+    bare = Calibration(curves)
+    dispatch, forward = _framework(found, bare, floors_of)
+    spread = [m.spread / 2 for m in found if m.name in ("linear", "attention", "toy")]
+    noise = 1 + (statistics.median(spread) if spread else 0.0)
+    low, high = interval(residuals, 0.8) if residuals else (1.0, 1.0)
+    return Calibration(
+        curves, dispatch, forward, low=low / noise, high=high * noise, points=len(found)
+    )
+
+
+def _points(
+    measurements: Sequence[Measurement],
+) -> dict[tuple[str, str], list[tuple[float, float, float]]]:
+    """Return (size, units of work, seconds) of every call, by operator and dtype."""
+    points: dict[tuple[str, str], list[tuple[float, float, float]]] = defaultdict(list)
+    for m in measurements:
+        p = m.parameters
+        if m.name == "linear":
+            points["linear", p["dtype"]].append((p["rows"], m.flops, m.median_s))
+        elif m.name == "attention" and p["tokens"] == 1:
+            moved = m.moved_bytes
+            points["attention decode", p["dtype"]].append((moved, moved, m.median_s))
+        elif m.name == "attention":
+            kind = "attention causal" if p["causal"] else "attention full"
+            points[kind, p["dtype"]].append((p["tokens"], m.flops, m.median_s))
+        elif m.name == "elementwise":
+            elements = float(p["rows"] * p["width"])
+            points[p["function"], p["dtype"]].append((elements, elements, m.median_s))
+    return points
+
+
+def _curve(
+    key: tuple[str, str], group: Sequence[tuple[float, float, float]], floor: float
+) -> Curve | None:
+    """Fit a curve: at each size the middle one of the shapes, the floor taken off."""
+    by_size: dict[float, list[float]] = defaultdict(list)
+    for size, units, seconds in group:
+        if seconds > floor * 1.05 or floor == 0:
+            by_size[size].append(max(seconds - floor, _NOTHING) / units)
+    if not by_size:
+        return None
+    sizes = tuple(sorted(by_size))
+    seconds_each = tuple(
+        math.exp(statistics.fmean(math.log(value) for value in by_size[size])) for size in sizes
+    )
+    return Curve(*key, sizes=sizes, seconds=seconds_each, floor_s=floor)
+
+
+def _framework(
+    measurements: Sequence[Measurement],
+    bare: Calibration,
+    floors_of: Callable[[Calibration, str, int, str], tuple[float, int]],
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return what the framework takes for an operator and for a pass, by dtype.
+
+    Two toys that differ in their layers alone give what a layer takes; what its operators take by
+    themselves is known, and the rest is the framework's.
+    """
+    toys: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
+    for m in measurements:
+        if m.name == "toy":
+            p = m.parameters
+            toys[p["model_type"], p["dtype"]][p["layers"]] = m.median_s
+    dispatch: dict[str, list[float]] = defaultdict(list)
+    forward: dict[str, list[float]] = defaultdict(list)
+    for (model_type, dtype), by_layers in toys.items():
+        few, many = min(by_layers), max(by_layers)
+        priced = {n: floors_of(bare, model_type, n, dtype) for n in (few, many)}
+        operators = priced[many][1] - priced[few][1]
+        if not operators:
+            continue
+        own = priced[many][0] - priced[few][0]
+        each = max(0.0, (by_layers[many] - by_layers[few] - own) / operators)
+        dispatch[dtype].append(each)
+        forward[dtype].append(max(0.0, by_layers[few] - priced[few][0] - priced[few][1] * each))
+    return (
+        {dtype: statistics.fmean(values) for dtype, values in dispatch.items()},
+        {dtype: statistics.fmean(values) for dtype, values in forward.items()},
+    )

@@ -1,0 +1,174 @@
+"""The operators of models, one at a time, in torch: on this CPU or on a CUDA GPU.
+
+Weights are taken in turn from more copies than the caches hold, as a model's pass takes them, so
+that they are cold; activations stay warm, as the operator before leaves them. Each function returns
+a call with its FLOPs and bytes by hand count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+
+DTYPES = {
+    "fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.int8,
+}  # fmt: skip
+# Copies of a weight are made until they take this much, more than any cache in use.
+_COLD_BYTES = 96 * 1024 * 1024
+_MOST_COPIES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A call to time, with what one call does."""
+
+    call: Callable[[], object]
+    flops: float = 0.0
+    moved_bytes: float = 0.0
+
+
+def make(name: str, device: str = "cpu", **parameters: Any) -> Kernel:
+    """Return a kernel by its name.
+
+    Raises:
+        KeyError: there is none of that name.
+        RuntimeError: the device has no such operator for the dtype.
+    """
+    return KERNELS[name](torch.device(device), **parameters)
+
+
+def gemm(device: torch.device, dtype: str, m: int, n: int, k: int) -> Kernel:
+    """Multiply warm matrices [m, k] x [k, n], as a peak is measured."""
+    if dtype == "int8":
+        a, b = (
+            torch.randint(-8, 8, shape, dtype=torch.int8, device=device)
+            for shape in ((m, k), (k, n))
+        )
+        return Kernel(lambda: torch._int_mm(a, b), 2.0 * m * n * k, m * k + k * n + 4 * m * n)  # noqa: SLF001 - the only door
+    a, b = _random(device, dtype, m, k), _random(device, dtype, k, n)
+    return Kernel(lambda: torch.mm(a, b), 2.0 * m * n * k, (m * k + k * n + m * n) * _size(dtype))
+
+
+def linear(device: torch.device, dtype: str, rows: int, width: int, inner: int) -> Kernel:
+    """Multiply rows [rows, inner] by a cold weight [width, inner], as a layer does."""
+    x = _random(device, dtype, rows, inner)
+    weights = _cold(lambda: _random(device, dtype, width, inner))
+    moved = (rows * inner + width * inner + rows * width) * _size(dtype)
+    return Kernel(lambda: F.linear(x, next(weights)), 2.0 * rows * width * inner, moved)
+
+
+def attention(
+    device: torch.device, dtype: str, batch: int, heads: int, kv_heads: int, tokens: int,
+    context: int, head_dim: int, causal: bool,
+) -> Kernel:  # fmt: skip
+    """Attend from ``tokens`` queries to ``context`` cold keys, through torch's own kernel."""
+    q = _random(device, dtype, batch, heads, tokens, head_dim)
+    caches = _cold(lambda: _random(device, dtype, 2, batch, kv_heads, context, head_dim))
+    grouped = heads != kv_heads
+
+    def call() -> torch.Tensor:
+        keys, values = next(caches)
+        return F.scaled_dot_product_attention(q, keys, values, is_causal=causal, enable_gqa=grouped)
+
+    pairs = tokens * (context - tokens) + (tokens * (tokens + 1) / 2 if causal else tokens * tokens)
+    moved = 2 * batch * (heads * tokens + kv_heads * context) * head_dim * _size(dtype)
+    return Kernel(call, 4.0 * batch * heads * head_dim * pairs, moved)
+
+
+def elementwise(device: torch.device, dtype: str, function: str, rows: int, width: int) -> Kernel:
+    """Apply a function as transformers writes it to [rows, width]."""
+    x, y = _random(device, dtype, rows, width), _random(device, dtype, rows, width)
+    gain = _random(device, dtype, width)
+    calls: dict[str, Callable[[], object]] = {
+        "add": lambda: x + y,
+        "copy": lambda: torch.cat([x, y[:0]]),
+        "layernorm": lambda: F.layer_norm(x, (width,), gain, gain),
+        "rmsnorm": lambda: _rms_norm(x, gain),
+        "softmax": lambda: torch.softmax(x, -1),
+        "gelu": lambda: F.gelu(x),
+        "gelu_new": lambda: _gelu_new(x),
+        "silu": lambda: F.silu(x),
+        "silu gated": lambda: F.silu(x) * y,
+        "relu": lambda: F.relu(x),
+        "tanh": lambda: torch.tanh(x),
+        "rotary": lambda: _rotary(x, y, y),
+    }
+    reads = 2 if function in ("add", "silu gated") else 1
+    return Kernel(calls[function], 0.0, (reads + 1) * rows * width * _size(dtype))
+
+
+def launch(device: torch.device) -> Kernel:
+    """Add two numbers: what is left is the cost of asking."""
+    x = torch.ones(1, device=device)
+    return Kernel(lambda: torch.add(x, 1.0))
+
+
+def launch_graph(device: torch.device) -> Kernel:
+    """Replay a captured graph of one addition: the floor of a launch without the framework."""
+    x = torch.ones(1, device=device)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        x.add_(1.0)
+    return Kernel(graph.replay)
+
+
+def stream(device: torch.device, function: str, count: int) -> Kernel:
+    """Stream over ``count`` float32 on a GPU, by torch's own kernels."""
+    a, b, c = (torch.ones(count, device=device) for _ in range(3))
+    calls: dict[str, tuple[Callable[[], object], int]] = {
+        "read": (lambda: torch.amax(b), 4),
+        "copy": (lambda: a.copy_(b), 8),
+        "scale": (lambda: torch.mul(b, 3.0, out=a), 8),
+        "add": (lambda: torch.add(b, c, out=a), 12),
+        "triad": (lambda: torch.add(b, c, alpha=3.0, out=a), 12),
+    }
+    call, each = calls[function]
+    return Kernel(call, 0.0, each * count)
+
+
+KERNELS: dict[str, Callable[..., Kernel]] = {
+    "gemm": gemm,
+    "linear": linear,
+    "attention": attention,
+    "elementwise": elementwise,
+    "launch": launch,
+    "launch_graph": launch_graph,
+    "stream": stream,
+}
+
+
+def _random(device: torch.device, dtype: str, *shape: int) -> torch.Tensor:
+    return torch.randn(*shape, device=device).mul_(0.1).to(DTYPES[dtype])
+
+
+def _size(dtype: str) -> int:
+    return int(DTYPES[dtype].itemsize)
+
+
+def _cold(build: Callable[[], torch.Tensor]) -> Any:
+    """Return an endless turn through copies that together overflow the caches."""
+    first = build()
+    copies = min(_MOST_COPIES, max(2, _COLD_BYTES // max(1, first.nbytes)))
+    return cycle([first, *(build() for _ in range(copies - 1))])
+
+
+def _rms_norm(x: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
+    wide = x.to(torch.float32)
+    wide = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + 1e-6)
+    return gain * wide.to(x.dtype)
+
+
+def _gelu_new(x: torch.Tensor) -> torch.Tensor:
+    cubic = x + 0.044715 * torch.pow(x, 3.0)
+    return 0.5 * x * (1.0 + torch.tanh(0.7978845608028654 * cubic))
+
+
+def _rotary(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    half = x.shape[-1] // 2
+    turned = torch.cat((-x[..., half:], x[..., :half]), dim=-1)
+    return x * cos + turned * sin

@@ -1,0 +1,123 @@
+"""What this machine is, and whether it is quiet enough to be measured."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import platform
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+_LIBRARIES = ("numpy", "numba", "torch", "transformers")
+
+
+def describe(threads: int) -> dict[str, Any]:
+    """Return the metadata that every record carries."""
+    return {
+        "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "cpu": cpu_name(),
+        "cores": os.cpu_count(),
+        "usable_cores": usable_cores(),
+        "threads": threads,
+        "memory_bytes": _memory_bytes(),
+        "caches": caches(),
+        "transparent_huge_pages": _text("/sys/kernel/mm/transparent_hugepage/enabled"),
+        "governor": _text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "clock_hz": _clock_hz(),
+        "temperature_c": _temperature(),
+        "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "libraries": {name: _version(name) for name in _LIBRARIES},
+    }
+
+
+def cpu_name() -> str:
+    """Return the processor's name."""
+    for line in (_text("/proc/cpuinfo") or "").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def caches() -> dict[str, int]:
+    """Return the size in bytes of each data cache that core 0 sees, by level."""
+    found: dict[str, int] = {}
+    for folder in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        kind, level = _text(folder / "type"), _text(folder / "level")
+        size = _text(folder / "size") or ""
+        if kind in ("Data", "Unified") and size.endswith("K") and size[:-1].isdigit():
+            found[f"L{level}"] = int(size[:-1]) * 1024
+    return found
+
+
+def busy_share(seconds: float = 0.3) -> float | None:
+    """Return how many cores' worth of work others do right now; None where that is not told.
+
+    From the kernel's own counts over a pause in which this process sleeps.
+    """
+    before = _busy_and_total()
+    time.sleep(seconds)
+    after = _busy_and_total()
+    if before is None or after is None or after[1] == before[1]:
+        return None
+    return (after[0] - before[0]) / (after[1] - before[1]) * (os.cpu_count() or 1)
+
+
+def wait_until_idle(patience_s: float = 5.0, most_busy: float = 0.15) -> float | None:
+    """Wait for others to be quiet, at most so long; return how busy they still are."""
+    deadline = time.monotonic() + patience_s
+    busy = busy_share()
+    while busy is not None and busy > most_busy and time.monotonic() < deadline:
+        busy = busy_share()
+    return busy
+
+
+def _busy_and_total() -> tuple[int, int] | None:
+    line = (_text("/proc/stat") or "").partition("\n")[0]
+    if not line.startswith("cpu "):
+        return None
+    times = [int(field) for field in line.split()[1:9]]
+    return sum(times) - times[3] - times[4], sum(times)  # idle, and idle waiting for a disk
+
+
+def _memory_bytes() -> int | None:
+    for line in (_text("/proc/meminfo") or "").splitlines():
+        if line.startswith("MemTotal:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def _clock_hz() -> float | None:
+    for line in (_text("/proc/cpuinfo") or "").splitlines():
+        if line.startswith("cpu MHz"):
+            return float(line.partition(":")[2]) * 1e6
+    return None
+
+
+def _temperature() -> float | None:
+    text = _text("/sys/class/thermal/thermal_zone0/temp")
+    return int(text) / 1000 if text and text.lstrip("-").isdigit() else None
+
+
+def _text(path: str | Path) -> str | None:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

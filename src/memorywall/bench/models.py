@@ -1,0 +1,155 @@
+"""Real models: transformers' classes with random weights, run as their users run them."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import torch
+import transformers
+
+from memorywall.bench.timing import Measurement, measure
+from memorywall.bench.toys import CLASSES, toy_config
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def build(config: Mapping[str, Any], class_name: str, dtype: str, device: str = "cpu") -> Any:
+    """Build a model with random weights; no code that came with a config is run."""
+    transformers.logging.set_verbosity_error()
+    values = copy.deepcopy({k: v for k, v in config.items() if k not in _NOT_SHAPES})
+    model_type = values.pop("model_type")
+    built = transformers.AutoConfig.for_model(model_type, **values)
+    with torch.device(device), _default_dtype(DTYPES[dtype]), _no_initialization():
+        model = getattr(transformers, class_name)(built)
+    for parameter in model.parameters():
+        # What was not initialised may hold anything; subnormal numbers would slow the arithmetic.
+        parameter.data.normal_(0.0, 0.02)
+    return model.eval()
+
+
+_NOT_SHAPES = ("architectures", "dtype", "torch_dtype", "auto_map", "_name_or_path")
+
+
+@contextlib.contextmanager
+def _default_dtype(dtype: torch.dtype) -> Any:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def _no_initialization() -> Any:
+    initialization = getattr(transformers, "initialization", None)
+    quiet = getattr(initialization, "no_init_weights", None)
+    return quiet() if quiet else contextlib.nullcontext()
+
+
+def forward_call(
+    model: Any, phase: str, batch: int, seq_len: int, device: str = "cpu"
+) -> Callable[[], object]:
+    """Return a call that runs one ``encode``, ``prefill`` or ``decode`` of a model.
+
+    A decode step puts the cache back as it was, so that every call finds ``seq_len - 1`` positions.
+    """
+    tokens = 1 if phase == "decode" else seq_len
+    vocabulary = model.config.get_text_config().vocab_size
+    ids = torch.randint(0, vocabulary, (batch, tokens), device=device)
+    if phase == "encode":
+        return lambda: model(input_ids=ids)
+    if phase == "prefill":
+        return lambda: model(input_ids=ids, use_cache=True)
+
+    past = transformers.DynamicCache(config=model.config)
+    if seq_len > 1:
+        before = torch.randint(0, vocabulary, (batch, seq_len - 1), device=device)
+        model(input_ids=before, past_key_values=past, use_cache=True)
+    kept = [(layer.keys, layer.values) for layer in past.layers] if seq_len > 1 else []
+
+    def step() -> object:
+        if not kept:
+            return model(input_ids=ids, use_cache=True)
+        for layer, (keys, values) in zip(past.layers, kept, strict=True):
+            layer.keys, layer.values = keys, values
+        return model(input_ids=ids, past_key_values=past, use_cache=True)
+
+    return step
+
+
+def time_toy(case: Mapping[str, Any], budget_s: float, device: str) -> Measurement:
+    """Time one forward pass of a toy over one token."""
+    config = toy_config(case["model_type"], case["layers"])
+    with torch.inference_mode():
+        model = build(config, CLASSES[case["model_type"]], case["dtype"], device)
+        phase = "encode" if case["model_type"] == "bert" else "prefill"
+        call = forward_call(model, phase, 1, 1, device)
+        synchronize = torch.cuda.synchronize if device != "cpu" else lambda: None
+        return measure("toy", call, budget_s=budget_s, synchronize=synchronize, **case)
+
+
+def time_model(
+    case: Mapping[str, Any], budget_s: float, device: str
+) -> tuple[Measurement, dict[str, float]]:
+    """Time one forward pass of a real model, and split it by class of operator.
+
+    The case holds ``config``, ``class_name``, ``dtype``, ``phase``, ``batch_size`` and ``seq_len``.
+    The model of the case before is used again where it is the same.
+    """
+    said = {k: case[k] for k in ("phase", "batch_size", "seq_len", "dtype")}
+    with torch.inference_mode():
+        model = _built(json.dumps(case["config"]), case["class_name"], case["dtype"], device)
+        call = forward_call(model, case["phase"], case["batch_size"], case["seq_len"], device)
+        synchronize = torch.cuda.synchronize if device != "cpu" else lambda: None
+        found = measure(
+            "model", call, budget_s=budget_s, sample_s=0.0, synchronize=synchronize, **said
+        )
+        return found, _by_class(call, found.median_s)
+
+
+@lru_cache(maxsize=1)
+def _built(config: str, class_name: str, dtype: str, device: str) -> Any:
+    return build(json.loads(config), class_name, dtype, device)
+
+
+# Which class of ours the framework's own operators belong to; what is left is the framework.
+_CLASSES = {
+    "gemm": ("addmm", "mm", "bmm", "baddbmm", "linear", "mkldnn_linear", "_addmm_activation"),
+    "attention": ("_scaled_dot_product", "_flash", "_efficient"),
+    "cache": ("cat",),
+}
+
+
+def _by_class(call: Callable[[], object], median_s: float) -> dict[str, float]:
+    """Return the seconds of each class of operator, by the framework's own profiler.
+
+    The profiler slows what it watches: its shares are of the run that it watched, and what no
+    kernel accounts for of the median is the framework's own time.
+    """
+    from torch.profiler import ProfilerActivity, profile  # noqa: PLC0415 - slow to start
+
+    with profile(activities=[ProfilerActivity.CPU]) as watched:
+        call()
+    seconds: dict[str, float] = {}
+    for row in watched.key_averages():
+        name = row.key.removeprefix("aten::")
+        kind = next(
+            (k for k, names in _CLASSES.items() if any(name.startswith(n) for n in names)),
+            "elementwise" if row.key.startswith("aten::") and not _is_view(name) else "framework",
+        )
+        seconds[kind] = seconds.get(kind, 0.0) + row.self_cpu_time_total / 1e6
+    total = sum(seconds.values())
+    return {kind: value * median_s / total for kind, value in seconds.items()} if total else {}
+
+
+def _is_view(name: str) -> bool:
+    """Tell whether an operator only looks at an array in another way, or makes an empty one."""
+    return name in (
+        "view", "t", "transpose", "as_strided", "expand", "slice", "select", "unsqueeze", "reshape",
+        "permute", "split", "narrow", "empty", "alias", "detach", "_unsafe_view", "chunk", "unbind",
+    )  # fmt: skip

@@ -1,0 +1,140 @@
+"""Honest timing: warm-up, calibrated loops, many samples, the median and its spread.
+
+A sample is a run of as many calls as take long enough for the clock; what is kept is every sample,
+so that a record can be put through the same statistics again.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+# A spread past this share of the median is called unstable.
+STABLE = 0.10
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Samples of one call.
+
+    Attributes:
+        name: what was called, such as ``gemm``.
+        seconds: of one call, sample by sample.
+        loops: calls in each sample.
+        flops, moved_bytes: of one call, by hand count; 0 where that is not the point.
+        parameters: what the call was made with.
+    """
+
+    name: str
+    seconds: tuple[float, ...]
+    loops: int = 1
+    flops: float = 0.0
+    moved_bytes: float = 0.0
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def median_s(self) -> float:
+        """The median of the samples."""
+        return statistics.median(self.seconds)
+
+    @property
+    def spread(self) -> float:
+        """From the first to the last decile, over the median."""
+        low, high = interval(self.seconds, 0.8)
+        return (high - low) / self.median_s
+
+    @property
+    def stable(self) -> bool:
+        """Whether the spread is small enough for the median to be quoted."""
+        return self.spread <= STABLE
+
+    @property
+    def flop_per_s(self) -> float:
+        """Attained FLOP/s."""
+        return self.flops / self.median_s
+
+    @property
+    def byte_per_s(self) -> float:
+        """Attained byte/s."""
+        return self.moved_bytes / self.median_s
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return its record."""
+        return {
+            "name": self.name,
+            **self.parameters,
+            "flops": self.flops,
+            "moved_bytes": self.moved_bytes,
+            "loops": self.loops,
+            "seconds": list(self.seconds),
+        }
+
+    @staticmethod
+    def from_dict(record: dict[str, Any]) -> Measurement:
+        """Read a record back."""
+        known = {"name", "flops", "moved_bytes", "loops", "seconds"}
+        return Measurement(
+            record["name"],
+            tuple(record["seconds"]),
+            record["loops"],
+            record["flops"],
+            record["moved_bytes"],
+            {key: value for key, value in record.items() if key not in known},
+        )
+
+
+def interval(values: Sequence[float], share: float) -> tuple[float, float]:
+    """Return the central interval that holds a share of the values, linear between them."""
+    ordered = sorted(values)
+
+    def quantile(q: float) -> float:
+        position = q * (len(ordered) - 1)
+        below = int(position)
+        above = min(below + 1, len(ordered) - 1)
+        return ordered[below] + (position - below) * (ordered[above] - ordered[below])
+
+    return quantile((1 - share) / 2), quantile((1 + share) / 2)
+
+
+def measure(
+    name: str,
+    call: Callable[[], object],
+    *,
+    flops: float = 0.0,
+    moved_bytes: float = 0.0,
+    budget_s: float = 0.5,
+    sample_s: float = 0.01,
+    most_samples: int = 25,
+    clock: Callable[[], float] = time.perf_counter,
+    synchronize: Callable[[], object] = lambda: None,
+    **parameters: Any,
+) -> Measurement:
+    """Time a call: once to warm up, then samples of ``sample_s`` each for ``budget_s`` in all.
+
+    At least three samples are taken, however long they last. ``synchronize`` waits for work that
+    the call only started, as a GPU's.
+    """
+    call()
+    synchronize()
+    loops, took = 1, 0.0
+    while True:
+        start = clock()
+        for _ in range(loops):
+            call()
+        synchronize()
+        took = clock() - start
+        if took >= sample_s or loops >= 2**20:
+            break
+        loops = min(2**20, max(2 * loops, int(1.2 * loops * sample_s / max(took, 1e-9))))
+    samples: list[float] = []
+    begun = clock()
+    while len(samples) < 3 or (clock() - begun < budget_s and len(samples) < most_samples):
+        start = clock()
+        for _ in range(loops):
+            call()
+        synchronize()
+        samples.append((clock() - start) / loops)
+    return Measurement(name, tuple(samples), loops, flops, moved_bytes, parameters)

@@ -1,0 +1,126 @@
+"""The process that measures: cases as JSON lines in, measurements as JSON lines out.
+
+It is a process of its own so that threads can be pinned before any library starts them, and so
+that a case that runs out of memory or crashes takes only itself along.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from memorywall.bench.timing import measure
+
+
+def main() -> None:
+    """Run the cases that come on standard input, and answer each with a line."""
+    order = json.loads(sys.stdin.readline())
+    device, threads = order["device"], order["threads"]
+    _set_threads(threads)
+    for index, case in enumerate(order["cases"]):
+        answer: dict[str, Any] = {"index": index}
+        try:
+            answer |= _run(case, device, threads)
+        except Exception as error:  # noqa: BLE001 - reported, and the other cases go on
+            answer["error"] = f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+def _set_threads(threads: int) -> None:
+    try:
+        import torch  # noqa: PLC0415 - the measuring process alone imports it
+
+        torch.set_num_threads(threads)
+        torch.manual_seed(0)
+    except ImportError:
+        pass
+
+
+def _run(case: dict[str, Any], device: str, threads: int) -> dict[str, Any]:
+    parameters = dict(case)
+    kind, budget_s = parameters.pop("case"), parameters.pop("budget_s")
+    return _KINDS[kind](parameters, budget_s, device, threads)
+
+
+def _stream(case: dict[str, Any], budget_s: float, _device: str, _threads: int) -> dict[str, Any]:
+    from memorywall.bench import memory  # noqa: PLC0415 - numba takes a second to import
+
+    function = case["function"]
+    each = memory.BYTES_PER_ELEMENT[function]
+    count = case["nbytes"] // 8
+    arrays = [memory.allocate(count) for _ in range({8: 1, 16: 2, 24: 3}[each])]
+    run = getattr(memory, function)
+    found = measure(
+        "stream", lambda: run(*arrays), moved_bytes=each * count, budget_s=budget_s,
+        most_samples=60, **case,
+    )  # fmt: skip
+    return {"measurement": found.to_dict(), "page_size": memory.page_size(arrays[0])}
+
+
+def _sweep(case: dict[str, Any], budget_s: float, _device: str, threads: int) -> dict[str, Any]:
+    from memorywall.bench import memory  # noqa: PLC0415
+
+    # Every thread reads a share of its own as large as the working set, which is a core's.
+    array = memory.allocate(max(threads, case["nbytes"] // 8 * threads))
+    times = max(1, (4 << 20) // case["nbytes"])
+    found = measure(
+        "sweep", lambda: memory.read_again(array, threads, times),
+        moved_bytes=array.nbytes * times, budget_s=budget_s, **case,
+    )  # fmt: skip
+    return {"measurement": found.to_dict()}
+
+
+def _chase(case: dict[str, Any], budget_s: float, _device: str, _threads: int) -> dict[str, Any]:
+    from memorywall.bench import memory  # noqa: PLC0415
+
+    ring, steps = memory.ring(case["nbytes"] // 8), 20_000
+    found = measure(
+        "chase", lambda: memory.chase(ring, steps), budget_s=budget_s, steps=steps, **case
+    )
+    return {"measurement": found.to_dict()}
+
+
+def _kernel(case: dict[str, Any], budget_s: float, device: str, _threads: int) -> dict[str, Any]:
+    import torch  # noqa: PLC0415
+
+    from memorywall.bench import kernels  # noqa: PLC0415
+
+    parameters = dict(case)
+    name = parameters.pop("name")
+    with torch.inference_mode():
+        kernel = kernels.make(name, device, **parameters)
+        synchronize = torch.cuda.synchronize if device != "cpu" else lambda: None
+        found = measure(
+            name, kernel.call, flops=kernel.flops, moved_bytes=kernel.moved_bytes,
+            budget_s=budget_s, synchronize=synchronize, **parameters,
+        )  # fmt: skip
+    return {"measurement": found.to_dict()}
+
+
+def _toy(case: dict[str, Any], budget_s: float, device: str, _threads: int) -> dict[str, Any]:
+    from memorywall.bench import models  # noqa: PLC0415
+
+    return {"measurement": models.time_toy(case, budget_s, device).to_dict()}
+
+
+def _model(case: dict[str, Any], budget_s: float, device: str, _threads: int) -> dict[str, Any]:
+    from memorywall.bench import models  # noqa: PLC0415
+
+    found, by_class = models.time_model(case, budget_s, device)
+    return {"measurement": found.to_dict(), "by_class": by_class}
+
+
+_KINDS: dict[str, Callable[..., dict[str, Any]]] = {
+    "stream": _stream,
+    "sweep": _sweep,
+    "chase": _chase,
+    "kernel": _kernel,
+    "toy": _toy,
+    "model": _model,
+}
+
+if __name__ == "__main__":
+    main()

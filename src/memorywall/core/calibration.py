@@ -1,0 +1,93 @@
+"""What micro-benchmarks say of a machine: how fast each class of operator runs, by its size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from memorywall.core.numbers import Number
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Time for a unit of work of one class of operators in one dtype, over their size.
+
+    Attributes:
+        operator: such as ``linear``, ``attention causal`` or ``gelu_new``.
+        dtype: the arithmetic.
+        sizes: what it depends on, rising: rows of a linear layer, positions of an attention,
+            elements of the rest.
+        seconds: of one unit (FLOP, or byte, or element) at each size, the floor taken off.
+        floor_s: of one call on next to nothing.
+    """
+
+    operator: str
+    dtype: str
+    sizes: tuple[float, ...]
+    seconds: tuple[float, ...]
+    floor_s: float = 0.0
+
+    def seconds_per_unit(self, size: Number) -> Number:
+        """Return the seconds of a unit at a size: straight lines between logarithms.
+
+        Beyond the measured sizes the nearest one holds.
+        """
+        logs = np.interp(np.log(np.maximum(size, 1e-9)), np.log(self.sizes), np.log(self.seconds))
+        return np.exp(logs) if isinstance(size, np.ndarray) else math.exp(float(logs))
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A machine's curves, with the cost of the framework and how far off they are.
+
+    Attributes:
+        curves: by (operator, dtype).
+        dispatch_s: what the framework takes for each operator of a program, by dtype.
+        forward_s: what it takes for each forward pass, by dtype.
+        low, high: predictions times these hold about 80 % of what is measured.
+        points: how many measurements were fitted.
+    """
+
+    curves: Mapping[tuple[str, str], Curve]
+    dispatch_s: Mapping[str, float] = field(default_factory=dict)
+    forward_s: Mapping[str, float] = field(default_factory=dict)
+    low: float = 1.0
+    high: float = 1.0
+    points: int = 0
+
+    def curve(self, operator: str, dtype: str) -> Curve | None:
+        """Return the curve of an operator, or None where it was not measured."""
+        return self.curves.get((operator, dtype))
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a run is predicted to take by a calibration: seconds by class, and the interval.
+
+    The sum times ``low`` and ``high`` is said to hold 80 % of what is measured.
+    """
+
+    by_class: Mapping[str, Number]
+    low: float
+    high: float
+
+    @property
+    def seconds(self) -> Number:
+        """All classes together."""
+        total: Number = 0.0
+        for seconds in self.by_class.values():
+            total = total + seconds
+        return total
+
+    def __add__(self, other: Estimate) -> Estimate:
+        names = {**self.by_class, **other.by_class}
+        both = {n: self.by_class.get(n, 0.0) + other.by_class.get(n, 0.0) for n in names}
+        return Estimate(both, self.low, self.high)
+
+    def map(self, change: Callable[[Number], Number]) -> Estimate:
+        """Return a copy with every number of seconds passed through ``change``."""
+        changed = {name: change(seconds) for name, seconds in self.by_class.items()}
+        return Estimate(changed, self.low, self.high)

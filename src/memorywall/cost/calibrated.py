@@ -1,0 +1,85 @@
+"""A program's time by what this machine's micro-benchmarks took, as a framework runs it.
+
+Every operator is one call: its floor, what the framework takes to ask for it, and its work times
+the seconds that a unit of such work took at its size. Attention is one call (Q K^T, softmax and P V
+together), and a cache that grows is copied whole, as a framework that joins arrays does. The
+program is the unfused one; nothing is fitted to models.
+"""
+
+from __future__ import annotations
+
+from memorywall.core.calibration import Calibration, Estimate
+from memorywall.core.errors import UnsupportedError
+from memorywall.core.numbers import Number
+from memorywall.core.program import Op, Program
+
+
+def estimate(program: Program, calibration: Calibration) -> Estimate:
+    """Return what one run of an unfused program takes by a machine's calibration.
+
+    Raises:
+        UnsupportedError: an operator of the program was not measured.
+    """
+    by_class: dict[str, Number] = {}
+
+    def spend(what: str, seconds: Number) -> None:
+        by_class[what] = by_class.get(what, 0.0) + seconds
+
+    dtype = program.blocks[0].ops[0].dtype
+    spend("framework", calibration.forward_s.get(dtype, 0.0))
+    for block in program.blocks:
+        for op in block.ops:
+            if not _is_call(op):
+                continue
+            for what, seconds in _call(op, calibration):
+                spend(what, seconds * block.repeat)
+            spend("framework", calibration.dispatch_s.get(op.dtype, 0.0) * block.repeat)
+    return Estimate(by_class, calibration.low, calibration.high)
+
+
+def calls(program: Program) -> int:
+    """Return how many calls a program is: softmax and P V are part of attention's."""
+    return sum(repeat for _, op, repeat in program.walk() if _is_call(op))
+
+
+def _is_call(op: Op) -> bool:
+    return op.kind != "softmax" and not (op.kind == "attention" and op.name.endswith("context"))
+
+
+def _call(op: Op, calibration: Calibration) -> list[tuple[str, Number]]:
+    """Return the seconds of one call by class."""
+    if op.kind == "attention":
+        return _attention(op, calibration)
+    if op.kind == "gemm":
+        source = op.reads[0]
+        rows = (source.touched or source.shape)[0]
+        return [("gemm", _time(calibration, "linear", op.dtype, rows, op.flops))]
+    elements = op.writes[0].elements
+    return [(op.kind, _time(calibration, op.function, op.dtype, elements, elements))]
+
+
+def _attention(op: Op, calibration: Calibration) -> list[tuple[str, Number]]:
+    """Return the seconds of joining the cache and of attending; softmax and P V are in it."""
+    _, keys = op.reads
+    cached = keys.role == "kv_cache"
+    part = keys.moved_elements
+    moved = 2 * keys.moved_bytes  # keys and values
+    if isinstance(op.queries, int) and op.queries == 1:
+        seconds = _time(calibration, "attention decode", op.dtype, moved, moved)
+    else:
+        kind = "attention causal" if cached else "attention full"
+        seconds = _time(calibration, kind, op.dtype, op.queries, 2 * op.flops)
+    joined = 2 * _time(calibration, "copy", op.dtype, part, part) if cached else 0.0
+    return [("attention", seconds), ("cache", joined)]
+
+
+def _time(
+    calibration: Calibration, operator: str, dtype: str, size: Number, units: Number
+) -> Number:
+    curve = calibration.curve(operator, dtype)
+    if curve is None:
+        raise UnsupportedError(
+            f"{operator} in {dtype} was not measured on this machine.",
+            "Measure it in full: memorywall measure.",
+        )
+    return curve.floor_s + units * curve.seconds_per_unit(size)
