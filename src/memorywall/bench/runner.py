@@ -14,30 +14,14 @@ from memorywall.bench.plan import Case
 
 def answers(plan: list[Case], threads: int, device: str) -> Iterator[tuple[Case, dict[str, Any]]]:
     """Yield every case with its answer; a worker that dies fails its case, and the rest go on."""
-    start = 0
-    while start < len(plan):
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "memorywall.bench.worker"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            env={**os.environ, **pinned(threads)},
-        )  # fmt: skip
-        done = start
-        try:
-            assert worker.stdin is not None
-            assert worker.stdout is not None
-            order = {"device": device, "threads": threads, "cases": plan[start:]}
-            worker.stdin.write(json.dumps(order) + "\n")
-            worker.stdin.flush()
-            for line in worker.stdout:
-                yield plan[done], json.loads(line)
-                done += 1
-        finally:
-            worker.kill()
-            worker.wait()
-        if done < len(plan):
-            yield plan[done], {"error": f"the measuring process ended (code {worker.returncode})"}
+    done = 0
+    while done < len(plan):
+        for answer in _one_worker(plan[done:], threads, device):
+            yield plan[done], answer
             done += 1
-        start = done
+        if done < len(plan):
+            yield plan[done], {"error": "the measuring process died, perhaps for want of memory"}
+            done += 1
 
 
 def pinned(threads: int) -> dict[str, str]:
@@ -49,3 +33,21 @@ def pinned(threads: int) -> dict[str, str]:
         "OMP_PLACES": "cores",
         "TOKENIZERS_PARALLELISM": "false",
     }
+
+
+def _one_worker(plan: list[Case], threads: int, device: str) -> Iterator[dict[str, Any]]:
+    """Yield the answers of one process, as many as it lives to give."""
+    order = {"device": device, "threads": threads, "cases": plan}
+    with subprocess.Popen(
+        [sys.executable, "-m", "memorywall.bench.worker", json.dumps(order)],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        env={**os.environ, **pinned(threads)},
+    ) as worker:  # fmt: skip
+        try:
+            assert worker.stdin is not None
+            assert worker.stdout is not None
+            json.dump(order, worker.stdin)
+            worker.stdin.close()
+            yield from map(json.loads, worker.stdout)
+        finally:
+            worker.kill()

@@ -1,4 +1,4 @@
-"""The process that measures: cases as JSON lines in, measurements as JSON lines out.
+"""The process that measures: an order of cases in, measurements as JSON lines out.
 
 It is a process of its own so that threads can be pinned before any library starts them, and so
 that a case that runs out of memory or crashes takes only itself along.
@@ -15,8 +15,8 @@ from memorywall.bench.timing import measure
 
 
 def main() -> None:
-    """Run the cases that come on standard input, and answer each with a line."""
-    order = json.loads(sys.stdin.readline())
+    """Run the cases of the order that comes on standard input, and answer each with a line."""
+    order = json.load(sys.stdin)
     device, threads = order["device"], order["threads"]
     _set_threads(threads)
     for index, case in enumerate(order["cases"]):

@@ -1,0 +1,81 @@
+"""How good are predictions for this machine? Real models over a grid, predicted and measured.
+
+    python benchmarks/accuracy.py [--threads N] [--full] [--out FILE]
+
+The machine is measured first; the models are in none of the fits, which know micro-benchmarks only.
+Printed are the errors of the calibrated prediction and of the plain roofline at the measured
+ceilings, and how often the intervals held.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from memorywall.app.measure import measure_machine, save
+from memorywall.app.profile import profile
+from memorywall.bench.timing import interval
+from memorywall.core.files import write_text
+
+# GPT-2-medium, BERT-Large, a small Llama and a small Qwen3 as the judges; the base models beside.
+MODELS = (
+    "gpt2", "bert-base-uncased", "gpt2-medium", "bert-large-uncased", "HuggingFaceTB/SmolLM2-135M",
+    "Qwen/Qwen3-0.6B",
+)  # fmt: skip
+
+
+def main() -> None:
+    """Measure, profile, sum up."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--full", action="store_true", help="measure in full before")
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    machine = measure_machine(quick=not arguments.full, threads=arguments.threads)
+    save(machine)
+    cases: list[dict[str, Any]] = []
+    for model in MODELS:
+        record = profile(
+            model,
+            batch_sizes=(1, 2),
+            seq_lens=(64, 256),
+            dtypes=("fp32", "bf16"),
+            threads=arguments.threads,
+            budget_s=1.0,
+        )
+        cases += [{"model": model, **case} for case in record["cases"]]
+        report(model, [case for case in cases if case["model"] == model])
+    report("all", cases)
+    if arguments.out:
+        record = {
+            "command": "python benchmarks/accuracy.py",
+            "machine": machine.machine,
+            "warnings": list(machine.warnings),
+            "cases": cases,
+        }
+        write_text(arguments.out, json.dumps(record, indent=1) + "\n")
+
+
+def report(what: str, cases: Sequence[dict[str, Any]]) -> None:
+    """Print errors and coverage of some cases."""
+    ran = [case for case in cases if case["measured_s"]]
+    errors = [abs(case["ratio"] - 1) for case in ran]
+    roof = [abs(case["roofline_s"] / case["measured_s"] - 1) for case in ran]
+    inside = sum(case["low_s"] <= case["measured_s"] <= case["high_s"] for case in ran)
+    widths = [(case["high_s"] - case["low_s"]) / 2 / case["predicted_s"] for case in ran]
+    bias = statistics.median(case["ratio"] for case in ran)
+    print(
+        f"{what:28} {len(ran):3} cases: error {statistics.median(errors):.1%} median, "
+        f"{interval(errors, 0.8)[1]:.1%} at the 90th percentile (roofline "
+        f"{statistics.median(roof):.0%}); ratio {bias:.2f}; {inside / len(ran):.0%} within "
+        f"+-{statistics.median(widths):.0%}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

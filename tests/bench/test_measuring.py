@@ -1,0 +1,248 @@
+"""Measuring for real, on next to nothing: that it runs, what it keeps, how it fails.
+
+Nothing here asserts a time.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import memorywall as mw
+from memorywall.app.cli import main
+from memorywall.app.measure import MachineRecord, to_hardware
+from memorywall.app.profile import profile
+from memorywall.bench.machine import caches, describe
+from memorywall.bench.plan import cases
+from memorywall.bench.runner import answers
+from memorywall.catalog.measured import here_path, save_here
+from memorywall.core.calibration import Calibration, Curve
+from memorywall.core.hardware import Hardware, Memory
+from tests.toys import TOY
+
+Captured = pytest.CaptureFixture[str]
+SMALL = {"m": 16, "n": 16, "k": 16}
+
+
+def run(plan: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [answer for _, answer in answers(plan, 1, "cpu")]
+
+
+def test_the_worker_answers_every_case_and_survives_the_impossible() -> None:
+    found = run(
+        [
+            {"case": "stream", "function": "triad", "nbytes": 1 << 16, "budget_s": 0.0},
+            {"case": "stream", "function": "read", "nbytes": 1 << 60, "budget_s": 0.0},
+            {"case": "kernel", "name": "no such kernel", "budget_s": 0.0},
+            {"case": "kernel", "name": "gemm", "dtype": "fp32", "budget_s": 0.0, **SMALL},
+            {"case": "chase", "nbytes": 1 << 14, "budget_s": 0.0},
+            {"case": "sweep", "nbytes": 1 << 14, "budget_s": 0.0},
+            {"case": "toy", "model_type": "llama", "layers": 1, "dtype": "bf16", "budget_s": 0.0},
+        ]
+    )
+    assert [answer["index"] for answer in found] == list(range(7))
+    assert ["error" in answer for answer in found] == [False, True, True] + [False] * 4
+    triad = found[0]["measurement"]
+    assert triad["moved_bytes"] == 24 * (1 << 16) // 8  # STREAM's count for a triad
+    assert found[0]["page_size"] in (4096, 2 * 1024 * 1024)
+    assert found[3]["measurement"]["flops"] == 2 * 16**3
+
+
+@pytest.mark.parametrize(
+    "function",
+    ["add", "copy", "layernorm", "rmsnorm", "softmax", "gelu", "gelu_new", "silu", "silu gated",
+     "relu", "tanh", "rotary"],
+)  # fmt: skip
+def test_functions_are_what_they_say(function: str) -> None:
+    torch = pytest.importorskip("torch")
+    from memorywall.bench import kernels
+
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        kernel = kernels.make("elementwise", dtype="fp32", function=function, rows=3, width=8)
+        out: Any = kernel.call()
+    assert tuple(out.shape) == (3, 8)
+    assert bool(torch.isfinite(out).all())
+
+
+def test_kernels_compute_what_models_do() -> None:
+    torch = pytest.importorskip("torch")
+    from transformers.activations import ACT2FN
+
+    from memorywall.bench import kernels
+
+    x = torch.randn(5, 16)
+    assert torch.allclose(kernels._gelu_new(x), ACT2FN["gelu_new"](x))
+    normed = torch.nn.functional.rms_norm(x, (16,), torch.ones(16), 1e-6)
+    assert torch.allclose(kernels._rms_norm(x, torch.ones(16)), normed, atol=1e-6)
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_the_plan_covers_what_models_need(quick: bool) -> None:
+    plan = cases(quick=quick, caches={"L1": 1 << 15, "L2": 1 << 20, "L3": 1 << 25})
+    functions = {case["function"] for case in plan if case.get("name") == "elementwise"}
+    assert {"add", "layernorm", "rmsnorm", "gelu", "gelu_new", "silu gated", "rotary"} <= functions
+    assert {case["function"] for case in plan if case["case"] == "stream"} == {
+        "read", "copy", "scale", "add", "triad", "triad_nontemporal",
+    }  # fmt: skip
+    sweep = [case["nbytes"] for case in plan if case["case"] == "sweep"]
+    assert {1 << 14, 1 << 19, 1 << 24} <= set(sweep)
+    # The sum of all budgets, with as much again for building and warming up, is in the promise.
+    assert sum(case["budget_s"] for case in plan) * 2 < (60 if quick else 600)
+
+
+def test_a_gpus_plan_has_no_cpu_streams() -> None:
+    plan = cases(quick=True, caches={}, device="cuda")
+    assert {case["case"] for case in plan} == {"kernel", "toy"}
+    assert any(case.get("name") == "launch_graph" for case in plan)
+    assert any(case.get("dtype") == "fp16" for case in plan)
+
+
+def test_the_description_of_this_machine() -> None:
+    machine = describe(1)
+    assert machine["cpu"]
+    assert machine["threads"] == 1
+    assert machine["libraries"]["numpy"]
+    if sys.platform == "linux":
+        assert machine["memory_bytes"] > 1 << 28
+        assert all(size > 1024 for size in caches().values())
+
+
+@pytest.fixture
+def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A made-up measurement of this machine at one thread, so that no test has to measure."""
+    monkeypatch.setenv("MEMORYWALL_DATA", str(tmp_path))
+    operators = [
+        "linear", "attention causal", "attention full", "attention decode", "add", "copy",
+        "layernorm", "rmsnorm", "gelu", "gelu_new", "silu gated", "rotary", "tanh",
+    ]  # fmt: skip
+    curves = {
+        (operator, dtype): Curve(operator, dtype, (1.0, 100.0), (1e-9, 1e-10), 1e-6)
+        for operator in operators
+        for dtype in ("fp32", "bf16")
+    }
+    device = Hardware(
+        "here", {"fp32": 1e11, "bf16": 2e11}, (Memory("DRAM", 24e9, 3e10),), kind="measured",
+        title="made up", sources={"peaks.fp32": "made up"},
+        calibration=Calibration(curves, {"fp32": 1e-5}, {"fp32": 1e-4}, 0.5, 2.0, 3),
+    )  # fmt: skip
+    save_here(device, 1)
+    return tmp_path
+
+
+def test_profile_runs_a_real_model(measured: Path) -> None:
+    record = profile(TOY, batch_sizes=(1, 2), seq_lens=(3,), dtypes=("fp32", "bf16"), threads=1,
+                     budget_s=0.0)  # fmt: skip
+    assert [(c["phase"], c["dtype"], c["batch_size"]) for c in record["cases"]] == [
+        (phase, dtype, batch)
+        for dtype in ("fp32", "bf16")
+        for phase in ("prefill", "decode")
+        for batch in (1, 2)
+    ]
+    for case in record["cases"]:
+        assert not case["error"]
+        assert case["measured_s"] > 0
+        assert case["low_s"] == pytest.approx(case["predicted_s"] / 2)
+        assert case["high_s"] == pytest.approx(case["predicted_s"] * 2)
+        assert case["ratio"] == pytest.approx(case["predicted_s"] / case["measured_s"])
+        assert {"gemm", "attention"} <= set(case["measured_by_class"])
+        assert sum(case["predicted_by_class"].values()) == pytest.approx(case["predicted_s"])
+    kept = list((measured / "records").glob("profile-*.json"))
+    assert len(kept) == 1
+    assert json.loads(kept[0].read_text()) == record
+
+
+@pytest.mark.usefixtures("measured")
+def test_profile_command(capsys: Captured, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(TOY))
+    code = main(
+        ["profile", str(path), "--phase", "decode", "--seq", "2,4", "--threads", "1", "--json"]
+    )
+    record = json.loads(capsys.readouterr().out)
+    assert code == 0
+    for case in record["cases"]:
+        assert {
+            "phase", "batch_size", "seq_len", "dtype", "threads", "predicted_s", "low_s", "high_s",
+            "measured_s", "bound",
+        } <= set(case)  # fmt: skip
+    assert main(["profile", str(path), "--threads", "1", "--seq", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "predictions are off by" in out
+    assert "gemm" in out
+
+
+@pytest.mark.usefixtures("measured")
+def test_an_attained_rate_above_the_roof_is_flagged() -> None:
+    device = mw.hardware("here").replace(peaks={"fp32": 1.0}, kind="measured")
+    save_here(device, 1)
+    record = profile(TOY, phases=("decode",), seq_lens=(2,), threads=1, budget_s=0.0)
+    assert record["cases"][0]["over_the_roof"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["profile", "gpt2", "--phase", "encode"], "cannot be profiled in phase 'encode'"),
+        (["profile", "bert-base-uncased", "--phase", "decode"], "cannot be profiled in phase"),
+        (["profile", "gpt2", "--dtype", "int4"], "dtype 'int4' cannot be run"),
+        (["profile", "gpt2", "--threads", "0"], "threads: expected 1 to"),
+        (["measure", "--threads", "4096"], "threads: expected 1 to"),
+        (["profile", "gpt9"], "'gpt9' is not known"),
+    ],
+)
+def test_refusals(
+    capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str],
+    said: str,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("MEMORYWALL_DATA", str(tmp_path))
+    assert main(arguments) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MEMORYWALL_DATA", str(tmp_path / "file"))
+    device = Hardware("here", {"fp32": 1.0}, (Memory("DRAM", None, 1.0),), sources={"x": "y"})
+    with pytest.raises(mw.MemoryWallError, match="cannot be written"):
+        save_here(device, 1)
+
+
+def test_a_save_that_is_cut_short_leaves_the_old_file(
+    measured: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = here_path().read_text()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fdopen", full)
+    with pytest.raises(mw.MemoryWallError, match="No space left on device"):
+        save_here(mw.hardware("here"), 1)
+    assert here_path().read_text() == before
+    assert not list(measured.glob("hardware/.*"))
+
+
+RESULTS = Path(__file__).parent.parent.parent / "results"
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("measure-*.json")), ids=lambda p: p.stem)
+def test_recorded_measurements_replay(path: Path) -> None:
+    # Through the same statistics as when they were made: ceilings, device, calibration.
+    record = json.loads(path.read_text())
+    again = MachineRecord.from_dict(record)
+    assert again.to_dict() == record
+    device = to_hardware(again)
+    assert device.calibration is not None
+    assert device.calibration.points == len(record["measurements"])
+    ceilings = record["ceilings"]
+    assert device.bandwidth == ceilings["dram"]["read"]
+    assert ceilings["gemm"]["bf16"] > ceilings["gemm"]["fp32"]
+    assert "fp16" in ceilings["crawling"]
+    rates = list(ceilings["caches"].values())
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] > ceilings["dram"]["read"]
