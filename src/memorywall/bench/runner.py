@@ -38,11 +38,14 @@ def pinned(threads: int) -> dict[str, str]:
 def _one_worker(plan: list[Case], threads: int, device: str) -> Iterator[dict[str, Any]]:
     """Yield the answers of one process, as many as it lives to give."""
     order = {"device": device, "threads": threads, "cases": plan}
-    with subprocess.Popen(
-        [sys.executable, "-m", "memorywall.bench.worker", json.dumps(order)],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    with subprocess.Popen(  # noqa: S603 - this very package
+        [sys.executable, "-m", "memorywall.bench.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
         env={**os.environ, **pinned(threads)},
-    ) as worker:  # fmt: skip
+    ) as worker:
         try:
             assert worker.stdin is not None
             assert worker.stdout is not None
