@@ -38,7 +38,7 @@ def pinned(threads: int) -> dict[str, str]:
 def _one_worker(plan: list[Case], threads: int, device: str) -> Iterator[dict[str, Any]]:
     """Yield the answers of one process, as many as it lives to give."""
     order = {"device": device, "threads": threads, "cases": plan}
-    with subprocess.Popen(  # noqa: S603 - this very package
+    with subprocess.Popen(
         [sys.executable, "-m", "memorywall.bench.worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
