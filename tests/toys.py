@@ -50,14 +50,15 @@ def questions(draw: st.DrawFn) -> dict[str, Any]:
     phases = ["encode"] if model.startswith("bert") else ["prefill", "decode", "generate"]
     phase = draw(st.sampled_from(phases))
     formats = ["bf16", "fp32", "int8"]
+    grouped = ["int4", "mxfp4", "nvfp4", "mxfp8"]
     question: dict[str, Any] = {
         "model": model,
         "phase": phase,
         "batch_size": draw(st.integers(1, 300)),
         "seq_len": draw(st.integers(1, 9000)),
-        "weights": draw(st.sampled_from([*formats, "int4", "mxfp4", None])),
-        "activations": draw(st.sampled_from(["bf16", "int8"])),
-        "kv_cache": draw(st.sampled_from([*formats, "int4", None])),
+        "weights": draw(st.sampled_from([*formats, *grouped, None])),
+        "activations": draw(st.sampled_from(["bf16", "int8", *grouped])),
+        "kv_cache": draw(st.sampled_from([*formats, *grouped, None])),
         "traffic": draw(st.sampled_from(["fused", "unfused"])),
         "causal": draw(st.sampled_from(["half", "full"])),
         "logits": draw(st.sampled_from(["last", "all", "none"])),

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from memorywall.app.cli import main
+from memorywall.catalog.configs import entries, find_config
 from tests.toys import TOY
 
 Captured = pytest.CaptureFixture[str]
@@ -80,6 +81,25 @@ def refused_toml(capsys: Captured, tmp_path: Path, text: str | bytes) -> str:
 )
 def test_unknown_models(capsys: Captured, name: str, said: str) -> None:
     assert said in refused(capsys, "analyze", name, "--on", "h100-sxm")
+
+
+def test_names_of_the_catalogue_and_their_aliases() -> None:
+    for entry in entries():
+        for name in (entry.id, *entry.aliases, entry.id.rpartition("/")[2].upper()):
+            assert find_config(name) is entry
+
+
+def test_markup_in_names_is_text(capsys: Captured, tmp_path: Path) -> None:
+    path = tmp_path / "[red]x[_y].json"
+    path.write_text(json.dumps(TOY))
+    assert main(["models", str(path)]) == 0
+    assert "[red]x[_y]" in capsys.readouterr().out
+    device = tmp_path / "mine.toml"
+    device.write_text(DEVICE_TOML.replace('"mine"', '"a [/b] \\u001b[31m c"'))
+    assert main(["hardware", str(device)]) == 0
+    assert "a [/b] ?[31m c" in capsys.readouterr().out
+    assert main(["hardware", str(device), "--toml"]) == 0
+    assert capsys.readouterr().out == device.read_text()
 
 
 # 2. Devices that are not there.
@@ -379,6 +399,26 @@ def test_all_faults_of_one_toml_together(capsys: Captured, tmp_path: Path) -> No
         (["hardware", "compare", "h100-sxm", "h999"], "'h999' is not known"),
         (["hardware", "h100-sxm", "mi300x", "--toml"], "of one device"),
         (["models", "gpt2", "gpt9"], "'gpt9' is not known"),
+        (["models", "~nobody-of-that-name/x"], "home is not known"),
+        (["hardware", "~nobody-of-that-name/x.toml"], "home is not known"),
+        (["hardware", "h100-sxm", "--toml", "--json"], "and no JSON"),
+        (
+            [
+                "analyze",
+                "gpt2",
+                "--on",
+                "h100-sxm",
+                "--batch",
+                ",".join("1" * 64),
+                "--seq",
+                ",".join("1" * 64),
+                "--phase",
+                "generate",
+                "--new-tokens",
+                "4194304",
+            ],
+            "points, each step of a generation counted",
+        ),
         (["study", "papers"], "papers"),
         (["study", "paper", "--batch", "0"], "batch_size"),
         (["study", "paper", "--batch", "1", "--on", "h999"], "'h999' is not known"),
@@ -397,6 +437,7 @@ JUNK = st.recursive(
     st.one_of(
         st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20),
         st.sampled_from([0, -1, 2**31, 2**70, 1e308, "llama", "4096", "bf16"]),
+        st.sampled_from(["[/x]", "[bold]", "\ud800", "\x1b[31m", "a\nb", ":smile:"]),
     ),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)
@@ -411,10 +452,13 @@ KEYS = [
 
 
 def either_works_or_says_why(capsys: Captured, *arguments: str) -> None:
-    code = main(arguments)
-    out, err = capsys.readouterr()
-    assert "Traceback" not in err
-    assert (code == 0 and json.loads(out)) or (code == 2 and err.startswith("memorywall: "))
+    for form in ((), ("--json",)):
+        code = main([*arguments, *form])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        assert (code == 0 and out) or (code == 2 and err.startswith("memorywall: "))
+        if form and code == 0:
+            json.loads(out)
 
 
 @settings(
@@ -429,7 +473,7 @@ def test_spoilt_configs(
         config.pop(dropped)
     path = tmp_path / "config.json"
     path.write_text(json.dumps(config))
-    either_works_or_says_why(capsys, "analyze", str(path), "--on", "h100-sxm", "--json")
+    either_works_or_says_why(capsys, "analyze", str(path), "--on", "h100-sxm")
 
 
 @settings(
@@ -444,10 +488,11 @@ def test_spoilt_tomls(capsys: Captured, tmp_path: Path, data: st.DataObject) -> 
         junk = data.draw(
             st.one_of(
                 st.text(max_size=12),
+                st.sampled_from(['"[/x]"', '["[/x]"]', '"1e-320 B/s"', '"1e308 FLOP/s"']),
                 st.sampled_from(["1", "true", '"1 GB"', '"x"', "[]", "{}", "nan", "1979-05-27"]),
             )
         )
         lines[at] = data.draw(st.sampled_from([f"{left}= {junk}", junk, "", lines[at] + junk]))
     path = tmp_path / "device.toml"
     path.write_text("\n".join(lines), encoding="utf-8", errors="replace")
-    either_works_or_says_why(capsys, "analyze", "gpt2", "--on", str(path), "--json")
+    either_works_or_says_why(capsys, "analyze", "gpt2", "--on", str(path))

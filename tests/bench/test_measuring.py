@@ -220,7 +220,7 @@ def test_a_save_that_is_cut_short_leaves_the_old_file(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("os.fdopen", full)
+    monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(mw.MemoryWallError, match="No space left on device"):
         save_here(mw.hardware("here"), 1)
     assert here_path().read_text() == before

@@ -71,6 +71,14 @@ def test_arithmetic_falls_to_the_next_wider() -> None:
         mw.hardware("tpu-v5p").arithmetic("fp32")
 
 
+def test_devices_are_values_of_their_own() -> None:
+    device = mw.hardware("h100-sxm")
+    assert len({device, mw.hardware("h100-sxm"), device.replace(bandwidth=[1e12, 2e12])}) == 2
+    grid = device.replace(bandwidth=[1e12, 2e12, 3e12], peaks={"bf16": [1e12, 2e12]})
+    with pytest.raises(mw.MemoryWallError, match="do not broadcast"):
+        mw.analyze("gpt2", on=grid)
+
+
 def test_replace() -> None:
     device = mw.hardware("h100-sxm")
     faster = device.replace(bandwidth=2 * device.bandwidth, peaks={"bf16": 1e15})
@@ -85,6 +93,11 @@ def test_replace() -> None:
     assert faster.sources["peaks.fp8"] == device.sources["peaks.fp8"]
     note = mw.analyze("gpt2", on=faster).notes[-1]
     assert note == "h100-sxm was changed by hand: its ceilings are hypothetical."
-    for wrong in ({"bandwidth": 0}, {"bandwidth": "fast"}, {"speed": 1}, {"peaks": {"bf16": -1}}):
+    assert device.replace(capacity=None).capacity is None
+    for wrong in (
+        {"bandwidth": 0}, {"bandwidth": "fast"}, {"speed": 1}, {"peaks": {"bf16": -1}},
+        {"bandwidth": 10**400}, {"bandwidth": 1e-320}, {"peaks": 5}, {"peaks": {"bf17": 1e12}},
+        {"memories": (), "bandwidth": 1e12}, {"bandwidth": [1e12, float("nan")]},
+    ):  # fmt: skip
         with pytest.raises(mw.MemoryWallError):
             device.replace(**wrong)

@@ -54,6 +54,8 @@ def test_operators_add_up_to_the_whole(question: dict[str, Any]) -> None:
     assert sum(op.latency_s for op in answer.ops) == pytest.approx(answer.latency_s, **CLOSE)
     for op in answer.ops:
         assert sum(op.traffic.values()) == op.moved_bytes
+        assert sum(op.waits.values()) == pytest.approx(op.cost.waiting_s, **CLOSE)
+    assert sum(answer.time_shares.values()) == pytest.approx(1)
 
 
 @given(questions())
@@ -143,6 +145,9 @@ def test_generation_is_a_prefill_and_steps(
     for name in ("latency_s", "overlapped_s", "serial_s"):
         total = sum(getattr(part, name) for part in parts)
         assert getattr(whole, name) == pytest.approx(total, **CLOSE)
+    for role, share in whole.time_shares.items():
+        seconds = sum(part.time_shares.get(role, 0) * part.latency_s for part in parts)
+        assert share * whole.latency_s == pytest.approx(seconds, rel=1e-9, abs=1e-18)
     for index, op in enumerate(whole.ops):
         assert op.flops == sum(part.ops[index].flops for part in parts)
         assert op.moved_bytes == sum(part.ops[index].moved_bytes for part in parts)

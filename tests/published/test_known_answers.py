@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import memorywall as mw
@@ -165,3 +167,114 @@ def test_no_logits_leave_the_head_resident_but_unread() -> None:
         head = [op for op in unasked.ops if op.name.startswith("head.") and op.kind == "gemm"]
         assert head
         assert all(op.flops == 0 and op.moved_bytes == 0 for op in head)
+
+
+# GPT-2's toy: V 9, D 4, N 2, F 6, one layer, 8 positions; prefill of 3, batch 2, int8 so that
+# elements are bytes, unfused, all pairs. Rows 6, pairs of a head 9, keys 6 x 4.
+GPT2_TOY = {
+    "model_type": "gpt2", "vocab_size": 9, "n_embd": 4, "n_head": 2, "n_layer": 1, "n_inner": 6,
+    "n_positions": 8,
+}  # fmt: skip
+
+
+def test_gpt2_toy_prefill_by_hand() -> None:
+    answer = mw.analyze(
+        GPT2_TOY, on="h100-sxm", phase="prefill", batch_size=2, seq_len=3, causal="full",
+        traffic="unfused", weights="int8", activations="int8", kv_cache="int8",
+    )  # fmt: skip
+    work = {op.name: (op.flops, op.moved_bytes) for op in answer.ops}
+    attention = "layers.attention"
+    assert work == {
+        # Six words and three positions of four, added into six rows.
+        "embeddings.words": (24, 24 + 12 + 24),
+        # Seven an element; gain and bias of four.
+        "layers.attention_norm": (7 * 24, 24 + 8 + 24),
+        f"{attention}.q_proj": (2 * 6 * 16, 24 + 16 + 4 + 24),
+        f"{attention}.k_proj": (2 * 6 * 16, 24 + 16 + 4 + 24),
+        f"{attention}.v_proj": (2 * 6 * 16, 24 + 16 + 4 + 24),
+        # Four heads in all, nine pairs each, 2 x 2 FLOPs a pair.
+        f"{attention}.scores": (36 * 4, 24 + 24 + 36),
+        f"{attention}.softmax": (36 * 6, 36 + 36),
+        f"{attention}.context": (36 * 4, 36 + 24 + 24),
+        f"{attention}.o_proj": (2 * 6 * 16, 24 + 16 + 4 + 24),
+        "layers.attention_add": (24, 3 * 24),
+        "layers.mlp_norm": (7 * 24, 24 + 8 + 24),
+        "layers.mlp.up_proj": (2 * 6 * 24, 24 + 24 + 6 + 36),
+        "layers.mlp.activation": (9 * 36, 36 + 36),
+        "layers.mlp.down_proj": (2 * 6 * 24, 36 + 24 + 4 + 24),
+        "layers.mlp_add": (24, 3 * 24),
+        "head.norm": (7 * 24, 24 + 8 + 24),
+        # The last row of each sequence, and the tied table of words.
+        "head.lm_head": (2 * 2 * 36, 8 + 36 + 18),
+    }
+
+
+def test_rows_of_a_table_are_capped_at_the_table() -> None:
+    # Forty tokens of a vocabulary of nine read its nine rows, and all eight positions.
+    answer = mw.analyze(
+        GPT2_TOY, on="h100-sxm", phase="prefill", batch_size=5, seq_len=8, weights="int8",
+        activations="int8",
+    )  # fmt: skip
+    words = answer.ops[0]
+    assert words.traffic["weight"] == 4 * (9 + 8)
+
+
+def test_bert_toy_outside_its_layers_by_hand() -> None:
+    config = {
+        "model_type": "bert", "vocab_size": 9, "hidden_size": 4, "num_attention_heads": 2,
+        "num_hidden_layers": 1, "intermediate_size": 6, "max_position_embeddings": 8,
+    }  # fmt: skip
+    words = {"batch_size": 2, "seq_len": 3, "traffic": "unfused", "weights": "int8",
+             "activations": "int8"}  # fmt: skip
+    answer = mw.analyze(config, on="h100-sxm", **words)
+    work = {op.name: (op.flops, op.moved_bytes) for op in answer.ops}
+    # Six words, three positions and one type of token; two additions an element.
+    assert work["embeddings.words"] == (2 * 24, (6 + 3 + 1) * 4 + 24)
+    assert work["embeddings.norm"] == (7 * 24, 24 + 8 + 24)
+    # The pooled row of each of two sequences.
+    assert work["head.pooler"] == (2 * 2 * 16, 8 + 16 + 4 + 8)
+    assert work["head.pooler_activation"] == (8, 16)
+    nothing = mw.analyze(config, on="h100-sxm", logits="none", **words)
+    assert [op.flops for op in nothing.ops if op.name.startswith("head.pooler")] == [0, 0]
+
+
+def test_windows_hold_from_the_layer_that_the_config_says() -> None:
+    config = {**WINDOWED, "num_hidden_layers": 30, "max_window_layers": 28}
+    by_default = {k: v for k, v in config.items() if k != "max_window_layers"}
+    listed = {**config, "layer_types": ["full_attention"] * 10 + ["sliding_attention"] * 20}
+    assert mw.model(config).architecture.layers == ((None, 28), (4, 2))  # type: ignore[attr-defined]
+    assert mw.model(by_default).architecture.layers == ((None, 28), (4, 2))  # type: ignore[attr-defined]
+    assert mw.model(listed).architecture.layers == ((None, 10), (4, 20))  # type: ignore[attr-defined]
+    with pytest.raises(mw.MemoryWallError, match="'layer_types' must list one of"):
+        mw.model({**config, "layer_types": ["sliding_attention"] * 3})
+
+
+def test_defaults_are_those_of_transformers() -> None:
+    transformers = pytest.importorskip("transformers")
+    for model_type in ("llama", "mistral", "qwen2", "qwen3", "phi3", "olmo2"):
+        theirs = transformers.AutoConfig.for_model(model_type)
+        bare = {
+            "model_type": model_type, "vocab_size": 9, "hidden_size": 4096, "intermediate_size": 6,
+            "num_hidden_layers": 2, "num_attention_heads": 32,
+        }  # fmt: skip
+        ours: Any = mw.model(bare).architecture
+        assert ours.max_positions == theirs.max_position_embeddings
+        assert ours.attention.kv_heads == theirs.num_key_value_heads
+        head_dim = getattr(theirs, "head_dim", None) or 128
+        assert ours.attention.head_dim == head_dim
+        window = getattr(theirs, "sliding_window", None)
+        if window and not hasattr(theirs, "use_sliding_window"):
+            assert ours.windows == (window,)
+
+
+@pytest.mark.parametrize(
+    "change", [{"partial_rotary_factor": 0.5}, {"rope_parameters": {"partial_rotary_factor": 0.5}}]
+)
+def test_half_of_a_head_is_rotated(change: dict[str, Any]) -> None:
+    config = {**TOY, "model_type": "phi3"}
+    whole, half = (mw.analyze(c, on="h100-sxm") for c in (config, {**config, **change}))
+    rotated = [
+        {op.name: op.flops for op in answer.ops if "rotary" in op.name} for answer in (whole, half)
+    ]
+    assert [2 * flops for flops in rotated[1].values()] == list(rotated[0].values())
+    assert mw.model({**config, "partial_rotary_factor": None}).parameters > 0

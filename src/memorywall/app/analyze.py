@@ -11,12 +11,13 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 
 from memorywall.app.evaluate import evaluate, evaluate_first, evaluate_ops, predict
-from memorywall.catalog.devices import find_device, read_device, read_here
+from memorywall.catalog.devices import FOLDER, LARGEST_FILE, find_device, measured_path, read_device
 from memorywall.core.analysis import Analysis
 from memorywall.core.errors import InvalidInputError, shown
+from memorywall.core.files import read_text, user_path
 from memorywall.core.hardware import Hardware
 from memorywall.core.model import Model
-from memorywall.core.numbers import Number
+from memorywall.core.numbers import Number, maximum
 from memorywall.core.results import Footprint
 from memorywall.core.scenario import (
     Causal,
@@ -71,7 +72,7 @@ def analyze(
     Raises:
         MemoryWallError: a name, a file or a value that cannot be used; see its hint.
     """
-    loaded = model if isinstance(model, Model) else load_model(model)
+    loaded = load_model(model)
     if phase is None:
         phase = "decode" if loaded.causal else "encode"
     if seq_len is None:
@@ -123,26 +124,39 @@ def load_hardware(source: HardwareSource) -> Hardware:
     """
     if isinstance(source, Hardware):
         return source
+    path = _device_path(source)
+    return find_device(str(source)) if path is None else read_device(path)
+
+
+def hardware_toml(source: str | os.PathLike[str]) -> str:
+    """Return the text of a device's file, as a pattern for one's own."""
+    path = _device_path(source) or FOLDER / f"{find_device(str(source)).name}.toml"
+    return read_text(path, LARGEST_FILE, "a device TOML")
+
+
+def _device_path(source: object) -> Path | None:
+    """Return the path that a source is, or None where it is a name of the catalogue."""
     if isinstance(source, os.PathLike):
-        return read_device(Path(source))
+        return Path(source)
     if not isinstance(source, str):
         raise InvalidInputError(
             f"a device must be a name, a path or a Hardware, got {shown(source)}", "Try 'h100-sxm'."
         )
     if source == "here":
-        return read_here()
-    if source.endswith(".toml") or "/" in source or source.startswith("."):
-        return read_device(Path(source).expanduser())
-    return find_device(source)
+        return measured_path()
+    is_path = source.endswith(".toml") or "/" in source or source.startswith(".")
+    return user_path(source) if is_path else None
 
 
 def _notes(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
     """Return what to know before the numbers are used, the gravest first."""
     model, hardware = scenario.model, scenario.hardware
     notes = []
-    if not np.all(footprint.fits):
+    fits = np.asarray(footprint.fits)
+    if not fits.all():
+        which = f"{(~fits).sum()} of {fits.size} points do" if fits.size > 1 else "It does"
         notes.append(
-            "It does not fit this device's memory; the times are what it would take if it did."
+            f"{which} not fit this device's memory; the times are what it would take if it did."
         )
     limit = model.architecture.max_positions
     longest = _longest(scenario)
@@ -180,7 +194,7 @@ def _longest(scenario: Scenario) -> Number:
     """Return the positions that a sequence reaches."""
     workload = scenario.workload
     if workload.phase == "generate":
-        return workload.seq_len + workload.new_tokens - 1
+        return maximum(workload.seq_len, 1) + workload.new_tokens - 1
     return workload.seq_len
 
 

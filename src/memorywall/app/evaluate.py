@@ -21,12 +21,16 @@ from memorywall.app.steps import (
     program_of,
 )
 from memorywall.core.calibration import Estimate
+from memorywall.core.errors import InvalidInputError
 from memorywall.core.numbers import Array, Number, maximum
 from memorywall.core.results import Cost, Footprint, OpCost
 from memorywall.core.scenario import Scenario
 from memorywall.cost.calibrated import estimate
 from memorywall.cost.footprint import footprint
 from memorywall.cost.roofline import price, price_ops
+
+# Some minutes of one core; past it an answer would not come, or would not fit the memory.
+MOST_POINTS = 2**28
 
 _Answer = TypeVar("_Answer", Cost, Footprint)
 
@@ -40,6 +44,13 @@ def evaluate(scenario: Scenario) -> tuple[Cost, Footprint]:
     shape = scenario.shape
     if not shape:
         return _evaluate_piece(scenario)
+    points = prod(shape) * (workload_steps(scenario))
+    if points > MOST_POINTS:
+        raise InvalidInputError(
+            f"The question has {points:,} points, each step of a generation counted: the most that "
+            f"is answered at once is {MOST_POINTS:,}.",
+            "Ask for fewer batch sizes, lengths or new tokens, or for parts of the grid.",
+        )
     grids: dict[str, Array] = {}
     for piece in pieces(shape, max(1, BLOCK_POINTS // _steps_at_once(scenario))):
         cost, resident = _evaluate_piece(scenario.map_numbers(partial(_cut, piece=piece)))
@@ -121,11 +132,15 @@ def _evaluate_piece(scenario: Scenario) -> tuple[Cost, Footprint]:
     return cost, resident
 
 
+def workload_steps(scenario: Scenario) -> int:
+    """Return how many passes of one token a question is made of, at the least one."""
+    generating = scenario.workload.phase == "generate"
+    return max(1, scenario.workload.new_tokens - 1) if generating else 1
+
+
 def _steps_at_once(scenario: Scenario) -> int:
     """Return how long the axis of steps is that pricing adds to the scenario's own."""
-    if scenario.workload.phase != "generate":
-        return 1
-    return max(1, min(scenario.workload.new_tokens - 1, BLOCK_STEPS))
+    return min(workload_steps(scenario), BLOCK_STEPS)
 
 
 def _cut(number: Number, piece: tuple[slice, ...]) -> Number:

@@ -43,16 +43,20 @@ def find_config(name: str) -> Entry | None:
     An id with another owner is another model: ``someone/gpt2`` is not the catalogue's.
     """
     owner, slash, rest = name.casefold().rpartition("/")
-    if "/" in owner or rest not in _stems():
+    if "/" in owner or not rest:
         return None
-    entry = _read(rest)
-    ids = {known.casefold() for known in (entry.id, *entry.aliases)}
-    return entry if not slash or name.casefold() in ids else None
+    for stem in (rest,) if rest in _stems() else _stems():  # the file of that name, else an alias
+        entry = _read(stem)
+        for known in (entry.id, *entry.aliases):
+            folded = known.casefold()
+            if folded == name.casefold() or (not slash and folded.rpartition("/")[2] == rest):
+                return entry
+    return None
 
 
 @lru_cache(maxsize=1)
-def _stems() -> frozenset[str]:
-    return frozenset(path.stem for path in FOLDER.glob("*.json"))
+def _stems() -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.json")))
 
 
 @lru_cache(maxsize=512)

@@ -16,6 +16,7 @@ from memorywall.core.errors import (
     UnknownNameError,
     invalid_file,
     near_names,
+    printable,
     shown,
 )
 from memorywall.core.files import read_text
@@ -25,7 +26,7 @@ from memorywall.core.units import parse
 
 FOLDER = Path(__file__).parent / "hardware"
 # Far above any device's file; deep dotted keys, which take a parser quadratic time, are not in one.
-_LARGEST_FILE = 64 * 1024
+LARGEST_FILE = 64 * 1024
 _MOST_DOTS_IN_A_LINE = 64
 
 _TOP_KEYS = {
@@ -76,23 +77,18 @@ def find_device(name: str) -> Hardware:
     )
 
 
-def read_here() -> Hardware:
-    """Return this machine as it was last measured.
+def measured_path() -> Path:
+    """Return the file of this machine as it was last measured.
 
     Raises:
         UnknownNameError: it has not been.
     """
     path = here_path()
     if path.exists():
-        return read_device(path)
+        return path
     raise UnknownNameError(
         "device", "here", (), "Measure this machine first: memorywall measure --quick"
     )
-
-
-def device_toml(name: str) -> str:
-    """Return the text of a device's file, as a pattern for one's own."""
-    return (FOLDER / f"{find_device(name).name}.toml").read_text(encoding="utf-8")
 
 
 def read_device(path: Path) -> Hardware:
@@ -101,7 +97,7 @@ def read_device(path: Path) -> Hardware:
     Raises:
         InvalidInputError: the file cannot be read or is no TOML, or with all of its faults.
     """
-    text = read_text(path, _LARGEST_FILE, "a device TOML")
+    text = read_text(path, LARGEST_FILE, "a device TOML")
     if any(line.count(".") > _MOST_DOTS_IN_A_LINE for line in text.splitlines()):
         raise InvalidInputError(f"{path}: a line has more dots than any device's file.", _HINT)
     try:
@@ -173,14 +169,14 @@ class _Reader:
             memories=tuple(memories),
             links=tuple(links),
             kind=self.data.get("kind", "spec"),
-            title=self.data.get("title", name),
-            vendor=self.data.get("vendor", ""),
-            device_class=self.data.get("class", ""),
+            title=printable(self.data.get("title", name)),
+            vendor=printable(self.data.get("vendor", "")),
+            device_class=printable(self.data.get("class", "")),
             released=str(self.data.get("released", "")),
             tdp=power.get("tdp"),
             price=price.get("usd"),
             sources=self.sources,
-            notes=tuple(map(str, self.data.get("notes", ()))),
+            notes=tuple(printable(str(note), 400) for note in self.data.get("notes", ())[:20]),
             calibration=calibration,
         )
 
@@ -217,7 +213,7 @@ class _Reader:
     def _name(self, place: str, entry: Mapping[str, Any]) -> str:
         name = entry.get("name")
         if isinstance(name, str) and name:
-            return name
+            return printable(name)
         self.faults.append(f"{place}: 'name' must be a text, got {shown(name)}")
         return place
 

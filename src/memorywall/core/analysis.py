@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from memorywall.core.calibration import Estimate
-from memorywall.core.numbers import Array, Number, maximum, plain
+from memorywall.core.numbers import Array, Number, plain
 from memorywall.core.results import Cost, Footprint, OpCost, bound_words
 from memorywall.core.scenario import Scenario
 
@@ -22,7 +22,8 @@ class Analysis:
     """What a model costs on a device.
 
     Times are seconds, sizes bytes, rates per second. Where the question holds arrays, every number
-    is an array of their common shape; ``bound`` is then an array of words.
+    is an array of their common shape and ``bound`` one of words; the numbers of ``ops`` have the
+    shapes that broadcast to it.
 
     Attributes:
         scenario: the question.
@@ -118,7 +119,7 @@ class Analysis:
     @cached_property
     def bound(self) -> str | Array:
         """What most of the time is spent on: ``compute_bound`` or ``memory_bound``."""
-        return bound_words(self.cost.bound)
+        return bound_words(self.cost.bound_code)
 
     @property
     def tokens_per_s(self) -> Number:
@@ -193,9 +194,8 @@ class Analysis:
             cost = op.cost
             arithmetic = (cost.latency_s - cost.waiting_s) / self.latency_s
             shares["arithmetic"] = shares.get("arithmetic", 0.0) + arithmetic
-            for role, moved in op.traffic.items():
-                waits = cost.waiting_s * moved / maximum(cost.moved_bytes, 1) / self.latency_s
-                shares[role] = shares.get(role, 0.0) + waits
+            for role, seconds in op.waits.items():
+                shares[role] = shares.get(role, 0.0) + seconds / self.latency_s
         return shares
 
     @cached_property
@@ -231,7 +231,7 @@ class Analysis:
         """Return the costs summed by kind of operator, in order of appearance."""
         classes: dict[str, OpCost] = {}
         for op in self.ops:
-            part = OpCost(op.kind, op.kind, op.count, op.cost, op.traffic)
+            part = replace(op, name=op.kind)
             classes[op.kind] = classes[op.kind] + part if op.kind in classes else part
         return list(classes.values())
 

@@ -80,7 +80,7 @@ class Roof:
         batch_sizes: those asked for.
         waiting: for each, the share of the time in memory-bound operators.
         leaves_at: the smallest batch that is compute-bound at this context; None for none.
-        longest_leaving: the longest context at which any batch is compute-bound; 0 for none.
+        longest_leaving: the longest of the contexts looked at where a batch is compute-bound, or 0.
     """
 
     device: str

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Iterable, Sequence
+from itertools import islice
+
+# A file may hold any number of keys and faults; a message and the time for it stay bounded.
+_MOST_FAULTS = 20
+_MOST_CANDIDATES = 500
+_LONGEST_NAME = 200
 
 
 class MemoryWallError(Exception):
@@ -55,7 +61,9 @@ def invalid_file(where: str, faults: Sequence[str], hint: str = "") -> InvalidIn
     """One error that lists every fault found in one file or mapping."""
     if len(faults) == 1:
         return InvalidInputError(f"{where}: {faults[0]}", hint)
-    listing = "\n".join(f"  - {fault}" for fault in faults)
+    listing = "\n".join(f"  - {fault}" for fault in faults[:_MOST_FAULTS])
+    if len(faults) > _MOST_FAULTS:
+        listing += f"\n  and {len(faults) - _MOST_FAULTS} more"
     return InvalidInputError(f"{where}: {len(faults)} faults\n{listing}", hint)
 
 
@@ -63,7 +71,8 @@ def near_names(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """Return the known names closest to ``name``, best first, in their own spelling."""
     import difflib  # noqa: PLC0415 - only needed on the way to an error
 
-    spelling = {candidate.casefold(): candidate for candidate in known}
+    candidates = (c for c in islice(known, _MOST_CANDIDATES) if len(c) <= _LONGEST_NAME)
+    spelling = {candidate.casefold(): candidate for candidate in candidates}
     wanted = name[:200].casefold()
     # "h100" is nearest to what contains it, however long the rest of the name.
     holding = [folded for folded in sorted(spelling) if len(wanted) > 2 and wanted in folded]
@@ -77,6 +86,11 @@ def join_words(words: Sequence[str], last: str = "and") -> str:
     if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def printable(text: str, limit: int = 120) -> str:
+    """Return text that came from outside as one short line without control characters."""
+    return "".join(c if c.isprintable() else "?" for c in text[:limit])
 
 
 def shown(value: object, limit: int = 80) -> str:

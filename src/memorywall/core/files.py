@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from memorywall.core.errors import InvalidInputError
+from memorywall.core.errors import InvalidInputError, shown
 
 
 def read_text(path: Path, most: int, what: str) -> str:
@@ -44,16 +46,37 @@ def read_text(path: Path, most: int, what: str) -> str:
         ) from None
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file atomically: beside its place first, then moved there."""
+def user_path(text: str) -> Path:
+    """Return a path as a user writes it, with ``~`` for a home folder.
+
+    Raises:
+        InvalidInputError: the home of a user who is not known.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise InvalidInputError(
+            f"{shown(text)}: that user's home is not known.", "Write the path out."
+        ) from None
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a file beside a path to write to; it takes the path's place when all went well."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    os.close(handle)
     beside = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        yield beside
         beside.chmod(0o644)
         beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file atomically: it is the old one or the new one, never half of it."""
+    with replacing(path) as beside:
+        beside.write_text(text, encoding="utf-8")

@@ -11,7 +11,12 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from memorywall.core.calibration import Calibration
-from memorywall.core.errors import InvalidInputError, UnsupportedError
+from memorywall.core.errors import (
+    InvalidInputError,
+    UnknownNameError,
+    UnsupportedError,
+    shown,
+)
 from memorywall.core.formats import ARITHMETIC_BITS
 from memorywall.core.numbers import Number, as_quantity
 
@@ -52,7 +57,8 @@ class Link:
     lane_rate: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+# Compared by identity: it may hold arrays, and mappings that do not hash.
+@dataclass(frozen=True, slots=True, eq=False)
 class Hardware:
     """A device that programs are priced on.
 
@@ -122,33 +128,33 @@ class Hardware:
         memory, and ``peaks`` changes only the dtypes that it names (FLOP/s). Numbers may be arrays.
 
         Raises:
-            InvalidInputError: no such attribute, or a number that is not positive and finite.
+            InvalidInputError: no such attribute, a dtype that is not known, or a number that is not
+                positive and finite.
         """
-        known_memory = {"bandwidth", "capacity"}
-        known = {f.name for f in dataclasses.fields(self)} | known_memory
+        known = {f.name for f in dataclasses.fields(self)} | {"bandwidth", "capacity"}
         unknown = sorted(set(changes) - known)
         if unknown:
             raise InvalidInputError(
                 f"a device has no {', '.join(unknown)}", f"It has: {', '.join(sorted(known))}."
             )
-        places = [f"peaks.{dtype}" for dtype in changes.get("peaks", ())]
-        places += [f"memories[{len(self.memories)}].{key}" for key in known_memory & set(changes)]
-        memory = {
-            key: as_quantity(changes.pop(key), key)
-            for key in ("bandwidth", "capacity")
-            if key in changes
-        }
-        if memory:
-            levels = changes.get("memories", self.memories)
-            changes["memories"] = (*levels[:-1], dataclasses.replace(levels[-1], **memory))
+        places = []
+        for what in ("bandwidth", "capacity"):
+            if what in changes:
+                value = changes.pop(what)
+                number = None if value is None else as_quantity(value, what)
+                levels = changes.get("memories", self.memories)
+                if not levels:
+                    raise InvalidInputError(f"{what}: a device without memories has none.")
+                last = dataclasses.replace(levels[-1], **{what: number})
+                changes["memories"] = (*levels[:-1], last)
+                places.append(f"memories[{len(levels)}].{what}")
         if "peaks" in changes:
-            new = {
-                key: as_quantity(value, f"peaks[{key!r}]")
-                for key, value in changes["peaks"].items()
-            }
-            changes["peaks"] = {**self.peaks, **new}
+            peaks = _checked_peaks(changes["peaks"])
+            changes["peaks"] = {**self.peaks, **peaks}
+            places += [f"peaks.{dtype}" for dtype in peaks]
         if "sources" not in changes:
-            changes["sources"] = {**self.sources, **dict.fromkeys(places, _CHANGED)}
+            kept = {place: said for place, said in self.sources.items() if place not in places}
+            changes["sources"] = {**kept, **dict.fromkeys(places, _CHANGED)}
         return dataclasses.replace(self, **{"kind": "hypothetical", **changes})
 
     def arithmetic(self, dtype: str) -> str:
@@ -197,9 +203,20 @@ class Hardware:
         return dataclasses.replace(self, peaks=peaks, memories=memories)
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """The common shape of its arrays, () where every number is a scalar."""
+    def shapes(self) -> list[tuple[int, ...]]:
+        """The shapes of those of its numbers that are arrays."""
         numbers: list[Number | None] = [*self.peaks.values()]
         for level in self.memories:
             numbers += [level.capacity, level.bandwidth]
-        return np.broadcast_shapes(*(n.shape for n in numbers if isinstance(n, np.ndarray)))
+        return [number.shape for number in numbers if isinstance(number, np.ndarray)]
+
+
+def _checked_peaks(peaks: object) -> dict[str, Number]:
+    if not isinstance(peaks, Mapping):
+        raise InvalidInputError(
+            f"peaks: expected FLOP/s by dtype, got {shown(peaks)}", "Such as peaks={'bf16': 1e15}."
+        )
+    for dtype in peaks:
+        if dtype not in ARITHMETIC_BITS:
+            raise UnknownNameError("dtype", dtype, ARITHMETIC_BITS)
+    return {dtype: as_quantity(peak, f"peaks[{dtype!r}]") for dtype, peak in peaks.items()}

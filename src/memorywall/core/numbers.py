@@ -7,7 +7,6 @@ because int64 overflows in silence.
 
 from __future__ import annotations
 
-import math
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,6 +20,8 @@ Shape: TypeAlias = tuple[Number, ...]
 
 # Far above any length or size in use, and far below where float64 loses whole numbers.
 LARGEST = 2**40
+# Rates and sizes outside these belong to no machine, and their quotients would not stay finite.
+SMALLEST_QUANTITY, LARGEST_QUANTITY = 1e-6, 1e30
 
 
 def product(shape: Shape, times: int = 1) -> Number:
@@ -61,18 +62,20 @@ def plain(value: object) -> Any:
 
 
 def as_quantity(value: object, name: str) -> int | float | Array:
-    """Check a positive, finite quantity; an array becomes float64.
+    """Check a positive quantity, 1e-6 to 1e30; an array becomes float64.
 
     Raises:
-        InvalidInputError: text, a truth value, not finite, zero or negative.
+        InvalidInputError: text, a truth value, not finite, zero, negative or out of range.
     """
     number = _as_number(value, name, "a positive number")
     if isinstance(number, np.ndarray):
-        good = bool(np.all((number > 0) & np.isfinite(number)))
+        good = bool(np.all((number >= SMALLEST_QUANTITY) & (number <= LARGEST_QUANTITY)))
     else:
-        good = number > 0 and math.isfinite(number)
+        good = SMALLEST_QUANTITY <= number <= LARGEST_QUANTITY
     if not good:
-        raise InvalidInputError(f"{name}: expected a positive number, got {shown(plain(value))}")
+        raise InvalidInputError(
+            f"{name}: expected a positive number (1e-6 to 1e30), got {shown(plain(value))}"
+        )
     return number
 
 

@@ -63,7 +63,7 @@ class Cost:
         return self.compute_s + self.memory_s
 
     @property
-    def bound(self) -> Number:
+    def bound_code(self) -> Number:
         """What most of the time is spent on, as an index into ``BOUNDS``."""
         return bound_of(self.latency_s - self.waiting_s, self.waiting_s)
 
@@ -78,6 +78,7 @@ class OpCost:
         count: how many executions.
         cost: their sum.
         traffic: its moved bytes by the role of the tensors.
+        waits: the seconds that it is memory-bound, by the role of what it waits for.
     """
 
     name: str
@@ -85,6 +86,7 @@ class OpCost:
     count: int
     cost: Cost
     traffic: dict[str, Number]
+    waits: dict[str, Number]
 
     @property
     def flops(self) -> Number:
@@ -104,7 +106,7 @@ class OpCost:
     @property
     def bound(self) -> str | Array:
         """What most of its time is spent on, in words."""
-        return bound_words(self.cost.bound)
+        return bound_words(self.cost.bound_code)
 
     def to_dict(self) -> dict[str, Any]:
         """Return its record."""
@@ -114,14 +116,19 @@ class OpCost:
     def map(self, change: Callable[[Number], Number], executions: int = 1) -> OpCost:
         """Return a copy with every number passed through ``change``, for so many times the runs."""
         traffic = {role: change(moved) for role, moved in self.traffic.items()}
-        return OpCost(self.name, self.kind, self.count * executions, self.cost.map(change), traffic)
+        waits = {role: change(seconds) for role, seconds in self.waits.items()}
+        cost = self.cost.map(change)
+        return OpCost(self.name, self.kind, self.count * executions, cost, traffic, waits)
 
     def __add__(self, other: OpCost) -> OpCost:
-        roles = {**self.traffic, **other.traffic}
-        traffic = {r: self.traffic.get(r, 0) + other.traffic.get(r, 0) for r in roles}
-        return OpCost(
-            self.name, self.kind, self.count + other.count, self.cost + other.cost, traffic
-        )
+        traffic, waits = _added(self.traffic, other.traffic), _added(self.waits, other.waits)
+        count, cost = self.count + other.count, self.cost + other.cost
+        return OpCost(self.name, self.kind, count, cost, traffic, waits)
+
+
+def _added(some: dict[str, Number], others: dict[str, Number]) -> dict[str, Number]:
+    """Add numbers up by their names."""
+    return {name: some.get(name, 0) + others.get(name, 0) for name in {**some, **others}}
 
 
 @dataclass(frozen=True, slots=True)

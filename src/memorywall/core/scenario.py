@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
-from memorywall.core.errors import InvalidInputError, UnknownNameError, UnsupportedError
+from memorywall.core.errors import InvalidInputError, UnknownNameError, UnsupportedError, shown
 from memorywall.core.formats import Format, arithmetic_of, find_format
 from memorywall.core.hardware import Hardware
 from memorywall.core.model import Forward, Model
@@ -26,7 +26,7 @@ MOST_NEW_TOKENS = 2**22
 
 def _choose(name: str, value: object, choices: object) -> None:
     known = get_args(choices)
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         raise UnknownNameError(name, value, known, f"Choose one of {', '.join(known)}.")
 
 
@@ -58,7 +58,7 @@ class Workload:
         if not isinstance(new_tokens, int) or new_tokens > MOST_NEW_TOKENS:
             raise InvalidInputError(
                 f"new_tokens: expected one whole number from 1 to {MOST_NEW_TOKENS}, "
-                f"got {self.new_tokens}"
+                f"got {shown(self.new_tokens)}"
             )
         object.__setattr__(self, "new_tokens", new_tokens)
 
@@ -131,15 +131,15 @@ class Scenario:
         """The common shape of all arrays in the question, () for a single point."""
         sizes = (self.workload.batch_size, self.workload.seq_len)
         shapes = [n.shape if isinstance(n, np.ndarray) else () for n in sizes]
-        shapes.append(self.hardware.shape)
+        shapes += self.hardware.shapes
         if not any(shapes):
             return ()
         try:
             return np.broadcast_shapes(*shapes)
         except ValueError:
             raise InvalidInputError(
-                "The arrays of the question do not broadcast: batch_size {}, seq_len {}, "
-                "hardware {}.".format(*shapes),
+                f"The arrays of the question do not broadcast: batch_size {shapes[0]}, seq_len "
+                f"{shapes[1]}, hardware {', '.join(str(s) for s in shapes[2:] if s)}.",
                 "Give them shapes that NumPy broadcasts, such as (8, 1) and (1, 16).",
             ) from None
 

@@ -11,6 +11,7 @@ import math
 from quantiphy import QuantiPhyError, Quantity
 
 from memorywall.core.errors import InvalidInputError, shown
+from memorywall.core.numbers import LARGEST_QUANTITY, SMALLEST_QUANTITY
 
 # QuantiPhy prints nothing past tera unless told to.
 Quantity.set_prefs(output_sf="EPTGMkmunpfa")
@@ -54,7 +55,7 @@ def parse(text: object, unit: str) -> float:
         raise InvalidInputError(f"expected {wanted}, got {shown(text)}") from None
     base, factor = _SPELLINGS.get(quantity.units, ("", 1.0))
     value = float(quantity) * factor
-    if base != unit or not math.isfinite(value) or value <= 0:
+    if base != unit or not SMALLEST_QUANTITY <= value <= LARGEST_QUANTITY:
         raise InvalidInputError(f"expected {wanted}, got {shown(text)}")
     return value
 

@@ -22,8 +22,8 @@ def peak_activations(program: Program) -> Number:
     """Return the most bytes of activations alive at any operator.
 
     Liveness as in a compiler, from the last operator back: a tensor is alive from the operator
-    that writes it to the last that reads it. What a block takes in stays alive while the block
-    repeats, since the next repetition may want it too.
+    that writes it to the last that reads it. What a block takes in from an earlier one stays alive
+    while the block repeats, since every repetition reads it.
     """
     peak: Number = 0
     wanted: dict[str, Number] = {}

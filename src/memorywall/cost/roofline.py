@@ -60,5 +60,8 @@ def price_ops(program: Program, hardware: Hardware) -> list[OpCost]:
         parts = (flops, moved, compute_s, memory_s, slower, slower, waiting)
         cost = Cost(*(part * repeat for part in parts))
         traffic = {role: moved * repeat for role, moved in op.traffic.items()}
-        costs.append(OpCost(path, op.kind, repeat, cost, traffic))
+        waits = {
+            role: waiting * repeat * part / maximum(moved, 1) for role, part in op.traffic.items()
+        }
+        costs.append(OpCost(path, op.kind, repeat, cost, traffic, waits))
     return costs

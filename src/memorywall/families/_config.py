@@ -55,12 +55,35 @@ class Config:
 
     def share(self, key: str, default: float) -> float:
         """Return a number above 0 and up to 1."""
-        value = self.data.get(key, default)
+        value = self.data.get(key)
+        if value is None:
+            return default
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not 0 < value <= 1:
             self.faults[key] = f"{key!r} must be a number above 0 and up to 1, got {shown(value)}"
             return default
         return float(value)
+
+    def rotary_share(self) -> float:
+        """Return ``partial_rotary_factor``, which newer configs keep in ``rope_parameters``."""
+        rope = self.data.get("rope_parameters")
+        if self.data.get("partial_rotary_factor") is None and isinstance(rope, dict):
+            return Config(rope, self.where).share("partial_rotary_factor", 1.0)
+        return self.share("partial_rotary_factor", 1.0)
+
+    def layer_types(self, layers: int, known: Sequence[str]) -> list[str] | None:
+        """Return the kind of every layer, or None where the key is absent or null."""
+        kinds = self.data.get("layer_types")
+        if kinds is None:
+            return None
+        good = isinstance(kinds, list) and len(kinds) == layers
+        if not good or any(kind not in known for kind in kinds):
+            self.faults["layer_types"] = (
+                f"'layer_types' must list one of {', '.join(known)} for each of {layers} layers, "
+                f"got {shown(kinds)}"
+            )
+            return None
+        return list(kinds)
 
     def flag(self, key: str, default: bool) -> bool:
         """Return true or false."""

@@ -27,17 +27,14 @@ class Head:
     tied: bool = False
 
 
-_SUFFIXES = (
-    "Model",
-    "ForSequenceClassification",
-    "ForTokenClassification",
-    "ForQuestionAnswering",
-)
+ALL_HEADS = ("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering")
 
 
-def decoder_classes(prefix: str, generating: str) -> tuple[str, ...]:
+def decoder_classes(
+    prefix: str, generating: str, heads: tuple[str, ...] = ALL_HEADS
+) -> tuple[str, ...]:
     """Return the transformers classes covered for a decoder; ``generating`` is its causal LM."""
-    return (generating, *(prefix + suffix for suffix in _SUFFIXES))
+    return (generating, f"{prefix}Model", *(prefix + head for head in heads))
 
 
 def decoder_head(config: Config, class_name: str, *, tied: bool) -> Head | None:

@@ -6,7 +6,6 @@ norms stand before or after each half of a layer, and in sliding windows; ``_DIA
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +15,13 @@ from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
 from memorywall.families._blocks import Attention, FeedForward, Tape
 from memorywall.families._config import Config
-from memorywall.families._heads import Head, decoder_classes, decoder_head, record_head
+from memorywall.families._heads import (
+    ALL_HEADS,
+    Head,
+    decoder_classes,
+    decoder_head,
+    record_head,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,8 @@ class _Dialect:
         window_flag: whether windows hold only where ``use_sliding_window`` is set, and then only
             in the layers from ``max_window_layers`` on.
         partial_rotary: whether ``partial_rotary_factor`` is read.
+        positions: ``max_position_embeddings`` of configs that leave the key out.
+        heads: what transformers has for it beside the causal LM and the bare model.
     """
 
     prefix: str
@@ -48,17 +55,26 @@ class _Dialect:
     window: int | None = None
     window_flag: bool = False
     partial_rotary: bool = False
+    positions: int = 2048
+    heads: tuple[str, ...] = ALL_HEADS
 
 
 _DIALECTS = {
     "llama": _Dialect("Llama", biases="config", mlp_bias=True),
-    "mistral": _Dialect("Mistral", kv_heads=8, window=4096),
-    "qwen2": _Dialect("Qwen2", biases="qkv", kv_heads=32, window=4096, window_flag=True),
+    "mistral": _Dialect("Mistral", kv_heads=8, window=4096, positions=131_072),
+    "qwen2": _Dialect("Qwen2", "qkv", kv_heads=32, window=4096, window_flag=True, positions=32_768),
     "qwen3": _Dialect(
-        "Qwen3", "config", qk_norm="head", kv_heads=32, head_dim=128, window=4096, window_flag=True
+        "Qwen3",
+        "config",
+        qk_norm="head",
+        kv_heads=32,
+        head_dim=128,
+        window=4096,
+        window_flag=True,
+        positions=32_768,
     ),
-    "phi3": _Dialect("Phi3", partial_rotary=True),
-    "olmo2": _Dialect("Olmo2", "config", qk_norm="all", norm_after=True),
+    "phi3": _Dialect("Phi3", partial_rotary=True, positions=4096, heads=ALL_HEADS[:2]),
+    "olmo2": _Dialect("Olmo2", "config", qk_norm="all", norm_after=True, heads=ALL_HEADS[:1]),
 }
 _WINDOWED = ("mistral", "qwen2", "qwen3", "phi3")
 
@@ -95,7 +111,7 @@ def read(data: Mapping[str, Any], where: str) -> Llama:
     dialect = _DIALECTS[str(data["model_type"])]
     class_name = config.class_name(
         f"{dialect.prefix}ForCausalLM",
-        decoder_classes(dialect.prefix, f"{dialect.prefix}ForCausalLM"),
+        decoder_classes(dialect.prefix, f"{dialect.prefix}ForCausalLM", dialect.heads),
     )
     mlp = FeedForward(
         config.size("intermediate_size"),
@@ -109,7 +125,7 @@ def read(data: Mapping[str, Any], where: str) -> Llama:
         dtype=config.dtype(),
         vocab_size=config.size("vocab_size"),
         hidden_size=config.size("hidden_size"),
-        max_positions=config.size("max_position_embeddings", 2048),
+        max_positions=config.size("max_position_embeddings", dialect.positions),
         layers=_read_layers(config, dialect),
         attention=_read_attention(config, dialect),
         mlp=mlp,
@@ -131,7 +147,7 @@ def _read_attention(config: Config, dialect: _Dialect) -> Attention:
     if head_dim is None:
         config.divides("num_attention_heads", heads, "hidden_size", hidden)
         head_dim = max(1, hidden // heads)
-    rotary_share = config.share("partial_rotary_factor", 1.0) if dialect.partial_rotary else 1.0
+    rotary_share = config.rotary_share() if dialect.partial_rotary else 1.0
     follows = dialect.biases == "config" and config.flag("attention_bias", False)
     return Attention(
         heads,
@@ -156,11 +172,11 @@ def _read_layers(config: Config, dialect: _Dialect) -> tuple[tuple[int | None, i
         return ((window, layers),)
     if not config.flag("use_sliding_window", False):
         return ((None, layers),)
-    kinds = config.data.get("layer_types")
-    if isinstance(kinds, list) and len(kinds) == layers:
-        sliding = Counter(map(str, kinds))["sliding_attention"]
-    else:
+    kinds = config.layer_types(layers, ("full_attention", "sliding_attention"))
+    if kinds is None:
         sliding = max(0, layers - config.count("max_window_layers", 28))
+    else:
+        sliding = kinds.count("sliding_attention")
     return tuple((w, n) for w, n in ((None, layers - sliding), (window, sliding)) if n)
 
 

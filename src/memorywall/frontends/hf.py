@@ -18,9 +18,10 @@ from memorywall.core.errors import (
     UnknownNameError,
     UnsupportedError,
     near_names,
+    printable,
     shown,
 )
-from memorywall.core.files import read_text
+from memorywall.core.files import read_text, user_path
 from memorywall.core.model import Model
 from memorywall.families import families, family_of
 
@@ -28,8 +29,8 @@ _LARGEST_FILE = 4 * 1024 * 1024
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}")
 
 
-def load_model(source: str | os.PathLike[str] | Mapping[str, Any]) -> Model:
-    """Return a model from the first of these that applies.
+def load_model(source: str | os.PathLike[str] | Mapping[str, Any] | Model) -> Model:
+    """Return a model from the first of these that applies; a model is returned as it is.
 
     1. a mapping: the config itself; or the path of a ``config.json`` or of its folder;
     2. a hub id of the built-in catalogue (the part after the slash is enough, case ignored);
@@ -41,6 +42,8 @@ def load_model(source: str | os.PathLike[str] | Mapping[str, Any]) -> Model:
         UnsupportedError: an architecture that no family reads.
         MissingDependencyError: it would be fetched from the hub, and huggingface_hub is missing.
     """
+    if isinstance(source, Model):
+        return source
     if isinstance(source, Mapping):
         return model_from_config(source, "config")
     if isinstance(source, os.PathLike):
@@ -75,7 +78,7 @@ def model_from_config(config: Mapping[str, Any], where: str, name: str | None = 
         )
     architecture = family.read(config, where)
     said = name or str(config.get("_name_or_path") or model_type)
-    return Model(said, family, architecture, dict(config))
+    return Model(printable(said), family, architecture, dict(config))
 
 
 def _existing_path(source: str) -> Path | None:
@@ -83,7 +86,7 @@ def _existing_path(source: str) -> Path | None:
 
     A folder without a config.json does not hide the catalogue's model of the same name.
     """
-    path = Path(source).expanduser() if source.startswith("~") else Path(source)
+    path = user_path(source)
     if (
         source.endswith((".json", "/"))
         or source.startswith((".", "/", "~"))
@@ -119,8 +122,8 @@ def _from_path(path: Path) -> Model:
             )
     text = read_text(path, _LARGEST_FILE, "a config.json")
     config = _parse(text, str(path))
-    name = path.parent.resolve().name if path.name == "config.json" else path.stem
-    return model_from_config(config, str(path), str(config.get("_name_or_path") or name))
+    name = path.resolve().parent.name if path.name == "config.json" else path.stem
+    return model_from_config(config, str(path), name)
 
 
 def _parse(text: str, where: str) -> dict[str, Any]:

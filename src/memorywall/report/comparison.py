@@ -63,8 +63,9 @@ def show_comparisons(
     """Print how many numbers agree, then ours beside the printed ones, then every reason."""
     console.print(_verdict(cells, curves), style="bold", soft_wrap=True)
     console.print(
-        "[dim]GMOPs are 10^9 bytes. = agrees to the last printed digit, else the deviation; "
-        "* exception, ~ not defined, both explained below[/dim]\n",
+        "GMOPs are 10^9 bytes. = agrees to the last printed digit, else the deviation; "
+        "* exception, ~ not defined, both explained below\n",
+        style="dim",
         soft_wrap=True,
     )
     for (table, model), group in groupby(
@@ -108,8 +109,8 @@ def show_roofs(roofs: Sequence[Roof], console: Console) -> None:
         )
     console.print(table)
     console.print(
-        "[dim]A batch shares the weights but not the cache: past some context no batch leaves the "
-        "roof.[/dim]\n"
+        "A batch shares the weights but not the cache: past some context none leaves the roof.\n",
+        style="dim",
     )
 
 
@@ -168,8 +169,10 @@ def _show_latency(curves: Sequence[Curve], console: Console) -> None:
         )
     console.print(table)
     console.print(
-        "[dim]Ours: data-sheet roofline of the Xeon Gold 6242 in fp32, blocks only, unfused. The "
-        "survey gives neither precision, threads nor framework of its run.[/dim]\n"
+        "Ours: data-sheet roofline of the Xeon Gold 6242 in fp32, blocks only, unfused. The "
+        "survey gives neither precision, threads nor framework of its run.\n",
+        style="dim",
+        soft_wrap=True,
     )
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from memorywall.core.formats import ARITHMETIC_BITS
 from memorywall.core.hardware import Hardware
 from memorywall.core.units import render
-from memorywall.report.table import columns
+from memorywall.report.table import columns, remark
 
 
 def summary(device: Hardware) -> tuple[str, ...]:
@@ -77,13 +77,13 @@ def show_device(device: Hardware, console: Console) -> None:
     for title, value, place in quantities(device):
         dtype = place.removeprefix("peaks.")
         ridge = f"{_ridge(device, dtype)} FLOP/B" if dtype in device.peaks else ""
-        table.add_row(title, value, ridge, f"\\[{sources.index(device.sources[place]) + 1}]")
+        table.add_row(title, value, ridge, f"[{sources.index(device.sources[place]) + 1}]")
     console.print(table)
     console.print()
     for number, source in enumerate(sources, start=1):
-        console.print(f"[{number}] {source}", markup=False, soft_wrap=True)
+        console.print(f"[{number}] {source}", soft_wrap=True)
     for note in device.notes:
-        console.print(f"[yellow]note:[/yellow] {note}", soft_wrap=True)
+        remark(console, "note:", note)
 
 
 def compared_devices(devices: Sequence[Hardware]) -> Table:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memorywall.core.comparison import Curve
 from memorywall.core.errors import InvalidInputError, MissingDependencyError, shown
+from memorywall.core.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,21 +80,12 @@ def save(figure: Figure, path: Path) -> Path:
         suffix, {}
     )
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=suffix)
-        os.close(handle)
+        with matplotlib.rc_context(_LOOK), replacing(path) as beside:
+            figure.savefig(beside, format=suffix[1:], dpi=200, metadata=metadata)
     except OSError as error:
         raise InvalidInputError(
             f"{path} cannot be written: {error.strerror}.", "Give another place: --figure."
         ) from None
-    try:
-        with matplotlib.rc_context(_LOOK):
-            figure.savefig(beside, format=suffix[1:], dpi=200, metadata=metadata)
-        Path(beside).chmod(0o644)
-        Path(beside).replace(path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
     return path
 
 

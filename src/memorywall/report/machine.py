@@ -10,7 +10,7 @@ from rich.console import Console
 
 from memorywall.core.hardware import Hardware
 from memorywall.core.units import render
-from memorywall.report.table import columns
+from memorywall.report.table import columns, remark
 
 
 def show_machine(record: Mapping[str, Any], device: Hardware, console: Console) -> None:
@@ -44,13 +44,14 @@ def show_machine(record: Mapping[str, Any], device: Hardware, console: Console) 
     calibration = device.calibration
     if calibration is not None:
         console.print(
-            f"[dim]calibrated on {calibration.points} micro-benchmarks; predictions carry "
-            f"{calibration.low - 1:+.0%} to {calibration.high - 1:+.0%}[/dim]"
+            f"calibrated on {calibration.points} micro-benchmarks; predictions carry "
+            f"{calibration.low - 1:+.0%} to {calibration.high - 1:+.0%}",
+            style="dim",
         )
     for warning in record["warnings"]:
-        console.print(f"[yellow]warning:[/yellow] {warning}", soft_wrap=True)
+        remark(console, "warning:", warning)
     for failure in record["failures"]:
-        console.print(f"[yellow]did not run:[/yellow] {failure}", soft_wrap=True)
+        remark(console, "did not run:", failure)
 
 
 def show_profile(record: Mapping[str, Any], console: Console) -> None:
@@ -72,12 +73,13 @@ def show_profile(record: Mapping[str, Any], console: Console) -> None:
     for case in cases:
         if case["error"]:
             where = f"{case['phase']}, batch {case['batch_size']}, seq {case['seq_len']}"
-            console.print(f"[yellow]did not run:[/yellow] {where}: {case['error']}", soft_wrap=True)
+            remark(console, "did not run:", f"{where}: {case['error']}")
         if case["over_the_roof"]:
-            console.print(
-                f"[yellow]warning:[/yellow] {case['phase']}, batch {case['batch_size']}: an "
-                "attained rate is above the measured ceiling; measure anew: memorywall measure",
-                soft_wrap=True,
+            remark(
+                console,
+                "warning:",
+                f"{case['phase']}, batch {case['batch_size']}: an attained rate is above the "
+                "measured ceiling; measure anew: memorywall measure",
             )
     console.print(f"Saved: {record['record']}", soft_wrap=True)
 

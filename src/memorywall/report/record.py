@@ -11,7 +11,7 @@ from memorywall.core.numbers import plain
 
 
 def to_json(record: Any) -> str:
-    """Return a record as JSON, two spaces deep; what is not finite becomes null."""
+    """Return a record as JSON, two spaces deep; every number in it is finite."""
     return json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
 
 

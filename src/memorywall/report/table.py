@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from memorywall.core.analysis import Analysis
 from memorywall.core.model import Model
@@ -28,10 +30,10 @@ def show_analysis(analysis: Analysis, console: Console, *, by_op: bool = False) 
     console.print(_cost_table(analysis, rows, "operator" if by_op else "class"))
     low, high = float(analysis.overlapped_s), float(analysis.serial_s)
     console.print(
-        f"[dim]at best {render(low, 's')} (all traffic behind arithmetic or the reverse), at worst "
+        f"at best {render(low, 's')} (all traffic behind arithmetic or the reverse), at worst "
         f"{render(high, 's')} (one after the other); "
-        f"MFU {analysis.mfu:.1%}, MBU {analysis.mbu:.1%}[/dim]",
-        highlight=False, soft_wrap=True,
+        f"MFU {analysis.mfu:.1%}, MBU {analysis.mbu:.1%}",
+        style="dim", soft_wrap=True,
     )  # fmt: skip
     console.print()
     console.print(footprint_line(analysis.footprint), soft_wrap=True)
@@ -84,6 +86,11 @@ def models_table(models: Iterable[Model]) -> Table:
     return table
 
 
+def remark(console: Console, word: str, text: str) -> None:
+    """Print a remark with its first word in yellow: ``note: ...``; text is taken as it is."""
+    console.print(Text.assemble((word, "yellow"), " ", text), soft_wrap=True)
+
+
 def footprint_line(footprint: Footprint) -> str:
     """Return what must be resident, against what there is."""
     parts = ", ".join(
@@ -109,9 +116,9 @@ def columns(titles: Sequence[str], *, words: int = 1) -> Table:
 
 def _print_small_print(analysis: Analysis, console: Console) -> None:
     words = ", ".join(f"{key} {value}" for key, value in analysis.conventions.items())
-    console.print(f"[dim]conventions: {words}[/dim]", soft_wrap=True)
+    console.print(f"conventions: {words}", style="dim", soft_wrap=True)
     for note in analysis.notes:
-        console.print(f"[yellow]note:[/yellow] {note}", soft_wrap=True)
+        remark(console, "note:", note)
 
 
 def _cost_table(analysis: Analysis, rows: Sequence[OpCost], what: str) -> Table:
@@ -123,7 +130,7 @@ def _cost_table(analysis: Analysis, rows: Sequence[OpCost], what: str) -> Table:
     everything = rows[0]
     for row in rows[1:]:
         everything = everything + row
-    total = OpCost("total", "", everything.count, analysis.cost, everything.traffic)
+    total = replace(everything, name="total", cost=analysis.cost)
     _cost_row(table, total, float(analysis.latency_s))
     return table
 

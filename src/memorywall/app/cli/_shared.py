@@ -17,15 +17,15 @@ from memorywall.report.record import to_json
 json_flag = click.option("--json", "as_json", is_flag=True, help="One JSON record, for machines.")
 
 _MOST_LISTED = 64
+_WIDTH = 1000
 
 
 def console() -> Console:
-    """Return standard output, as wide as the widest table.
+    """Return standard output, wider than any table, and blind to markup in names.
 
     A narrower terminal wraps a wide table's lines; to squeeze them would cut digits and units.
     """
-    found = Console(file=sys.stdout, highlight=False)
-    return Console(file=sys.stdout, highlight=False, width=max(160, found.width))
+    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False, width=_WIDTH)
 
 
 def print_json(record: Any) -> None:

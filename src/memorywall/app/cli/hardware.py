@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from memorywall.app.analyze import load_hardware
+from memorywall.app.analyze import hardware_toml, load_hardware
 from memorywall.app.cli._shared import console, json_flag, print_json
-from memorywall.catalog.devices import device_names, device_toml
+from memorywall.catalog.devices import device_names
 from memorywall.core.errors import InvalidInputError
 from memorywall.report.devices import compared_devices, hardware_table, show_device
 from memorywall.report.record import hardware_record
@@ -36,10 +36,10 @@ def COMMAND(names: tuple[str, ...], as_toml: bool, as_json: bool) -> None:  # no
             "Such as: memorywall hardware compare h100-sxm mi300x",
         )
     devices = [load_hardware(name) for name in wanted or device_names()]
-    if as_toml and len(wanted) != 1:
-        raise InvalidInputError("--toml prints the file of one device.", "Name one.")
+    if as_toml and (len(wanted) != 1 or as_json):
+        raise InvalidInputError("--toml prints the file of one device, and no JSON.", "Name one.")
     if as_toml:
-        click.echo(device_toml(devices[0].name), nl=False)
+        click.echo(hardware_toml(wanted[0]), nl=False)
     elif as_json:
         print_json({"hardware": [hardware_record(device) for device in devices]})
     elif len(wanted) == 1:

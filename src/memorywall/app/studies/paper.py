@@ -27,6 +27,7 @@ from memorywall.core.comparison import (
     Roof,
     judge,
 )
+from memorywall.core.errors import UnsupportedError
 from memorywall.core.hardware import Hardware
 from memorywall.core.numbers import Number
 from memorywall.core.program import Work
@@ -134,13 +135,19 @@ def roofs(batch_sizes: Sequence[int], devices: Iterable[str], seq_len: int = 128
     """Return where GPT-2's decode leaves the memory roof, by device: what the paper leaves out.
 
     The whole model, in 16 bits where the device has such arithmetic, else in 32. A batch shares the
-    weights and not the cache, so that past some context no batch leaves the roof.
+    weights and not the cache, so that past some context no batch leaves the roof. Batches up to
+    8192 are looked at, and contexts up to GPT-2's own 1024.
     """
     return [_roof(load_hardware(device), tuple(batch_sizes), seq_len) for device in devices]
 
 
 def _roof(device: Hardware, batch_sizes: tuple[int, ...], seq_len: int) -> Roof:
-    dtype = next(d for d in ("bf16", "fp16", "fp32") if d in device.peaks)
+    dtype = next((d for d in ("bf16", "fp16", "fp32") if d in device.peaks), None)
+    if dtype is None:
+        raise UnsupportedError(
+            f"{device.name} has a peak for none of bf16, fp16 and fp32.",
+            f"It has {', '.join(device.peaks)}: leave it out.",
+        )
 
     def decode(batch: Any, length: Any) -> Analysis:
         formats: dict[str, Any] = dict.fromkeys(_EIGHT_BIT, dtype)
