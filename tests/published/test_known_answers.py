@@ -224,8 +224,8 @@ def test_bert_toy_outside_its_layers_by_hand() -> None:
         "model_type": "bert", "vocab_size": 9, "hidden_size": 4, "num_attention_heads": 2,
         "num_hidden_layers": 1, "intermediate_size": 6, "max_position_embeddings": 8,
     }  # fmt: skip
-    words = {"batch_size": 2, "seq_len": 3, "traffic": "unfused", "weights": "int8",
-             "activations": "int8"}  # fmt: skip
+    words: dict[str, Any] = {"batch_size": 2, "seq_len": 3, "traffic": "unfused",
+                             "weights": "int8", "activations": "int8"}  # fmt: skip
     answer = mw.analyze(config, on="h100-sxm", **words)
     work = {op.name: (op.flops, op.moved_bytes) for op in answer.ops}
     # Six words, three positions and one type of token; two additions an element.

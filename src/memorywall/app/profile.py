@@ -24,7 +24,7 @@ from memorywall.frontends.hf import load_model
 
 SCHEMA = "memorywall.profile/1"
 DTYPES = ("fp32", "bf16", "fp16")
-_PHASES = ("encode", "prefill", "decode")
+_PHASES = ("encode", "prefill", "decode", "generate")
 # The classes that both sides are told by: what is no product, attention or cache is elementwise.
 _CLASS_OF = {"norm": "elementwise", "embedding": "elementwise", "softmax": "attention"}
 
@@ -128,7 +128,8 @@ def profile(
 ) -> dict[str, Any]:
     """Predict and then measure a model's forward passes over a grid; return the saved record.
 
-    The model is transformers' class with random weights. Where this machine has not been measured
+    The model is transformers' class with random weights. ``generate`` makes ``seq_len`` tokens from
+    nothing, one at a time. Where this machine has not been measured
     at that number of threads, ``measure --quick`` runs first. The record stands on disk with the
     predictions before the first pass runs.
 
@@ -173,7 +174,7 @@ def profile(
 def _check(model: Model, phases: Sequence[str], dtypes: Sequence[str]) -> None:
     for phase in phases:
         if phase not in _PHASES or (phase == "encode") == model.causal:
-            known = "prefill, decode" if model.causal else "encode"
+            known = "prefill, decode, generate" if model.causal else "encode"
             raise InvalidInputError(
                 f"{model.name} cannot be profiled in phase {phase!r}.", f"Choose of: {known}."
             )
@@ -198,9 +199,11 @@ def _measured_here(threads: int) -> Hardware:
 def _predict(
     model: Model, hardware: Hardware, phase: str, batch: int, length: int, dtype: str, threads: int
 ) -> ProfiledCase:
+    generating = phase == "generate"  # so many tokens from nothing
     answer: Analysis = analyze(
-        model, on=hardware, phase=phase, batch_size=batch, seq_len=length, weights=dtype,
-        activations=dtype, kv_cache=dtype, logits="all",  # as a plain call of the class does
+        model, on=hardware, phase=phase, batch_size=batch, weights=dtype, activations=dtype,
+        kv_cache=dtype, logits="all",  # as a plain call of the class does
+        seq_len=0 if generating else length, new_tokens=length if generating else None,
     )  # fmt: skip
     estimate = answer.prediction
     assert estimate is not None

@@ -54,9 +54,10 @@ def _no_initialization() -> Any:
 def forward_call(
     model: Any, phase: str, batch: int, seq_len: int, device: str = "cpu"
 ) -> Callable[[], object]:
-    """Return a call that runs one ``encode``, ``prefill`` or ``decode`` of a model.
+    """Return a call that runs one ``encode``, ``prefill``, ``decode`` or ``generate`` of a model.
 
-    A decode step puts the cache back as it was, so that every call finds ``seq_len - 1`` positions.
+    ``generate`` makes ``seq_len`` tokens from nothing, one at a time. A decode step puts the cache
+    back as it was, so that every call finds ``seq_len - 1`` positions.
     """
     tokens = 1 if phase == "decode" else seq_len
     vocabulary = model.config.get_text_config().vocab_size
@@ -65,6 +66,8 @@ def forward_call(
         return lambda: model(input_ids=ids)
     if phase == "prefill":
         return lambda: model(input_ids=ids, use_cache=True)
+    if phase == "generate":
+        return lambda: _generate(model, ids)
 
     past = transformers.DynamicCache(config=model.config)
     if seq_len > 1:
@@ -80,6 +83,14 @@ def forward_call(
         return model(input_ids=ids, past_key_values=past, use_cache=True)
 
     return step
+
+
+def _generate(model: Any, ids: torch.Tensor) -> None:
+    """Feed tokens one at a time through a growing cache, as generation does."""
+    past = transformers.DynamicCache(config=model.config)
+    for position in range(ids.shape[1]):
+        token = ids[:, position : position + 1]
+        model(input_ids=token, past_key_values=past, use_cache=True)
 
 
 def time_toy(case: Mapping[str, Any], budget_s: float, device: str) -> Measurement:

@@ -14,6 +14,7 @@ from typing import Any
 
 # A spread past this share of the median is called unstable.
 STABLE = 0.10
+_LONG_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +115,8 @@ def measure(
 ) -> Measurement:
     """Time a call: once to warm up, then samples of ``sample_s`` each for ``budget_s`` in all.
 
-    At least three samples are taken, however long they last. ``synchronize`` waits for work that
-    the call only started, as a GPU's.
+    At least three samples are taken; of a call that takes longer than ten seconds, one.
+    ``synchronize`` waits for work that the call only started, as a GPU's.
     """
     call()
     synchronize()
@@ -129,9 +130,10 @@ def measure(
         if took >= sample_s or loops >= 2**20:
             break
         loops = min(2**20, max(2 * loops, int(1.2 * loops * sample_s / max(took, 1e-9))))
-    samples: list[float] = []
+    samples = [took] if loops == 1 else []
+    least = 1 if took > _LONG_S else 3
     begun = clock()
-    while len(samples) < 3 or (clock() - begun < budget_s and len(samples) < most_samples):
+    while len(samples) < least or (clock() - begun < budget_s and len(samples) < most_samples):
         start = clock()
         for _ in range(loops):
             call()

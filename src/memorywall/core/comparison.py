@@ -62,13 +62,14 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One quantity of one model over sequence lengths: ours, and what is published."""
+    """One quantity of one model over sequence lengths: ours, published, and measured here."""
 
     model: str
     quantity: str
     lengths: tuple[int, ...]
     ours: tuple[float, ...]
     published: tuple[float, ...]
+    measured: tuple[float, ...] = ()  # of the first lengths, on this machine
 
 
 @dataclass(frozen=True, slots=True)

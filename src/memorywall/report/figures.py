@@ -23,6 +23,7 @@ _PANELS = {
     "GMOPs": ("Memory operations", "GB moved"),
     "FLOP/B": ("Arithmetic intensity", "FLOP per byte"),
     "latency": ("Latency on a Xeon Gold 6242", "times BERT-Base at 128"),
+    "latency here": ("Latency, a Xeon and here", "times BERT-Base at 128"),
 }
 _LOOK = {
     "font.size": 10,
@@ -59,7 +60,7 @@ def draw_curves(curves: Sequence[Curve]) -> Figure:
             title, unit = _PANELS[quantity]
             axes.set_title(f"({letter}) {title}", loc="left", fontweight="bold")
             axes.set_ylabel(unit)
-        handles, labels = figure.axes[0].get_legend_handles_labels()
+        handles, labels = figure.axes[-1].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     return figure
 
@@ -96,6 +97,11 @@ def _draw_panel(axes: Axes, curves: Sequence[Curve]) -> None:
             curve.lengths, curve.published, color=color, marker=marker, markerfacecolor="white",
             markeredgewidth=1.6, linestyle="none", label=f"{curve.model}, published",
         )  # fmt: skip
+        if curve.measured:
+            axes.plot(
+                curve.lengths[: len(curve.measured)], curve.measured, color=color, marker=marker,
+                linestyle="none", label=f"{curve.model}, measured here",
+            )  # fmt: skip
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.set_xticks(curves[0].lengths, [str(length) for length in curves[0].lengths])

@@ -9,7 +9,7 @@ from memorywall.app.cli._shared import Counts, console, json_flag, print_json, p
 
 @click.command("profile")
 @click.argument("model")
-@click.option("--phase", "phases", help="encode, prefill or decode; several with commas.")
+@click.option("--phase", "phases", help="encode, prefill, decode or generate; several with commas.")
 @click.option("--batch", "batch_sizes", type=Counts(), default="1", show_default=True)
 @click.option("--seq", "seq_lens", type=Counts(), default="128", show_default=True)
 @click.option("--dtype", "dtypes", default="fp32", show_default=True, help="fp32, bf16 or fp16.")

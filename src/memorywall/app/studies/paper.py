@@ -211,7 +211,7 @@ def _comparison(
 
 
 @lru_cache(maxsize=8)
-def _config(model: str) -> dict[str, Any]:
+def published_config(model: str) -> dict[str, Any]:
     """Return a model's published config, with the survey's changes to it."""
     changes: dict[str, dict[str, int]] = {
         "BERT-Base with 4 heads": {"num_attention_heads": 4},
@@ -227,7 +227,7 @@ def _config(model: str) -> dict[str, Any]:
 
 def _block_ops(model: str, seq_len: int, **formats: Any) -> list[OpCost]:
     """Return the operators of the blocks alone: no embedding, pooler or head."""
-    config = _config(model)
+    config = published_config(model)
     phase: dict[str, Any] = {"phase": "encode", "seq_len": seq_len}
     if config["model_type"] == "gpt2":
         phase = {"phase": "generate", "seq_len": 0, "new_tokens": seq_len}

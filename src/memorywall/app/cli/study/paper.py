@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from memorywall.app.cli._shared import Counts, console, json_flag, print_json
+from memorywall.app.cli._shared import Counts, console, json_flag, print_json, progress_bar
 from memorywall.app.studies import paper
+from memorywall.core.comparison import Curve
 from memorywall.core.errors import InvalidInputError, MissingDependencyError
 from memorywall.report.comparison import comparisons_record, show_comparisons, show_roofs
 from memorywall.report.figures import draw_curves, save
@@ -18,6 +19,22 @@ _DEFAULT_DEVICES = (
     "xeon-gold-6242", "ryzen-9-7950x", "m4-max", "rtx-4090", "v100-sxm-32gb", "a100-sxm-80gb",
     "h100-sxm", "b200-sxm", "mi300x", "tpu-v5p",
 )  # fmt: skip
+
+
+def _measured(curves: list[Curve], lengths: list[int] | None, threads: int | None) -> list[Curve]:
+    from memorywall.app.studies import measured  # noqa: PLC0415 - with the extra only
+
+    asked = tuple(lengths or measured.LENGTHS)
+    known = curves[0].lengths
+    if asked != known[: len(asked)]:
+        raise InvalidInputError(
+            f"--lengths: expected a run of {', '.join(map(str, known))} from the first on, got "
+            f"{', '.join(map(str, asked))}.",
+            "Such as --lengths 128,256.",
+        )
+    with progress_bar("running the models") as progress:
+        found = measured.measure(asked, threads=threads, progress=progress)
+    return measured.with_measured(curves, found)
 
 
 @click.command("paper")
@@ -34,6 +51,11 @@ _DEFAULT_DEVICES = (
     "--figure", "figures", multiple=True, type=click.Path(dir_okay=False, path_type=Path),
     help="Where to draw (.svg, .png or .pdf; may be repeated).  [default: ./study-paper.*]",
 )  # fmt: skip
+@click.option("--measured", is_flag=True, help="Run the three models here too (some minutes).")
+@click.option(
+    "--lengths", type=Counts(), help="Tokens for --measured.  [default: 128,256,512,1024]"
+)
+@click.option("--threads", type=int, help="Threads for --measured, pinned.")
 @click.option("--no-figure", is_flag=True, help="Draw nothing.")
 @json_flag
 def COMMAND(  # noqa: N802
@@ -41,6 +63,9 @@ def COMMAND(  # noqa: N802
     devices: tuple[str, ...],
     seq_len: int | None,
     figures: tuple[Path, ...],
+    measured: bool,
+    lengths: list[int] | None,
+    threads: int | None,
     no_figure: bool,
     as_json: bool,
 ) -> None:
@@ -55,6 +80,7 @@ def COMMAND(  # noqa: N802
       memorywall study paper
       memorywall study paper --batch 1,4,16,64
       memorywall study paper --batch 1,64 --on h100-sxm --on ./mine.toml --seq 16
+      memorywall study paper --measured --threads 1 --lengths 128,256
       memorywall study paper --json --figure paper.pdf
     """
     if batch_sizes is None and (devices or seq_len is not None):
@@ -62,6 +88,8 @@ def COMMAND(  # noqa: N802
             "--on and --seq say more about --batch, which is not given.", "Add --batch 1,4,16,64."
         )
     cells, curves = paper.compare(), paper.curves()
+    if measured:
+        curves = _measured(curves, lengths, threads)
     chosen = devices or _DEFAULT_DEVICES
     roofs = (
         []
