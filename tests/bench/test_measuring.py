@@ -170,7 +170,12 @@ def test_profile_command(capsys: Captured, tmp_path: Path) -> None:
             "phase", "batch_size", "seq_len", "dtype", "threads", "predicted_s", "low_s", "high_s",
             "measured_s", "bound",
         } <= set(case)  # fmt: skip
-    assert main(["profile", str(path), "--threads", "1", "--seq", "2"]) == 0
+    figure = tmp_path / "roofline.svg"
+    words = ["profile", str(path), "--threads", "1", "--seq", "2", "--figure", str(figure)]
+    assert main(words) == 0
+    drawn = figure.read_text()
+    for label in ("FLOP per byte moved", "FLOP/s", "hollow predicted", "DRAM 30 GB/s"):
+        assert label in drawn
     out = capsys.readouterr().out
     assert "predictions are off by" in out
     assert "gemm" in out

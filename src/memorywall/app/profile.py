@@ -41,6 +41,7 @@ class ProfiledCase:
         bound: which wall that roofline says binds.
         predicted_by_class: seconds.
         flops, moved_bytes: of one pass, fused.
+        work_by_class: FLOPs and bytes of each class.
         measurement: every sample; None where it did not run.
         measured_by_class: seconds, by the framework's profiler.
         error: why it did not run.
@@ -61,6 +62,7 @@ class ProfiledCase:
     moved_bytes: int
     peak_flop_per_s: float
     peak_byte_per_s: float
+    work_by_class: dict[str, tuple[float, float]] = field(default_factory=dict)
     measurement: Measurement | None = None
     measured_by_class: dict[str, float] = field(default_factory=dict)
     error: str = ""
@@ -105,6 +107,7 @@ class ProfiledCase:
             "bound": self.bound,
             "predicted_by_class": self.predicted_by_class,
             "measured_by_class": self.measured_by_class,
+            "work_by_class": {kind: list(work) for kind, work in self.work_by_class.items()},
             "flop_per_s": self.flops / seconds if seconds else None,
             "byte_per_s": self.moved_bytes / seconds if seconds else None,
             "mfu": self.mfu,
@@ -157,6 +160,14 @@ def profile(
             "model": loaded.name,
             "class": loaded.architecture.class_name,
             "hardware": hardware.title,
+            "roofs": {
+                "flop_per_s": {d: float(peak) for d, peak in hardware.peaks.items()},
+                "byte_per_s": {
+                    level.name: float(level.bandwidth)
+                    for level in hardware.memories
+                    if level.bandwidth
+                },
+            },
             "machine": machine,
             "record": str(path),
             "cases": [case.to_dict() for case in cases],
@@ -212,11 +223,16 @@ def _predict(
         kind = _CLASS_OF.get(priced, priced)
         by_class[kind] = by_class.get(kind, 0.0) + float(seconds)
     predicted = float(estimate.seconds)
+    work: dict[str, tuple[float, float]] = {}
+    for row in answer.by_class():
+        kind = _CLASS_OF.get(row.kind, row.kind)
+        flops, moved = work.get(kind, (0.0, 0.0))
+        work[kind] = (flops + float(row.flops), moved + float(row.moved_bytes))
     return ProfiledCase(
         phase, batch, length, dtype, threads, predicted, predicted * estimate.low,
         predicted * estimate.high, float(answer.latency_s), str(answer.bound), by_class,
         int(answer.flops), int(answer.moved_bytes), float(hardware.peak(dtype)),
-        float(hardware.bandwidth),
+        float(hardware.bandwidth), work,
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +63,64 @@ def draw_curves(curves: Sequence[Curve]) -> Figure:
         handles, labels = figure.axes[-1].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     return figure
+
+
+def draw_roofline(record: Mapping[str, Any]) -> Figure:
+    """Draw a profile's operators under the machine's measured roofs.
+
+    A sloped roof for every memory level, a flat one for every dtype that was run; each class of
+    operators of each case where it was predicted (hollow) and where it was measured (filled).
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    matplotlib = _matplotlib()
+    from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
+
+    dtypes = list(dict.fromkeys(case["dtype"] for case in record["cases"]))
+    peaks = {dtype: record["roofs"]["flop_per_s"][dtype] for dtype in dtypes}
+    with matplotlib.rc_context(_LOOK):
+        figure = Figure(figsize=(7.2, 5.0), layout="constrained")
+        axes = figure.subplots()
+        for (color, marker), kind in zip(
+            _STYLES, ("gemm", "attention", "elementwise"), strict=False
+        ):
+            for case in record["cases"]:
+                _draw_point(axes, case, kind, color, marker)
+            axes.plot([], [], color=color, marker=marker, linestyle="none", label=kind)
+        low, high = (1e-2, 1e4)
+        for level, bandwidth in record["roofs"]["byte_per_s"].items():
+            ridge = max(peaks.values()) / bandwidth
+            axes.plot([low, ridge], [low * bandwidth, ridge * bandwidth], color="#555555", lw=1)
+            axes.annotate(
+                f"{level} {bandwidth / 1e9:.0f} GB/s", (low * 1.3, low * 1.45 * bandwidth),
+                rotation=33, rotation_mode="anchor", fontsize=8, color="#555555",
+            )  # fmt: skip
+        for dtype, peak in peaks.items():
+            axes.axhline(peak, color="#555555", lw=1, linestyle="--")
+            axes.annotate(
+                f"{dtype} {peak / 1e9:.0f} GFLOP/s", (high, peak * 1.1), ha="right", fontsize=8,
+                color="#555555",
+            )  # fmt: skip
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlim(low, high)
+        axes.set_xlabel("FLOP per byte moved")
+        axes.set_ylabel("FLOP/s")
+        axes.set_title(f"{record['model']} on {record['hardware']}", loc="left", fontsize=10)
+        axes.legend(loc="lower right", frameon=False, title="hollow predicted, filled measured")
+    return figure
+
+
+def _draw_point(axes: Axes, case: Mapping[str, Any], kind: str, color: str, marker: str) -> None:
+    flops, moved = case["work_by_class"].get(kind, (0.0, 0.0))
+    for side, face in (("predicted", "white"), ("measured", color)):
+        seconds = case[f"{side}_by_class"].get(kind)
+        if flops and moved and seconds:
+            axes.plot(
+                flops / moved, flops / seconds, color=color, marker=marker, markerfacecolor=face,
+                linestyle="none",
+            )  # fmt: skip
 
 
 def save(figure: Figure, path: Path) -> Path:

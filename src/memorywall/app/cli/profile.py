@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from memorywall.app.cli._shared import Counts, console, json_flag, print_json, progress_bar
@@ -14,6 +16,10 @@ from memorywall.app.cli._shared import Counts, console, json_flag, print_json, p
 @click.option("--seq", "seq_lens", type=Counts(), default="128", show_default=True)
 @click.option("--dtype", "dtypes", default="fp32", show_default=True, help="fp32, bf16 or fp16.")
 @click.option("--threads", type=int, help="Threads, each pinned.  [default: every usable core]")
+@click.option(
+    "--figure", type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw the machine's roofs with the operators under them (.svg, .png or .pdf).",
+)  # fmt: skip
 @json_flag
 def COMMAND(  # noqa: N802
     model: str,
@@ -22,6 +28,7 @@ def COMMAND(  # noqa: N802
     seq_lens: list[int],
     dtypes: str,
     threads: int | None,
+    figure: Path | None,
     as_json: bool,
 ) -> None:
     """Run MODEL here with random weights, and show what was predicted beside what was measured.
@@ -32,9 +39,11 @@ def COMMAND(  # noqa: N802
     \b
     Examples:
       memorywall profile gpt2 --phase prefill,decode --seq 128,512 --threads 1
+      memorywall profile gpt2 --phase prefill,decode --seq 64,256 --figure roofline.svg
       memorywall profile bert-large-uncased --dtype fp32,bf16 --batch 1,4
     """
     from memorywall.app.profile import profile  # noqa: PLC0415 - with the extra only
+    from memorywall.report.figures import draw_roofline, save  # noqa: PLC0415
     from memorywall.report.machine import show_profile  # noqa: PLC0415
 
     with progress_bar("running") as progress:
@@ -47,6 +56,8 @@ def COMMAND(  # noqa: N802
             threads=threads,
             progress=progress,
         )
+    if figure is not None:
+        save(draw_roofline(record), figure)
     if as_json:
         print_json(record)
     else:
