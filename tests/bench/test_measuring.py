@@ -117,8 +117,8 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A made-up measurement of this machine at one thread, so that no test has to measure."""
     monkeypatch.setenv("MEMORYWALL_DATA", str(tmp_path))
     operators = [
-        "linear", "attention causal", "attention full", "attention decode", "add", "copy",
-        "layernorm", "rmsnorm", "gelu", "gelu_new", "silu gated", "rotary", "tanh",
+        "linear", "attention causal", "attention full", "attention decode",
+        "attention decode grouped", "add", "copy", "layernorm", "rmsnorm", "gelu", "gelu_new", "silu gated", "rotary", "tanh",
     ]  # fmt: skip
     curves = {
         (operator, dtype): Curve(operator, dtype, (1.0, 100.0), (1e-9, 1e-10), 1e-6)

@@ -14,8 +14,11 @@ from collections.abc import Callable, Iterable, Sequence
 from memorywall.bench.timing import Measurement, interval
 from memorywall.core.calibration import Calibration, Curve
 
-# How many operators a program of the toys has in a layer and outside, as ``cost.calibrated`` counts
-# them; derived from the families when the toys are priced, see ``framework_costs``.
+# How far the bandwidth and the speed of a shared machine move between a measurement and a run minutes
+# later: repeated measurements of one differed by so much (results/README.md).
+DRIFT = 0.12
+
+# The seconds of a call that takes no longer than its floor.
 _NOTHING = 1e-12
 
 
@@ -49,12 +52,22 @@ def calibrate(
             ]
     bare = Calibration(curves)
     dispatch, forward = _framework(found, bare, floors_of)
-    spread = [m.spread / 2 for m in found if m.name in ("linear", "attention", "toy")]
-    noise = 1 + (statistics.median(spread) if spread else 0.0)
+    low, high = _limits(found, residuals)
+    return Calibration(curves, dispatch, forward, low=low, high=high, points=len(found))
+
+
+def _limits(measurements: Sequence[Measurement], residuals: Sequence[float]) -> tuple[float, float]:
+    """Return what a prediction is multiplied by for an interval said to hold 80 %.
+
+    Three causes, taken as independent: how the benchmarks scatter about their curves, how unsteady
+    each was, and how far the machine drifts between a measurement and a run.
+    """
+    spread = [m.spread / 2 for m in measurements if m.name in ("linear", "attention", "toy")]
+    unsteady = statistics.median(spread) if spread else 0.0
     low, high = interval(residuals, 0.8) if residuals else (1.0, 1.0)
-    return Calibration(
-        curves, dispatch, forward, low=low / noise, high=high * noise, points=len(found)
-    )
+    below = math.hypot(1 / low - 1, unsteady, DRIFT)
+    above = math.hypot(high - 1, unsteady, DRIFT)
+    return 1 / (1 + below), 1 + above
 
 
 def _points(
@@ -67,8 +80,14 @@ def _points(
         if m.name == "linear":
             points["linear", p["dtype"]].append((p["rows"], m.flops, m.median_s))
         elif m.name == "attention" and p["tokens"] == 1:
-            moved = m.moved_bytes
-            points["attention decode", p["dtype"]].append((moved, moved, m.median_s))
+            if p["heads"] == p["kv_heads"]:
+                points["attention decode", p["dtype"]].append(
+                    (m.moved_bytes, m.moved_bytes, m.median_s)
+                )
+            else:
+                points["attention decode grouped", p["dtype"]].append(
+                    (m.flops, m.flops, m.median_s)
+                )
         elif m.name == "attention":
             kind = "attention causal" if p["causal"] else "attention full"
             points[kind, p["dtype"]].append((p["tokens"], m.flops, m.median_s))

@@ -89,7 +89,7 @@ def _layers(quick: bool, device: str) -> list[Case]:
 
 def _linears(dtype: str, budget_s: float, *, quick: bool) -> list[Case]:
     rows = (1, 2, 4, 16, 64, 256, 1024) if quick else (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-    shapes = ((768, 768), (3072, 1024)) if quick else ((768, 768), (3072, 768), (1024, 4096))
+    shapes = ((640, 640), (3072, 1024)) if quick else ((640, 640), (3072, 768), (1024, 4096))
     return [
         _kernel("linear", budget_s, dtype=dtype, rows=r, width=width, inner=inner)
         for width, inner in shapes
@@ -98,22 +98,27 @@ def _linears(dtype: str, budget_s: float, *, quick: bool) -> list[Case]:
 
 
 def _attentions(dtype: str, budget_s: float, *, quick: bool) -> list[Case]:
-    heads = {"dtype": dtype, "batch": 1, "heads": 12, "kv_heads": 12, "head_dim": 64}
+    heads = {"dtype": dtype, "batch": 1, "heads": 12, "head_dim": 64}
     tokens = (16, 64, 256, 1024) if quick else (16, 32, 64, 128, 256, 512, 1024)
     contexts = (64, 256, 1024) if quick else (16, 64, 128, 256, 512, 1024, 2048)
     passes = [
-        _kernel("attention", budget_s, tokens=t, context=t, causal=causal, **heads)
+        _kernel("attention", budget_s, tokens=t, context=t, causal=causal, **heads, kv_heads=12)
         for t in tokens
         for causal in (True, False)
     ]
     decodes = [
-        _kernel("attention", budget_s, tokens=1, context=c, causal=False, **heads) for c in contexts
+        _kernel("attention", budget_s, tokens=1, context=c, causal=False, **heads, kv_heads=shared)
+        for shared in (12, 4)
+        for c in contexts
     ]
     return passes + decodes
 
 
 def _functions(dtype: str, budget_s: float, *, quick: bool) -> list[Case]:
-    shapes = [(r, 1024) for r in ((16, 256, 2048) if quick else (4, 16, 64, 256, 1024, 4096))]
+    shapes = [
+        (r, 1024)
+        for r in ((16, 256, 1024, 4096) if quick else (4, 16, 64, 256, 512, 1024, 2048, 4096))
+    ]
     return [
         _kernel("elementwise", budget_s, dtype=dtype, function=function, rows=rows, width=width)
         for function in FUNCTIONS

@@ -8,6 +8,8 @@ program is the unfused one; nothing is fitted to models.
 
 from __future__ import annotations
 
+import numpy as np
+
 from memorywall.core.calibration import Calibration, Estimate
 from memorywall.core.errors import UnsupportedError
 from memorywall.core.numbers import Number
@@ -59,18 +61,32 @@ def _call(op: Op, calibration: Calibration) -> list[tuple[str, Number]]:
 
 
 def _attention(op: Op, calibration: Calibration) -> list[tuple[str, Number]]:
-    """Return the seconds of joining the cache and of attending; softmax and P V are in it."""
+    """Return the seconds of joining the cache and of attending; softmax and P V are in it.
+
+    A decode step reads its keys and values once where every query head has its own, and goes by
+    their bytes; where heads share them it goes by FLOPs, as kernels work head by head.
+    """
     _, keys = op.reads
     cached = keys.role == "kv_cache"
     part = keys.moved_elements
     moved = 2 * keys.moved_bytes  # keys and values
-    if isinstance(op.queries, int) and op.queries == 1:
+    flops = 2 * op.flops  # Q K^T and P V
+    if isinstance(op.queries, int) and op.queries == 1 and _is_grouped(op):
+        seconds = _time(calibration, "attention decode grouped", op.dtype, flops, flops)
+    elif isinstance(op.queries, int) and op.queries == 1:
         seconds = _time(calibration, "attention decode", op.dtype, moved, moved)
     else:
         kind = "attention causal" if cached else "attention full"
-        seconds = _time(calibration, kind, op.dtype, op.queries, 2 * op.flops)
+        seconds = _time(calibration, kind, op.dtype, op.queries, flops)
     joined = 2 * _time(calibration, "copy", op.dtype, part, part) if cached else 0.0
     return [("attention", seconds), ("cache", joined)]
+
+
+def _is_grouped(op: Op) -> bool:
+    """Tell whether query heads share keys: then one query meets more keys than there are."""
+    keys = op.reads[1]
+    vectors = keys.moved_elements / keys.shape[-1]
+    return bool(np.all(op.writes[0].elements > vectors))
 
 
 def _time(
