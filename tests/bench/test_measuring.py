@@ -118,7 +118,8 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MEMORYWALL_DATA", str(tmp_path))
     operators = [
         "linear", "attention causal", "attention full", "attention decode",
-        "attention decode grouped", "add", "copy", "layernorm", "rmsnorm", "gelu", "gelu_new", "silu gated", "rotary", "tanh",
+        "attention decode grouped", "add", "copy",
+        "layernorm", "rmsnorm", "gelu", "gelu_new", "silu gated", "rotary", "tanh",
     ]  # fmt: skip
     curves = {
         (operator, dtype): Curve(operator, dtype, (1.0, 100.0), (1e-9, 1e-10), 1e-6)

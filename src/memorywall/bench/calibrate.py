@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Sequence
 from memorywall.bench.timing import Measurement, interval
 from memorywall.core.calibration import Calibration, Curve
 
-# How far the bandwidth and the speed of a shared machine move between a measurement and a run minutes
-# later: repeated measurements of one differed by so much (results/README.md).
+# How far the bandwidth and the speed of a shared machine move between a measurement and a run
+# minutes later: repeated measurements of one differed by so much (results/README.md).
 DRIFT = 0.12
 
 # The seconds of a call that takes no longer than its floor.
