@@ -152,15 +152,16 @@ def _notes(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
     """Return what to know before the numbers are used, the gravest first."""
     model, hardware = scenario.model, scenario.hardware
     notes = []
-    fits = np.asarray(footprint.fits)
-    if not fits.all():
+    fits = footprint.fits
+    if not _all(fits):
+        fits = np.asarray(fits)
         which = f"{(~fits).sum()} of {fits.size} points do" if fits.size > 1 else "It does"
         notes.append(
             f"{which} not fit this device's memory; the times are what it would take if it did."
         )
     limit = model.architecture.max_positions
     longest = _longest(scenario)
-    if limit is not None and np.any(longest > limit):
+    if limit is not None and not _all(longest <= limit):
         notes.append(
             f"{_most(longest)} positions are past the {limit} that the model was made for."
         )
@@ -196,6 +197,10 @@ def _longest(scenario: Scenario) -> Number:
     if workload.phase == "generate":
         return maximum(workload.seq_len, 1) + workload.new_tokens - 1
     return workload.seq_len
+
+
+def _all(truth: object) -> bool:
+    return bool(truth.all()) if isinstance(truth, np.ndarray) else bool(truth)
 
 
 def _most(number: Number) -> int:

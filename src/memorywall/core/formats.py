@@ -42,8 +42,11 @@ class Format:
 
     def nbytes(self, shape: Shape) -> Number:
         """Bytes of an array of this shape, whole bytes; exact integers for integer shapes."""
-        if self.whole_bytes:
-            return product(shape, self.whole_bytes)
+        if self.whole_bytes:  # as product, without the call: it is asked a hundred times
+            result: Number = self.whole_bytes
+            for length in reversed(shape):
+                result = length * result
+            return result
         bits = product(shape, self.bits)
         if self.group:
             groups = -(-shape[-1] // self.group)

@@ -133,30 +133,33 @@ class Program:
             for op in block.ops:
                 yield f"{block.name}.{op.name}", op, block.repeat
 
-    def resident(self, role: str) -> dict[str, tuple[Tensor, int]]:
-        """Return the tensors of a role by name, with how many copies of each are resident.
+    def kept(self) -> dict[str, tuple[Tensor, int]]:
+        """Return what outlives an operator, all but activations, by name with its resident copies.
 
         A name that stands in several blocks (a tied head) is one array and counts once.
         """
         found: dict[str, tuple[Tensor, int]] = {}
         for block in self.blocks:
-            copies = block.copies if role == "weight" else block.repeat
             for op in block.ops:
                 for tensor in op.reads + op.writes:
-                    if tensor.role == role and tensor.name not in found:
+                    if tensor.role != "activation" and tensor.name not in found:
+                        copies = block.copies if tensor.role == "weight" else block.repeat
                         found[tensor.name] = (tensor, copies)
         return found
 
-    def resident_bytes(self, role: str) -> Number:
-        """Bytes that the tensors of a role occupy, every repetition counted."""
-        total: Number = 0
-        for tensor, copies in self.resident(role).values():
-            total = total + tensor.resident_bytes * copies
-        return total
+    def resident_bytes(self) -> dict[str, Number]:
+        """Bytes that all but activations occupy, by role, every repetition counted."""
+        totals: dict[str, Number] = {}
+        for tensor, copies in self.kept().values():
+            size = tensor.resident_bytes * copies
+            totals[tensor.role] = totals.get(tensor.role, 0) + size
+        return totals
 
     @property
     def parameters(self) -> int:
         """How many weights there are, each stored array counted once."""
         return sum(
-            int(tensor.elements) * copies for tensor, copies in self.resident("weight").values()
+            int(tensor.elements) * copies
+            for tensor, copies in self.kept().values()
+            if tensor.role == "weight"
         )

@@ -10,9 +10,10 @@ from memorywall.core.results import Footprint
 
 def footprint(program: Program, hardware: Hardware) -> Footprint:
     """Return the memory that one run of a program needs on a device."""
+    kept = program.resident_bytes()
     return Footprint(
-        weights=program.resident_bytes("weight"),
-        kv_cache=program.resident_bytes("kv_cache"),
+        weights=kept.get("weight", 0),
+        kv_cache=kept.get("kv_cache", 0),
         activations=peak_activations(program),
         capacity=hardware.capacity,
     )
@@ -53,12 +54,15 @@ def _walk_back(block: Block, wanted: dict[str, Number]) -> tuple[Number, dict[st
     total: Number = sum(live.values(), 0)
     peak = total
     for op in reversed(block.ops):
+        grown = False
         for tensor in op.writes + op.reads:
             if tensor.role == "activation" and tensor.name not in live:
                 live[tensor.name] = size = tensor.resident_bytes
-                total = total + size
-        peak = maximum(peak, total)
+                total, grown = total + size, True
+        if grown:
+            peak = maximum(peak, total)
+        read = [tensor.name for tensor in op.reads]
         for tensor in op.writes:
-            if tensor.name in live and not any(tensor.name == read.name for read in op.reads):
+            if tensor.name in live and tensor.name not in read:
                 total = total - live.pop(tensor.name)
     return peak, live
