@@ -16,21 +16,21 @@ from memorywall.core.numbers import LARGEST_QUANTITY, SMALLEST_QUANTITY
 # QuantiPhy prints nothing past tera unless told to.
 Quantity.set_prefs(output_sf="EPTGMkmunpfa")
 
-# How a unit may be spelt at the door -> (base unit, factor).
+# How a unit may be spelt at the door -> base unit.
 _SPELLINGS = {
-    "FLOP/s": ("FLOP/s", 1.0),
-    "FLOPS": ("FLOP/s", 1.0),
-    "OP/s": ("FLOP/s", 1.0),
-    "OPS": ("FLOP/s", 1.0),
-    "B/s": ("byte/s", 1.0),
-    "byte/s": ("byte/s", 1.0),
-    "b/s": ("bit/s", 1.0),
-    "bit/s": ("bit/s", 1.0),
-    "B": ("byte", 1.0),
-    "byte": ("byte", 1.0),
-    "s": ("s", 1.0),
-    "W": ("W", 1.0),
-    "Hz": ("Hz", 1.0),
+    "FLOP/s": "FLOP/s",
+    "FLOPS": "FLOP/s",
+    "OP/s": "FLOP/s",
+    "OPS": "FLOP/s",
+    "B/s": "byte/s",
+    "byte/s": "byte/s",
+    "b/s": "bit/s",
+    "bit/s": "bit/s",
+    "B": "byte",
+    "byte": "byte",
+    "s": "s",
+    "W": "W",
+    "Hz": "Hz",
 }
 # The short form in which a base unit is printed.
 _PRINTED = {"byte": "B", "byte/s": "B/s", "bit/s": "b/s"}
@@ -53,9 +53,8 @@ def parse(text: object, unit: str) -> float:
         quantity = Quantity(text[:100], binary=True)
     except QuantiPhyError:
         raise InvalidInputError(f"expected {wanted}, got {shown(text)}") from None
-    base, factor = _SPELLINGS.get(quantity.units, ("", 1.0))
-    value = float(quantity) * factor
-    if base != unit or not SMALLEST_QUANTITY <= value <= LARGEST_QUANTITY:
+    value = float(quantity)
+    if _SPELLINGS.get(quantity.units) != unit or not SMALLEST_QUANTITY <= value <= LARGEST_QUANTITY:
         raise InvalidInputError(f"expected {wanted}, got {shown(text)}")
     return value
 
