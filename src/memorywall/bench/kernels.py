@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 
@@ -42,8 +43,13 @@ def make(name: str, device: str = "cpu", **parameters: Any) -> Kernel:
     return KERNELS[name](torch.device(device), **parameters)
 
 
-def gemm(device: torch.device, dtype: str, m: int, n: int, k: int) -> Kernel:
-    """Multiply warm matrices [m, k] x [k, n], as a peak is measured."""
+def gemm(
+    device: torch.device, dtype: str, m: int, n: int, k: int, library: str = "torch"
+) -> Kernel:
+    """Multiply warm matrices [m, k] x [k, n], as a peak is measured; by torch or by NumPy."""
+    if library == "numpy":
+        x, y = (np.ones(shape, dtype=np.float32) for shape in ((m, k), (k, n)))
+        return Kernel(lambda: x @ y, 2.0 * m * n * k, 4.0 * (m * k + k * n + m * n))
     if dtype == "int8":
         a, b = (
             torch.randint(-8, 8, shape, dtype=torch.int8, device=device)

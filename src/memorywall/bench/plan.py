@@ -64,6 +64,13 @@ def _gemms(*, quick: bool, device: str = "cpu") -> list[Case]:
         for d in dtypes
         for n in sizes
     ]
+    # NumPy brings a library of its own, which may be the faster one.
+    squares += [
+        {"case": "kernel", "name": "gemm", "dtype": "fp32", "m": n, "n": n, "k": n,
+         "library": "numpy", "budget_s": 0.5}
+        for n in sizes
+        if device == "cpu"
+    ]  # fmt: skip
     # fp16 has no arithmetic of its own on most CPUs and crawls: it is measured small, and marked.
     small: list[Case] = [
         {"case": "kernel", "name": "gemm", "dtype": "fp16", "m": 256, "n": 256, "k": 256,

@@ -26,7 +26,9 @@ def answers(plan: list[Case], threads: int, device: str) -> Iterator[tuple[Case,
 
 def pinned(threads: int) -> dict[str, str]:
     """Return the environment that gives a process so many threads, each on a core of its own."""
-    counts = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+    counts = (
+        "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS",
+    )  # fmt: skip
     return {
         **dict.fromkeys(counts, str(threads)),
         "OMP_PROC_BIND": "true",

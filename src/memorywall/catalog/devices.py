@@ -104,12 +104,8 @@ def read_device(path: Path) -> Hardware:
         data = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
         raise InvalidInputError(f"{path} is not valid TOML: {str(error)[:200]}", _HINT) from None
-    reader = _Reader(data, None if path.parent == FOLDER else f"as given in {path.name}")
-    device = reader.device(path.stem)
-    if reader.faults:
-        raise invalid_file(str(path), reader.faults, _HINT)
-    assert device is not None
-    return device
+    unsourced = None if path.parent == FOLDER else f"as given in {path.name}"
+    return _Reader(data, str(path), unsourced).device(path.stem)
 
 
 _HINT = "For the form of the file see one of the catalogue's: memorywall hardware h100-sxm --toml."
@@ -121,53 +117,32 @@ class _Reader:
     ``unsourced`` is the source of numbers that name none; None where every number must.
     """
 
-    def __init__(self, data: Mapping[str, Any], unsourced: str | None) -> None:
+    def __init__(self, data: Mapping[str, Any], where: str, unsourced: str | None) -> None:
         self.data = data
+        self.where = where
         self.unsourced = unsourced
         self.faults: list[str] = []
         self.sources: dict[str, str] = {}
 
-    def device(self, name: str) -> Hardware | None:
-        """Return the device, or None where a fault was found."""
+    def device(self, name: str) -> Hardware:
+        """Return the device; raise InvalidInputError where any fault was found."""
         self._top_level()
         peaks = self._numbers(
             "peaks", self._table("peaks"), dict.fromkeys(ARITHMETIC_BITS, "FLOP/s")
         )
-        levels = self._tables("memories")
-        memories = [
-            Memory(
-                self._name(place, entry),
-                **self._numbers(place, entry, {"capacity": "byte", "bandwidth": "byte/s"}),
-            )
-            for place, entry in levels
-        ]
-        links = []
-        for place, entry in self._tables("links"):
-            numbers = self._numbers(
-                place, entry, {"bandwidth": "byte/s", "lanes": "", "lane_rate": "bit/s"}
-            )
-            if "bandwidth" not in entry:
-                self.faults.append(f"{place}: 'bandwidth' is missing")
-            if "bandwidth" not in numbers:
-                continue
-            lanes = numbers.pop("lanes", None)
-            links.append(Link(self._name(place, entry), lanes=lanes and int(lanes), **numbers))
-        power = self._numbers("power", self._table("power"), {"tdp": "W"})
-        price = self._numbers("price", self._table("price"), {"usd": ""})
         if not set(self._table("peaks")) - {"source"}:
             self.faults.append("'peaks' is missing: at least one dtype with its FLOP/s is needed")
-        if not memories:
-            self.faults.append("'memories' is missing: at least the main memory is needed")
-        elif "bandwidth" not in levels[-1][1]:
-            self.faults.append("memories: the last level (the main memory) needs a 'bandwidth'")
+        memories, links = self._memories(), self._links()
+        power = self._numbers("power", self._table("power"), {"tdp": "W"})
+        price = self._numbers("price", self._table("price"), {"usd": ""})
         calibration = read_calibration(self.data.get("calibration"), self.faults)
         if self.faults:
-            return None
+            raise invalid_file(self.where, self.faults, _HINT)
         return Hardware(
             name=name,
             peaks=peaks,
-            memories=tuple(memories),
-            links=tuple(links),
+            memories=memories,
+            links=links,
             kind=self.data.get("kind", "spec"),
             title=printable(self.data.get("title", name)),
             vendor=printable(self.data.get("vendor", "")),
@@ -179,6 +154,29 @@ class _Reader:
             notes=tuple(printable(str(note), 400) for note in self.data.get("notes", ())[:20]),
             calibration=calibration,
         )
+
+    def _memories(self) -> tuple[Memory, ...]:
+        levels = self._tables("memories")
+        units = {"capacity": "byte", "bandwidth": "byte/s"}
+        if not levels:
+            self.faults.append("'memories' is missing: at least the main memory is needed")
+        elif "bandwidth" not in levels[-1][1]:
+            self.faults.append("memories: the last level (the main memory) needs a 'bandwidth'")
+        return tuple(
+            Memory(self._name(place, entry), **self._numbers(place, entry, units))
+            for place, entry in levels
+        )
+
+    def _links(self) -> tuple[Link, ...]:
+        links = []
+        units = {"bandwidth": "byte/s", "lanes": "", "lane_rate": "bit/s"}
+        for place, entry in self._tables("links"):
+            name, numbers = self._name(place, entry), self._numbers(place, entry, units)
+            if "bandwidth" not in entry:
+                self.faults.append(f"{place}: 'bandwidth' is missing")
+            elif "bandwidth" in numbers:
+                links.append(Link(name, **numbers))
+        return tuple(links)
 
     def _top_level(self) -> None:
         for key, value in self.data.items():
