@@ -6,6 +6,7 @@ Nothing here asserts a time.
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,8 @@ def test_an_attained_rate_above_the_roof_is_flagged() -> None:
         (["profile", "gpt2", "--dtype", "int4"], "dtype 'int4' cannot be run"),
         (["profile", "gpt2", "--threads", "0"], "threads: expected 1 to"),
         (["measure", "--threads", "4096"], "threads: expected 1 to"),
+        (["measure", "--device", "abacus"], "device 'abacus' is not known"),
+        (["measure", "--device", "cuda"], "no CUDA GPU"),
         (["profile", "gpt9"], "'gpt9' is not known"),
     ],
 )
@@ -205,9 +208,24 @@ def test_refusals(
     capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str],
     said: str,
 ) -> None:  # fmt: skip
+    import torch
+
     monkeypatch.setenv("MEMORYWALL_DATA", str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert main(arguments) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("library", ["torch", "numba", "transformers"])
+def test_without_a_library_the_message_names_the_extra(library: str) -> None:
+    code = (
+        f"import sys; sys.modules['{library}'] = None\n"
+        "from memorywall.app.cli import main; sys.exit(main(['measure', '--quick']))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 2, run.stderr
+    assert f"{library} is not installed" in run.stderr
+    assert "pip install 'memorywall[measure]'" in run.stderr
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from memorywall.bench.runner import answers
 from memorywall.bench.timing import Measurement
 from memorywall.catalog.measured import data_folder, save_here
 from memorywall.core.calibration import Calibration
-from memorywall.core.errors import InvalidInputError, MissingDependencyError
+from memorywall.core.errors import InvalidInputError, MissingDependencyError, shown
 from memorywall.core.files import write_text
 from memorywall.core.hardware import Hardware, Memory
 from memorywall.core.scenario import Precision, Scenario, Workload
@@ -133,6 +133,7 @@ def measure_machine(
     for library in _NEEDED:
         if importlib.util.find_spec(library) is None:
             raise MissingDependencyError(library, "measure", "measuring")
+    _check_device(device)
     count = usable_cores() if threads is None else threads
     if not 1 <= count <= usable_cores():
         raise InvalidInputError(
@@ -160,6 +161,18 @@ def measure_machine(
         tuple(_warnings(found, busy, count)),
         tuple(failures),
     )
+
+
+def _check_device(device: str) -> None:
+    if device not in ("cpu", "cuda"):
+        raise InvalidInputError(f"device {shown(device)} is not known.", "Choose cpu or cuda.")
+    if device == "cuda":
+        import torch  # noqa: PLC0415 - slow, and only asked about a GPU
+
+        if not torch.cuda.is_available():
+            raise InvalidInputError(
+                "torch sees no CUDA GPU here.", "Measure the processor: memorywall measure"
+            )
 
 
 def to_hardware(record: MachineRecord) -> Hardware:
