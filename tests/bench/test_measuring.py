@@ -118,7 +118,7 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A made-up measurement of this machine at one thread, so that no test has to measure."""
     monkeypatch.setenv("MEMORYWALL_DATA", str(tmp_path))
     operators = [
-        "linear", "attention causal", "attention full", "attention decode",
+        "linear", "conv1d", "attention causal", "attention full", "attention decode",
         "attention decode grouped", "add", "copy",
         "layernorm", "rmsnorm", "gelu", "gelu_new", "silu gated", "rotary", "tanh",
     ]  # fmt: skip

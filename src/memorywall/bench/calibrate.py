@@ -18,6 +18,8 @@ from memorywall.core.calibration import Calibration, Curve
 # minutes later: repeated measurements of one differed by so much (results/README.md).
 DRIFT = 0.12
 
+_PRODUCTS = ("linear", "conv1d")
+
 # The seconds of a call that takes no longer than its floor.
 _NOTHING = 1e-12
 
@@ -36,7 +38,7 @@ def calibrate(
     floors = {
         key: min(seconds for _, _, seconds in group)
         for key, group in points.items()
-        if key[0] != "linear" and not key[0].startswith("attention")
+        if key[0] not in _PRODUCTS and not key[0].startswith("attention")
     }
     curves, residuals = {}, []
     for key, group in points.items():
@@ -45,7 +47,7 @@ def calibrate(
         if curve is None:
             continue
         curves[key] = curve
-        if key[0] == "linear" or key[0].startswith("attention"):
+        if key[0] in _PRODUCTS or key[0].startswith("attention"):
             residuals += [
                 seconds / (floor + units * float(curve.seconds_per_unit(size)))
                 for size, units, seconds in group
@@ -62,7 +64,7 @@ def _limits(measurements: Sequence[Measurement], residuals: Sequence[float]) -> 
     Three causes, taken as independent: how the benchmarks scatter about their curves, how unsteady
     each was, and how far the machine drifts between a measurement and a run.
     """
-    spread = [m.spread / 2 for m in measurements if m.name in ("linear", "attention", "toy")]
+    spread = [m.spread / 2 for m in measurements if m.name in (*_PRODUCTS, "attention", "toy")]
     unsteady = statistics.median(spread) if spread else 0.0
     low, high = interval(residuals, 0.8) if residuals else (1.0, 1.0)
     below = math.hypot(1 / low - 1, unsteady, DRIFT)
@@ -77,8 +79,8 @@ def _points(
     points: dict[tuple[str, str], list[tuple[float, float, float]]] = defaultdict(list)
     for m in measurements:
         p = m.parameters
-        if m.name == "linear":
-            points["linear", p["dtype"]].append((p["rows"], m.flops, m.median_s))
+        if m.name in _PRODUCTS:
+            points[m.name, p["dtype"]].append((p["rows"], m.flops, m.median_s))
         elif m.name == "attention" and p["tokens"] == 1:
             if p["heads"] == p["kv_heads"]:
                 points["attention decode", p["dtype"]].append(

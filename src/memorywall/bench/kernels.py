@@ -68,6 +68,15 @@ def linear(device: torch.device, dtype: str, rows: int, width: int, inner: int) 
     return Kernel(lambda: F.linear(x, next(weights)), 2.0 * rows * width * inner, moved)
 
 
+def conv1d(device: torch.device, dtype: str, rows: int, width: int, inner: int) -> Kernel:
+    """Multiply rows [rows, inner] by a cold weight [inner, width] and add a bias, as GPT-2 does."""
+    x, bias = _random(device, dtype, rows, inner), _random(device, dtype, width)
+    weights = _cold(lambda: _random(device, dtype, inner, width))
+    moved = (rows * inner + width * inner + rows * width) * _size(dtype)
+    flops = 2.0 * rows * width * inner
+    return Kernel(lambda: torch.addmm(bias, x, next(weights)), flops, moved)
+
+
 def attention(
     device: torch.device, dtype: str, batch: int, heads: int, kv_heads: int, tokens: int,
     context: int, head_dim: int, causal: bool,
@@ -140,6 +149,7 @@ def stream(device: torch.device, function: str, count: int) -> Kernel:
 KERNELS: dict[str, Callable[..., Kernel]] = {
     "gemm": gemm,
     "linear": linear,
+    "conv1d": conv1d,
     "attention": attention,
     "elementwise": elementwise,
     "launch": launch,

@@ -9,8 +9,8 @@ Case: TypeAlias = dict[str, Any]
 STREAMS = ("read", "copy", "scale", "add", "triad", "triad_nontemporal")
 DTYPES = ("fp32", "bf16")
 FUNCTIONS = (
-    "add", "copy", "layernorm", "rmsnorm", "gelu", "gelu_new", "silu gated", "relu", "tanh",
-    "rotary", "softmax",
+    "add", "copy", "layernorm", "rmsnorm", "gelu", "gelu_new", "silu gated", "tanh", "rotary",
+    "relu", "softmax",
 )  # fmt: skip
 _KIB, _MIB = 1024, 1024 * 1024
 
@@ -81,7 +81,7 @@ def _gemms(*, quick: bool, device: str = "cpu") -> list[Case]:
 
 def _layers(quick: bool, device: str) -> list[Case]:
     """Return what calibrates a model's operators: linear layers, attention, functions, floors."""
-    budget = 0.12 if quick else 0.4
+    budget = 0.1 if quick else 0.4
     found: list[Case] = []
     for dtype in DTYPES:
         found += [
@@ -98,7 +98,8 @@ def _linears(dtype: str, budget_s: float, *, quick: bool) -> list[Case]:
     rows = (1, 2, 4, 16, 64, 256, 1024) if quick else (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
     shapes = ((640, 640), (3072, 1024)) if quick else ((640, 640), (3072, 768), (1024, 4096))
     return [
-        _kernel("linear", budget_s, dtype=dtype, rows=r, width=width, inner=inner)
+        _kernel(product, budget_s, dtype=dtype, rows=r, width=width, inner=inner)
+        for product in ("linear", "conv1d")
         for width, inner in shapes
         for r in rows
     ]
@@ -128,7 +129,7 @@ def _functions(dtype: str, budget_s: float, *, quick: bool) -> list[Case]:
     ]
     return [
         _kernel("elementwise", budget_s, dtype=dtype, function=function, rows=rows, width=width)
-        for function in FUNCTIONS
+        for function in (FUNCTIONS[:-2] if quick else FUNCTIONS)
         for rows, width in [*shapes, (1, 64)]
     ]
 

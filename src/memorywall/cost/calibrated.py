@@ -55,7 +55,7 @@ def _call(op: Op, calibration: Calibration) -> list[tuple[str, Number]]:
     if op.kind == "gemm":
         source = op.reads[0]
         rows = (source.touched or source.shape)[0]
-        return [("gemm", _time(calibration, "linear", op.dtype, rows, op.flops))]
+        return [("gemm", _time(calibration, op.function, op.dtype, rows, op.flops))]
     elements = op.writes[0].elements
     return [(op.kind, _time(calibration, op.function, op.dtype, elements, elements))]
 

@@ -57,11 +57,14 @@ class Tape:
     Args:
         forward: what passes through.
         block: the block's name, the first part of every path.
+        product: how its weights lie, which decides what a framework's product of few rows takes:
+            ``linear`` [out, in] as most models, ``conv1d`` [in, out] as GPT-2.
     """
 
-    def __init__(self, forward: Forward, block: str) -> None:
+    def __init__(self, forward: Forward, block: str, product: str = "linear") -> None:
         self.forward = forward
         self.block = block
+        self.product = product
         self.dtype = arithmetic_of(forward.activations)
         self.ops: list[Op] = []
 
@@ -113,7 +116,7 @@ class Tape:
         reads: tuple[Tensor, ...] = (x, self.weight(f"{name}.weight", width, inner))
         if bias:
             reads = (*reads, self.weight(f"{name}.bias", width))
-        self.op(name, "gemm", 2 * inner * width * rows, reads, out)
+        self.op(name, "gemm", 2 * inner * width * rows, reads, out, function=self.product)
         return out
 
     def norm(

@@ -61,4 +61,11 @@ def record_head(tape: Tape, x: Tensor, head: Head, rows: Number, embedding: Tens
     )
     weights = (weight, tape.weight(f"{head.name}.bias", head.width)) if head.bias else (weight,)
     logits = tape.activation(head.name, rows, head.width)
-    tape.op(head.name, "gemm", 2 * width * head.width * rows, (chosen, *weights), logits)
+    tape.op(
+        head.name,
+        "gemm",
+        2 * width * head.width * rows,
+        (chosen, *weights),
+        logits,
+        function="linear",
+    )

@@ -70,7 +70,7 @@ def lower(model: Gpt2, forward: Forward) -> Program:
         ("positions", model.max_positions, forward.tokens),
     )
 
-    layer = Tape(forward, "layers")
+    layer = Tape(forward, "layers", product="conv1d")
     middle = layer.activation("middle", *hidden.shape)
     x = layer.norm("attention_norm", hidden, "layernorm")
     x = layer.self_attention(x, model.attention)
