@@ -15,7 +15,7 @@ from memorywall.bench.timing import Measurement, interval
 from memorywall.core.calibration import Calibration, Curve
 
 # How far the bandwidth and the speed of a shared machine move between a measurement and a run
-# minutes later: repeated measurements of one differed by so much (results/README.md).
+# minutes later: six measurements of one differed by so much in the middle (results/README.md).
 DRIFT = 0.12
 
 _PRODUCTS = ("linear", "conv1d")
