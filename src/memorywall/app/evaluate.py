@@ -44,7 +44,7 @@ def evaluate(scenario: Scenario) -> tuple[Cost, Footprint]:
     shape = scenario.shape
     if not shape:
         return _evaluate_piece(scenario)
-    points = prod(shape) * (workload_steps(scenario))
+    points = prod(shape) * _passes(scenario)
     if points > MOST_POINTS:
         raise InvalidInputError(
             f"The question has {points:,} points, each step of a generation counted: the most that "
@@ -132,7 +132,7 @@ def _evaluate_piece(scenario: Scenario) -> tuple[Cost, Footprint]:
     return cost, resident
 
 
-def workload_steps(scenario: Scenario) -> int:
+def _passes(scenario: Scenario) -> int:
     """Return how many passes of one token a question is made of, at the least one."""
     generating = scenario.workload.phase == "generate"
     return max(1, scenario.workload.new_tokens - 1) if generating else 1
@@ -140,7 +140,7 @@ def workload_steps(scenario: Scenario) -> int:
 
 def _steps_at_once(scenario: Scenario) -> int:
     """Return how long the axis of steps is that pricing adds to the scenario's own."""
-    return min(workload_steps(scenario), BLOCK_STEPS)
+    return min(_passes(scenario), BLOCK_STEPS)
 
 
 def _cut(number: Number, piece: tuple[slice, ...]) -> Number:

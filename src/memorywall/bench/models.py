@@ -12,10 +12,9 @@ from typing import Any
 import torch
 import transformers
 
+from memorywall.bench.kernels import DTYPES
 from memorywall.bench.timing import Measurement, measure
 from memorywall.bench.toys import CLASSES, toy_config
-
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def build(config: Mapping[str, Any], class_name: str, dtype: str, device: str = "cpu") -> Any:
