@@ -142,8 +142,9 @@ def _device_path(source: object) -> Path | None:
         raise InvalidInputError(
             f"a device must be a name, a path or a Hardware, got {shown(source)}", "Try 'h100-sxm'."
         )
-    if source == "here":
-        return measured_path()
+    measured = measured_path(source)
+    if measured is not None:
+        return measured
     is_path = source.endswith(".toml") or "/" in source or source.startswith(".")
     return user_path(source) if is_path else None
 
