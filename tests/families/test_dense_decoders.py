@@ -192,8 +192,10 @@ def _own_keys(draw: st.DrawFn, model_type: str, config: dict[str, Any]) -> dict[
     match model_type:
         case "gptj" | "codegen":
             return {"rotary_dim": 2 * draw(st.integers(1, head_dim // 2))}
+        case "stablelm":
+            return {"partial_rotary_factor": draw(st.sampled_from([0.5, 1.0]))}
         case "gpt_neox":
-            return {"rotary_pct": draw(st.sampled_from([0.25, 0.5, 1.0]))}
+            return {"rotary_pct": draw(st.sampled_from([0.5, 1.0]))}
         case "falcon" if config["new_decoder_architecture"]:
             return {
                 "num_kv_heads": draw(st.sampled_from([1, heads])),
