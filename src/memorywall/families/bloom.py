@@ -53,7 +53,10 @@ def read(data: Mapping[str, Any], where: str) -> Decoder:
     """Read a config with ``model_type`` bloom or mpt."""
     dialect = DIALECTS[str(data["model_type"])]
     # Neither has a width of the feed-forward: a key of that name is not read.
-    config = Config({k: v for k, v in data.items() if k != "intermediate_size"}, where, dialect.names)
+    known = {key: value for key, value in data.items() if key != "intermediate_size"}
+    if known.get("architectures") == ["MPTForCausalLM"]:  # its makers' own spelling
+        known["architectures"] = ["MptForCausalLM"]
+    config = Config(known, where, dialect.names)
     decoder = read_decoder(config, dialect)
     config.check()
     if data["model_type"] == "bloom":
