@@ -156,7 +156,9 @@ class Tape:
         """Apply an activation function to every element."""
         out = self.activation(name, *x.shape)
         flops = ACTIVATION_FLOPS[function] * x.elements
-        learned = [self.weight(f"{name}.{part}", 1) for part in ACTIVATION_WEIGHTS.get(function, ())]
+        learned = [
+            self.weight(f"{name}.{part}", 1) for part in ACTIVATION_WEIGHTS.get(function, ())
+        ]
         self.op(name, "elementwise", flops, (x, *learned), out, function=function)
         return out
 

@@ -46,7 +46,7 @@ ACTIVATION_FLOPS = {
     "gelu_fast": 9,
     "quick_gelu": 5,  # x sigmoid(1.702 x)
     "relu2": 2,
-    # Where x > 0: a x^2 + b x; else (exp(min(x, e)) - 1 - x) c + b x. Kernels work out both: square,
+    # Where x > 0: a x^2 + b x; else (exp(min(x, e)) - 1 - x) c + b x. Both are worked out: square,
     # times a, add; minimum, exponential, subtract, subtract, times c, add; times b.
     "xielu": 10,
 }

@@ -46,9 +46,9 @@ class Decoder:
     Attributes:
         layers: its kinds of layers; alternating ones are counted by kind, not by place.
         norm: the kind of all norms but those of queries and keys.
-        norms: where they stand: ``before`` each half of a layer, ``after`` it, ``around`` it (both),
-            ``outside`` (after the sum, as in BERT). Where both halves read the layer's input:
-            ``shared``, one norm for the two, or ``each`` its own.
+        norms: where they stand: ``before`` each half of a layer, ``after`` it, ``around`` it
+            (both), ``outside`` (after the sum, as in BERT). Where both halves read the layer's
+            input: ``shared``, one norm for the two, or ``each`` its own.
         positions: rows of a learned table of positions, 0 for none.
         sinusoids: whether fixed sinusoids are added to the embeddings.
         embedding_size: width of the table of words where it is not the hidden size; linear layers

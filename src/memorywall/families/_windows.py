@@ -60,7 +60,7 @@ def alternating(
     *,
     first: bool = False,
     key: str = "",
-    rotated: Callable[[int | None, bool], bool] = lambda window, slides: True,  # noqa: ARG005
+    rotated: Callable[[int | None, bool], bool] | None = None,
 ) -> Reader:
     """Return a reader where ``layer_types`` says which layers slide, else a pattern.
 
@@ -69,7 +69,8 @@ def alternating(
         every: one layer of so many looks all the way back; 0 for none.
         first: whether it is the first of so many, not the last.
         key: the config's key for ``every``, where it has one.
-        rotated: whether a layer rotates by position, from the model's window and whether it slides.
+        rotated: whether a layer rotates by position, from the model's window and whether the layer
+            slides; None where all do.
     """
 
     def read(config: Config, layers: int) -> tuple[Layers, ...]:
@@ -81,6 +82,9 @@ def alternating(
             slides = [period == 0 or i % period != full for i in range(layers)]
         else:
             slides = [kind == "sliding_attention" for kind in kinds]
-        return grouped((window if s else None, rotated(window, s)) for s in slides)
+        return grouped(
+            (window if slide else None, rotated is None or rotated(window, slide))
+            for slide in slides
+        )
 
     return read

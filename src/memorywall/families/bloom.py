@@ -15,6 +15,7 @@ _ALIBI: dict[str, Any] = {
     "gated": False, "expansion": 4, "reads_kv_heads": False, "reads_head_dim": False,
     "rotary": None, "on_scores": "alibi", "tied": True,
 }  # fmt: skip
+_POST = "apply_residual_connection_post_layernorm"
 DIALECTS = {
     # Its own gelu is spelled out as gelu_new is.
     "bloom": Dialect(
@@ -25,7 +26,7 @@ DIALECTS = {
         },
         qkv_bias=True, out_bias=True, mlp_bias=True, activation=("", "gelu_new"), norm="layernorm",
         refused=(
-            ("apply_residual_connection_post_layernorm", (True,), "normed residuals are not covered"),
+            (_POST, (True,), "normed residuals are not covered"),
             ("slow_but_exact", (True,), "products in slices are not covered"),
         ),
         **_ALIBI,

@@ -67,7 +67,8 @@ DIALECTS = {
         "Cohere2", qkv_bias=ATTENTION_BIAS, out_bias=ATTENTION_BIAS, norm="layernorm_unbiased",
         norms="shared", reads_head_dim=False,
         layers=alternating(
-            4096, 4, key="sliding_window_pattern", rotated=lambda window, s: s and window is not None
+            4096, 4, key="sliding_window_pattern",
+            rotated=lambda window, slides: slides and window is not None,
         ),
         on_logits="scale", positions=8192, tied=True, heads=(),
     ),

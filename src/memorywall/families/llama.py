@@ -12,7 +12,13 @@ from typing import Any
 from memorywall.core.model import Family
 from memorywall.families._config import Config
 from memorywall.families._decoder import Decoder, Layers, grouped, lower
-from memorywall.families._dialect import ATTENTION_BIAS, MLP_BIAS, PARTIAL_ROTARY, Dialect, read_dialect
+from memorywall.families._dialect import (
+    ATTENTION_BIAS,
+    MLP_BIAS,
+    PARTIAL_ROTARY,
+    Dialect,
+    read_dialect,
+)
 from memorywall.families._heads import ALL_HEADS
 from memorywall.families._windows import alternating, flagged, sliding, window_of
 
@@ -65,12 +71,13 @@ DIALECTS = {
     "exaone4": Dialect(
         "Exaone4", qk_norm="head", norms="after", kv_heads=32,
         layers=alternating(
-            4096, 4, key="sliding_window_pattern", rotated=lambda window, s: s or window is None
+            4096, 4, key="sliding_window_pattern",
+            rotated=lambda window, slides: slides or window is None,
         ),
     ),
     "glm": Dialect(
-        "Glm", qkv_bias=("attention_bias", True), kv_heads=2, head_dim=128, rotary=0.5, rotary_key=PARTIAL_ROTARY,
-        positions=131_072, heads=_CLASSIFIERS,
+        "Glm", qkv_bias=("attention_bias", True), kv_heads=2, head_dim=128, rotary=0.5,
+        rotary_key=PARTIAL_ROTARY, positions=131_072, heads=_CLASSIFIERS,
     ),
     "glm4": Dialect(
         "Glm4", qkv_bias=("attention_bias", True), norms="around", kv_heads=2, head_dim=128,
