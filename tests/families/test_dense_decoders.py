@@ -53,28 +53,30 @@ def test_products_and_cache_of_a_decode_step(model_type: str, data: st.DataObjec
     assert answer.footprint.kv_cache * copies == 2 * stored
 
 
-def test_defaults_are_those_of_transformers() -> None:
-    for model_type in CLASSES:
-        theirs = transformers.AutoConfig.for_model(model_type)
-        own = NAMES.get(model_type, {})
-        # What has to be given, as transformers has it; MPT and BLOOM have no width of their own.
-        needed = ["vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"]
-        if model_type not in ("bloom", "mpt"):
-            needed.append("intermediate_size")
-        names = {key: own.get(key, key) for key in needed}
-        bare = {name: getattr(theirs, name) for name in names.values()}
-        bare = {key: value for key, value in bare.items() if value is not None}
-        config = {"model_type": model_type, **bare}
-        if model_type == "nemotron":  # whose class cannot be built without
-            config["num_key_value_heads"] = theirs.num_attention_heads
-        class_name = class_of(model_type)
-        assert mw.model(config).parameters == oracle.parameters(config, class_name), model_type
-        ours: Any = mw.model(config).architecture
-        assert ours.class_name == class_name
-        if model_type != "bloom":  # it has no limit
-            key = own.get("max_position_embeddings", "max_position_embeddings")
-            assert ours.max_positions == getattr(theirs, key), model_type
-        window = getattr(theirs, "sliding_window", None)
-        flagged = getattr(theirs, "use_sliding_window", True)
-        assert ours.windows == ((window,) if window and flagged else ours.windows), model_type
-        assert bool(ours.windows) == bool((window and flagged) or model_type == "gpt_neo")
+@pytest.mark.parametrize("model_type", CLASSES)
+def test_defaults_are_those_of_transformers(model_type: str) -> None:
+    theirs = transformers.AutoConfig.for_model(model_type)
+    own, class_name = NAMES.get(model_type, {}), class_of(model_type)
+    # What has to be given, as transformers has it; MPT and BLOOM have no width of their own.
+    needed = ["vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"]
+    if model_type not in ("bloom", "mpt"):
+        needed.append("intermediate_size")
+    names = {key: own.get(key, key) for key in needed}
+    bare = {name: getattr(theirs, name) for name in names.values()}
+    config = {"model_type": model_type, **{k: v for k, v in bare.items() if v is not None}}
+    if model_type != "gpt_neo":  # whose default lists 24 layers
+        config[names["num_hidden_layers"]] = 4
+    # Three classes cannot be built from their own defaults.
+    if model_type == "nemotron":
+        config["num_key_value_heads"] = theirs.num_attention_heads
+    if model_type in ("ministral", "hunyuan_v1_dense"):
+        config["head_dim"] = theirs.hidden_size // theirs.num_attention_heads
+    ours: Any = mw.model(config).architecture
+    assert mw.model(config).parameters == oracle.parameters(config, class_name)
+    assert ours.class_name == class_name
+    if model_type != "bloom":  # it has no limit
+        key = own.get("max_position_embeddings", "max_position_embeddings")
+        assert ours.max_positions == getattr(theirs, key)
+    window = getattr(theirs, "window_size" if model_type == "gpt_neo" else "sliding_window", None)
+    flagged = getattr(theirs, "use_sliding_window", True)
+    assert ours.windows == ((window,) if window and flagged else ())
