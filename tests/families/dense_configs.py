@@ -81,16 +81,21 @@ CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
     "helium": ("Helium", (CLASSIFIES, TAGS)),
     "hunyuan_v1_dense": ("HunYuanDenseV1", (CLASSIFIES,)),
     "cwm": ("Cwm", ()),
+    "internlm3": ("Llama", ALL),
+    "iquestcoder": ("Llama", ALL),
 }
 
 NO_GROUPS = (
     "gpt_neox", "gptj", "codegen", "falcon", "opt", "biogpt", "xglm", "gpt_neo", "gpt_bigcode",
     "bloom", "mpt", "persimmon",
 )  # fmt: skip
-OWN_HEAD_DIM = (
-    "gemma", "gemma2", "gemma3_text", "vaultgemma", "glm", "glm4", "ernie4_5", "seed_oss",
-    "nemotron", "arcee", "hunyuan_v1_dense", "cwm", "ministral",
+# Whose heads need not fill the hidden size; whose heads must be told, and fill it; and where null
+# says that they fill it.
+FREE_HEAD_DIM = (
+    "gemma", "gemma3_text", "glm", "glm4", "nemotron", "hunyuan_v1_dense", "ministral",
 )  # fmt: skip
+OWN_HEAD_DIM = (*FREE_HEAD_DIM, "gemma2", "vaultgemma", "cwm")
+NULL_HEAD_DIM = ("seed_oss", "ernie4_5", "arcee", "internlm3", "iquestcoder")
 WINDOWED = (
     "gemma2", "gemma3_text", "vaultgemma", "cohere2", "starcoder2", "ministral", "olmo3",
     "exaone4", "cwm",
@@ -124,6 +129,8 @@ FLAGS = {
     "helium": ("attention_bias", "mlp_bias"),
     "hunyuan_v1_dense": ("attention_bias",),
     "cwm": ("mlp_bias",),
+    "internlm3": ("bias",),
+    "iquestcoder": ("attention_bias", "mlp_bias"),
 }
 
 
@@ -218,18 +225,20 @@ def configs(draw: st.DrawFn, model_type: str) -> dict[str, Any]:
     }
     if grouped:
         config["num_key_value_heads"] = kv_heads
-    if model_type == "helium" or (model_type in OWN_HEAD_DIM and draw(st.booleans())):
+    if model_type == "helium" or model_type in OWN_HEAD_DIM:
         config["head_dim"] = head_dim
-        if model_type not in ("helium", "gemma2", "vaultgemma", "arcee", "cwm"):
+        if model_type in FREE_HEAD_DIM:
             config["hidden_size"] = heads * draw(st.integers(1, 9))
-    elif model_type in OWN_HEAD_DIM:
-        config["head_dim"] = head_dim
+    elif model_type in NULL_HEAD_DIM:
+        config["head_dim"] = draw(st.sampled_from([head_dim, None]))
     if model_type in WINDOWED or model_type == "smollm3":
         config["sliding_window"] = draw(st.sampled_from([3, 6, 64]))
     for flag in FLAGS.get(model_type, ()):
         config[flag] = draw(st.booleans())
     if model_type in OWN:
         config |= draw(OWN[model_type](config))
+    if model_type == "internlm3":  # which has both or neither
+        config["attention_bias"] = config["mlp_bias"] = config.pop("bias")
     names = NAMES.get(model_type, {})
     classes = ["Model", "ForCausalLM", *CLASSES[model_type][1]]
     return {

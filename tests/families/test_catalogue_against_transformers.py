@@ -34,7 +34,13 @@ def test_parameters_and_prefill_flops(name: str) -> None:
 
 
 @pytest.mark.parametrize("positions", [1, 2, 33])
-@pytest.mark.parametrize("name", ["gpt2", "meta-llama/Llama-3.2-1B", "Qwen/Qwen3-0.6B"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gpt2", "meta-llama/Llama-3.2-1B", "Qwen/Qwen3-0.6B", "EleutherAI/pythia-160m",
+        "google/gemma-3-1b-it", "bigscience/bloom-560m", "facebook/opt-350m",
+    ],
+)  # fmt: skip
 def test_decode_flops(name: str, positions: int) -> None:
     answer = mw.analyze(
         name, on="h100-sxm", phase="decode", batch_size=3, seq_len=positions, causal="full"

@@ -168,13 +168,18 @@ def _read_attention(config: Config, dialect: Dialect) -> Attention:
 
 
 def _read_heads(config: Config, dialect: Dialect) -> tuple[int, int, int]:
-    """Return N, K and H; a null ``num_key_value_heads`` is as many as the query heads."""
+    """Return N, K and H.
+
+    Null is not absent: a null ``num_key_value_heads`` is as many as the query heads, a null
+    ``head_dim`` the hidden size over the heads.
+    """
     hidden, heads = config.size("hidden_size"), config.size("num_attention_heads")
     given = dialect.reads_kv_heads and config.data.get("num_key_value_heads", 0) is not None
     kv_heads = config.size("num_key_value_heads", dialect.kv_heads or heads) if given else heads
     config.divides("num_key_value_heads", kv_heads, "num_attention_heads", heads)
-    head_dim = config.optional_size("head_dim") if dialect.reads_head_dim else None
-    head_dim = head_dim or dialect.head_dim
+    head_dim = dialect.head_dim
+    if dialect.reads_head_dim and "head_dim" in config.data:
+        head_dim = config.optional_size("head_dim")
     if head_dim is None:
         config.divides("num_attention_heads", heads, "hidden_size", hidden)
         head_dim = max(1, hidden // heads)

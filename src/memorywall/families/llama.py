@@ -45,6 +45,15 @@ DIALECTS = {
     "llama": Dialect(
         "Llama", qkv_bias=ATTENTION_BIAS, out_bias=ATTENTION_BIAS, mlp_bias=MLP_BIAS
     ),
+    # transformers has these two as Llamas.
+    "internlm3": Dialect(
+        "Llama", qkv_bias=ATTENTION_BIAS, out_bias=ATTENTION_BIAS, mlp_bias=MLP_BIAS, kv_heads=2,
+        head_dim=128, positions=32_768,
+    ),
+    "iquestcoder": Dialect(
+        "Llama", qkv_bias=ATTENTION_BIAS, out_bias=ATTENTION_BIAS, mlp_bias=MLP_BIAS, kv_heads=8,
+        head_dim=128, positions=131_072,
+    ),
     "mistral": Dialect("Mistral", kv_heads=8, layers=sliding(4096), positions=131_072),
     "ministral": Dialect("Ministral", kv_heads=8, layers=alternating(4096, 0), positions=131_072),
     "qwen2": Dialect("Qwen2", qkv_bias=True, kv_heads=32, layers=flagged(4096), positions=32_768),
