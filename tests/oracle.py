@@ -52,3 +52,21 @@ def decode_flops(config: dict[str, Any], class_name: str, batch: int, positions:
         with FlopCounterMode(display=False) as counter:
             model(input_ids=ids, past_key_values=past, use_cache=True)
     return int(counter.get_total_flops())
+
+
+def cache_elements(config: dict[str, Any], class_name: str, batch: int, positions: int) -> int:
+    """Count the numbers in the cache that transformers sets aside for ``positions``.
+
+    Where layers have windows that is its static cache, since the one that grows drops the oldest
+    position of a full window early, and so holds one less.
+    """
+    model = build(config, class_name)
+    if getattr(model.config, "sliding_window", None) is None:
+        cache, tokens = transformers.DynamicCache(config=model.config), positions
+    else:
+        cache = transformers.StaticCache(config=model.config, max_cache_len=positions)
+        tokens = 1
+    ids = torch.ones(batch, tokens, dtype=torch.long, device="meta")
+    with torch.no_grad():
+        model(input_ids=ids, past_key_values=cache, use_cache=True)
+    return sum(layer.keys.numel() + layer.values.numel() for layer in cache.layers)

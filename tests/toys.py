@@ -39,6 +39,10 @@ MODELS = [
     "allenai/OLMo-2-1124-7B",
     "mistralai/Mistral-7B-v0.1",
     "microsoft/Phi-3-mini-4k-instruct",
+    "tiiuae/falcon-7b",
+    "google/gemma-2-2b",
+    "bigscience/bloom-560m",
+    "facebook/opt-350m",
 ]
 DEVICES = ["h100-sxm", "a100-sxm-80gb", "mi300x", "tpu-v5p", "xeon-gold-6242", "rtx-4090"]
 

@@ -14,7 +14,12 @@ from memorywall.core.model import Forward
 from memorywall.core.numbers import Number, Shape, minimum
 from memorywall.core.program import Block, Kind, Op
 from memorywall.core.tensors import Tensor
-from memorywall.families._costs import ACTIVATION_FLOPS, FLOPS_PER_ELEMENT
+from memorywall.families._costs import (
+    ACTIVATION_FLOPS,
+    ACTIVATION_WEIGHTS,
+    FLOPS_PER_ELEMENT,
+    NORM_WEIGHTS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +30,13 @@ class Attention:
         heads, kv_heads, head_dim: N, K, H.
         qkv_bias, out_bias: whether the projections have biases.
         rotary: elements of each head that are rotated; 0 for no rotary positions.
-        qk_norm: ``head`` normalises each head of query and key, ``all`` the whole row.
+        qk_norm: ``head`` normalises each head of query and key with one gain for all heads, ``all``
+            the whole row, or each head with a gain of its own: weights and FLOPs are the same.
         window: how far a token looks back, itself included; None for all the way.
         causal: whether it only looks back, and so keeps a cache.
+        qk_norm_kind: ``rmsnorm`` or a kind of layer norm.
+        on_scores: ``softcap`` or ``alibi``, done to every score before the softmax.
+        clip: whether queries, keys and values are clamped.
     """
 
     heads: int
@@ -39,6 +48,9 @@ class Attention:
     qk_norm: str = ""
     window: int | None = None
     causal: bool = True
+    qk_norm_kind: str = "rmsnorm"
+    on_scores: str = ""
+    clip: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,22 +140,32 @@ class Tape:
         gain: int | None = None,
         out: Tensor | None = None,
     ) -> Tensor:
-        """Normalise x: ``layernorm`` (gain and bias) or ``rmsnorm`` (gain).
+        """Normalise x by a kind of ``NORM_WEIGHTS``.
 
         By rows, or by runs of ``gain`` elements where a row holds several heads.
         """
         width = gain or x.shape[-1]
         out = out or self.activation(name, *x.shape)
-        reads: tuple[Tensor, ...] = (x, self.weight(f"{name}.weight", width))
-        if kind == "layernorm":
-            reads = (*reads, self.weight(f"{name}.bias", width))
-        self.op(name, "norm", FLOPS_PER_ELEMENT[kind] * x.elements, reads, out, function=kind)
+        weights = [self.weight(f"{name}.{part}", width) for part in NORM_WEIGHTS[kind]]
+        flops = FLOPS_PER_ELEMENT[kind] * x.elements
+        function = kind.partition("_")[0]
+        self.op(name, "norm", flops, (x, *weights), out, function=function)
         return out
 
     def apply(self, name: str, function: str, x: Tensor) -> Tensor:
         """Apply an activation function to every element."""
         out = self.activation(name, *x.shape)
         flops = ACTIVATION_FLOPS[function] * x.elements
+        learned = [
+            self.weight(f"{name}.{part}", 1) for part in ACTIVATION_WEIGHTS.get(function, ())
+        ]
+        self.op(name, "elementwise", flops, (x, *learned), out, function=function)
+        return out
+
+    def each(self, name: str, function: str, x: Tensor, *, out: Tensor | None = None) -> Tensor:
+        """Do ``scale``, ``clip``, ``softcap`` or ``alibi`` to every element."""
+        out = out or self.activation(name, *x.shape)
+        flops = FLOPS_PER_ELEMENT[function] * x.elements
         self.op(name, "elementwise", flops, (x,), out, function=function)
         return out
 
@@ -194,16 +216,24 @@ class Tape:
         values = self._key_value(f"{path}.v", a)
         # Whichever operator on the keys comes last writes them to where they are kept.
         kept = self._new(keys, rows, a)
+        kept_values = self._new(values, rows, a)
         gain = h if a.qk_norm == "head" else None
-        projected = None if a.qk_norm or a.rotary else kept
         normed = None if a.rotary else kept
+        clipped = None if a.qk_norm else normed
+        projected = None if a.clip else clipped
 
         q = self.linear(f"{path}.q_proj", x, n * h, a.qkv_bias)
         key = self.linear(f"{path}.k_proj", x, k * h, a.qkv_bias, out=projected)
-        self.linear(f"{path}.v_proj", x, k * h, a.qkv_bias, out=self._new(values, rows, a))
+        value = self.linear(
+            f"{path}.v_proj", x, k * h, a.qkv_bias, out=None if a.clip else kept_values
+        )
+        if a.clip:
+            q = self.each(f"{path}.q_clip", "clip", q)
+            key = self.each(f"{path}.k_clip", "clip", key, out=clipped)
+            self.each(f"{path}.v_clip", "clip", value, out=kept_values)
         if a.qk_norm:
-            q = self.norm(f"{path}.q_norm", q, "rmsnorm", gain=gain)
-            key = self.norm(f"{path}.k_norm", key, "rmsnorm", gain=gain, out=normed)
+            q = self.norm(f"{path}.q_norm", q, a.qk_norm_kind, gain=gain)
+            key = self.norm(f"{path}.k_norm", key, a.qk_norm_kind, gain=gain, out=normed)
         if a.rotary:
             rotated = self.activation(f"{path}.q_rotary", *q.shape)
             q = self.rotary(f"{path}.q_rotary", q, n, a.rotary, rotated)
@@ -238,6 +268,8 @@ class Tape:
         context = self.activation(f"{path}.context", *q.shape)
         products = 2 * a.head_dim * pairs
         self.op(f"{path}.scores", "attention", products, (q, keys), scores)
+        if a.on_scores:
+            scores = self.each(f"{path}.scores_{a.on_scores}", a.on_scores, scores)
         cost = FLOPS_PER_ELEMENT["softmax"] * pairs
         self.op(f"{path}.softmax", "softmax", cost, (scores,), probabilities)
         self.op(f"{path}.context", "attention", products, (probabilities, values), context)

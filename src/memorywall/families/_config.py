@@ -27,14 +27,23 @@ class Config:
     value is returned so that reading goes on; ``check`` raises all the faults together.
     """
 
-    def __init__(self, data: Mapping[str, Any], where: str) -> None:
+    def __init__(
+        self, data: Mapping[str, Any], where: str, names: Mapping[str, str] | None = None
+    ) -> None:
         self.data = data
         self.where = where
+        self.names = names or {}  # this model type's own names of keys that others share
         self.notes: list[str] = []  # what a reader of the answer must know
         self.faults: dict[str, str] = {}  # by key, so that each is named once
 
+    def key(self, name: str) -> str:
+        """Return what this config calls a key: its model type's own name, or the common one."""
+        own = self.names.get(name, name)
+        return own if own in self.data or name not in self.data else name
+
     def size(self, key: str, default: int | None = None, *, most: int = LARGEST_SIZE) -> int:
         """Return a whole number from 1 to ``most``; an absent or null key takes the default."""
+        key = self.key(key)
         value = self.data.get(key)
         if value is None:
             if default is None:
@@ -64,12 +73,18 @@ class Config:
             return default
         return float(value)
 
-    def rotary_share(self) -> float:
-        """Return ``partial_rotary_factor``, which newer configs keep in ``rope_parameters``."""
+    def rotary_share(self, default: float = 1.0, key: str = "partial_rotary_factor") -> float:
+        """Return the share of a head that is rotated.
+
+        Newer configs keep it in ``rope_parameters``, older ones under ``key``.
+        """
         rope = self.data.get("rope_parameters")
-        if self.data.get("partial_rotary_factor") is None and isinstance(rope, dict):
-            return Config(rope, self.where).share("partial_rotary_factor", 1.0)
-        return self.share("partial_rotary_factor", 1.0)
+        if self.data.get(key) is None and isinstance(rope, dict):
+            inner = Config(rope, f"{self.where}, rope_parameters")
+            share = inner.share("partial_rotary_factor", default)
+            self.faults.update(inner.faults)
+            return share
+        return self.share(key, default)
 
     def layer_types(self, layers: int, known: Sequence[str]) -> list[str] | None:
         """Return the kind of every layer, or None where the key is absent or null."""
@@ -97,6 +112,7 @@ class Config:
 
     def word(self, key: str, default: str) -> str:
         """Return a text."""
+        key = self.key(key)
         value = self.data.get(key)
         if value is None:
             return default
@@ -110,6 +126,7 @@ class Config:
         name = self.word(key, default)
         if name not in ACTIVATION_FLOPS:
             near = near_names(name, ACTIVATION_FLOPS) or sorted(ACTIVATION_FLOPS)
+            key = self.key(key)
             self.faults[key] = (
                 f"{key!r}: the activation function {shown(name)} is not known "
                 f"(known are {', '.join(near)})"
@@ -157,6 +174,7 @@ class Config:
 
     def divides(self, part: str, parts: int, whole: str, size: int) -> None:
         """Note a fault where ``parts`` does not divide ``size``."""
+        part, whole = self.key(part), self.key(whole)
         if size % parts and not {part, whole} & set(self.faults):
             self.faults[whole] = f"{whole!r} ({size}) is not a multiple of {part!r} ({parts})"
 
