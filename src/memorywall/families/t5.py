@@ -1,0 +1,138 @@
+"""T5 and its kin: no biases, RMS norms, and positions as a bias that the scores are given.
+
+A table of relative positions holds one number for each bucket of distances and head. It is read
+whole in every pass, and makes a bias [N, T, S] that every layer's softmax reads as it would read a
+mask: no FLOP of its own. UMT5 has a table in every layer, T5 and mT5 one in each half.
+
+What version 1.0 does to the last hidden states, a scale by D^-1/2, folds into the gain of the norm
+before it, and is not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from memorywall.core.model import Family, Forward
+from memorywall.core.program import Block, Program
+from memorywall.core.tensors import Tensor
+from memorywall.families._blocks import Attention, FeedForward
+from memorywall.families._config import Config
+from memorywall.families._costs import ACTIVATION_FLOPS
+from memorywall.families._heads import Head, record_head
+from memorywall.families._seq2seq import (
+    Seq2SeqTape,
+    Stack,
+    decoder_layers,
+    encoder_layers,
+    final_norm,
+    halves,
+)
+
+# The prefix of transformers' classes and ``feed_forward_proj`` of configs that leave it out.
+_DIALECTS = {"t5": ("T5", "relu"), "mt5": ("MT5", "gated-gelu")}
+
+
+@dataclass(frozen=True, slots=True)
+class T5:
+    """A T5 as its config describes it; ``buckets`` are the rows of a table of distances."""
+
+    class_name: str
+    head: Head | None
+    dtype: str
+    vocab_size: int
+    hidden_size: int
+    buckets: int
+    encoder: Stack
+    decoder: Stack
+    notes: tuple[str, ...] = ()
+    causal: bool = True
+    windows: tuple[int, ...] = ()
+    max_positions: int | None = None
+    fixed_source: int | None = None
+
+
+def read(data: Mapping[str, Any], where: str) -> T5:
+    """Read a config of one of the model types in ``_DIALECTS``."""
+    config = Config(data, where)
+    prefix, feed_forward = _DIALECTS[str(data["model_type"])]
+    generating = f"{prefix}ForConditionalGeneration"
+    class_name = config.class_name(generating, (generating, f"{prefix}Model"))
+    hidden, layers = config.size("d_model"), config.size("num_layers")
+    attention = Attention(
+        heads=config.size("num_heads"),
+        kv_heads=config.size("num_heads"),
+        head_dim=config.size("d_kv", 64),
+    )
+    mlp = _read_mlp(config, feed_forward)
+    # A checkpoint with a head of its own, as version 1.1 and mT5 have, keeps it apart.
+    tied = config.flag("tie_word_embeddings", True)
+    head = Head("lm_head", config.size("vocab_size"), tied=tied)
+    architecture = T5(
+        class_name=class_name,
+        head=head if class_name == generating else None,
+        dtype=config.dtype(),
+        vocab_size=config.size("vocab_size"),
+        hidden_size=hidden,
+        buckets=config.size("relative_attention_num_buckets", 32),
+        encoder=Stack(layers, attention, mlp, "rmsnorm"),
+        decoder=Stack(config.size("num_decoder_layers", layers), attention, mlp, "rmsnorm"),
+        notes=config.all_notes(),
+    )
+    config.check()
+    return architecture
+
+
+def _read_mlp(config: Config, default: str) -> FeedForward:
+    """Read ``feed_forward_proj``: an activation function, or ``gated-`` and one."""
+    key = "feed_forward_proj"
+    name = config.word(key, default)
+    gate, dash, function = name.rpartition("-")
+    if dash and gate == "gated" and function == "gelu":
+        function = "gelu_new"  # what gated-gelu has always meant
+    if (dash and gate != "gated") or function not in ACTIVATION_FLOPS:
+        config.faults[key] = (
+            f"{key!r} must be an activation function, or 'gated-' and one, got {name!r}"
+        )
+        function = "relu"
+    return FeedForward(config.size("d_ff"), function, gated=bool(dash))
+
+
+def lower(model: T5, forward: Forward) -> Program:
+    """Return the operators of one forward pass."""
+    source = forward.of_source()
+    shape = (model.vocab_size, model.hidden_size)
+    words = Tensor("shared.weight", shape, forward.weights, "weight")
+
+    read_in, encoded, bias = _embeddings(model, source, "encoder", words, source.tokens)
+    layers = encoder_layers(model.encoder, forward, encoded, bias=bias)
+    encoder_top, memory = final_norm(model.encoder, source, "encoder", encoded)
+
+    start, hidden, bias = _embeddings(model, forward, "decoder", words, forward.keys())
+    decoder = decoder_layers(model.decoder, forward, hidden, memory, bias=bias)
+    decoder_top, last = final_norm(model.decoder, forward, "decoder", hidden)
+
+    head = Seq2SeqTape(forward, "head")
+    if model.head is not None:
+        record_head(head, last, model.head, forward.head_rows, words)
+    return halves(
+        forward, (read_in, layers, encoder_top), (start, decoder, decoder_top, head.close())
+    )
+
+
+def _embeddings(
+    model: T5, forward: Forward, half: str, words: Tensor, keys: Any
+) -> tuple[Block, Tensor, Tensor]:
+    """Note the words of one half and its bias; return the block, [B T, D] and [N, T, S]."""
+    tape = Seq2SeqTape(forward, f"{half}.embeddings")
+    hidden = Tensor(f"{half}.hidden", (forward.rows, model.hidden_size), forward.activations)
+    tape.look_up(words, forward.rows, hidden)
+    heads = model.encoder.attention.heads
+    bias = tape.activation("bias", heads, forward.tokens * keys)
+    table = tape.weight("distances.weight", model.buckets, heads)
+    tape.op("distances", "embedding", 0, (table,), bias, function="copy")
+    return tape.close(), hidden, bias
+
+
+FAMILY = Family("t5", tuple(_DIALECTS), read, lower)
