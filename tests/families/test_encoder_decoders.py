@@ -23,6 +23,7 @@ PREFIXES = {
     "whisper": ("Whisper", "WhisperForConditionalGeneration"),
     "t5": ("T5", "T5ForConditionalGeneration"),
     "mt5": ("MT5", "MT5ForConditionalGeneration"),
+    "umt5": ("UMT5", "UMT5ForConditionalGeneration"),
 }
 SPECIAL_TOKENS = {
     "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1,
@@ -37,7 +38,7 @@ def class_of(draw: st.DrawFn, model_type: str) -> list[str]:
 
 @st.composite
 def bart_configs(draw: st.DrawFn) -> dict[str, Any]:
-    model_type = draw(st.sampled_from(sorted(set(PREFIXES) - {"t5", "mt5"})))
+    model_type = draw(st.sampled_from(sorted(set(PREFIXES) - {"t5", "mt5", "umt5"})))
     sides = [draw(st.integers(1, 4)) for _ in range(2)]
     # A sinusoid of two elements divides by zero in transformers.
     width = sides[0] * sides[1] * 4 * draw(st.integers(1, 4))
@@ -70,7 +71,7 @@ def bart_configs(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def t5_configs(draw: st.DrawFn) -> dict[str, Any]:
-    model_type = draw(st.sampled_from(["t5", "mt5"]))
+    model_type = draw(st.sampled_from(["t5", "mt5", "umt5"]))
     feed_forwards = ["relu", "gated-gelu", "gated-silu", "gelu"]
     return {
         "model_type": model_type,

@@ -28,6 +28,7 @@ class Stack:
         norm: ``layernorm`` or ``rmsnorm``.
         norm_after: whether a norm stands after each sum, as in the first Transformer, or before
             each sublayer; then another norm stands on top of the stack.
+        buckets: rows of the table of distances that every layer has, as in UMT5; None: none has.
     """
 
     layers: int
@@ -35,6 +36,7 @@ class Stack:
     mlp: FeedForward
     norm: str = "layernorm"
     norm_after: bool = False
+    buckets: int | None = None
 
 
 class Seq2SeqTape(Tape):
@@ -60,6 +62,14 @@ class Seq2SeqTape(Tape):
         return self.weight(
             "positions.weight", rows, width, touched=(minimum(self.forward.tokens, rows), width)
         )
+
+    def distances(self, buckets: int, a: Attention) -> Tensor:
+        """Make the bias [N, T S] of all pairs from a table of distances, which is read whole."""
+        keys = self.forward.keys()
+        bias = self.activation("bias", a.heads, self.forward.tokens * keys)
+        table = self.weight("distances.weight", buckets, a.heads)
+        self.op("distances", "embedding", 0, (table,), bias, function="copy")
+        return bias
 
     def conv(self, name: str, x: Tensor, rows: Number, width: int, kernel: int) -> Tensor:
         """Slide a kernel over time: x [frames, in] in, [rows, width] out, the bias inside.
@@ -103,6 +113,8 @@ def encoder_layers(
     tape = Seq2SeqTape(forward.of_source(), "encoder.layers")
     attention = replace(stack.attention, causal=False)
     middle = tape.activation("middle", *hidden.shape)
+    if stack.buckets is not None:
+        bias = tape.distances(stack.buckets, attention)
 
     def attend(x: Tensor) -> Tensor:
         return tape.self_attention(x, attention, bias=bias)
@@ -119,6 +131,8 @@ def decoder_layers(
     tape = Seq2SeqTape(forward, "decoder.layers")
     middle = tape.activation("middle", *hidden.shape)
     crossed = tape.activation("crossed", *hidden.shape)
+    if stack.buckets is not None:
+        bias = tape.distances(stack.buckets, stack.attention)
 
     def attend(x: Tensor) -> Tensor:
         return tape.self_attention(x, stack.attention, bias=bias)

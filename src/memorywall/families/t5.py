@@ -11,7 +11,7 @@ before it, and is not counted.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from memorywall.core.model import Family, Forward
@@ -30,20 +30,42 @@ from memorywall.families._seq2seq import (
     halves,
 )
 
-# The prefix of transformers' classes and ``feed_forward_proj`` of configs that leave it out.
-_DIALECTS = {"t5": ("T5", "relu"), "mt5": ("MT5", "gated-gelu")}
+
+@dataclass(frozen=True, slots=True)
+class _Dialect:
+    """What sets one model type apart.
+
+    Attributes:
+        prefix: of its transformers classes.
+        feed_forward: ``feed_forward_proj`` of configs that leave it out.
+        every_layer: whether every layer has a table of distances, or only each half.
+    """
+
+    prefix: str
+    feed_forward: str = "gated-gelu"
+    every_layer: bool = False
+
+
+_DIALECTS = {
+    "t5": _Dialect("T5", "relu"),
+    "mt5": _Dialect("MT5"),
+    "umt5": _Dialect("UMT5", every_layer=True),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class T5:
-    """A T5 as its config describes it; ``buckets`` are the rows of a table of distances."""
+    """A T5 as its config describes it.
+
+    ``buckets`` are the rows of each half's table of distances; None where every layer has one.
+    """
 
     class_name: str
     head: Head | None
     dtype: str
     vocab_size: int
     hidden_size: int
-    buckets: int
+    buckets: int | None
     encoder: Stack
     decoder: Stack
     notes: tuple[str, ...] = ()
@@ -56,16 +78,20 @@ class T5:
 def read(data: Mapping[str, Any], where: str) -> T5:
     """Read a config of one of the model types in ``_DIALECTS``."""
     config = Config(data, where)
-    prefix, feed_forward = _DIALECTS[str(data["model_type"])]
-    generating = f"{prefix}ForConditionalGeneration"
-    class_name = config.class_name(generating, (generating, f"{prefix}Model"))
-    hidden, layers = config.size("d_model"), config.size("num_layers")
+    dialect = _DIALECTS[str(data["model_type"])]
+    generating = f"{dialect.prefix}ForConditionalGeneration"
+    class_name = config.class_name(generating, (generating, f"{dialect.prefix}Model"))
+    layers = config.size("num_layers")
     attention = Attention(
         heads=config.size("num_heads"),
         kv_heads=config.size("num_heads"),
         head_dim=config.size("d_kv", 64),
     )
-    mlp = _read_mlp(config, feed_forward)
+    buckets = config.size("relative_attention_num_buckets", 32)
+    in_layers = buckets if dialect.every_layer else None
+    encoder = Stack(
+        layers, attention, _read_mlp(config, dialect.feed_forward), "rmsnorm", buckets=in_layers
+    )
     # A checkpoint with a head of its own, as version 1.1 and mT5 have, keeps it apart.
     tied = config.flag("tie_word_embeddings", True)
     head = Head("lm_head", config.size("vocab_size"), tied=tied)
@@ -74,10 +100,10 @@ def read(data: Mapping[str, Any], where: str) -> T5:
         head=head if class_name == generating else None,
         dtype=config.dtype(),
         vocab_size=config.size("vocab_size"),
-        hidden_size=hidden,
-        buckets=config.size("relative_attention_num_buckets", 32),
-        encoder=Stack(layers, attention, mlp, "rmsnorm"),
-        decoder=Stack(config.size("num_decoder_layers", layers), attention, mlp, "rmsnorm"),
+        hidden_size=config.size("d_model"),
+        buckets=None if dialect.every_layer else buckets,
+        encoder=encoder,
+        decoder=replace(encoder, layers=config.size("num_decoder_layers", layers)),
         notes=config.all_notes(),
     )
     config.check()
@@ -105,11 +131,11 @@ def lower(model: T5, forward: Forward) -> Program:
     shape = (model.vocab_size, model.hidden_size)
     words = Tensor("shared.weight", shape, forward.weights, "weight")
 
-    read_in, encoded, bias = _embeddings(model, source, "encoder", words, source.tokens)
+    read_in, encoded, bias = _embeddings(model, source, "encoder", words)
     layers = encoder_layers(model.encoder, forward, encoded, bias=bias)
     encoder_top, memory = final_norm(model.encoder, source, "encoder", encoded)
 
-    start, hidden, bias = _embeddings(model, forward, "decoder", words, forward.keys())
+    start, hidden, bias = _embeddings(model, forward, "decoder", words)
     decoder = decoder_layers(model.decoder, forward, hidden, memory, bias=bias)
     decoder_top, last = final_norm(model.decoder, forward, "decoder", hidden)
 
@@ -122,16 +148,18 @@ def lower(model: T5, forward: Forward) -> Program:
 
 
 def _embeddings(
-    model: T5, forward: Forward, half: str, words: Tensor, keys: Any
-) -> tuple[Block, Tensor, Tensor]:
-    """Note the words of one half and its bias; return the block, [B T, D] and [N, T, S]."""
+    model: T5, forward: Forward, half: str, words: Tensor
+) -> tuple[Block, Tensor, Tensor | None]:
+    """Note the words of one half and its bias, if all of its layers share one.
+
+    Returns the block, [B T, D] and [N, T S].
+    """
     tape = Seq2SeqTape(forward, f"{half}.embeddings")
     hidden = Tensor(f"{half}.hidden", (forward.rows, model.hidden_size), forward.activations)
     tape.look_up(words, forward.rows, hidden)
-    heads = model.encoder.attention.heads
-    bias = tape.activation("bias", heads, forward.tokens * keys)
-    table = tape.weight("distances.weight", model.buckets, heads)
-    tape.op("distances", "embedding", 0, (table,), bias, function="copy")
+    bias = None
+    if model.buckets is not None:
+        bias = tape.distances(model.buckets, model.encoder.attention)
     return tape.close(), hidden, bias
 
 
