@@ -202,6 +202,7 @@ def test_an_attained_rate_above_the_roof_is_flagged() -> None:
         (["measure", "--device", "abacus"], "device 'abacus' is not known"),
         (["measure", "--device", "cuda"], "no CUDA GPU"),
         (["profile", "gpt9"], "'gpt9' is not known"),
+        (["profile", "t5-small"], "t5-small is an encoder-decoder, which cannot be profiled yet"),
     ],
 )
 def test_refusals(

@@ -144,28 +144,31 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A named architecture with the family that lowers it, and the config that it was read from."""
+    """A named architecture with the family that lowers it, and the config that it was read from.
+
+    Attributes:
+        reads_source: whether an encoder reads a source for it, as long as ``source_len`` says.
+        fixed_source: positions that every source has; None where there is none or they vary.
+    """
 
     name: str
     family: Family
     architecture: Architecture
     config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    reads_source: bool = field(init=False, compare=False, repr=False)
+    fixed_source: int | None = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        reads_source, fixed_source = False, None
+        if isinstance(self.architecture, EncoderDecoder):  # asked once, since it is slow to tell
+            reads_source, fixed_source = True, self.architecture.fixed_source
+        object.__setattr__(self, "reads_source", reads_source)
+        object.__setattr__(self, "fixed_source", fixed_source)
 
     @property
     def causal(self) -> bool:
         """Whether it generates."""
         return self.architecture.causal
-
-    @property
-    def reads_source(self) -> bool:
-        """Whether an encoder reads a source for it: the workload then has a ``source_len``."""
-        return isinstance(self.architecture, EncoderDecoder)
-
-    @property
-    def fixed_source(self) -> int | None:
-        """Positions that every source has; None where it has no encoder or the text decides."""
-        architecture = self.architecture
-        return architecture.fixed_source if isinstance(architecture, EncoderDecoder) else None
 
     @property
     def dtype(self) -> str:

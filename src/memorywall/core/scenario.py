@@ -126,9 +126,9 @@ class Scenario:
         phase, source_len = _phase_of(self.model, asked.phase), _source_of(self.model, asked)
         if phase == asked.phase and source_len is None:
             return
-        # An encoder that runs alone leaves the decoder without a length of its own.
-        alone = phase == "encode" and source_len is not None
-        seq_len = source_len if alone else asked.seq_len
+        seq_len = asked.seq_len
+        if phase == "encode" and source_len is not None:
+            seq_len = source_len  # the decoder does not run, and has no length of its own
         settled = dataclasses.replace(asked, phase=phase, seq_len=seq_len, source_len=source_len)
         object.__setattr__(self, "workload", settled)
 

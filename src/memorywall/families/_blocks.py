@@ -253,14 +253,15 @@ class Tape:
         is read as a mask is, within the softmax, and adds no FLOP of its own.
         """
         forward = self.forward
-        cross = sources is not None
-        pairs = forward.tokens * sources if cross else forward.pairs(a.causal, a.window)
+        if sources is None:
+            pairs, function = forward.pairs(a.causal, a.window), ""
+        else:
+            pairs, function = forward.tokens * sources, "cross"
         pairs = forward.batch * a.heads * pairs
         scores = self.activation(f"{path}.scores", pairs)
         probabilities = self.activation(f"{path}.probabilities", pairs)
         context = self.activation(f"{path}.context", *q.shape)
         products = 2 * a.head_dim * pairs
-        function = "cross" if cross else ""
         masks = () if bias is None else (bias,)
         self.op(f"{path}.scores", "attention", products, (q, keys), scores, function=function)
         cost = FLOPS_PER_ELEMENT["softmax"] * pairs

@@ -103,7 +103,8 @@ def read(data: Mapping[str, Any], where: str) -> Bart:
     class_name = config.class_name(generating, (generating, f"{dialect.prefix}Model"))
     apart = _decoder_words(config)
     if apart is None:
-        config.refuse("tie_word_embeddings", (False,), "tables of words that differ are not covered")
+        reason = "a table of words for each half is not covered"
+        config.refuse("tie_word_embeddings", (False,), reason)
     positions = config.size("max_position_embeddings", dialect.positions)
     extra = dialect.extra_positions
     head = Head(

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from memorywall.core.errors import shown
 from memorywall.core.model import Family, Forward
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
@@ -119,7 +120,7 @@ def _read_mlp(config: Config, default: str) -> FeedForward:
         function = "gelu_new"  # what gated-gelu has always meant
     if (dash and gate != "gated") or function not in ACTIVATION_FLOPS:
         config.faults[key] = (
-            f"{key!r} must be an activation function, or 'gated-' and one, got {name!r}"
+            f"{key!r} must be an activation function, or 'gated-' and one, got {shown(name)}"
         )
         function = "relu"
     return FeedForward(config.size("d_ff"), function, gated=bool(dash))
