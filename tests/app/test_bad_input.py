@@ -517,6 +517,22 @@ def test_spoilt_configs(
 
 
 @settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.sampled_from([MARIAN_TOY, T5_TOY, WHISPER_TOY]), st.data())
+def test_spoilt_configs_of_encoder_decoders(
+    capsys: Captured, tmp_path: Path, toy: dict[str, Any], data: st.DataObject
+) -> None:
+    keys = st.sampled_from([*toy, "architectures", "tie_word_embeddings", "decoder_vocab_size"])
+    config = {**toy, **data.draw(st.dictionaries(keys, JUNK, max_size=3))}
+    config.pop(data.draw(st.sampled_from([*toy, ""])), None)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    phase = data.draw(st.sampled_from(["encode", "prefill", "decode", "generate"]))
+    either_works_or_says_why(capsys, "analyze", str(path), "--on", "h100-sxm", "--phase", phase)
+
+
+@settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.data())

@@ -74,6 +74,35 @@ def test_a_grid_is_a_row_a_point(capsys: Captured) -> None:
     ]  # fmt: skip
 
 
+def test_a_grid_of_sources(capsys: Captured) -> None:
+    code, out, _ = run(
+        capsys, "analyze", "t5-small", "--on", "h100-sxm", "--seq", "8,16", "--source", "100,200"
+    )
+    assert code == 0
+    assert "source" in out.splitlines()[1]
+    rows = [line.split() for line in out.splitlines() if line.split()[0].isdigit()]
+    assert [tuple(row[:3]) for row in rows] == [
+        ("1", "8", "100"), ("1", "8", "200"), ("1", "16", "100"), ("1", "16", "200"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "said"),
+    [
+        ("t5-small", ["--seq", "8"], "one decode step at 8 positions, source of 8, batch 1"),
+        ("t5-small", ["--phase", "encode", "--source", "8"], "encoding 8 tokens, batch 1"),
+        ("whisper-tiny", ["--phase", "encode"], "encoding 1500 positions, batch 1"),
+        ("whisper-tiny", ["--phase", "generate"], "generating 128 tokens after 0, source of 1500"),
+    ],
+)
+def test_headlines_of_encoder_decoders(
+    capsys: Captured, model: str, arguments: list[str], said: str
+) -> None:
+    code, out, _ = run(capsys, "analyze", model, "--on", "h100-sxm", *arguments)
+    assert code == 0
+    assert said in out.splitlines()[0]
+
+
 def test_listings(capsys: Captured) -> None:
     _, out, _ = run(capsys, "models", "--json")
     assert [m["name"] for m in json.loads(out)["models"]] == mw.model_names()

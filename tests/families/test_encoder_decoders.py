@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import memorywall as mw
+from memorywall.catalog.configs import find_config
 from tests import oracle
 
 PREFIXES = {
@@ -118,6 +120,29 @@ def agrees(config: dict[str, Any], batch: int, tokens: int, source: int) -> None
     # Every phase holds every weight.
     for answer in (prefill, encode, decode):
         assert answer.footprint.weights == 2 * prefill.parameters
+
+
+@pytest.mark.parametrize("positions", [2, 3, 33])
+@pytest.mark.parametrize("name", ["opus-mt-en-de", "bart-base", "t5-small", "whisper-tiny"])
+def test_a_step_of_a_published_model(name: str, positions: int) -> None:
+    entry = find_config(name)
+    assert entry is not None
+    answer = ask(entry.config, "decode", 3, positions, 20)
+    flops, cached = oracle.seq2seq_step(
+        entry.config, answer.conventions["parameters_of"], 3, 20, positions
+    )
+    assert products(answer) == flops
+    bytes_each = 4 if answer.conventions["kv_cache"] == "fp32" else 2
+    assert answer.footprint.kv_cache == bytes_each * cached
+
+
+@pytest.mark.parametrize("name", ["opus-mt-en-fr", "mt5-small", "plbart-base", "whisper-tiny"])
+def test_the_encoder_of_a_published_model(name: str) -> None:
+    entry = find_config(name)
+    assert entry is not None
+    answer = ask(entry.config, "encode", 2, 0, 24)
+    class_name = answer.conventions["parameters_of"]
+    assert products(answer) == oracle.encoder_flops(entry.config, class_name, 2, 24)
 
 
 @settings(max_examples=30, deadline=None)
