@@ -82,6 +82,14 @@ def _source(model: Any, batch: int, source: int) -> dict[str, torch.Tensor]:
     return {"input_ids": _ids(batch, source)}
 
 
+def plain_flops(config: dict[str, Any], class_name: str, batch: int, tokens: int) -> int:
+    """Count the products of a pass of a class that reads tokens and nothing else."""
+    model = build(config, class_name)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(input_ids=_ids(batch, tokens))
+    return int(counter.get_total_flops())
+
+
 def encoder_flops(config: dict[str, Any], class_name: str, batch: int, source: int) -> int:
     """Count the products of the encoder alone."""
     model = build(config, class_name)

@@ -359,7 +359,7 @@ def test_sources(capsys: Captured, model: str, arguments: list[str], said: str) 
         (MARIAN_TOY, {"architectures": ["MarianForCausalLM"]}, "'MarianForCausalLM' is not cov"),
         (MARIAN_TOY, {"model_type": "led"}, "the architecture 'led' is not known"),
         (T5_TOY, {"model_type": "longt5"}, "Near names: t5"),
-        (T5_TOY, {"architectures": ["T5EncoderModel"]}, "'T5EncoderModel' is not covered"),
+        (T5_TOY, {"architectures": ["T5ForTokenClassification"]}, "'T5ForTokenClassification' is"),
         (T5_TOY, {"feed_forward_proj": "gated-mish"}, "'feed_forward_proj' must be an activation"),
         (T5_TOY, {"feed_forward_proj": "twice-gelu"}, "got 'twice-gelu'"),
         (T5_TOY, {"feed_forward_proj": 3}, "'feed_forward_proj' must be a text"),

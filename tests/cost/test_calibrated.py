@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ HERE = mw.hardware("h100-sxm").replace(
 )
 
 
-def by_class(config: dict[str, Any], phase: str, **words: Any) -> dict[str, Any]:
+def by_class(config: dict[str, Any], phase: str, **words: Any) -> Mapping[str, Any]:
     answer = mw.analyze(
         {**config, "activation_function": "gelu", "torch_dtype": "float32"}, on=HERE, phase=phase,
         batch_size=2, seq_len=3, **words,

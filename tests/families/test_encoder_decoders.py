@@ -155,3 +155,14 @@ def test_bart_and_whisper(config: dict[str, Any], batch: int, tokens: int, sourc
 @given(t5_configs(), st.integers(1, 3), st.integers(2, 12), st.integers(1, 12))
 def test_t5(config: dict[str, Any], batch: int, tokens: int, source: int) -> None:
     agrees(config, batch, tokens, source)
+
+
+@settings(max_examples=15, deadline=None)
+@given(t5_configs(), st.integers(1, 3), st.integers(1, 12))
+def test_the_encoder_of_t5_by_itself(config: dict[str, Any], batch: int, tokens: int) -> None:
+    class_name = f"{PREFIXES[config['model_type']][0]}EncoderModel"
+    config["architectures"] = [class_name]
+    answer = mw.analyze(config, on="h100-sxm", batch_size=batch, seq_len=tokens)
+    assert (answer.phase, answer.source_len, answer.footprint.kv_cache) == ("encode", None, 0)
+    assert answer.parameters == oracle.parameters(config, class_name)
+    assert products(answer) == oracle.plain_flops(config, class_name, batch, tokens)

@@ -107,10 +107,10 @@ class Seq2SeqTape(Tape):
 
 
 def encoder_layers(
-    stack: Stack, forward: Forward, hidden: Tensor, *, bias: Tensor | None = None
+    stack: Stack, source: Forward, hidden: Tensor, *, bias: Tensor | None = None
 ) -> Block:
     """Note the layers of an encoder over hidden [B S, D]; ``bias`` is added to the scores."""
-    tape = Seq2SeqTape(forward.of_source(), "encoder.layers")
+    tape = Seq2SeqTape(source, "encoder.layers")
     attention = replace(stack.attention, causal=False)
     middle = tape.activation("middle", *hidden.shape)
     if stack.buckets is not None:

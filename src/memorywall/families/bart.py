@@ -166,7 +166,7 @@ def lower(model: Bart, forward: Forward) -> Program:
         own_words = Tensor("decoder.words.weight", own_shape, forward.weights, "weight")
 
     read_in, encoded = _embeddings(model, source, "encoder", words)
-    layers = encoder_layers(model.encoder, forward, encoded)
+    layers = encoder_layers(model.encoder, source, encoded)
     encoder_top, memory = final_norm(model.encoder, source, "encoder", encoded)
 
     start, hidden = _embeddings(model, forward, "decoder", own_words)

@@ -56,7 +56,7 @@ _DIALECTS = {
 
 @dataclass(frozen=True, slots=True)
 class T5:
-    """A T5 as its config describes it.
+    """A T5 as its config describes it; see ``T5Encoder`` for one without a decoder.
 
     ``buckets`` are the rows of each half's table of distances; None where every layer has one.
     """
@@ -76,39 +76,65 @@ class T5:
     fixed_source: int | None = None
 
 
-def read(data: Mapping[str, Any], where: str) -> T5:
+@dataclass(frozen=True, slots=True)
+class T5Encoder:
+    """The encoder of a T5 by itself, as image generators take it to read their prompts."""
+
+    class_name: str
+    dtype: str
+    vocab_size: int
+    hidden_size: int
+    buckets: int | None
+    encoder: Stack
+    notes: tuple[str, ...] = ()
+    causal: bool = False
+    windows: tuple[int, ...] = ()
+    max_positions: int | None = None
+
+
+def read(data: Mapping[str, Any], where: str) -> T5 | T5Encoder:
     """Read a config of one of the model types in ``_DIALECTS``."""
     config = Config(data, where)
     dialect = _DIALECTS[str(data["model_type"])]
     generating = f"{dialect.prefix}ForConditionalGeneration"
-    class_name = config.class_name(generating, (generating, f"{dialect.prefix}Model"))
-    layers = config.size("num_layers")
-    attention = Attention(
-        heads=config.size("num_heads"),
-        kv_heads=config.size("num_heads"),
-        head_dim=config.size("d_kv", 64),
-    )
+    alone = f"{dialect.prefix}EncoderModel"
+    class_name = config.class_name(generating, (generating, f"{dialect.prefix}Model", alone))
+    encoder = _read_stack(config, dialect)
     buckets = config.size("relative_attention_num_buckets", 32)
-    in_layers = buckets if dialect.every_layer else None
-    encoder = Stack(
-        layers, attention, _read_mlp(config, dialect.feed_forward), "rmsnorm", buckets=in_layers
-    )
+    common: dict[str, Any] = {
+        "class_name": class_name,
+        "dtype": config.dtype(),
+        "vocab_size": config.size("vocab_size"),
+        "hidden_size": config.size("d_model"),
+        "buckets": None if dialect.every_layer else buckets,
+        "encoder": encoder,
+        "notes": config.all_notes(),
+    }
+    if class_name == alone:
+        config.check()
+        return T5Encoder(**common)
     # A checkpoint with a head of its own, as version 1.1 and mT5 have, keeps it apart.
     tied = config.flag("tie_word_embeddings", True)
     head = Head("lm_head", config.size("vocab_size"), tied=tied)
-    architecture = T5(
-        class_name=class_name,
-        head=head if class_name == generating else None,
-        dtype=config.dtype(),
-        vocab_size=config.size("vocab_size"),
-        hidden_size=config.size("d_model"),
-        buckets=None if dialect.every_layer else buckets,
-        encoder=encoder,
-        decoder=replace(encoder, layers=config.size("num_decoder_layers", layers)),
-        notes=config.all_notes(),
-    )
+    layers = config.size("num_decoder_layers", encoder.layers)
     config.check()
-    return architecture
+    return T5(
+        **common,
+        head=head if class_name == generating else None,
+        decoder=replace(encoder, layers=layers),
+    )
+
+
+def _read_stack(config: Config, dialect: _Dialect) -> Stack:
+    heads = config.size("num_heads")
+    buckets = config.size("relative_attention_num_buckets", 32)
+    return Stack(
+        config.size("num_layers"),
+        Attention(heads, heads, config.size("d_kv", 64)),
+        _read_mlp(config, dialect.feed_forward),
+        "rmsnorm",
+        buckets=buckets if dialect.every_layer else None,
+    )
 
 
 def _read_mlp(config: Config, default: str) -> FeedForward:
@@ -126,15 +152,13 @@ def _read_mlp(config: Config, default: str) -> FeedForward:
     return FeedForward(config.size("d_ff"), function, gated=bool(dash))
 
 
-def lower(model: T5, forward: Forward) -> Program:
+def lower(model: T5 | T5Encoder, forward: Forward) -> Program:
     """Return the operators of one forward pass."""
-    source = forward.of_source()
     shape = (model.vocab_size, model.hidden_size)
     words = Tensor("shared.weight", shape, forward.weights, "weight")
-
-    read_in, encoded, bias = _embeddings(model, source, "encoder", words)
-    layers = encoder_layers(model.encoder, forward, encoded, bias=bias)
-    encoder_top, memory = final_norm(model.encoder, source, "encoder", encoded)
+    if isinstance(model, T5Encoder):
+        return Program(_encode(model, forward, words)[0])
+    encoder, memory = _encode(model, forward.of_source(), words)
 
     start, hidden, bias = _embeddings(model, forward, "decoder", words)
     decoder = decoder_layers(model.decoder, forward, hidden, memory, bias=bias)
@@ -143,13 +167,21 @@ def lower(model: T5, forward: Forward) -> Program:
     head = Seq2SeqTape(forward, "head")
     if model.head is not None:
         record_head(head, last, model.head, forward.head_rows, words)
-    return halves(
-        forward, (read_in, layers, encoder_top), (start, decoder, decoder_top, head.close())
-    )
+    return halves(forward, encoder, (start, decoder, decoder_top, head.close()))
+
+
+def _encode(
+    model: T5 | T5Encoder, source: Forward, words: Tensor
+) -> tuple[tuple[Block, ...], Tensor]:
+    """Note the encoder over a source; return its blocks and what leaves it [B S, D]."""
+    read_in, encoded, bias = _embeddings(model, source, "encoder", words)
+    layers = encoder_layers(model.encoder, source, encoded, bias=bias)
+    top, memory = final_norm(model.encoder, source, "encoder", encoded)
+    return (read_in, layers, top), memory
 
 
 def _embeddings(
-    model: T5, forward: Forward, half: str, words: Tensor
+    model: T5 | T5Encoder, forward: Forward, half: str, words: Tensor
 ) -> tuple[Block, Tensor, Tensor | None]:
     """Note the words of one half and its bias, if all of its layers share one.
 

@@ -91,7 +91,7 @@ def lower(model: Whisper, forward: Forward) -> Program:
     """Return the operators of one forward pass."""
     source = forward.of_source()
     read_in, encoded = _listen(model, source)
-    layers = encoder_layers(model.encoder, forward, encoded)
+    layers = encoder_layers(model.encoder, source, encoded)
     encoder_top, memory = final_norm(model.encoder, source, "encoder", encoded)
 
     tape = Seq2SeqTape(forward, "decoder.embeddings")
