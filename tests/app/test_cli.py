@@ -103,6 +103,13 @@ def test_headlines_of_encoder_decoders(
     assert said in out.splitlines()[0]
 
 
+def test_what_does_not_run_is_not_listed(capsys: Captured) -> None:
+    _, out, _ = run(capsys, "analyze", "whisper-tiny", "--on", "h100-sxm", "--ops")
+    assert "decoder.layers.cross_attention.scores" in out
+    assert "encoder." not in out
+    assert "cross_attention.k_proj" not in out
+
+
 def test_listings(capsys: Captured) -> None:
     _, out, _ = run(capsys, "models", "--json")
     assert [m["name"] for m in json.loads(out)["models"]] == mw.model_names()

@@ -21,12 +21,12 @@ from memorywall.report.verdict import headline, verdict
 def show_analysis(analysis: Analysis, console: Console, *, by_op: bool = False) -> None:
     """Print an analysis without arrays: verdict, costs, footprint, conventions, notes.
 
-    ``by_op`` lists every operator instead of every class of operators.
+    ``by_op`` lists every operator that runs instead of every class of operators.
     """
     console.print(headline(analysis), style="bold", soft_wrap=True)
     console.print(verdict(analysis), soft_wrap=True)
     console.print()
-    rows = list(analysis.ops) if by_op else analysis.by_class()
+    rows = [row for row in (analysis.ops if by_op else analysis.by_class()) if row.count]
     console.print(_cost_table(analysis, rows, "operator" if by_op else "class"))
     low, high = float(analysis.overlapped_s), float(analysis.serial_s)
     console.print(
