@@ -21,7 +21,20 @@ def build(config: dict[str, Any], class_name: str) -> Any:
     built = transformers.AutoConfig.for_model(model_type, **values)
     built._attn_implementation = "eager"
     with torch.device("meta"):
-        return getattr(transformers, class_name)(built).eval()
+        model = getattr(transformers, class_name)(built).eval()
+    return _with_own_head(model, config)
+
+
+def _with_own_head(model: Any, config: dict[str, Any]) -> Any:
+    """Untie the head of a T5 whose config says so.
+
+    The class always ties it, and loading a checkpoint that has a head beside the words, as those of
+    T5 1.1 and mT5 do, does not: what is stored apart stays apart.
+    """
+    apart = config.get("tie_word_embeddings") is False
+    if apart and "t5" in config["model_type"] and hasattr(model, "lm_head"):
+        model.lm_head.weight = torch.nn.Parameter(torch.empty_like(model.lm_head.weight))
+    return model
 
 
 def parameters(config: dict[str, Any], class_name: str) -> int:
@@ -32,6 +45,8 @@ def parameters(config: dict[str, Any], class_name: str) -> int:
 def prefill_flops(config: dict[str, Any], class_name: str, batch: int, tokens: int) -> int:
     """Count the matrix products of one forward pass over ``tokens`` tokens."""
     model = build(config, class_name)
+    if model.config.is_encoder_decoder:
+        return seq2seq_flops(config, class_name, batch, tokens, tokens)
     ids = torch.ones(batch, tokens, dtype=torch.long, device="meta")
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         # With a mask GPT-2 does not look at the ids for padding; BERT would look at its values.
@@ -70,3 +85,68 @@ def cache_elements(config: dict[str, Any], class_name: str, batch: int, position
     with torch.no_grad():
         model(input_ids=ids, past_key_values=cache, use_cache=True)
     return sum(layer.keys.numel() + layer.values.numel() for layer in cache.layers)
+
+
+def _ids(batch: int, tokens: int) -> torch.Tensor:
+    return torch.ones(batch, tokens, dtype=torch.long, device="meta")
+
+
+def _source(model: Any, batch: int, source: int) -> dict[str, torch.Tensor]:
+    """Return what an encoder reads: tokens, or the frames that Whisper always has."""
+    if model.main_input_name == "input_features":
+        frames = 2 * model.config.max_source_positions
+        shape = (batch, model.config.num_mel_bins, frames)
+        return {"input_features": torch.ones(shape, device="meta")}
+    return {"input_ids": _ids(batch, source)}
+
+
+def plain_flops(config: dict[str, Any], class_name: str, batch: int, tokens: int) -> int:
+    """Count the products of a pass of a class that reads tokens and nothing else."""
+    model = build(config, class_name)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(input_ids=_ids(batch, tokens))
+    return int(counter.get_total_flops())
+
+
+def encoder_flops(config: dict[str, Any], class_name: str, batch: int, source: int) -> int:
+    """Count the products of the encoder alone."""
+    model = build(config, class_name)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model.get_encoder()(**_source(model, batch, source))
+    return int(counter.get_total_flops())
+
+
+def seq2seq_flops(
+    config: dict[str, Any], class_name: str, batch: int, source: int, tokens: int
+) -> int:
+    """Count the products of a pass over a source and the decoder's tokens."""
+    model = build(config, class_name)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(**_source(model, batch, source), decoder_input_ids=_ids(batch, tokens))
+    return int(counter.get_total_flops())
+
+
+def seq2seq_step(
+    config: dict[str, Any], class_name: str, batch: int, source: int, positions: int
+) -> tuple[int, int]:
+    """Count the products of one token at ``positions``, 2 or more, and the cache's elements."""
+    model = build(config, class_name)
+    with torch.no_grad():
+        before = model(
+            **_source(model, batch, source),
+            decoder_input_ids=_ids(batch, positions - 1),
+            use_cache=True,
+        )
+        past = before.past_key_values
+        with FlopCounterMode(display=False) as counter:
+            model(
+                encoder_outputs=(before.encoder_last_hidden_state,),
+                decoder_input_ids=_ids(batch, 1),
+                past_key_values=past,
+                use_cache=True,
+            )
+    caches = (past.self_attention_cache, past.cross_attention_cache)
+    elements = sum(
+        layer.keys.numel() + layer.values.numel() for cache in caches for layer in cache.layers
+    )
+    return int(counter.get_total_flops()), elements

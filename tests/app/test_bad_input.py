@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from memorywall.app.cli import main
 from memorywall.catalog.configs import entries, find_config
-from tests.toys import TOY
+from tests.toys import MARIAN_TOY, T5_TOY, TOY, WHISPER_TOY
 
 Captured = pytest.CaptureFixture[str]
 
@@ -324,12 +324,52 @@ def test_no_permission(capsys: Captured, tmp_path: Path, monkeypatch: pytest.Mon
         (["--causal", "quarter"], "causal 'quarter' is not known"),
         (["--logits", "first"], "logits 'first' is not known"),
         (["--fast"], "--fast"),
+        (["--source", "0"], "source_len: expected a whole number from 1 to 2^40, got 0"),
+        (["--source", "7"], "source_len is 7, but gpt2 has no encoder"),
         (["--on", "tpu-v2", "--activations", "fp32"], "no peak for fp32"),
     ],
 )
 def test_questions(capsys: Captured, arguments: list[str], said: str) -> None:
     on = [] if "--on" in arguments else ["--on", "h100-sxm"]
     assert said in refused(capsys, "analyze", "gpt2", *on, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "said"),
+    [
+        ("bert-base-uncased", ["--source", "7"], "bert-base-uncased has no encoder"),
+        ("whisper-tiny", ["--source", "7"], "every source of openai/whisper-tiny has 1500"),
+        ("whisper-tiny", ["--source", "1500,7"], "source_len is [[[1500.0, 7.0]]], but every"),
+        ("whisper-tiny", ["--phase", "encode", "--seq", "7"], "runs the encoder alone"),
+        ("t5-small", ["--phase", "encode", "--seq", "7", "--source", "7"], "Leave seq_len out"),
+        ("t5-small", ["--phase", "generate", "--seq", "0"], "Give source_len."),
+        ("t5-small", ["--source", "many"], "'many' is not a whole number"),
+        ("t5-small", ["--source", "1,2", "--ops"], "Give one --batch, --seq, --source."),
+    ],
+)
+def test_sources(capsys: Captured, model: str, arguments: list[str], said: str) -> None:
+    assert said in refused(capsys, "analyze", model, "--on", "h100-sxm", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("config", "change", "said"),
+    [
+        (MARIAN_TOY, {"decoder_attention_heads": 3}, "not a multiple of 'decoder_attention_heads'"),
+        (MARIAN_TOY, {"tie_word_embeddings": False}, "a table of words for each half"),
+        (MARIAN_TOY, {"architectures": ["MarianForCausalLM"]}, "'MarianForCausalLM' is not cov"),
+        (MARIAN_TOY, {"model_type": "led"}, "the architecture 'led' is not known"),
+        (T5_TOY, {"model_type": "longt5"}, "Near names: t5"),
+        (T5_TOY, {"architectures": ["T5ForTokenClassification"]}, "'T5ForTokenClassification' is"),
+        (T5_TOY, {"feed_forward_proj": "gated-mish"}, "'feed_forward_proj' must be an activation"),
+        (T5_TOY, {"feed_forward_proj": "twice-gelu"}, "got 'twice-gelu'"),
+        (T5_TOY, {"feed_forward_proj": 3}, "'feed_forward_proj' must be a text"),
+        (WHISPER_TOY, {"max_source_positions": 0}, "'max_source_positions' must be a whole number"),
+    ],
+)
+def test_encoder_decoders(
+    capsys: Captured, tmp_path: Path, config: dict[str, Any], change: dict[str, Any], said: str
+) -> None:
+    assert said in refused_config(capsys, tmp_path, json.dumps({**config, **change}))
 
 
 # 11. TOMLs of devices.
@@ -474,6 +514,22 @@ def test_spoilt_configs(
     path = tmp_path / "config.json"
     path.write_text(json.dumps(config))
     either_works_or_says_why(capsys, "analyze", str(path), "--on", "h100-sxm")
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.sampled_from([MARIAN_TOY, T5_TOY, WHISPER_TOY]), st.data())
+def test_spoilt_configs_of_encoder_decoders(
+    capsys: Captured, tmp_path: Path, toy: dict[str, Any], data: st.DataObject
+) -> None:
+    keys = st.sampled_from([*toy, "architectures", "tie_word_embeddings", "decoder_vocab_size"])
+    config = {**toy, **data.draw(st.dictionaries(keys, JUNK, max_size=3))}
+    config.pop(data.draw(st.sampled_from([*toy, ""])), None)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    phase = data.draw(st.sampled_from(["encode", "prefill", "decode", "generate"]))
+    either_works_or_says_why(capsys, "analyze", str(path), "--on", "h100-sxm", "--phase", phase)
 
 
 @settings(

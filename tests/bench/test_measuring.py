@@ -294,6 +294,7 @@ def test_an_attained_rate_above_the_roof_is_flagged() -> None:
         (["study", "paper", "--quick"], "Add --measured"),
         (["study", "paper", "--measured", "--quick", "--full"], "contradict each other"),
         (["profile", "gpt9"], "'gpt9' is not known"),
+        (["profile", "t5-small"], "t5-small is an encoder-decoder, which cannot be profiled yet"),
     ],
 )
 def test_refusals(

@@ -17,7 +17,7 @@ PUBLISHED = list(csv.DictReader(PUBLISHED_CSV.read_text(encoding="utf-8").splitl
 
 
 def products(answer: mw.Analysis) -> object:
-    return sum(op.flops for op in answer.ops if op.kind in ("gemm", "attention"))
+    return sum(op.flops for op in answer.ops if op.kind in ("gemm", "attention", "conv"))
 
 
 @pytest.mark.parametrize("name", ENTRIES)

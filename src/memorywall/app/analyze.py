@@ -17,7 +17,7 @@ from memorywall.core.errors import InvalidInputError, shown
 from memorywall.core.files import read_text, user_path
 from memorywall.core.hardware import Hardware
 from memorywall.core.model import Model
-from memorywall.core.numbers import Number, maximum
+from memorywall.core.numbers import LARGEST, Number, maximum, plain
 from memorywall.core.results import Footprint
 from memorywall.core.scenario import (
     Causal,
@@ -48,6 +48,7 @@ def analyze(
     batch_size: Any = 1,
     seq_len: Any = None,
     new_tokens: int | None = None,
+    source_len: Any = None,
     weights: str | None = None,
     activations: str | None = None,
     kv_cache: str | None = None,
@@ -63,8 +64,12 @@ def analyze(
         phase: ``prefill`` (``encode``), ``decode`` or ``generate``; by default decode for models
             that generate, else encode.
         batch_size: sequences; a number or an array.
-        seq_len: positions of each sequence, likewise; by default 2048, for encoders 512.
+        seq_len: positions of each sequence, likewise; by default 2048, for encoders 512. Of an
+            encoder-decoder those of its decoder: by default 512, or as many as it was made for;
+            in ``generate`` none but a start token.
         new_tokens: tokens that ``generate`` makes for each sequence; by default 128.
+        source_len: of an encoder-decoder, positions of each source, likewise; by default the
+            model's fixed number, or as many as ``seq_len``.
         weights, activations, kv_cache: formats in memory, by default the config's dtype; arithmetic
             runs in the activations' dtype.
         traffic, causal, logits: how things are counted, see ``Conventions``.
@@ -75,8 +80,7 @@ def analyze(
     loaded = load_model(model)
     if phase is None:
         phase = "decode" if loaded.causal else "encode"
-    if seq_len is None:
-        seq_len = DEFAULT_DECODER_LENGTH if loaded.causal else DEFAULT_ENCODER_LENGTH
+    seq_len, source_len = _lengths(loaded, phase, seq_len, source_len)
     if new_tokens is not None and phase != "generate":
         raise InvalidInputError(
             f"new_tokens is {shown(new_tokens)}, but phase {shown(phase)} makes no run of tokens.",
@@ -90,6 +94,7 @@ def analyze(
                 batch_size,
                 seq_len,
                 DEFAULT_NEW_TOKENS if new_tokens is None else new_tokens,
+                source_len,
             ),
             hardware=load_hardware(on),
             precision=Precision(weights, activations, kv_cache),
@@ -98,6 +103,25 @@ def analyze(
             ),
         )
     )
+
+
+def _lengths(model: Model, phase: str, seq_len: Any, source_len: Any) -> tuple[Any, Any]:
+    """Return ``seq_len`` and ``source_len`` with the defaults of what is left out."""
+    if not model.reads_source:
+        default = DEFAULT_DECODER_LENGTH if model.causal else DEFAULT_ENCODER_LENGTH
+        return (default if seq_len is None else seq_len), source_len
+    if phase == "encode" and seq_len is not None:
+        if source_len is not None or model.fixed_source is not None:
+            raise InvalidInputError(
+                f"seq_len is {shown(plain(seq_len))}, but phase 'encode' runs the encoder alone, "
+                "over the source.",
+                "Leave seq_len out.",
+            )
+        return seq_len, seq_len
+    default = min(DEFAULT_ENCODER_LENGTH, model.architecture.max_positions or LARGEST)
+    if seq_len is None and phase == "generate":
+        return 0, default if source_len is None and model.fixed_source is None else source_len
+    return (default if seq_len is None else seq_len), source_len
 
 
 def analyze_scenario(scenario: Scenario) -> Analysis:
@@ -193,11 +217,14 @@ def _notes(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
 
 
 def _longest(scenario: Scenario) -> Number:
-    """Return the positions that a sequence reaches."""
+    """Return the positions that a sequence reaches, or its source where that is longer."""
     workload = scenario.workload
+    longest = workload.seq_len
     if workload.phase == "generate":
-        return maximum(workload.seq_len, 1) + workload.new_tokens - 1
-    return workload.seq_len
+        longest = maximum(workload.seq_len, 1) + workload.new_tokens - 1
+    if workload.source_len is None or scenario.model.fixed_source is not None:
+        return longest
+    return maximum(longest, workload.source_len)
 
 
 def _all(truth: object) -> bool:

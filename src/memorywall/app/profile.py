@@ -194,6 +194,11 @@ def profile(
 
 
 def _check(model: Model, phases: Sequence[str], dtypes: Sequence[str]) -> None:
+    if model.reads_source:
+        raise UnsupportedError(
+            f"{model.name} is an encoder-decoder, which cannot be profiled yet.",
+            f"Its prediction alone: memorywall analyze {model.name} --on here",
+        )
     for phase in phases:
         if phase not in _PHASES or (phase == "encode") == model.causal:
             known = "prefill, decode, generate" if model.causal else "encode"

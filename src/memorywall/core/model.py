@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from memorywall.core.formats import FORMATS, Format
 from memorywall.core.numbers import Number, halved, maximum, minimum
@@ -19,6 +19,9 @@ class Forward:
     Attributes:
         full: pair every token with every position, as an eager kernel under a mask does.
         logits: rows of the head: ``last``, ``all`` or ``none``.
+        source: positions that the encoder of an encoder-decoder makes of one source.
+        stacks: which halves of an encoder-decoder run: ``both``, ``encoder`` or ``decoder``; what
+            does not run stays resident.
     """
 
     batch: Number
@@ -29,6 +32,25 @@ class Forward:
     kv_cache: Format
     full: bool = False
     logits: str = "last"
+    source: Number = 1
+    stacks: str = "both"
+
+    @property
+    def encodes(self) -> bool:
+        """Whether the encoder runs, and the cross-attention's keys and values are made."""
+        return self.stacks != "decoder"
+
+    @property
+    def decodes(self) -> bool:
+        """Whether the decoder runs."""
+        return self.stacks != "encoder"
+
+    def of_source(self) -> Forward:
+        """Return the encoder's part of this pass: the source are its tokens, and it has no past."""
+        return Forward(
+            self.batch, self.source, 0, self.weights, self.activations, self.kv_cache, self.full,
+            self.logits, self.source, self.stacks,
+        )  # fmt: skip
 
     def keys(self, window: int | None = None) -> Number:
         """Positions that the new tokens attend to, all of them together."""
@@ -93,6 +115,15 @@ class Architecture(Hashable, Protocol):
         """What was assumed or left out when the config was read."""
 
 
+@runtime_checkable
+class EncoderDecoder(Protocol):
+    """What an architecture knows beside where an encoder reads a source for its decoder."""
+
+    @property
+    def fixed_source(self) -> int | None:
+        """Positions that every source has (Whisper's 1500); None where the text decides."""
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """A way of reading configs and of lowering what was read: one file in ``families``.
@@ -113,12 +144,26 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A named architecture with the family that lowers it, and the config that it was read from."""
+    """A named architecture with the family that lowers it, and the config that it was read from.
+
+    Attributes:
+        reads_source: whether an encoder reads a source for it, as long as ``source_len`` says.
+        fixed_source: positions that every source has; None where there is none or they vary.
+    """
 
     name: str
     family: Family
     architecture: Architecture
     config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    reads_source: bool = field(init=False, compare=False, repr=False)
+    fixed_source: int | None = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        reads_source, fixed_source = False, None
+        if isinstance(self.architecture, EncoderDecoder):  # asked once, since it is slow to tell
+            reads_source, fixed_source = True, self.architecture.fixed_source
+        object.__setattr__(self, "reads_source", reads_source)
+        object.__setattr__(self, "fixed_source", fixed_source)
 
     @property
     def causal(self) -> bool:

@@ -64,13 +64,21 @@ def calls(program: Program) -> int:
 
 
 def _is_call(op: Op) -> bool:
-    return op.kind != "softmax" and not (op.kind == "attention" and op.name.endswith("context"))
+    part_of_attention = op.kind == "softmax" or (
+        op.kind == "attention" and op.name.endswith("context")
+    )
+    return op.runs and not part_of_attention
 
 
 def _call(op: Op, calibration: Calibration) -> list[tuple[str, Number]]:
     """Return the seconds of one call by class."""
     if op.kind == "attention":
         return _attention(op, calibration)
+    if op.kind == "conv":
+        raise UnsupportedError(
+            f"{op.name}: convolutions were not measured, so a model with them has no prediction.",
+            "Ask for its decode, or for a device of the catalogue: memorywall hardware.",
+        )
     if op.kind == "gemm":
         source = op.reads[0]
         rows = (source.touched or source.shape)[0]
@@ -83,10 +91,11 @@ def _attention(op: Op, calibration: Calibration) -> list[tuple[str, Number]]:
     """Return the seconds of joining the cache and of attending; softmax and P V are in it.
 
     A decode step reads its keys and values once where every query head has its own, and goes by
-    their bytes; where heads share them it goes by FLOPs, as kernels work head by head.
+    their bytes; where heads share them it goes by FLOPs, as kernels work head by head. What
+    cross-attention reads neither grows nor is masked.
     """
     _, keys = op.reads
-    cached = keys.role == "kv_cache"
+    cached = keys.role == "kv_cache" and op.function != "cross"
     part = keys.moved_elements
     moved = 2 * keys.moved_bytes  # keys and values
     flops = 2 * op.flops  # Q K^T and P V

@@ -29,6 +29,7 @@ class Attention:
     Attributes:
         heads, kv_heads, head_dim: N, K, H.
         qkv_bias, out_bias: whether the projections have biases.
+        key_bias: whether ``qkv_bias`` covers the keys too; Whisper's have none.
         rotary: elements of each head that are rotated; 0 for no rotary positions.
         qk_norm: ``head`` normalises each head of query and key with one gain for all heads, ``all``
             the whole row, or each head with a gain of its own: weights and FLOPs are the same.
@@ -44,6 +45,7 @@ class Attention:
     head_dim: int
     qkv_bias: bool = False
     out_bias: bool = False
+    key_bias: bool = True
     rotary: int = 0
     qk_norm: str = ""
     window: int | None = None
@@ -182,10 +184,15 @@ class Tape:
         self.op(name, "elementwise", flops, (x,), out, function="rotary")
         return out
 
-    def self_attention(self, x: Tensor, a: Attention, path: str = "attention") -> Tensor:
-        """Project, attend and project back: [B T, D] in and out."""
+    def self_attention(
+        self, x: Tensor, a: Attention, path: str = "attention", *, bias: Tensor | None = None
+    ) -> Tensor:
+        """Project, attend and project back: [B T, D] in and out.
+
+        ``bias`` is what stands in a mask's place, added to the scores.
+        """
         q, k, v = self._queries_keys_values(x, a, path)
-        context = self._attend(q, k, v, a, path)
+        context = self._attend(q, k, v, a, path, bias=bias)
         return self.linear(f"{path}.o_proj", context, int(x.shape[-1]), a.out_bias)
 
     def feed_forward(self, x: Tensor, f: FeedForward, path: str = "mlp") -> Tensor:
@@ -223,7 +230,7 @@ class Tape:
         projected = None if a.clip else clipped
 
         q = self.linear(f"{path}.q_proj", x, n * h, a.qkv_bias)
-        key = self.linear(f"{path}.k_proj", x, k * h, a.qkv_bias, out=projected)
+        key = self.linear(f"{path}.k_proj", x, k * h, a.qkv_bias and a.key_bias, out=projected)
         value = self.linear(
             f"{path}.v_proj", x, k * h, a.qkv_bias, out=None if a.clip else kept_values
         )
@@ -259,18 +266,38 @@ class Tape:
         touched = (rows * a.kv_heads, a.head_dim)
         return Tensor(whole.name, whole.shape, whole.format, whole.role, touched)
 
-    def _attend(self, q: Tensor, keys: Tensor, values: Tensor, a: Attention, path: str) -> Tensor:
-        """Q K^T, softmax and P V: 2 H FLOPs each for every pair of every query head."""
+    def _attend(
+        self,
+        q: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        a: Attention,
+        path: str,
+        *,
+        sources: Number | None = None,
+        bias: Tensor | None = None,
+    ) -> Tensor:
+        """Q K^T, softmax and P V: 2 H FLOPs each for every pair of every query head.
+
+        ``sources`` are the keys of a cross-attention, which every query is paired with. A ``bias``
+        is read as a mask is, within the softmax, and adds no FLOP of its own.
+        """
         forward = self.forward
-        pairs = forward.batch * a.heads * forward.pairs(a.causal, a.window)
+        if sources is None:
+            pairs, function = forward.pairs(a.causal, a.window), ""
+        else:
+            pairs, function = forward.tokens * sources, "cross"
+        pairs = forward.batch * a.heads * pairs
         scores = self.activation(f"{path}.scores", pairs)
         probabilities = self.activation(f"{path}.probabilities", pairs)
         context = self.activation(f"{path}.context", *q.shape)
         products = 2 * a.head_dim * pairs
-        self.op(f"{path}.scores", "attention", products, (q, keys), scores)
+        masks = () if bias is None else (bias,)
+        self.op(f"{path}.scores", "attention", products, (q, keys), scores, function=function)
         if a.on_scores:
             scores = self.each(f"{path}.scores_{a.on_scores}", a.on_scores, scores)
         cost = FLOPS_PER_ELEMENT["softmax"] * pairs
-        self.op(f"{path}.softmax", "softmax", cost, (scores,), probabilities)
-        self.op(f"{path}.context", "attention", products, (probabilities, values), context)
+        self.op(f"{path}.softmax", "softmax", cost, (scores, *masks), probabilities)
+        reads = (probabilities, values)
+        self.op(f"{path}.context", "attention", products, reads, context, function=function)
         return context
