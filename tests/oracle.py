@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import transformers
 from torch.utils.flop_counter import FlopCounterMode
+from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as MASKED
 
 transformers.logging.set_verbosity_error()
 
@@ -33,9 +34,11 @@ def prefill_flops(config: dict[str, Any], class_name: str, batch: int, tokens: i
     """Count the matrix products of one forward pass over ``tokens`` tokens."""
     model = build(config, class_name)
     ids = torch.ones(batch, tokens, dtype=torch.long, device="meta")
+    if class_name.endswith("ForMultipleChoice"):
+        ids = ids[:, None]  # one choice a question
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         # With a mask GPT-2 does not look at the ids for padding; BERT would look at its values.
-        mask = {} if "Bert" in class_name else {"attention_mask": torch.ones_like(ids)}
+        mask = {} if model.config.model_type in MASKED else {"attention_mask": torch.ones_like(ids)}
         model(input_ids=ids, **mask)
     return int(counter.get_total_flops())
 

@@ -7,7 +7,9 @@ N query heads, K key-value heads, H head dim, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from memorywall.core.formats import arithmetic_of
 from memorywall.core.model import Forward
@@ -15,6 +17,9 @@ from memorywall.core.numbers import Number, Shape, minimum
 from memorywall.core.program import Block, Kind, Op
 from memorywall.core.tensors import Tensor
 from memorywall.families._costs import ACTIVATION_FLOPS, FLOPS_PER_ELEMENT
+
+# Notes what is added to the scores, given queries and keys: tensors of one element a pair.
+Bias: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,8 @@ class Attention:
         rotary: elements of each head that are rotated; 0 for no rotary positions.
         qk_norm: ``head`` normalises each head of query and key, ``all`` the whole row.
         window: how far a token looks back, itself included; None for all the way.
-        causal: whether it only looks back, and so keeps a cache.
+        causal: whether it only looks back, and so keeps a cache; else it looks ahead as far.
+        key_bias: whether the keys' projection has a bias where ``qkv_bias`` says so.
     """
 
     heads: int
@@ -39,6 +45,7 @@ class Attention:
     qk_norm: str = ""
     window: int | None = None
     causal: bool = True
+    key_bias: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +135,7 @@ class Tape:
         gain: int | None = None,
         out: Tensor | None = None,
     ) -> Tensor:
-        """Normalise x: ``layernorm`` (gain and bias) or ``rmsnorm`` (gain).
+        """Normalise x: ``layernorm`` (gain and bias), ``layernorm without bias``, ``rmsnorm``.
 
         By rows, or by runs of ``gain`` elements where a row holds several heads.
         """
@@ -160,10 +167,12 @@ class Tape:
         self.op(name, "elementwise", flops, (x,), out, function="rotary")
         return out
 
-    def self_attention(self, x: Tensor, a: Attention, path: str = "attention") -> Tensor:
+    def self_attention(
+        self, x: Tensor, a: Attention, path: str = "attention", *, bias: Bias | None = None
+    ) -> Tensor:
         """Project, attend and project back: [B T, D] in and out."""
         q, k, v = self._queries_keys_values(x, a, path)
-        context = self._attend(q, k, v, a, path)
+        context = self._attend(q, k, v, a, path, bias(q, k) if bias else ())
         return self.linear(f"{path}.o_proj", context, int(x.shape[-1]), a.out_bias)
 
     def feed_forward(self, x: Tensor, f: FeedForward, path: str = "mlp") -> Tensor:
@@ -199,7 +208,7 @@ class Tape:
         normed = None if a.rotary else kept
 
         q = self.linear(f"{path}.q_proj", x, n * h, a.qkv_bias)
-        key = self.linear(f"{path}.k_proj", x, k * h, a.qkv_bias, out=projected)
+        key = self.linear(f"{path}.k_proj", x, k * h, a.qkv_bias and a.key_bias, out=projected)
         self.linear(f"{path}.v_proj", x, k * h, a.qkv_bias, out=self._new(values, rows, a))
         if a.qk_norm:
             q = self.norm(f"{path}.q_norm", q, "rmsnorm", gain=gain)
@@ -229,7 +238,15 @@ class Tape:
         touched = (rows * a.kv_heads, a.head_dim)
         return Tensor(whole.name, whole.shape, whole.format, whole.role, touched)
 
-    def _attend(self, q: Tensor, keys: Tensor, values: Tensor, a: Attention, path: str) -> Tensor:
+    def _attend(
+        self,
+        q: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        a: Attention,
+        path: str,
+        added: tuple[Tensor, ...] = (),
+    ) -> Tensor:
         """Q K^T, softmax and P V: 2 H FLOPs each for every pair of every query head."""
         forward = self.forward
         pairs = forward.batch * a.heads * forward.pairs(a.causal, a.window)
@@ -238,6 +255,11 @@ class Tape:
         context = self.activation(f"{path}.context", *q.shape)
         products = 2 * a.head_dim * pairs
         self.op(f"{path}.scores", "attention", products, (q, keys), scores)
+        for index, term in enumerate(added):
+            plain, scores = scores, self.activation(f"{path}.scores_{index}", pairs)
+            cost = FLOPS_PER_ELEMENT["add"] * pairs
+            name = f"{path}.scores_add_{index}"
+            self.op(name, "elementwise", cost, (plain, term), scores, function="add")
         cost = FLOPS_PER_ELEMENT["softmax"] * pairs
         self.op(f"{path}.softmax", "softmax", cost, (scores,), probabilities)
         self.op(f"{path}.context", "attention", products, (probabilities, values), context)

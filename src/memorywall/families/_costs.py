@@ -12,7 +12,9 @@ FLOPS_PER_ELEMENT = {
     "rotary": 3,  # x cos + rotated(x) sin: two multiplications, one addition
     "softmax": 6,  # scale, running maximum, subtract, exponential, sum, divide; a mask selects
     "layernorm": 7,  # sum, subtract, square, sum, times 1/sigma, times gamma, plus beta
+    "layernorm without bias": 6,
     "rmsnorm": 4,  # square, sum, times 1/rms, times gamma
+    "mean": 1,  # sum; one division a row is left out
     "gated": 1,  # activation(gate) times up
 }
 
