@@ -8,9 +8,11 @@ from typing import Any
 import torch
 import transformers
 from torch.utils.flop_counter import FlopCounterMode
-from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as MASKED
+from transformers import masking_utils
 
 transformers.logging.set_verbosity_error()
+# Encoders look at a mask's values for a shortcut of other kernels; the meta device has none.
+masking_utils._ignore_bidirectional_mask_sdpa = lambda *_: False
 
 
 def build(config: dict[str, Any], class_name: str) -> Any:
@@ -37,9 +39,8 @@ def prefill_flops(config: dict[str, Any], class_name: str, batch: int, tokens: i
     if class_name.endswith("ForMultipleChoice"):
         ids = ids[:, None]  # one choice a question
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        # With a mask GPT-2 does not look at the ids for padding; BERT would look at its values.
-        mask = {} if model.config.model_type in MASKED else {"attention_mask": torch.ones_like(ids)}
-        model(input_ids=ids, **mask)
+        # With a mask no model looks at the ids for padding.
+        model(input_ids=ids, attention_mask=torch.ones_like(ids))
     return int(counter.get_total_flops())
 
 

@@ -18,8 +18,8 @@ from memorywall.core.program import Block, Kind, Op
 from memorywall.core.tensors import Tensor
 from memorywall.families._costs import ACTIVATION_FLOPS, FLOPS_PER_ELEMENT
 
-# Notes what is added to the scores, given queries and keys: tensors of one element a pair.
-Bias: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
+# Notes what is added to the scores, given queries and keys, and returns it.
+Bias: TypeAlias = Callable[["Tape", Tensor, Tensor], tuple[Tensor, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,9 @@ class Tape:
         self.dtype = arithmetic_of(forward.activations)
         self.ops: list[Op] = []
 
-    def close(self, repeat: int = 1) -> Block:
+    def close(self, repeat: int = 1, *, shared: bool = False) -> Block:
         """Return what was noted as a block."""
-        return Block(self.block, tuple(self.ops), repeat)
+        return Block(self.block, tuple(self.ops), repeat, shared)
 
     def activation(self, name: str, *shape: Number) -> Tensor:
         """Make a tensor in the activations' format; its name gets the block's in front."""
@@ -172,7 +172,7 @@ class Tape:
     ) -> Tensor:
         """Project, attend and project back: [B T, D] in and out."""
         q, k, v = self._queries_keys_values(x, a, path)
-        context = self._attend(q, k, v, a, path, bias(q, k) if bias else ())
+        context = self._attend(q, k, v, a, path, bias(self, q, k) if bias else ())
         return self.linear(f"{path}.o_proj", context, int(x.shape[-1]), a.out_bias)
 
     def feed_forward(self, x: Tensor, f: FeedForward, path: str = "mlp") -> Tensor:

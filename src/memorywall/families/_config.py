@@ -105,6 +105,14 @@ class Config:
             return default
         return value
 
+    def choice(self, key: str, known: Sequence[str], default: str) -> str:
+        """Return one of the known words."""
+        value = self.word(key, default)
+        if value not in known:
+            self.faults[key] = f"{key!r} must be one of {', '.join(known)}, got {shown(value)}"
+            return default
+        return value
+
     def activation(self, key: str, default: str) -> str:
         """Return the name of an activation function whose cost is listed."""
         name = self.word(key, default)

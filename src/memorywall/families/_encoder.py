@@ -5,10 +5,10 @@ Letters: B batch, T tokens, D hidden.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from memorywall.core.model import Forward
-from memorywall.core.numbers import Number
+from memorywall.core.numbers import Number, minimum
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
 from memorywall.families._blocks import Attention, Bias, FeedForward, Tape
@@ -25,6 +25,7 @@ class Embedding:
         width: elements of a row.
         norm: how the sum is normalised; "" for not at all.
         projected: whether a linear layer leads from there to the hidden size.
+        angles: width of a row of ``max_positions`` kept for rotating; 0 where they are computed.
         unread: weights of the class that no forward pass reads.
     """
 
@@ -35,21 +36,41 @@ class Embedding:
     task_types: int = 0
     norm: str = "layernorm"
     projected: bool = False
+    angles: int = 0
     unread: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """A run of layers of one shape.
+
+    Attributes:
+        count: how many are executed.
+        name: of their block.
+        window: how far a token looks to each side, itself included; None for all the way.
+        shared: whether they are one layer's weights, executed ``count`` times.
+        bare: whether the norm before attention is left out.
+    """
+
+    count: int
+    name: str = "layers"
+    window: int | None = None
+    shared: bool = False
+    bare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
     """An encoder as its config describes it.
 
-    ``norm_first`` says that norms stand before each half of a layer, and one after the last layer.
+    ``norm_first``: norms stand before each half of a layer, and one after the last layer.
     """
 
     class_name: str
     dtype: str
     hidden_size: int
     max_positions: int
-    layers: int
+    layers: tuple[Layers, ...]
     embedding: Embedding
     attention: Attention
     mlp: FeedForward
@@ -72,10 +93,16 @@ def refuse_decoder(config: Config) -> None:
     )
 
 
-def read_attention(config: Config, *, bias: bool = True, rotary: bool = False) -> Attention:
+def read_attention(
+    config: Config,
+    *,
+    bias: bool = True,
+    rotary: bool = False,
+    keys: tuple[str, str] = ("num_attention_heads", "hidden_size"),
+) -> Attention:
     """Read heads of equal size that look both ways; ``rotary`` rotates the whole of each."""
-    hidden, heads = config.size("hidden_size"), config.size("num_attention_heads")
-    config.divides("num_attention_heads", heads, "hidden_size", hidden)
+    heads, hidden = (config.size(key) for key in keys)
+    config.divides(keys[0], heads, keys[1], hidden)
     head_dim = max(1, hidden // heads)
     return Attention(
         heads,
@@ -98,9 +125,9 @@ def hidden_states(forward: Forward, width: int) -> Tensor:
     return Tensor("hidden", (forward.rows, width), forward.activations)
 
 
-def embeddings(table: Embedding, forward: Forward, hidden: Tensor) -> Block:
+def embeddings(model: Encoder, forward: Forward, hidden: Tensor) -> Block:
     """Add the rows, normalise and project them; the table of words is the first read."""
-    tape = Tape(forward, "embeddings")
+    tape, table = Tape(forward, "embeddings"), model.embedding
     rows: list[tuple[str, int, Number]] = [
         ("words", table.words, forward.rows),
         ("positions", table.positions, forward.tokens),
@@ -110,6 +137,10 @@ def embeddings(table: Embedding, forward: Forward, hidden: Tensor) -> Block:
     plain = not (table.norm or table.projected)
     out = hidden if plain else tape.activation("sum", hidden.shape[0], table.width)
     x = tape.embed("words", out, *(row for row in rows if row[1]))
+    if table.angles:
+        touched = (minimum(forward.tokens, model.max_positions), table.angles)
+        angles = tape.weight("angles", model.max_positions, table.angles, touched=touched)
+        tape.ops[0].reads += (angles,)
     if table.unread:
         tape.ops[0].reads += (tape.weight("unread", table.unread, touched=(0,)),)
     if table.norm:
@@ -119,34 +150,28 @@ def embeddings(table: Embedding, forward: Forward, hidden: Tensor) -> Block:
     return tape.close()
 
 
-def layer(
-    tape: Tape,
-    hidden: Tensor,
-    model: Encoder,
-    *,
-    attention: Attention | None = None,
-    bias: Bias | None = None,
-) -> None:
-    """Note one layer: attention and feed-forward, a norm before or after each.
-
-    ``attention`` stands for the model's where its layers differ; ``bias`` is added to its scores.
-    """
-    chosen, norm = attention or model.attention, model.norm
+def layers(
+    model: Encoder, run: Layers, forward: Forward, hidden: Tensor, bias: Bias | None = None
+) -> Block:
+    """Note one layer of a run; ``bias`` notes what is added to the scores of its attention."""
+    tape = Tape(forward, run.name)
+    attention = replace(model.attention, window=run.window) if run.window else model.attention
     middle = tape.activation("middle", *hidden.shape)
     if model.norm_first:
-        x = tape.norm("attention_norm", hidden, norm)
-        x = tape.self_attention(x, chosen, bias=bias)
+        x = hidden if run.bare else tape.norm("attention_norm", hidden, model.norm)
+        x = tape.self_attention(x, attention, bias=bias)
         tape.add("attention_add", hidden, x, out=middle)
-        x = tape.norm("mlp_norm", middle, norm)
+        x = tape.norm("mlp_norm", middle, model.norm)
         x = tape.feed_forward(x, model.mlp)
         tape.add("mlp_add", middle, x, out=hidden)
-        return
-    x = tape.self_attention(hidden, chosen, bias=bias)
-    x = tape.add("attention_add", hidden, x)
-    tape.norm("attention_norm", x, norm, out=middle)
-    x = tape.feed_forward(middle, model.mlp)
-    x = tape.add("mlp_add", middle, x)
-    tape.norm("mlp_norm", x, norm, out=hidden)
+    else:
+        x = tape.self_attention(hidden, attention, bias=bias)
+        x = tape.add("attention_add", hidden, x)
+        tape.norm("attention_norm", x, model.norm, out=middle)
+        x = tape.feed_forward(middle, model.mlp)
+        x = tape.add("mlp_add", middle, x)
+        tape.norm("mlp_norm", x, model.norm, out=hidden)
+    return tape.close(run.count, shared=run.shared)
 
 
 def head(model: Encoder, forward: Forward, hidden: Tensor, words: Tensor) -> Block:
@@ -161,8 +186,6 @@ def head(model: Encoder, forward: Forward, hidden: Tensor, words: Tensor) -> Blo
 def lower(model: Encoder, forward: Forward) -> Program:
     """Return the operators of one forward pass."""
     hidden = hidden_states(forward, model.hidden_size)
-    first = embeddings(model.embedding, forward, hidden)
-    tape = Tape(forward, "layers")
-    layer(tape, hidden, model)
-    last = head(model, forward, hidden, first.ops[0].reads[0])
-    return Program((first, tape.close(model.layers), last))
+    first = embeddings(model, forward, hidden)
+    runs = [layers(model, run, forward, hidden) for run in model.layers]
+    return Program((first, *runs, head(model, forward, hidden, first.ops[0].reads[0])))

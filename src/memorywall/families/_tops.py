@@ -55,9 +55,12 @@ BERT_TOPS: Tops = {
 }
 
 
-def without(tops: Tops, *names: str) -> dict[str, tuple[Part, ...]]:
-    """Return the table without some classes."""
-    return {name: parts for name, parts in tops.items() if name not in names}
+# RoBERTa's: no second task of pretraining.
+ROBERTA_TOPS: Tops = {
+    name: parts
+    for name, parts in BERT_TOPS.items()
+    if name not in ("ForPreTraining", "ForNextSentencePrediction")
+}
 
 
 def refuse_summaries(config: Config) -> None:

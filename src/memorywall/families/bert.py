@@ -16,6 +16,7 @@ from memorywall.families._config import Config
 from memorywall.families._encoder import (
     Embedding,
     Encoder,
+    Layers,
     lower,
     read_attention,
     refuse_decoder,
@@ -25,6 +26,7 @@ from memorywall.families._tops import (
     BERT_TOPS,
     LABELS,
     MASKED,
+    ROBERTA_TOPS,
     TOKENS,
     Branch,
     Part,
@@ -33,11 +35,8 @@ from memorywall.families._tops import (
     masked_branch,
     read_class,
     refuse_summaries,
-    without,
 )
 
-# RoBERTa's classes: no second task of pretraining.
-_ROBERTA_TOPS = without(BERT_TOPS, "ForPreTraining", "ForNextSentencePrediction")
 _ELECTRA_TOPS: Tops = {
     "Model": (),
     "ForMaskedLM": (MASKED,),
@@ -85,7 +84,7 @@ class _Dialect:
     output_width: int = 0
 
 
-_ROBERTA = _Dialect("Roberta", _ROBERTA_TOPS, padded=True, transform="gelu")
+_ROBERTA = _Dialect("Roberta", ROBERTA_TOPS, padded=True, transform="gelu")
 _DIALECTS = {
     "bert": _Dialect("Bert", BERT_TOPS),
     "roberta": _ROBERTA,
@@ -104,7 +103,7 @@ _DIALECTS = {
         second_bias=False,
     ),
     "rembert": _Dialect(
-        "RemBert", _ROBERTA_TOPS, width_key="input_embedding_size", width=256, second_bias=False,
+        "RemBert", ROBERTA_TOPS, width_key="input_embedding_size", width=256, second_bias=False,
         output_width=1664,
     ),
 }  # fmt: skip
@@ -125,7 +124,7 @@ def read(data: Mapping[str, Any], where: str) -> Encoder:
         dtype=config.dtype(),
         hidden_size=hidden,
         max_positions=usable_positions(config, embedding.positions, padded=dialect.padded),
-        layers=config.size("num_hidden_layers"),
+        layers=(Layers(config.size("num_hidden_layers")),),
         embedding=embedding,
         attention=read_attention(config),
         mlp=FeedForward(
