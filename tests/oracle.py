@@ -24,7 +24,7 @@ def build(config: dict[str, Any], class_name: str) -> Any:
     built = transformers.AutoConfig.for_model(model_type, **values)
     built._attn_implementation = "eager"
     with torch.device("meta"):
-        return getattr(transformers, class_name)(built).eval()
+        return getattr(transformers, class_name)(built).eval().requires_grad_(False)
 
 
 def parameters(config: dict[str, Any], class_name: str) -> int:

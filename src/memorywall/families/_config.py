@@ -47,7 +47,10 @@ class Config:
 
     def count(self, key: str, default: int) -> int:
         """Return a whole number from 0 up."""
-        return 0 if self.data.get(key) == 0 else self.size(key, default)
+        value = self.data.get(key)
+        if value is None:
+            return default
+        return 0 if value == 0 and value is not False else self.size(key)
 
     def optional_size(self, key: str) -> int | None:
         """Return a whole number, or None where the key is absent or null."""

@@ -14,7 +14,7 @@ from memorywall.core.numbers import Number
 from memorywall.core.tensors import Tensor
 from memorywall.families._blocks import Tape
 from memorywall.families._config import Config
-from memorywall.families._costs import FLOPS_PER_ELEMENT
+from memorywall.families._costs import ACTIVATION_FLOPS, FLOPS_PER_ELEMENT
 from memorywall.families._heads import Head, record_head
 
 LABELS = 0  # as wide as the config has labels
@@ -28,8 +28,8 @@ class Part:
         rows: which it reads. ``each``: the tokens that logits are asked for. ``first``: the first
             of each sequence; ``mean``: the mean of each sequence. ``late``: every token, and the
             mean is taken of what comes out. ``masked``: as ``each``, the masked-language head.
-        activation: of a dense layer from D to D, the pooler where one row is read; "" for none,
-            ``hidden_act`` for that of the layers.
+        activation: of a dense layer from D to D, the pooler where one row is read, or the key of
+            the config that names it; "" for no such layer.
         width: of the classifier after it; LABELS for the config's; None for none.
     """
 
@@ -122,8 +122,8 @@ def _branch(config: Config, part: Part, hidden_size: int) -> Branch:
     layers: list[Dense] = []
     if part.activation:
         name = "pooler" if part.rows in ("first", "mean") else "dense"
-        own = part.activation == "hidden_act"
-        activation = config.activation("hidden_act", "gelu") if own else part.activation
+        known = part.activation in ACTIVATION_FLOPS
+        activation = part.activation if known else config.activation(part.activation, "gelu")
         layers.append(Dense(Head(name, hidden_size, bias=True), activation))
     if part.width is not None:
         width = config.labels() if part.width == LABELS else part.width
