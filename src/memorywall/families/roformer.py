@@ -96,7 +96,7 @@ def read(data: Mapping[str, Any], where: str) -> Encoder:
     config = Config(data, where)
     dialect = _DIALECTS[str(data["model_type"])]
     refuse_decoder(config)
-    config.refuse("rotary_value", (True,), "values that are rotated are not covered")
+    _refuse_variants(config)
     class_name, parts = read_class(config, dialect.prefix, dialect.tops)
     hidden = config.size("hidden_size")
     activation = config.activation("hidden_act", dialect.activation)
@@ -120,6 +120,17 @@ def read(data: Mapping[str, Any], where: str) -> Encoder:
     )
     config.check()
     return architecture
+
+
+def _refuse_variants(config: Config) -> None:
+    """Refuse what published configs of these model types ask for, and transformers does not build.
+
+    Rotated values it does build; they are too rare to be worth an operator.
+    """
+    config.refuse("rotary_value", (True,), "values that are rotated are not covered")
+    config.refuse("norm_type", ("rms_norm",), "RoFormer 2 is not covered")
+    config.refuse("prenorm", (True,), "norms before each half of a layer are not covered")
+    config.refuse("num_experts", range(1, 2**16), "experts are not covered")
 
 
 def _read_attention(config: Config, dialect: _Dialect) -> Attention:
