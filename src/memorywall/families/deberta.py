@@ -83,7 +83,7 @@ def read(data: Mapping[str, Any], where: str) -> Deberta:
         hidden_size=hidden,
         max_positions=config.size("max_position_embeddings", 512),
         layers=tuple(run for run in runs if run.count),
-        embedding=_read_embedding(config, untied=MASKED in parts and not tied),
+        embedding=_read_embedding(config, second=second, untied=MASKED in parts and not tied),
         attention=attention,
         mlp=FeedForward(config.size("intermediate_size"), activation, bias=True),
         top=branches(config, parts, hidden, masked_branch(hidden, words, activation, tied=tied)),
@@ -108,16 +108,20 @@ def _refuse_widths(config: Config, hidden: int) -> None:
             config.refuse(key, (config.data[key],), f"only {width} is covered here")
 
 
-def _read_embedding(config: Config, *, untied: bool) -> Embedding:
-    """Read tables of words, and of positions and types where there are any."""
-    words = config.size("vocab_size")
+def _read_embedding(config: Config, *, second: bool, untied: bool) -> Embedding:
+    """Read tables of words, and of positions and types where there are any.
+
+    Never read are the second bias of an untied head, and the norm of a table that is not there.
+    """
+    words, hidden = config.size("vocab_size"), config.size("hidden_size")
     biased = config.flag("position_biased_input", True)
+    idle_norm = second and _is_normed(config) and not config.flag("relative_attention", False)
     return Embedding(
         words,
-        config.size("hidden_size"),
+        hidden,
         positions=config.size("max_position_embeddings", 512) if biased else 0,
         token_types=config.count("type_vocab_size", 0),
-        unread=words if untied else 0,  # a second bias
+        unread=(words if untied else 0) + (2 * hidden if idle_norm else 0),
     )
 
 
@@ -134,15 +138,20 @@ def _read_distances(config: Config, *, second: bool) -> Distances | None:
     )
     if second:
         reach = _positive(config, "position_buckets") or reach
-    norms = config.word("norm_rel_ebd", "none").lower().split("|") if second else []
     return Distances(
         reach,
         growing=not second,
         terms=terms,
         shared=shared,
         key_bias=second,
-        normed="layer_norm" in [norm.strip() for norm in norms],
+        normed=second and _is_normed(config),
     )
+
+
+def _is_normed(config: Config) -> bool:
+    """Tell whether the table of distances is normalised."""
+    words = config.word("norm_rel_ebd", "none").lower().split("|")
+    return "layer_norm" in [word.strip() for word in words]
 
 
 def _positive(config: Config, key: str) -> int:
