@@ -8,9 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import memorywall as mw
-from memorywall.families import _tops, albert, bert, deberta, distilbert, esm, eurobert
-from memorywall.families import modernbert, roformer
+from memorywall.families import (
+    _tops,
+    albert,
+    bert,
+    deberta,
+    distilbert,
+    esm,
+    eurobert,
+    modernbert,
+    roformer,
+)
 from tests.families.test_random_configs import agrees
 
 # Each covered class of transformers, with its model_type.

@@ -177,6 +177,12 @@ class Config:
         if value is not None and value in values:
             raise UnsupportedError(f"{self.where}: {key!r} is {shown(value)}: {reason}.")
 
+    def only(self, key: str, size: int, reason: str) -> None:
+        """Raise UnsupportedError where a key names another size than the one that is covered."""
+        if self.size(key, size) != size:
+            self.check()
+            self.refuse(key, (self.data.get(key),), reason)
+
     def all_notes(self) -> tuple[str, ...]:
         """Return the notes so far, and one where the checkpoint is stored quantised."""
         if self.data.get("quantization_config") is not None:

@@ -113,9 +113,7 @@ def branches(
     config: Config, parts: tuple[Part, ...], hidden_size: int, masked: Branch
 ) -> tuple[Branch, ...]:
     """Return the parts with the config's sizes; ``masked`` stands for the masked-language head."""
-    return tuple(
-        masked if part is MASKED else _branch(config, part, hidden_size) for part in parts
-    )
+    return tuple(masked if part is MASKED else _branch(config, part, hidden_size) for part in parts)
 
 
 def _branch(config: Config, part: Part, hidden_size: int) -> Branch:

@@ -81,7 +81,7 @@ def _read_layers(config: Config) -> tuple[Layers, ...]:
     the same.
     """
     total = config.size("num_hidden_layers")
-    groups = config.size("num_hidden_groups", 1, most=_MOST)
+    groups = config.size("num_hidden_groups", 1, most=min(total, _MOST))
     inner = config.size("inner_group_num", 1, most=_MOST)
     if groups == inner == 1:
         return (Layers(total, shared=True),)

@@ -98,14 +98,11 @@ def read(data: Mapping[str, Any], where: str) -> Deberta:
 def _refuse_widths(config: Config, hidden: int) -> None:
     """Refuse widths of their own, which no published model has."""
     config.refuse("talking_head", (True,), "heads that mix their scores are not covered")
-    heads = config.size("num_attention_heads")
-    for key, width in (
-        ("embedding_size", hidden),
-        ("pooler_hidden_size", hidden),
-        ("attention_head_size", hidden // heads),
-    ):
-        if config.data.get(key, width) != width:
-            config.refuse(key, (config.data[key],), f"only {width} is covered here")
+    head_dim = hidden // config.size("num_attention_heads")
+    config.only("embedding_size", hidden, "only the hidden size is covered")
+    config.only("pooler_hidden_size", hidden, "only the hidden size is covered")
+    if config.data["model_type"] == "deberta-v2":
+        config.only("attention_head_size", max(1, head_dim), "only the heads' share is covered")
 
 
 def _read_embedding(config: Config, *, second: bool, untied: bool) -> Embedding:
@@ -132,6 +129,7 @@ def _read_distances(config: Config, *, second: bool) -> Distances | None:
     terms = _read_terms(config)
     shared = second and config.flag("share_att_key", False)
     if not terms or (shared and len(terms) < 2):
+        config.check()
         config.refuse("relative_attention", (True,), "it is covered with c2p and p2c only")
     reach = _positive(config, "max_relative_positions") or config.size(
         "max_position_embeddings", 512

@@ -39,6 +39,7 @@ def read(data: Mapping[str, Any], where: str) -> Encoder:
     config = Config(data, where)
     class_name, parts = read_class(config, "ModernBert", _TOPS)
     hidden, words = config.size("hidden_size"), config.size("vocab_size")
+    pooling = _POOLED[config.choice("classifier_pooling", tuple(_POOLED), "cls")]
     norm = "layernorm" if config.flag("norm_bias", False) else "layernorm without bias"
     architecture = Encoder(
         class_name=class_name,
@@ -54,7 +55,7 @@ def read(data: Mapping[str, Any], where: str) -> Encoder:
             gated=True,
             bias=config.flag("mlp_bias", False),
         ),
-        top=tuple(_branch(config, part, hidden, norm) for part in parts),
+        top=tuple(_branch(config, part, hidden, norm, pooling) for part in parts),
         norm=norm,
         norm_first=True,
         notes=config.all_notes(),
@@ -63,7 +64,7 @@ def read(data: Mapping[str, Any], where: str) -> Encoder:
     return architecture
 
 
-def _branch(config: Config, part: Part, hidden: int, norm: str) -> Branch:
+def _branch(config: Config, part: Part, hidden: int, norm: str, pooling: str) -> Branch:
     """Return one dense layer with a norm, then the decoder or a classifier."""
     activation = config.activation("classifier_activation", "gelu")
     bias = config.flag("classifier_bias", False)
@@ -77,9 +78,7 @@ def _branch(config: Config, part: Part, hidden: int, norm: str) -> Branch:
             bias=bias,
             decoder_bias=config.flag("decoder_bias", True),
         )
-    rows = part.rows
-    if rows == "pooled":
-        rows = _POOLED[config.choice("classifier_pooling", tuple(_POOLED), "cls")]
+    rows = pooling if part.rows == "pooled" else part.rows
     dense = Dense(Head("transform", hidden, bias=bias), activation, norm)
     classifier = Dense(Head("classifier", part.width or config.labels(), bias=True))
     return Branch(rows, (dense, classifier))

@@ -135,8 +135,7 @@ def _refuse_variants(config: Config) -> None:
 
 def _read_attention(config: Config, dialect: _Dialect) -> Attention:
     attention = read_attention(config, bias=dialect.bias, rotary=True)
-    if config.data.get("head_dim", attention.head_dim) not in (None, attention.head_dim):
-        config.refuse("head_dim", (config.data["head_dim"],), "heads of another width")
+    config.only("head_dim", attention.head_dim, "only the heads' share is covered")
     return attention
 
 
