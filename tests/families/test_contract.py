@@ -215,8 +215,9 @@ def test_every_function_has_its_cost(config: dict[str, Any]) -> None:
 
 def test_known_errors_only(config: dict[str, Any]) -> None:
     """Whatever stands in a key, what is raised is one of the library's own errors."""
+    values: tuple[Any, ...] = (None, True, 0, 1.5, "", "x", [], [1], {}, 10**40)
     for key in config:
-        for value in (None, True, 0, 1.5, "", "x", [], [1], {}, 10**40):
+        for value in values:
             try:
                 mw.model(spoilt(config, key, value))
             except MemoryWallError:

@@ -70,7 +70,8 @@ def _attention(op: Op, calibration: Calibration) -> list[tuple[str, Number]]:
     cached = keys.role == "kv_cache"
     part = keys.moved_elements
     moved = 2 * keys.moved_bytes  # keys and values
-    flops = 2 * op.flops  # Q K^T and P V
+    # The call of Q K^T is that of P V as well; a score of distances is a product of its own.
+    flops = 2 * op.flops if op.name.endswith("scores") else op.flops
     if isinstance(op.queries, int) and op.queries == 1 and _is_grouped(op):
         seconds = _time(calibration, "attention decode grouped", op.dtype, flops, flops)
     elif isinstance(op.queries, int) and op.queries == 1:
