@@ -125,6 +125,17 @@ def test_every_class(
     agrees(data.draw(configs(model_type, class_name)), batch, tokens)
 
 
+@pytest.mark.parametrize("model_type", sorted({kind for kind, _ in CLASSES}))
+def test_defaults_are_those_of_transformers(model_type: str) -> None:
+    sizes = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2}
+    if model_type == "distilbert":
+        sizes = dict(zip(("dim", "n_layers", "n_heads"), sizes.values(), strict=True))
+    width = {"hidden_dim" if model_type == "distilbert" else "intermediate_size": 5}
+    masked = (name for kind, name in CLASSES if kind == model_type and "MaskedLM" in name)
+    config = {"model_type": model_type, "architectures": [next(masked)], **sizes, **width}
+    agrees({**config, "vocab_size": 9, "pad_token_id": 0, "mask_token_id": 2}, 2, 3)
+
+
 def test_enough_masked_language_models() -> None:
     masked = {kind for kind, name in CLASSES if name.endswith("ForMaskedLM")}
     assert len(masked) >= 14

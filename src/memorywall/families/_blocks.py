@@ -144,7 +144,8 @@ class Tape:
         reads: tuple[Tensor, ...] = (x, self.weight(f"{name}.weight", width))
         if kind == "layernorm":
             reads = (*reads, self.weight(f"{name}.bias", width))
-        self.op(name, "norm", FLOPS_PER_ELEMENT[kind] * x.elements, reads, out, function=kind)
+        function = kind.removesuffix(" without bias")  # the same kernel
+        self.op(name, "norm", FLOPS_PER_ELEMENT[kind] * x.elements, reads, out, function=function)
         return out
 
     def apply(self, name: str, function: str, x: Tensor) -> Tensor:
