@@ -97,6 +97,8 @@ def read(data: Mapping[str, Any], where: str) -> Encoder:
     dialect = _DIALECTS[str(data["model_type"])]
     refuse_decoder(config)
     _refuse_variants(config)
+    if data.get("lora_adaptations"):
+        config.notes.append("The adapters of lora_adaptations are not counted.")
     class_name, parts = read_class(config, dialect.prefix, dialect.tops)
     hidden = config.size("hidden_size")
     activation = config.activation("hidden_act", dialect.activation)
