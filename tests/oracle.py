@@ -8,8 +8,11 @@ from typing import Any
 import torch
 import transformers
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import masking_utils
 
 transformers.logging.set_verbosity_error()
+# Encoders look at a mask's values for a shortcut of other kernels; the meta device has none.
+masking_utils._ignore_bidirectional_mask_sdpa = lambda *_: False
 
 
 def build(config: dict[str, Any], class_name: str) -> Any:
@@ -21,7 +24,7 @@ def build(config: dict[str, Any], class_name: str) -> Any:
     built = transformers.AutoConfig.for_model(model_type, **values)
     built._attn_implementation = "eager"
     with torch.device("meta"):
-        model = getattr(transformers, class_name)(built).eval()
+        model = getattr(transformers, class_name)(built).eval().requires_grad_(False)
     return _with_own_head(model, config)
 
 
@@ -33,7 +36,8 @@ def _with_own_head(model: Any, config: dict[str, Any]) -> Any:
     """
     apart = config.get("tie_word_embeddings") is False
     if apart and "t5" in config["model_type"] and hasattr(model, "lm_head"):
-        model.lm_head.weight = torch.nn.Parameter(torch.empty_like(model.lm_head.weight))
+        weight = torch.empty_like(model.lm_head.weight)
+        model.lm_head.weight = torch.nn.Parameter(weight, requires_grad=False)
     return model
 
 
@@ -48,10 +52,11 @@ def prefill_flops(config: dict[str, Any], class_name: str, batch: int, tokens: i
     if model.config.is_encoder_decoder:
         return seq2seq_flops(config, class_name, batch, tokens, tokens)
     ids = torch.ones(batch, tokens, dtype=torch.long, device="meta")
+    if class_name.endswith("ForMultipleChoice"):
+        ids = ids[:, None]  # one choice a question
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        # With a mask GPT-2 does not look at the ids for padding; BERT would look at its values.
-        mask = {} if "Bert" in class_name else {"attention_mask": torch.ones_like(ids)}
-        model(input_ids=ids, **mask)
+        # With a mask no model looks at the ids for padding.
+        model(input_ids=ids, attention_mask=torch.ones_like(ids))
     return int(counter.get_total_flops())
 
 

@@ -243,7 +243,7 @@ def test_architectures(capsys: Captured, tmp_path: Path, change: dict[str, Any],
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"is_decoder": True}, "'is_decoder' is True: BERT as a decoder is not covered"),
+        ({"is_decoder": True}, "'is_decoder' is True: an encoder used as a decoder is not covered"),
         ({"position_embedding_type": "relative_key"}, "relative positions are not covered"),
         ({"architectures": ["BertLMHeadModel"]}, "'BertLMHeadModel' is not covered"),
         ({"hidden_act": "mish"}, "the activation function 'mish' is not known"),

@@ -61,15 +61,18 @@ class Forward:
         """Count the (query, key) pairs of one sequence and head.
 
         The i-th of T tokens on P cached attends to min(P + i, window) positions: the first
-        ``growing`` tokens to one more each, the rest to a full window.
+        ``growing`` tokens to one more each, the rest to a full window. Who looks both ways looks
+        back twice and meets itself once.
         """
-        if self.full or not causal:
+        if self.full or (not causal and window is None):
             return self.tokens * self.keys(window)
         growing = self.tokens
         if window is not None:
             growing = maximum(minimum(self.tokens, window - self.past), 0)
         pairs = growing * self.past + halved(growing * (growing + 1))
-        return pairs if window is None else pairs + (self.tokens - growing) * window
+        if window is not None:
+            pairs = pairs + (self.tokens - growing) * window
+        return pairs if causal else 2 * pairs - self.tokens
 
     def cached(self, window: int | None = None) -> Number:
         """Positions of one sequence that the cache must hold after this pass."""

@@ -32,6 +32,8 @@ _STAND_INS = {
     "clip": "copy",
     "scale": "copy",
     "alibi": "add",
+    "mean": "copy",
+    "conv1d": "linear",
 }
 
 
@@ -98,7 +100,8 @@ def _attention(op: Op, calibration: Calibration) -> list[tuple[str, Number]]:
     cached = keys.role == "kv_cache" and op.function != "cross"
     part = keys.moved_elements
     moved = 2 * keys.moved_bytes  # keys and values
-    flops = 2 * op.flops  # Q K^T and P V
+    # The call of Q K^T is that of P V as well; a score of distances is a product of its own.
+    flops = 2 * op.flops if op.name.endswith("scores") else op.flops
     if isinstance(op.queries, int) and op.queries == 1 and _is_grouped(op):
         seconds = _time(calibration, "attention decode grouped", op.dtype, flops, flops)
     elif isinstance(op.queries, int) and op.queries == 1:

@@ -7,7 +7,9 @@ N query heads, K key-value heads, H head dim, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from memorywall.core.formats import arithmetic_of
 from memorywall.core.model import Forward
@@ -20,6 +22,9 @@ from memorywall.families._costs import (
     FLOPS_PER_ELEMENT,
     NORM_WEIGHTS,
 )
+
+# Notes what is added to the scores, given queries and keys, and returns it.
+Terms: TypeAlias = Callable[["Tape", Tensor, Tensor], tuple[Tensor, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class Attention:
         qk_norm: ``head`` normalises each head of query and key with one gain for all heads, ``all``
             the whole row, or each head with a gain of its own: weights and FLOPs are the same.
         window: how far a token looks back, itself included; None for all the way.
-        causal: whether it only looks back, and so keeps a cache.
+        causal: whether it only looks back, and so keeps a cache; else it looks ahead as far.
         qk_norm_kind: ``rmsnorm`` or a kind of layer norm.
         on_scores: ``softcap`` or ``alibi``, done to every score before the softmax.
         clip: whether queries, keys and values are clamped.
@@ -82,9 +87,9 @@ class Tape:
         self.dtype = arithmetic_of(forward.activations)
         self.ops: list[Op] = []
 
-    def close(self, repeat: int = 1) -> Block:
+    def close(self, repeat: int = 1, *, shared: bool = False) -> Block:
         """Return what was noted as a block."""
-        return Block(self.block, tuple(self.ops), repeat)
+        return Block(self.block, tuple(self.ops), repeat, shared)
 
     def activation(self, name: str, *shape: Number) -> Tensor:
         """Make a tensor in the activations' format; its name gets the block's in front."""
@@ -185,14 +190,21 @@ class Tape:
         return out
 
     def self_attention(
-        self, x: Tensor, a: Attention, path: str = "attention", *, bias: Tensor | None = None
+        self,
+        x: Tensor,
+        a: Attention,
+        path: str = "attention",
+        *,
+        mask: Tensor | None = None,
+        terms: Terms | None = None,
     ) -> Tensor:
         """Project, attend and project back: [B T, D] in and out.
 
-        ``bias`` is what stands in a mask's place, added to the scores.
+        ``mask`` stands in a mask's place within the softmax; ``terms`` are added to the scores.
         """
         q, k, v = self._queries_keys_values(x, a, path)
-        context = self._attend(q, k, v, a, path, bias=bias)
+        added = terms(self, q, k) if terms else ()
+        context = self._attend(q, k, v, a, path, mask=mask, added=added)
         return self.linear(f"{path}.o_proj", context, int(x.shape[-1]), a.out_bias)
 
     def feed_forward(self, x: Tensor, f: FeedForward, path: str = "mlp") -> Tensor:
@@ -275,12 +287,13 @@ class Tape:
         path: str,
         *,
         sources: Number | None = None,
-        bias: Tensor | None = None,
+        mask: Tensor | None = None,
+        added: tuple[Tensor, ...] = (),
     ) -> Tensor:
         """Q K^T, softmax and P V: 2 H FLOPs each for every pair of every query head.
 
-        ``sources`` are the keys of a cross-attention, which every query is paired with. A ``bias``
-        is read as a mask is, within the softmax, and adds no FLOP of its own.
+        ``sources`` are the keys of a cross-attention, which every query is paired with. A ``mask``
+        is read within the softmax and adds no FLOP of its own; what is ``added`` does.
         """
         forward = self.forward
         if sources is None:
@@ -292,10 +305,15 @@ class Tape:
         probabilities = self.activation(f"{path}.probabilities", pairs)
         context = self.activation(f"{path}.context", *q.shape)
         products = 2 * a.head_dim * pairs
-        masks = () if bias is None else (bias,)
         self.op(f"{path}.scores", "attention", products, (q, keys), scores, function=function)
+        for index, term in enumerate(added):
+            plain, scores = scores, self.activation(f"{path}.scores_{index}", pairs)
+            cost = FLOPS_PER_ELEMENT["add"] * pairs
+            name = f"{path}.scores_add_{index}"
+            self.op(name, "elementwise", cost, (plain, term), scores, function="add")
         if a.on_scores:
             scores = self.each(f"{path}.scores_{a.on_scores}", a.on_scores, scores)
+        masks = () if mask is None else (mask,)
         cost = FLOPS_PER_ELEMENT["softmax"] * pairs
         self.op(f"{path}.softmax", "softmax", cost, (scores, *masks), probabilities)
         reads = (probabilities, values)

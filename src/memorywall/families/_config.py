@@ -56,7 +56,10 @@ class Config:
 
     def count(self, key: str, default: int) -> int:
         """Return a whole number from 0 up."""
-        return 0 if self.data.get(key) == 0 else self.size(key, default)
+        value = self.data.get(key)
+        if value is None:
+            return default
+        return 0 if value == 0 and value is not False else self.size(key)
 
     def optional_size(self, key: str) -> int | None:
         """Return a whole number, or None where the key is absent or null."""
@@ -118,6 +121,14 @@ class Config:
             return default
         if not isinstance(value, str):
             self.faults[key] = f"{key!r} must be a text, got {shown(value)}"
+            return default
+        return value
+
+    def choice(self, key: str, known: Sequence[str], default: str) -> str:
+        """Return one of the known words."""
+        value = self.word(key, default)
+        if value not in known:
+            self.faults[key] = f"{key!r} must be one of {', '.join(known)}, got {shown(value)}"
             return default
         return value
 
@@ -183,6 +194,12 @@ class Config:
         value = self.data.get(key)
         if value is not None and value in values:
             raise UnsupportedError(f"{self.where}: {key!r} is {shown(value)}: {reason}.")
+
+    def only(self, key: str, size: int, reason: str) -> None:
+        """Raise UnsupportedError where a key names another size than the one that is covered."""
+        if self.size(key, size) != size:
+            self.check()
+            self.refuse(key, (self.data.get(key),), reason)
 
     def all_notes(self) -> tuple[str, ...]:
         """Return the notes so far, and one where the checkpoint is stored quantised."""

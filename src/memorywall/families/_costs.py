@@ -15,6 +15,7 @@ FLOPS_PER_ELEMENT = {
     "layernorm_unbiased": 6,  # without beta
     "layernorm_plain": 5,  # without gamma and beta
     "rmsnorm": 4,  # square, sum, times 1/rms, times gamma
+    "mean": 1,  # sum; one division a row is left out
     "gated": 1,  # activation(gate) times up
     "scale": 1,  # times a constant
     "clip": 2,  # minimum, maximum

@@ -117,7 +117,7 @@ def encoder_layers(
         bias = tape.distances(stack.buckets, attention)
 
     def attend(x: Tensor) -> Tensor:
-        return tape.self_attention(x, attention, bias=bias)
+        return tape.self_attention(x, attention, mask=bias)
 
     _sublayer(tape, stack, "attention", hidden, attend, middle)
     _sublayer(tape, stack, "mlp", middle, lambda x: tape.feed_forward(x, stack.mlp), hidden)
@@ -135,7 +135,7 @@ def decoder_layers(
         bias = tape.distances(stack.buckets, stack.attention)
 
     def attend(x: Tensor) -> Tensor:
-        return tape.self_attention(x, stack.attention, bias=bias)
+        return tape.self_attention(x, stack.attention, mask=bias)
 
     def attend_to_source(x: Tensor) -> Tensor:
         return tape.cross_attention(x, source, stack.attention)
