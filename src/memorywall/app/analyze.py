@@ -29,6 +29,7 @@ from memorywall.core.scenario import (
     Traffic,
     Workload,
 )
+from memorywall.core.storage import Storage
 from memorywall.core.units import render
 from memorywall.frontends.hf import load_model
 
@@ -166,8 +167,10 @@ def _notes(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
             f"{_most(longest)} positions are past the {limit} that the model was made for."
         )
     notes += model.architecture.notes
+    storage = scenario.storage
+    notes += _storage_notes(model, storage, footprint)
     weights = scenario.precision.format_of("weights", model.dtype)
-    if weights.group:
+    if storage is None and weights.group:
         notes.append(
             f"{weights.name} is counted for every weight, embedding and head too, which most "
             "quantised checkpoints keep in 16 bit."
@@ -189,6 +192,22 @@ def _notes(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
     elif hardware.kind == "hypothetical":
         notes.append(f"{hardware.name} was changed by hand: its ceilings are hypothetical.")
     return tuple(notes)
+
+
+def _storage_notes(model: Model, storage: Storage | None, footprint: Footprint) -> tuple[str, ...]:
+    """Return what to know of weights that lie as the files or the config say."""
+    notes = () if storage is None else storage.notes
+    if model.stored is None or (storage is None and model.storage is not None):
+        return notes
+    over = model.stored.nbytes - _most(footprint.weights)
+    if not over:
+        return notes
+    side = "more" if over > 0 else "less"
+    return (
+        *notes,
+        f"The files hold {model.stored.nbytes:,} B of tensors, {abs(over):,} B {side} than is "
+        "counted as weights.",
+    )
 
 
 def _longest(scenario: Scenario) -> Number:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from memorywall.core.formats import FORMATS, Format
 from memorywall.core.numbers import Number, halved, maximum, minimum
 from memorywall.core.program import Program
+from memorywall.core.storage import Storage, Stored
 
 
 @dataclass(slots=True, eq=False)
@@ -19,6 +20,7 @@ class Forward:
     Attributes:
         full: pair every token with every position, as an eager kernel under a mask does.
         logits: rows of the head: ``last``, ``all`` or ``none``.
+        storage: formats of single weights, where they do not all have the format ``weights``.
     """
 
     batch: Number
@@ -29,6 +31,7 @@ class Forward:
     kv_cache: Format
     full: bool = False
     logits: str = "last"
+    storage: Storage | None = None
 
     def keys(self, window: int | None = None) -> Number:
         """Positions that the new tokens attend to, all of them together."""
@@ -112,13 +115,38 @@ class Family:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """How a config was read; nested keys have dots.
+
+    Attributes:
+        used: keys that were looked at, with their values.
+        assumed: keys that were looked for and are absent or null, with what was taken instead.
+        unused: keys that nothing looked at, with their values.
+    """
+
+    used: tuple[tuple[str, Any], ...] = ()
+    assumed: tuple[tuple[str, Any], ...] = ()
+    unused: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
-    """A named architecture with the family that lowers it, and the config that it was read from."""
+    """A named architecture with the family that lowers it.
+
+    Attributes:
+        config: what it was read from.
+        reading: how that was read.
+        storage: the formats of its weights, where they are not all in the config's dtype.
+        stored: what its files hold, where there are files.
+    """
 
     name: str
     family: Family
     architecture: Architecture
     config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    reading: Reading = field(default=Reading(), compare=False, repr=False)
+    storage: Storage | None = None
+    stored: Stored | None = None
 
     @property
     def causal(self) -> bool:

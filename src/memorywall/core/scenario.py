@@ -14,6 +14,7 @@ from memorywall.core.formats import Format, arithmetic_of, find_format
 from memorywall.core.hardware import Hardware
 from memorywall.core.model import Forward, Model
 from memorywall.core.numbers import Number, as_count
+from memorywall.core.storage import Storage
 
 Phase: TypeAlias = Literal["prefill", "encode", "decode", "generate"]
 Traffic: TypeAlias = Literal["fused", "unfused"]
@@ -67,6 +68,7 @@ class Workload:
 class Precision:
     """Formats in memory, by name; None stands for the dtype of the model's config.
 
+    Weights that nobody names a format for lie as the model's files or its quantisation say.
     Arithmetic runs in the activations' format.
     """
 
@@ -125,6 +127,16 @@ class Scenario:
         if phase in twin:
             workload = dataclasses.replace(self.workload, phase=twin[phase])  # type: ignore[arg-type]
             object.__setattr__(self, "workload", workload)
+        if self.storage is not None and self.storage.reason:
+            raise UnsupportedError(
+                f"{self.model.name}: {self.storage.reason}.",
+                "Name the format of the weights, such as --weights int8.",
+            )
+
+    @property
+    def storage(self) -> Storage | None:
+        """How the weights lie; None where they all have the one format that is named."""
+        return self.model.storage if self.precision.weights is None else None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -162,13 +174,19 @@ class Scenario:
     def forward(self, phase: str, seq_len: Number) -> Forward:
         """Return one forward pass of the question, at a phase and length of its own."""
         decoding = phase == "decode"
+        storage = self.storage
         return Forward(
             batch=self.workload.batch_size,
             tokens=1 if decoding else seq_len,
             past=seq_len - 1 if decoding else 0,
-            weights=self.precision.format_of("weights", self.model.dtype),
+            weights=(
+                self.precision.format_of("weights", self.model.dtype)
+                if storage is None
+                else storage.rest
+            ),
             activations=self.precision.format_of("activations", self.model.dtype),
             kv_cache=self.precision.format_of("kv_cache", self.model.dtype),
             full=self.conventions.causal == "full",
             logits=self.conventions.logits,
+            storage=storage,
         )

@@ -139,14 +139,14 @@ def read(data: Mapping[str, Any], where: str) -> Llama:
 def _read_attention(config: Config, dialect: _Dialect) -> Attention:
     hidden, heads = config.size("hidden_size"), config.size("num_attention_heads")
     if config.data.get("num_key_value_heads", 0) is None:
-        kv_heads = heads
+        kv_heads = config.default("num_key_value_heads", heads)
     else:
         kv_heads = config.size("num_key_value_heads", dialect.kv_heads or heads)
     config.divides("num_key_value_heads", kv_heads, "num_attention_heads", heads)
-    head_dim = config.optional_size("head_dim") or dialect.head_dim
+    head_dim = config.optional_size("head_dim") or config.default("head_dim", dialect.head_dim)
     if head_dim is None:
         config.divides("num_attention_heads", heads, "hidden_size", hidden)
-        head_dim = max(1, hidden // heads)
+        head_dim = config.default("head_dim", max(1, hidden // heads))
     rotary_share = config.rotary_share() if dialect.partial_rotary else 1.0
     follows = dialect.biases == "config" and config.flag("attention_bias", False)
     return Attention(
@@ -163,9 +163,10 @@ def _read_attention(config: Config, dialect: _Dialect) -> Attention:
 def _read_layers(config: Config, dialect: _Dialect) -> tuple[tuple[int | None, int], ...]:
     """Return (window, how many layers have it), the layers that look all the way back first."""
     layers = config.size("num_hidden_layers")
-    window = dialect.window
     if "sliding_window" in config.data:
         window = config.optional_size("sliding_window")
+    else:
+        window = config.default("sliding_window", dialect.window)
     if config.data.get("model_type") not in _WINDOWED or window is None:
         return ((None, layers),)
     if not dialect.window_flag:

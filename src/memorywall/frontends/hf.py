@@ -1,4 +1,4 @@
-"""Models from Hugging Face configs: a dict, a file or its folder, the catalogue, the hub."""
+"""Models by what a user names: a dict, a file or its folder, the catalogue, the hub."""
 
 from __future__ import annotations
 
@@ -23,7 +23,15 @@ from memorywall.core.errors import (
 )
 from memorywall.core.files import read_text, user_path
 from memorywall.core.model import Model
+from memorywall.core.storage import Storage, Stored
 from memorywall.families import families, family_of
+from memorywall.families._config import Config
+from memorywall.families._watched import Watched
+from memorywall.frontends._gguf_config import gguf_config
+from memorywall.frontends._storage import gguf_storage, storage_of_files
+from memorywall.frontends.gguf import read_gguf
+from memorywall.frontends.quantised import read_quantisation
+from memorywall.frontends.safetensors import INDEX, read_safetensors, totals
 
 _LARGEST_FILE = 4 * 1024 * 1024
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}")
@@ -32,7 +40,8 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}")
 def load_model(source: str | os.PathLike[str] | Mapping[str, Any] | Model) -> Model:
     """Return a model from the first of these that applies; a model is returned as it is.
 
-    1. a mapping: the config itself; or the path of a ``config.json`` or of its folder;
+    1. a mapping: the config itself; or the path of a ``config.json``, of its folder, of a
+       safetensors file beside it, or of a GGUF file. Of files of weights only headers are read.
     2. a hub id of the built-in catalogue (the part after the slash is enough, case ignored);
     3. a hub id ``owner/name``, fetched through huggingface_hub and its cache.
 
@@ -58,8 +67,22 @@ def load_model(source: str | os.PathLike[str] | Mapping[str, Any] | Model) -> Mo
     return _from_name(source)
 
 
-def model_from_config(config: Mapping[str, Any], where: str, name: str | None = None) -> Model:
-    """Return the model that a config describes; ``where`` names it in messages."""
+def model_from_config(
+    config: Mapping[str, Any],
+    where: str,
+    name: str | None = None,
+    stored: Stored | None = None,
+    storage: Storage | None = None,
+) -> Model:
+    """Return the model that a config describes.
+
+    Args:
+        config: as transformers writes it.
+        where: its name in messages.
+        name: the model's.
+        stored: what its files hold, where there are files.
+        storage: how its weights lie, where that is not the config's to say.
+    """
     model_type = config.get("model_type")
     if not isinstance(model_type, str):
         raise InvalidInputError(
@@ -76,9 +99,24 @@ def model_from_config(config: Mapping[str, Any], where: str, name: str | None = 
             "it is not guessed at, since a wrong guess would mislead.",
             f"{offer}Known: {', '.join(sorted(known))}.",
         )
-    architecture = family.read(config, where)
+    watched = Watched(config)
+    architecture = family.read(watched, where)
+    if storage is None:
+        storage = _storage_of(Config(watched, where), architecture.dtype, stored)
     said = name or str(config.get("_name_or_path") or model_type)
-    return Model(printable(said), family, architecture, dict(config))
+    return Model(
+        printable(said), family, architecture, dict(config), watched.reading(), storage, stored
+    )
+
+
+def _storage_of(config: Config, dtype: str, stored: Stored | None) -> Storage | None:
+    """Return how the weights lie by the config's quantisation, else by what the files hold."""
+    layers = config.data.get("num_hidden_layers") or config.data.get("n_layer")
+    storage = read_quantisation(config, dtype, layers if isinstance(layers, int) else 0)
+    config.check()
+    if storage is None and stored is not None:
+        return storage_of_files(stored, dtype)
+    return storage
 
 
 def _existing_path(source: str) -> Path | None:
@@ -88,7 +126,7 @@ def _existing_path(source: str) -> Path | None:
     """
     path = user_path(source)
     if (
-        source.endswith((".json", "/"))
+        source.endswith((".json", ".safetensors", ".gguf", "/"))
         or source.startswith((".", "/", "~"))
         or source.count("/") > 1
     ):
@@ -108,8 +146,11 @@ def _from_path(path: Path) -> Model:
         is_folder = path.is_dir()
     except (OSError, ValueError):
         is_folder = False
-    if is_folder:
-        folder = path
+    if path.suffix == ".gguf" and not is_folder:
+        return _from_gguf(path)
+    files = path if is_folder or path.suffix == ".safetensors" else None
+    if files is not None:
+        folder = path if is_folder else path.parent
         path = folder / "config.json"
         try:
             missing = not path.exists()
@@ -123,7 +164,24 @@ def _from_path(path: Path) -> Model:
     text = read_text(path, _LARGEST_FILE, "a config.json")
     config = _parse(text, str(path))
     name = path.resolve().parent.name if path.name == "config.json" else path.stem
-    return model_from_config(config, str(path), name)
+    stored = None if files is None else _stored(files)
+    return model_from_config(config, str(path), name, stored)
+
+
+def _stored(path: Path) -> Stored | None:
+    """Return what the safetensors files of a folder, or one of them, hold; None without any."""
+    if path.is_dir() and not any(path.glob("*.safetensors")) and not (path / INDEX).exists():
+        return None
+    tensors, files = read_safetensors(path)
+    return totals(tensors, files)
+
+
+def _from_gguf(path: Path) -> Model:
+    header = read_gguf(path)
+    config, storage = gguf_config(header, str(path)), gguf_storage(header)
+    return model_from_config(
+        config, str(path), path.stem, totals(header.tensors, header.files), storage
+    )
 
 
 def _parse(text: str, where: str) -> dict[str, Any]:
