@@ -29,7 +29,6 @@ from memorywall.core.scenario import (
     Traffic,
     Workload,
 )
-from memorywall.core.storage import Storage
 from memorywall.core.units import render
 from memorywall.frontends.hf import load_model
 
@@ -168,7 +167,7 @@ def _notes(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
         )
     notes += model.architecture.notes
     storage = scenario.storage
-    notes += _storage_notes(model, storage, footprint)
+    notes += _storage_notes(scenario, footprint)
     weights = scenario.precision.format_of("weights", model.dtype)
     if storage is None and weights.group:
         notes.append(
@@ -194,20 +193,17 @@ def _notes(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _storage_notes(model: Model, storage: Storage | None, footprint: Footprint) -> tuple[str, ...]:
+def _storage_notes(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
     """Return what to know of weights that lie as the files or the config say."""
+    stored, storage = scenario.model.stored, scenario.storage
     notes = () if storage is None else storage.notes
-    if model.stored is None or (storage is None and model.storage is not None):
+    if stored is None or scenario.precision.weights is not None:
         return notes
-    over = model.stored.nbytes - _most(footprint.weights)
+    over = stored.nbytes - _most(footprint.weights)
     if not over:
         return notes
-    side = "more" if over > 0 else "less"
-    return (
-        *notes,
-        f"The files hold {model.stored.nbytes:,} B of tensors, {abs(over):,} B {side} than is "
-        "counted as weights.",
-    )
+    said = f"The files hold {stored.nbytes:,} B of tensors, {abs(over):,} B "
+    return (*notes, said + ("more" if over > 0 else "less") + " than is counted as weights.")
 
 
 def _longest(scenario: Scenario) -> Number:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from memorywall.core.model import Reading
@@ -45,34 +45,29 @@ class Watched(dict[str, Any]):
         self.defaults[key] = default
 
     def reading(self) -> Reading:
-        """Return what was read so far."""
+        """Return what was read so far; keys of a mapping within have its name in front."""
         used: list[tuple[str, Any]] = []
         unused: list[tuple[str, Any]] = []
-        for key, value, was_read in self._walk():
-            (used if was_read else unused).append((key, value))
-        return Reading(tuple(used), tuple(self._assumed()), tuple(unused))
-
-    def _walk(self) -> Iterator[tuple[str, Any, bool]]:
-        """Yield every key with its value, and whether it was read; assumed ones are left out."""
+        assumed = list(self.defaults.items())
         for key, value in self.items():
             if isinstance(value, Watched) and value.is_read():
-                for below, inner, was_read in value._walk():
-                    yield f"{key}.{below}", inner, was_read
+                below = value.reading()
+                used += _prefixed(key, below.used)
+                unused += _prefixed(key, below.unused)
+                assumed += _prefixed(key, below.assumed)
             elif key not in self.defaults:
-                yield str(key), value, key in self.asked and value is not None
-
-    def _assumed(self) -> Iterator[tuple[str, Any]]:
-        """Yield keys that were looked for in vain, with what was taken instead."""
-        yield from self.defaults.items()
-        for key, value in self.items():
-            if isinstance(value, Watched):
-                yield from ((f"{key}.{below}", default) for below, default in value._assumed())
+                was_read = key in self.asked and value is not None
+                (used if was_read else unused).append((str(key), value))
+        return Reading(tuple(used), tuple(assumed), tuple(unused))
 
     def is_read(self) -> bool:
         """Whether any key was looked for in it."""
-        return bool(self.asked) or any(
-            isinstance(v, Watched) and v.is_read() for v in self.values()
-        )
+        inner = (value for value in self.values() if isinstance(value, Watched))
+        return bool(self.asked) or any(value.is_read() for value in inner)
+
+
+def _prefixed(key: str, pairs: tuple[tuple[str, Any], ...]) -> list[tuple[str, Any]]:
+    return [(f"{key}.{below}", value) for below, value in pairs]
 
 
 def _is_nested(value: object, depth: int) -> bool:

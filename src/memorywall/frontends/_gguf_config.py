@@ -75,10 +75,10 @@ def gguf_config(header: Gguf, where: str) -> dict[str, Any]:
     metadata = {
         key.removeprefix(f"{architecture}."): value for key, value in header.metadata.items()
     }
-    missing = [key for key in _NEEDED if metadata.get(key) is None]
+    missing = [f"{architecture}.{key}" for key in _NEEDED if metadata.get(key) is None]
     if missing:
         raise InvalidInputError(
-            f"{where}: the metadata has no {', '.join(f'{architecture}.{key}' for key in missing)}.",
+            f"{where}: the metadata has no {', '.join(missing)}.",
             "Convert the model anew.",
         )
     if model_type == "llama" and metadata.get("expert_count"):

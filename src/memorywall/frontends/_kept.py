@@ -89,7 +89,9 @@ def _names(part: Config) -> list[str]:
 
 def _place(name: str) -> tuple[int | None, str]:
     """Return the layer that a name is of (None: of every one) and the path within it, our words."""
-    plain = name.removeprefix("re:").strip("^$").replace("\\.", ".").replace(".*", "*")
+    plain = name
+    if name.startswith("re:"):  # an expression: only those that glob patterns could say
+        plain = name.removeprefix("re:").strip("^$").replace(".*", "*").replace("\\.", ".")
     found = _LAYER.search(plain)
     layer, path = None, plain
     if found is not None:

@@ -83,7 +83,8 @@ def model_from_config(
         stored: what its files hold, where there are files.
         storage: how its weights lie, where that is not the config's to say.
     """
-    model_type = config.get("model_type")
+    watched = Watched(config)
+    model_type = watched.get("model_type")
     if not isinstance(model_type, str):
         raise InvalidInputError(
             f"{where}: 'model_type' must be a text, got {shown(model_type)}.",
@@ -99,7 +100,6 @@ def model_from_config(
             "it is not guessed at, since a wrong guess would mislead.",
             f"{offer}Known: {', '.join(sorted(known))}.",
         )
-    watched = Watched(config)
     architecture = family.read(watched, where)
     if storage is None:
         storage = _storage_of(Config(watched, where), architecture.dtype, stored)

@@ -6,24 +6,37 @@ import click
 
 from memorywall.app.cli._shared import console, json_flag, print_json
 from memorywall.catalog.configs import config_names
+from memorywall.core.errors import InvalidInputError
 from memorywall.frontends.hf import load_model
+from memorywall.report.explain import explain_record, show_reading
 from memorywall.report.record import model_record
 from memorywall.report.table import models_table
 
 
 @click.command("models")
 @click.argument("names", metavar="[MODEL]...", nargs=-1)
+@click.option("--explain", is_flag=True, help="Show how the config of each was read, key by key.")
 @json_flag
-def COMMAND(names: tuple[str, ...], as_json: bool) -> None:  # noqa: N802
+def COMMAND(names: tuple[str, ...], explain: bool, as_json: bool) -> None:  # noqa: N802
     """List the built-in models, or show some: family, class, parameters.
+
+    MODEL is a name, the path of a config.json or its folder, of a safetensors or GGUF file, or a
+    hub id. Of files of weights only the headers are read.
 
     \b
     Examples:
       memorywall models
       memorywall models llama-3.1-8b ./my-model/config.json
+      memorywall models --explain ./my-model.gguf
     """
+    if explain and not names:
+        raise InvalidInputError("--explain needs a model.", "Try: memorywall models --explain gpt2")
     models = [load_model(name) for name in names or config_names()]
     if as_json:
-        print_json({"models": [model_record(model) for model in models]})
+        record = explain_record if explain else model_record
+        print_json({"models": [record(model) for model in models]})
+    elif explain:
+        for model in models:
+            show_reading(model, console())
     else:
         console().print(models_table(models))
