@@ -1,4 +1,4 @@
-"""Writers of small checkpoints: safetensors by that library, GGUF by hand from its specification."""
+"""Writers of small checkpoints: safetensors by its library, GGUF by hand from its specification."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def save(folder: Path, config: Mapping[str, Any], *shards: Arrays) -> Path:
     if len(shards) == 1:
         save_file(shards[0], folder / "model.safetensors")
         return folder
-    where = {}
+    where: dict[str, str] = {}
     for number, shard in enumerate(shards, start=1):
         name = f"model-{number:05}-of-{len(shards):05}.safetensors"
         save_file(shard, folder / name)
@@ -158,8 +158,8 @@ def gguf_tensors() -> list[GgufTensor]:
         ("output_norm.weight", (256,), F32),
     ]
     for layer in range(2):
-        for norm in ("attn_norm", "ffn_norm"):
-            found.append((f"blk.{layer}.{norm}.weight", (256,), F32))
+        norms = ("attn_norm", "ffn_norm")
+        found += [(f"blk.{layer}.{norm}.weight", (256,), F32) for norm in norms]
         for name, shape in LINEAR.items():
             better = name == "mlp.down_proj" and layer == 0
             found.append((f"blk.{layer}.{_NAMES[name]}.weight", shape, Q6_K if better else Q4_K))

@@ -99,7 +99,7 @@ def group(weights: dict[str, Any], **more: Any) -> dict[str, Any]:
 CASES: dict[str, tuple[dict[str, Any], Any]] = {
     "gptq": (
         {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": True, "sym": True},
-        lambda *place: gptq(*place, 4, 128),
+        lambda path, out, inner: gptq(path, out, inner, 4, 128),
     ),
     "gptq of 8 bits by rows": (
         {"quant_method": "gptq", "bits": 8, "group_size": -1},
@@ -107,7 +107,7 @@ CASES: dict[str, tuple[dict[str, Any], Any]] = {
     ),
     "gptq of 3 bits": (
         {"quant_method": "gptq", "bits": 3, "group_size": 32},
-        lambda *place: gptq(*place, 3, 32),
+        lambda path, out, inner: gptq(path, out, inner, 3, 32),
     ),
     "awq": (
         {"quant_method": "awq", "bits": 4, "group_size": 64, "version": "gemm",
@@ -166,7 +166,7 @@ def test_counted_is_stored_to_the_byte(tmp_path: Path, name: str) -> None:
     assert sum(op.traffic.get("weight", 0) for op in answer.ops) == read
 
 
-def test_gptq_by_hand(tmp_path: Path) -> None:
+def test_gptq_by_hand() -> None:
     # q_proj [256, 256]: 256 x 256 / 2 B of weights; two groups of inputs: 2 x 256 scales of 2 B and
     # 2 x 256 / 2 B of zero points; 256 x 4 B of order.
     q_proj = 32_768 + 1024 + 256 + 1024

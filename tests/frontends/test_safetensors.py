@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import re
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -145,6 +148,7 @@ def test_spoilt_indexes(tmp_path: Path, index: object, said: str) -> None:
 
 def test_one_tensor_in_two_files(tmp_path: Path) -> None:
     folder = save(tmp_path, LLAMA, {"a": np.zeros(1)}, {"a": np.zeros(1)})
+    (folder / "model.safetensors.index.json").unlink()
     with pytest.raises(mw.MemoryWallError, match="'a' is in two files"):
         mw.model(folder)
 
@@ -179,9 +183,10 @@ class Ranges(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
+def server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    handler = getattr(request, "param", Ranges)
     Ranges.folder, Ranges.asked, Ranges.is_willing = tmp_path, ([],), True
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Ranges) as running:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
         thread = threading.Thread(target=running.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{running.server_port}"
@@ -197,7 +202,8 @@ def test_only_ranges_are_fetched(server: str, tmp_path: Path) -> None:
     def opened(name: str) -> RemoteSource | None:
         return RemoteSource(f"{server}/{name}", name) if (tmp_path / name).exists() else None
 
-    tensors = read_hub(opened, "someone/toy")
+    tensors, files = read_hub(opened, "someone/toy")
+    assert files == 2
     assert {t.name: t.nbytes for t in tensors} == {n: a.nbytes for n, a in arrays.items()}
     assert sum(Ranges.asked[0]) < 10_000  # of 2.8 MB
 
@@ -207,6 +213,37 @@ def test_a_server_without_ranges_is_left_alone(server: str, tmp_path: Path) -> N
     Ranges.is_willing = False
     with pytest.raises(mw.MemoryWallError, match="does not send parts of files"):
         RemoteSource(f"{server}/model.safetensors", "model.safetensors")
+
+
+class Hub(Ranges):
+    """Answers for files as the hub does: their size first, and 404 for what it has not."""
+
+    def do_HEAD(self) -> None:
+        self.path = self.path.removeprefix("/someone/toy/resolve/main")
+        path = self.folder / self.path.lstrip("/")
+        self.send_response(200 if path.exists() else 404)
+        self.send_header("Content-Length", str(path.stat().st_size if path.exists() else 0))
+        self.send_header("ETag", '"x"')
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.path = self.path.removeprefix("/someone/toy/resolve/main")
+        super().do_GET()
+
+
+@pytest.mark.parametrize("server", [Hub], indirect=True)
+def test_what_the_hub_stores(server: str, tmp_path: Path) -> None:
+    arrays = plain()
+    names = sorted(arrays)
+    save(tmp_path, LLAMA, *({n: arrays[n] for n in names[i::2]} for i in range(2)))
+    run = subprocess.run(
+        [sys.executable, "-c",
+         "from memorywall.frontends.hub import stored_on_hub; print(stored_on_hub('someone/toy'))"],
+        capture_output=True, text=True, check=False, env={**os.environ, "HF_ENDPOINT": server},
+    )  # fmt: skip
+    nbytes = sum(array.nbytes for array in arrays.values())
+    assert f"bytes_by_format=(('F16', {nbytes}),)" in run.stdout, run.stderr
+    assert sum(Ranges.asked[0]) < 10_000
 
 
 def test_addresses_of_other_kinds_and_servers_that_are_not_there() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from memorywall.core.errors import InvalidInputError, MemoryWallError, shown
 
@@ -51,13 +52,17 @@ class LocalSource:
 
 
 class RemoteSource:
-    """A file behind a URL whose server answers requests for ranges; never read whole."""
+    """A file behind a URL whose server answers requests for ranges; never read whole.
 
-    def __init__(self, url: str, name: str) -> None:
+    ``headers`` may hold a token, so that no redirection is followed.
+    """
+
+    def __init__(self, url: str, name: str, headers: Mapping[str, str] | None = None) -> None:
         if not url.startswith(("http://", "https://")):
             raise InvalidInputError(f"{name}: {shown(url)} is no address of a web server.")
         self.url = url
         self.name = name
+        self.headers = {**(headers or {}), "Accept-Encoding": "identity"}
         self.size = 0
         self.read_at(0, 1)  # which tells the size
 
@@ -65,10 +70,10 @@ class RemoteSource:
         """Return exactly ``count`` bytes from ``offset`` on."""
         last = offset + count - 1
         request = urllib.request.Request(  # noqa: S310 - the scheme was checked
-            self.url, headers={"Range": f"bytes={offset}-{last}", "Accept-Encoding": "identity"}
+            self.url, headers={**self.headers, "Range": f"bytes={offset}-{last}"}
         )
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
+            with _OPENER.open(request, timeout=_TIMEOUT_S) as answer:
                 found = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
                 if answer.status != 206 or found is None or int(found[1]) != offset:
                     raise MemoryWallError(
@@ -84,6 +89,14 @@ class RemoteSource:
                 "Go online, or download the file and give its path.",
             ) from None
         return _whole(self.name, data, offset, count)
+
+
+class _NoRedirection(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        """Follow nothing."""
+
+
+_OPENER = urllib.request.build_opener(_NoRedirection)
 
 
 def _whole(name: str, data: bytes, offset: int, count: int) -> bytes:

@@ -26,13 +26,14 @@ _NEXT = "The file is damaged, or no GGUF of version 2 or 3: fetch it anew."
 _LONGEST_HEADER = 256 << 20
 _MOST_KEYS = 20_000
 _MOST_TENSORS = 30_000
-_MOST_ITEMS = 1_500_000  # in all arrays together; vocabularies and their merges have half of that
+_MOST_ITEMS = 1_000_000  # in all arrays together; vocabularies and their merges have half of that
 _LONGEST_NAME = 256
 _LONGEST_TEXT = 512
 _LONGEST_ARRAY = 1024
 _DEEPEST = 4
 _MOST_AXES = 8
 
+# The metadata's kinds of numbers, by struct's letters.
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q",
             12: "d"}  # fmt: skip
 _TEXT, _ARRAY = 8, 9
@@ -230,10 +231,23 @@ class _Reader:
         if self.items > _MOST_ITEMS:
             raise self.fault(f"arrays of {shown(self.items)} items are longer than any model's")
         if code is not None:
-            return [self.number(code) for _ in range(count)]
-        for _ in range(count):
-            if kind == _TEXT:
-                self.skip(self.number("Q"))
-            else:
+            return list(struct.unpack(f"<{count}{code}", self.take(count * struct.calcsize(code))))
+        if kind == _TEXT:
+            self._skip_texts(count)
+        else:
+            for _ in range(count):
                 self.value(kind, depth + 1)
         return None
+
+    def _skip_texts(self, count: int) -> None:
+        """Pass over texts with their lengths in front; a vocabulary has hundreds of thousands."""
+        length_at = struct.Struct("<Q").unpack_from
+        while count:
+            self.skip(int.from_bytes(self.take(8), "little"))  # which fetches a piece as needed
+            count -= 1
+            piece, at = self._piece, self.at - self._start
+            last = len(piece) - 8
+            while count and at <= last:
+                at += 8 + length_at(piece, at)[0]
+                count -= 1
+            self.skip(self._start + at - self.at)

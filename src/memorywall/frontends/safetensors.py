@@ -20,6 +20,7 @@ from memorywall.frontends._source import MOST_AT_ONCE, LocalSource, Source
 # The longest published index is of some 10 MiB. Text of that length could still become ten times as
 # many bytes of Python's objects, so what makes objects is counted before it is parsed.
 _LONGEST_HEADER = 16 << 20
+_LONGEST_BEYOND_ASCII = 2 << 20  # Python takes up to four bytes for each of its characters
 _MOST_NESTS = 250_000
 _MOST_VALUES = 500_000
 MOST_TENSORS = 100_000
@@ -125,7 +126,8 @@ def parse_object(data: bytes, where: str) -> dict[str, Any]:
         InvalidInputError: not UTF-8, not JSON, nested too deeply, or another value.
     """
     nests, values = data.count(b"{") + data.count(b"["), data.count(b",")
-    if nests > _MOST_NESTS or values > _MOST_VALUES:
+    is_long = len(data) > _LONGEST_BEYOND_ASCII and not data.isascii()
+    if is_long or nests > _MOST_NESTS or values > _MOST_VALUES:
         raise InvalidInputError(f"{where}: a header of more parts than any model has.", _NEXT)
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_once)
@@ -245,16 +247,24 @@ def _is_name(value: object) -> bool:
     return is_text and not set("/\\\0") & set(str(value))
 
 
-def read_hub(open_file: Callable[[str], Source | None], where: str) -> list[StoredTensor]:
-    """Return the tensors of a repository, given how one of its files is opened (None: absent)."""
+def read_hub(
+    open_file: Callable[[str], Source | None], where: str
+) -> tuple[list[StoredTensor], int]:
+    """Return a repository's tensors and how many files, given how one is opened (None: absent).
+
+    Raises:
+        InvalidInputError: no such files, or with what is wrong in which.
+    """
     single = open_file("model.safetensors")
     if single is not None:
-        return collect([single], where)
+        return collect([single], where), 1
     index = open_file(INDEX)
     if index is None:
-        raise InvalidInputError(f"{where}: the repository has no safetensors files.")
+        raise InvalidInputError(
+            f"{where}: the repository has no safetensors files.", "Leave --stored out."
+        )
     names = index_files(_read_all(index), index.name)
-    return collect((_present(open_file(name), name) for name in names), where)
+    return collect((_present(open_file(name), name) for name in names), where), len(names)
 
 
 def _present(source: Source | None, name: str) -> Source:
