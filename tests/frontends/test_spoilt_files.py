@@ -14,7 +14,7 @@ import pytest
 
 import memorywall as mw
 from memorywall.frontends.gguf import read_gguf
-from memorywall.frontends.safetensors import read_safetensors
+from memorywall.frontends.shards import read_safetensors
 from tests.frontends.files import GGUF_METADATA, LLAMA, gguf, gguf_tensors, plain, save
 
 ROUNDS = 400

@@ -65,8 +65,9 @@ def analyze(
         batch_size: sequences; a number or an array.
         seq_len: positions of each sequence, likewise; by default 2048, for encoders 512.
         new_tokens: tokens that ``generate`` makes for each sequence; by default 128.
-        weights, activations, kv_cache: formats in memory, by default the config's dtype; arithmetic
-            runs in the activations' dtype.
+        weights, activations, kv_cache: formats in memory, by default the config's dtype; weights
+            by default as files or the config's quantisation store each. Arithmetic runs in the
+            activations' dtype.
         traffic, causal, logits: how things are counted, see ``Conventions``.
 
     Raises:

@@ -48,7 +48,7 @@ class Config:
         """Note a fault of a key that a reader checks by itself."""
         self.faults[key] = text
 
-    def part(self, key: str) -> Config | None:
+    def within(self, key: str) -> Config | None:
         """Return a nested mapping to be read likewise, its faults among ours; None without it."""
         value = self.data.get(key)
         if value is None:

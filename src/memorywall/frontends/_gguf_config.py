@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from memorywall.core.errors import InvalidInputError, UnsupportedError, near_names, shown
+from memorywall.frontends._tensors import StoredTensor
 from memorywall.frontends.gguf import Gguf
-from memorywall.frontends.safetensors import StoredTensor
 
 _SIZES = {
     "block_count": "num_hidden_layers",

@@ -41,14 +41,15 @@ def kept_layers(
         layer, path = _place(name)
         if layer is None:
             where[path] = None
-        elif where.get(path, set()) is not None and layer < layers:
+        elif layer < layers or not layers:  # a layer past the last only drafts tokens
             found = where.setdefault(path, set())
             if found is not None:
                 found.add(layer)
     for path, found in where.items():
         first = path.partition(".")[0]
         is_linear = first in _LINEAR and not set(path.split(".")) & set(always)
-        if found is not None and len(found) < layers and (is_linear or not path):
+        is_part = found is not None and (len(found) < layers or not layers)
+        if found is not None and is_part and (is_linear or not path):
             raise ValueError(
                 f"its config leaves {path or 'whole layers'} unquantised in {len(found)} of "
                 f"{layers} layers, and a mix is not covered"

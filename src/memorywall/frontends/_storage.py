@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from memorywall.core.formats import Format, find_format
 from memorywall.core.storage import MeanFormat, Storage, Stored
+from memorywall.frontends._tensors import StoredTensor
 from memorywall.frontends.gguf import Gguf
-from memorywall.frontends.safetensors import StoredTensor
 
 # The names of safetensors for formats that weights may have.
 _FORMATS = {"F64": "fp64", "F32": "fp32", "BF16": "bf16", "F16": "fp16", "F8_E4M3": "fp8",

@@ -7,7 +7,6 @@ A file is a magic word, a version, two counts, the metadata by key, the tensors 
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,28 +14,19 @@ from typing import Any
 
 from memorywall.core.errors import InvalidInputError, invalid_file, shown
 from memorywall.frontends._ggml import BLOCKS
-from memorywall.frontends._source import MOST_AT_ONCE, LocalSource, Source
-from memorywall.frontends.safetensors import MOST_FILES, StoredTensor
+from memorywall.frontends._gguf_reader import NEXT, GgufReader
+from memorywall.frontends._source import LocalSource, Source
+from memorywall.frontends._tensors import MOST_FILES, StoredTensor
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
-_NEXT = "The file is damaged, or no GGUF of version 2 or 3: fetch it anew."
 
 # Far above what is published; what is longer is skipped or refused, so that reading stays short.
-_LONGEST_HEADER = 256 << 20
 _MOST_KEYS = 20_000
 _MOST_TENSORS = 30_000
-_MOST_ITEMS = 1_000_000  # in all arrays together; vocabularies and their merges have half of that
 _LONGEST_NAME = 256
-_LONGEST_TEXT = 512
-_LONGEST_ARRAY = 1024
-_DEEPEST = 4
 _MOST_AXES = 8
 
-# The metadata's kinds of numbers, by struct's letters.
-_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q",
-            12: "d"}  # fmt: skip
-_TEXT, _ARRAY = 8, 9
 _SPLIT = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf")
 
 
@@ -65,7 +55,7 @@ def read_gguf(path: Path) -> Gguf:
         for tensor in header.tensors:
             if tensor.name in found:
                 raise InvalidInputError(
-                    f"{part}: the tensor {shown(tensor.name)} is in two files.", _NEXT
+                    f"{part}: the tensor {shown(tensor.name)} is in two files.", NEXT
                 )
             found[tensor.name] = tensor
     return Gguf(headers[0].metadata, tuple(found.values()), len(paths))
@@ -88,14 +78,14 @@ def read_header(source: Source) -> Gguf:
     Raises:
         InvalidInputError: whatever is not as the format's definition says.
     """
-    reader = _Reader(source)
+    reader = GgufReader(source)
     if source.size < 24 or reader.take(4) != _MAGIC:
-        raise InvalidInputError(f"{source.name}: it does not begin as a GGUF does.", _NEXT)
+        raise InvalidInputError(f"{source.name}: it does not begin as a GGUF does.", NEXT)
     version = reader.number("I")
     if version not in _VERSIONS:
         swapped = int.from_bytes(version.to_bytes(4, "little"), "big")
         why = "big-endian, which is not covered" if swapped in _VERSIONS else "not covered"
-        raise InvalidInputError(f"{source.name}: version {version} is {why}.", _NEXT)
+        raise InvalidInputError(f"{source.name}: version {version} is {why}.", NEXT)
     tensors, keys = reader.number("Q"), reader.number("Q")
     if tensors > _MOST_TENSORS or keys > _MOST_KEYS:
         raise reader.fault(f"{tensors} tensors and {keys} keys are more than any model has")
@@ -105,7 +95,7 @@ def read_header(source: Source) -> Gguf:
     return Gguf(metadata, tuple(tensor for _, tensor in places), 1)
 
 
-def _read_metadata(reader: _Reader, count: int) -> dict[str, Any]:
+def _read_metadata(reader: GgufReader, count: int) -> dict[str, Any]:
     metadata: dict[str, Any] = {}
     for _ in range(count):
         key = reader.text(_LONGEST_NAME)
@@ -115,7 +105,7 @@ def _read_metadata(reader: _Reader, count: int) -> dict[str, Any]:
     return metadata
 
 
-def _read_tensor(reader: _Reader) -> tuple[int, StoredTensor]:
+def _read_tensor(reader: GgufReader) -> tuple[int, StoredTensor]:
     """Return a tensor's offset among the data, and what it is, the slowest axis first."""
     name = reader.text(_LONGEST_NAME)
     axes = reader.number("I")
@@ -140,7 +130,7 @@ def _check_places(
 ) -> None:
     """Check that the tensors lie within the file, aligned, and not over one another."""
     if type(alignment) is not int or not 1 <= alignment <= 2**20:
-        raise InvalidInputError(f"{source.name}: an alignment of {shown(alignment)}.", _NEXT)
+        raise InvalidInputError(f"{source.name}: an alignment of {shown(alignment)}.", NEXT)
     data = source.size - header - -header % alignment
     faults, names, end = [], set(), 0
     for offset, tensor in sorted(places, key=lambda place: place[0]):
@@ -154,100 +144,4 @@ def _check_places(
             )
         end = offset + tensor.nbytes
     if faults:
-        raise invalid_file(source.name, faults, _NEXT)
-
-
-class _Reader:
-    """Reads a header from its start on, a piece of the file at a time."""
-
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self.at = 0
-        self.items = 0
-        self._piece = b""
-        self._start = 0
-
-    def fault(self, what: str) -> InvalidInputError:
-        """Return an error with the place that was reached."""
-        return InvalidInputError(f"{self.source.name}, byte {self.at}: {what}.", _NEXT)
-
-    def take(self, count: int) -> bytes:
-        """Return the next bytes, at most a piece's length."""
-        begin = self.at - self._start
-        if not 0 <= begin <= len(self._piece) - count:
-            left = self.source.size - self.at
-            if left < count:
-                raise self.fault(f"{count} bytes are wanted, and {max(0, left)} are left")
-            self._piece = self.source.read_at(self.at, min(MOST_AT_ONCE, left))
-            self._start, begin = self.at, 0
-        self._move(count)
-        return self._piece[begin : begin + count]
-
-    def skip(self, count: int) -> None:
-        """Pass over bytes without reading them."""
-        if count > self.source.size - self.at:
-            raise self.fault(f"{count} bytes are to follow, past the end of the file")
-        self._move(count)
-
-    def _move(self, count: int) -> None:
-        self.at += count
-        if self.at > _LONGEST_HEADER:
-            raise self.fault("a header as long as no model's")
-
-    def number(self, code: str) -> Any:
-        """Return a number, by ``struct``'s letter."""
-        return struct.unpack(f"<{code}", self.take(struct.calcsize(code)))[0]
-
-    def text(self, longest: int) -> str | None:
-        """Return a text, or None where it is longer than that and was passed over."""
-        length = self.number("Q")
-        if length > longest:
-            self.skip(length)
-            return None
-        data = self.take(length)
-        try:
-            return data.decode("utf-8")
-        except UnicodeDecodeError:
-            raise self.fault("a text is not UTF-8") from None
-
-    def value(self, kind: int, depth: int) -> Any:
-        """Return a value of the metadata; None for a long text or array."""
-        if kind in _SCALARS:
-            return self.number(_SCALARS[kind])
-        if kind == _TEXT:
-            return self.text(_LONGEST_TEXT)
-        if kind == _ARRAY and depth < _DEEPEST:
-            return self._array(depth)
-        raise self.fault(f"a value is of kind {kind}, {depth} deep, which is not known")
-
-    def _array(self, depth: int) -> list[Any] | None:
-        """Return a short array of numbers; walk past any other."""
-        kind, count = self.number("I"), self.number("Q")
-        code = _SCALARS.get(kind)
-        if code is not None and count > _LONGEST_ARRAY:
-            self.skip(count * struct.calcsize(code))
-            return None
-        self.items += count
-        if self.items > _MOST_ITEMS:
-            raise self.fault(f"arrays of {shown(self.items)} items are longer than any model's")
-        if code is not None:
-            return list(struct.unpack(f"<{count}{code}", self.take(count * struct.calcsize(code))))
-        if kind == _TEXT:
-            self._skip_texts(count)
-        else:
-            for _ in range(count):
-                self.value(kind, depth + 1)
-        return None
-
-    def _skip_texts(self, count: int) -> None:
-        """Pass over texts with their lengths in front; a vocabulary has hundreds of thousands."""
-        length_at = struct.Struct("<Q").unpack_from
-        while count:
-            self.skip(int.from_bytes(self.take(8), "little"))  # which fetches a piece as needed
-            count -= 1
-            piece, at = self._piece, self.at - self._start
-            last = len(piece) - 8
-            while count and at <= last:
-                at += 8 + length_at(piece, at)[0]
-                count -= 1
-            self.skip(self._start + at - self.at)
+        raise invalid_file(source.name, faults, NEXT)

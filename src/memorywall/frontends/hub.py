@@ -1,11 +1,69 @@
-"""What the files of a hub's repository hold: their headers, fetched by ranges."""
+"""A hub's repository: its config, and on request the headers of its files, by ranges."""
 
 from __future__ import annotations
 
-from memorywall.core.errors import MemoryWallError, MissingDependencyError
+from pathlib import Path
+
+from memorywall.catalog.configs import config_names
+from memorywall.core.errors import (
+    InvalidInputError,
+    MemoryWallError,
+    MissingDependencyError,
+    UnknownNameError,
+    near_names,
+)
+from memorywall.core.files import read_text
+from memorywall.core.model import Model
 from memorywall.core.storage import Stored
 from memorywall.frontends._source import RemoteSource
-from memorywall.frontends.safetensors import read_hub, totals
+from memorywall.frontends._tensors import totals
+from memorywall.frontends.config import LARGEST_CONFIG, model_from_config, parse_config
+from memorywall.frontends.shards import read_hub
+
+
+def model_from_hub(name: str) -> Model:
+    """Read a model's config.json from the hub's cache, or fetch it; nothing else is fetched."""
+    near = near_names(name, config_names()) or near_names(name.rpartition("/")[2], config_names())
+    offer = f" In the catalogue: {', '.join(near)}." if near else ""
+    try:
+        from huggingface_hub import hf_hub_download  # noqa: PLC0415 - an extra
+        from huggingface_hub.errors import (  # noqa: PLC0415
+            EntryNotFoundError,
+            GatedRepoError,
+            LocalEntryNotFoundError,
+            RepositoryNotFoundError,
+        )
+    except ImportError:
+        raise MissingDependencyError(
+            "huggingface_hub", "hub", f"{name}, which is no path and not in the catalogue,", offer
+        ) from None
+    try:
+        path = hf_hub_download(name, "config.json")
+    except GatedRepoError:
+        raise MemoryWallError(
+            f"{name} is gated on the hub.",
+            f"Accept its terms there, then: hf auth login.{offer}",
+        ) from None
+    except LocalEntryNotFoundError:
+        raise MemoryWallError(
+            f"{name} is not in the catalogue or the hub's cache, and the hub cannot be reached.",
+            f"Go online, or give the path of its config.json.{offer}",
+        ) from None
+    except RepositoryNotFoundError:
+        raise UnknownNameError(
+            "model", name, config_names(), "The hub has none of that id."
+        ) from None
+    except EntryNotFoundError:
+        raise InvalidInputError(
+            f"{name}: the repository has no config.json.", offer.strip()
+        ) from None
+    except Exception as error:  # whatever else a network does is a network's fault, said plainly
+        raise MemoryWallError(
+            f"{name} could not be fetched from the hub: {type(error).__name__}.",
+            f"Go online, or give the path of its config.json.{offer}",
+        ) from error
+    text = read_text(Path(path), LARGEST_CONFIG, "a config.json")
+    return model_from_config(parse_config(text, f"{name}/config.json"), name, name)
 
 
 def stored_on_hub(name: str) -> Stored:

@@ -8,25 +8,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from memorywall.core.errors import InvalidInputError, invalid_file, shown
-from memorywall.core.storage import Stored
-from memorywall.frontends._source import MOST_AT_ONCE, LocalSource, Source
+from memorywall.frontends._source import MOST_AT_ONCE, Source
+from memorywall.frontends._tensors import StoredTensor
 
 # The longest published index is of some 10 MiB. Text of that length could still become ten times as
 # many bytes of Python's objects, so what makes objects is counted before it is parsed.
-_LONGEST_HEADER = 16 << 20
+LONGEST_HEADER = 16 << 20
 _LONGEST_BEYOND_ASCII = 2 << 20  # Python takes up to four bytes for each of its characters
 _MOST_NESTS = 250_000
 _MOST_VALUES = 500_000
 MOST_TENSORS = 100_000
-MOST_FILES = 2000
 _MOST_AXES = 8
-INDEX = "model.safetensors.index.json"
 
 # Bits of an element, by the names of the file format.
 BITS = {
@@ -36,61 +31,7 @@ BITS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class StoredTensor:
-    """A tensor of a file: its name, shape, the file's own name of its format, its bytes."""
-
-    name: str
-    shape: tuple[int, ...]
-    format: str
-    nbytes: int
-
-    @property
-    def elements(self) -> int:
-        """How many elements it has."""
-        count = 1
-        for length in self.shape:
-            count *= length
-        return count
-
-
-def totals(tensors: Sequence[StoredTensor], files: int) -> Stored:
-    """Return the totals of some files' tensors."""
-    by_format: Counter[str] = Counter()
-    for tensor in tensors:
-        by_format[tensor.format] += tensor.nbytes
-    elements = sum(tensor.elements for tensor in tensors)
-    return Stored(files, len(tensors), elements, tuple(by_format.most_common()))
-
-
-def read_safetensors(path: Path) -> tuple[list[StoredTensor], int]:
-    """Return the tensors of a file, of an index's files or of a folder, and how many files.
-
-    Raises:
-        InvalidInputError: no such file, or with what is wrong in which.
-    """
-    paths = _shards(path)
-    tensors = collect((LocalSource(shard) for shard in paths), str(path))
-    return tensors, len(paths)
-
-
-def collect(sources: Iterable[Source], where: str) -> list[StoredTensor]:
-    """Return the tensors of several files, each name once."""
-    found: dict[str, StoredTensor] = {}
-    for source in sources:
-        for tensor in read_header(source):
-            if tensor.name in found:
-                raise InvalidInputError(
-                    f"{where}: the tensor {shown(tensor.name)} is in two files.",
-                    "Keep one model's files in a folder, or name the index.",
-                )
-            found[tensor.name] = tensor
-        if len(found) > MOST_TENSORS:
-            raise InvalidInputError(f"{where}: more than {MOST_TENSORS} tensors.", _NEXT)
-    return list(found.values())
-
-
-_NEXT = "The file is damaged, or no safetensors file: fetch it anew."
+NEXT = "The file is damaged, or no safetensors file: fetch it anew."
 
 
 def read_header(source: Source) -> list[StoredTensor]:
@@ -100,22 +41,22 @@ def read_header(source: Source) -> list[StoredTensor]:
         InvalidInputError: whatever is not as the format's definition says.
     """
     if source.size < 10:
-        raise InvalidInputError(f"{source.name}: {source.size} bytes are no header.", _NEXT)
+        raise InvalidInputError(f"{source.name}: {source.size} bytes are no header.", NEXT)
     first = source.read_at(0, 8)
     if first == b"version ":
         raise InvalidInputError(
             f"{source.name} is a pointer of Git LFS, not the file.", "Fetch it: git lfs pull."
         )
     length = int.from_bytes(first, "little")
-    if not 2 <= length <= min(source.size - 8, _LONGEST_HEADER):
+    if not 2 <= length <= min(source.size - 8, LONGEST_HEADER):
         raise InvalidInputError(
             f"{source.name}: a header of {shown(length)} bytes in a file of {source.size} "
-            f"(most: {_LONGEST_HEADER}).", _NEXT,
+            f"(most: {LONGEST_HEADER}).", NEXT,
         )  # fmt: skip
-    header = parse_object(_read_long(source, 8, length), source.name)
+    header = parse_object(read_long(source, 8, length), source.name)
     header.pop("__metadata__", None)
     if len(header) > MOST_TENSORS:
-        raise InvalidInputError(f"{source.name}: more than {MOST_TENSORS} tensors.", _NEXT)
+        raise InvalidInputError(f"{source.name}: more than {MOST_TENSORS} tensors.", NEXT)
     return _tensors(header, source.size - 8 - length, source.name)
 
 
@@ -128,17 +69,17 @@ def parse_object(data: bytes, where: str) -> dict[str, Any]:
     nests, values = data.count(b"{") + data.count(b"["), data.count(b",")
     is_long = len(data) > _LONGEST_BEYOND_ASCII and not data.isascii()
     if is_long or nests > _MOST_NESTS or values > _MOST_VALUES:
-        raise InvalidInputError(f"{where}: a header of more parts than any model has.", _NEXT)
+        raise InvalidInputError(f"{where}: a header of more parts than any model has.", NEXT)
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_once)
     except RecursionError:
-        raise InvalidInputError(f"{where}: the header is nested too deeply.", _NEXT) from None
+        raise InvalidInputError(f"{where}: the header is nested too deeply.", NEXT) from None
     except ValueError as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
         raise InvalidInputError(
-            f"{where}: the header is not valid JSON: {str(error)[:120]}.", _NEXT
+            f"{where}: the header is not valid JSON: {str(error)[:120]}.", NEXT
         ) from None
     if not isinstance(value, dict):
-        raise InvalidInputError(f"{where}: the header is {shown(value)}, not an object.", _NEXT)
+        raise InvalidInputError(f"{where}: the header is {shown(value)}, not an object.", NEXT)
     return value
 
 
@@ -168,7 +109,7 @@ def _tensors(header: dict[str, Any], size: int, where: str) -> list[StoredTensor
     if not faults and end != size:
         faults.append(f"its tensors end at byte {end} of {size}")
     if faults:
-        raise invalid_file(where, faults, _NEXT)
+        raise invalid_file(where, faults, NEXT)
     return [tensor for _, _, tensor in found]
 
 
@@ -196,78 +137,8 @@ def _is_length(value: object) -> bool:
     return type(value) is int and 0 <= value < 2**63
 
 
-def _shards(path: Path) -> list[Path]:
-    """Return the files that a path stands for: itself, those of an index, those of a folder."""
-    if path.is_dir():
-        index = path / INDEX
-        if index.exists():
-            return _shards(index)
-        found = sorted(path.glob("*.safetensors"))[: MOST_FILES + 1]
-        if not found or len(found) > MOST_FILES:
-            raise InvalidInputError(
-                f"The folder {path} has {len(found)} files of the kind *.safetensors.",
-                f"Name one, or an index of up to {MOST_FILES}.",
-            )
-        return found
-    if path.suffix != ".json":
-        return [path]
-    data = _read_all(LocalSource(path))
-    return [path.parent / name for name in index_files(data, str(path))]
-
-
-def _read_all(index: Source) -> bytes:
-    """Return the whole of an index, which is text and not long."""
-    if index.size > _LONGEST_HEADER:
-        raise InvalidInputError(f"{index.name}: an index of {index.size} bytes is too long.", _NEXT)
-    return _read_long(index, 0, index.size)
-
-
-def _read_long(source: Source, start: int, count: int) -> bytes:
+def read_long(source: Source, start: int, count: int) -> bytes:
+    """Return bytes that are more than one read."""
     end = start + count
     places = range(start, end, MOST_AT_ONCE)
     return b"".join(source.read_at(at, min(MOST_AT_ONCE, end - at)) for at in places)
-
-
-def index_files(data: bytes, where: str) -> list[str]:
-    """Return the names of the files that an index names; each is a file beside it."""
-    weights = parse_object(data, where).get("weight_map")
-    if not isinstance(weights, dict) or not weights:
-        raise InvalidInputError(f"{where}: 'weight_map' must name the tensors' files.", _NEXT)
-    names = list(dict.fromkeys(weights.values())) if all(map(_is_name, weights.values())) else []
-    if not names or len(names) > MOST_FILES:
-        raise InvalidInputError(
-            f"{where}: 'weight_map' must name up to {MOST_FILES} files beside it.", _NEXT
-        )
-    return sorted(names)
-
-
-def _is_name(value: object) -> bool:
-    """Whether a value is the name of a file of a folder, and no path out of it."""
-    is_text = isinstance(value, str) and value.endswith(".safetensors") and len(value) < 256
-    return is_text and not set("/\\\0") & set(str(value))
-
-
-def read_hub(
-    open_file: Callable[[str], Source | None], where: str
-) -> tuple[list[StoredTensor], int]:
-    """Return a repository's tensors and how many files, given how one is opened (None: absent).
-
-    Raises:
-        InvalidInputError: no such files, or with what is wrong in which.
-    """
-    single = open_file("model.safetensors")
-    if single is not None:
-        return collect([single], where), 1
-    index = open_file(INDEX)
-    if index is None:
-        raise InvalidInputError(
-            f"{where}: the repository has no safetensors files.", "Leave --stored out."
-        )
-    names = index_files(_read_all(index), index.name)
-    return collect((_present(open_file(name), name) for name in names), where), len(names)
-
-
-def _present(source: Source | None, name: str) -> Source:
-    if source is None:
-        raise InvalidInputError(f"{shown(name)} is in the index, and not in the repository.")
-    return source
