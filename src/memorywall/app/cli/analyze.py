@@ -39,8 +39,8 @@ def COMMAND(  # noqa: N802 - the constant that the subcommand is found by
     """Say what MODEL costs on a device: time, memory, and which wall binds.
 
     MODEL is a name from `memorywall models`, the path of a config.json, of its folder, of a
-    safetensors or GGUF file (of which only headers are read), or a hub id. FLOPs and bytes are counted operator by operator; each operator takes the longer of its
-    arithmetic and its traffic.
+    safetensors or GGUF file (of which only headers are read), or a hub id. FLOPs and bytes are
+    counted operator by operator; each operator takes the longer of its arithmetic and its traffic.
 
     \b
     Examples:
