@@ -119,6 +119,17 @@ def gguf(
     alignment: int = 32,
 ) -> bytes:
     """Return a GGUF file; shapes are given the slowest axis first, and stored the other way."""
+    header, nbytes = gguf_header(metadata, tensors, version, alignment)
+    return header + bytes(nbytes)
+
+
+def gguf_header(
+    metadata: Mapping[str, object],
+    tensors: list[GgufTensor],
+    version: int = 3,
+    alignment: int = 32,
+) -> tuple[bytes, int]:
+    """Return the header of a GGUF file, and how many bytes of tensors follow it."""
     out = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(metadata))
     out += b"".join(text(key) + metadata_value(value) for key, value in metadata.items())
     at = 0
@@ -128,7 +139,7 @@ def gguf(
         out += struct.pack("<IQ", number, at)
         at += int(np.prod(shape)) // size * nbytes
         at += -at % alignment
-    return out + bytes(-len(out) % alignment) + bytes(at)
+    return out + bytes(-len(out) % alignment), at
 
 
 GGUF_METADATA: dict[str, object] = {

@@ -20,6 +20,7 @@ from tests.frontends.files import (
     Q6_K,
     GgufTensor,
     gguf,
+    gguf_header,
     gguf_tensors,
 )
 
@@ -182,6 +183,51 @@ def test_what_is_refused(
         mw.model(path)
     assert said in str(error.value)
     assert "toy.gguf" in error.value.message
+
+
+def test_a_published_model_of_8b(tmp_path: Path) -> None:
+    """Llama 3.1 8B as llama.cpp makes a Q4_K_M of it, which is published as a file of 4.92 GB.
+
+    Q6_K: the head; values and down-projections of the first and last eighth of the layers, and of
+    every third between: 16 of 32.
+    """
+    metadata = {
+        "general.architecture": "llama", "llama.block_count": 32, "llama.embedding_length": 4096,
+        "llama.feed_forward_length": 14336, "llama.attention.head_count": 32,
+        "llama.attention.head_count_kv": 8, "llama.context_length": 131_072,
+    }  # fmt: skip
+    shapes = {
+        "attn_q": (4096, 4096), "attn_k": (1024, 4096), "attn_v": (1024, 4096),
+        "attn_output": (4096, 4096), "ffn_gate": (14336, 4096), "ffn_up": (14336, 4096),
+        "ffn_down": (4096, 14336),
+    }  # fmt: skip
+    tensors: list[GgufTensor] = [
+        ("token_embd.weight", (128_256, 4096), Q4_K), ("output.weight", (128_256, 4096), Q6_K),
+        ("output_norm.weight", (4096,), F32), ("rope_freqs.weight", (64,), F32),
+    ]  # fmt: skip
+    for layer in range(32):
+        norms = ("attn_norm", "ffn_norm")
+        tensors += [(f"blk.{layer}.{norm}.weight", (4096,), F32) for norm in norms]
+        more_bits = layer < 4 or layer >= 28 or (layer - 4) % 3 == 2
+        for name, shape in shapes.items():
+            better = more_bits and name in ("attn_v", "ffn_down")
+            tensors.append((f"blk.{layer}.{name}.weight", shape, Q6_K if better else Q4_K))
+    start, nbytes = gguf_header(metadata, tensors)
+    path = write(tmp_path, start)
+    with path.open("ab") as file:
+        file.truncate(len(start) + nbytes)  # nothing but holes: only the header is read
+    answer = mw.analyze(path, on="rtx-4090")
+    assert answer.parameters == mw.model("llama-3.1-8b").parameters
+    # Embedding and head 525 336 576 weights each, 144 and 210 B for 256. A layer 218 103 808, of
+    # which 62 914 560 are values and down-projection, in 16 layers at 210 B. 65 norms of 16 384 B.
+    counted = (
+        525_336_576 * (144 + 210) + 32 * 218_103_808 * 144 + 16 * 62_914_560 * (210 - 144)
+    ) // 256 + 65 * 16_384
+    assert answer.footprint.weights == counted
+    # The frequencies of the rotation, 64 of 4 B, are no weights; the published file has some 8 MB
+    # of vocabulary beside.
+    assert any("256 B more than is counted" in note for note in answer.notes)
+    assert 4.91e9 < nbytes < 4.92e9
 
 
 def header(tensors: int, keys: int, rest: bytes = b"", version: int = 3) -> bytes:

@@ -22,6 +22,7 @@ class Watched(dict[str, Any]):
             (key, Watched(value, depth + 1) if _is_nested(value, depth) else value)
             for key, value in data.items()
         )
+        self.source = data
         self.asked: dict[str, None] = {}
         self.defaults: dict[str, Any] = {}
 
@@ -57,7 +58,7 @@ class Watched(dict[str, Any]):
                 assumed += _prefixed(key, below.assumed)
             elif key not in self.defaults:
                 was_read = key in self.asked and value is not None
-                (used if was_read else unused).append((str(key), value))
+                (used if was_read else unused).append((str(key), self.source[key]))
         return Reading(tuple(used), tuple(assumed), tuple(unused))
 
     def is_read(self) -> bool:
