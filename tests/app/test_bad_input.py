@@ -439,6 +439,10 @@ def test_all_faults_of_one_toml_together(capsys: Captured, tmp_path: Path) -> No
         (["hardware", "compare", "h100-sxm", "h999"], "'h999' is not known"),
         (["hardware", "h100-sxm", "mi300x", "--toml"], "of one device"),
         (["models", "gpt2", "gpt9"], "'gpt9' is not known"),
+        (["models", "--explain"], "--explain needs a model"),
+        (["models", "gpt2", "--stored"], "--stored is for --explain"),
+        (["models", "./no-such.gguf"], "no-such.gguf: there is no such file"),
+        (["models", "./no-such.safetensors"], "has no config.json"),
         (["models", "~nobody-of-that-name/x"], "home is not known"),
         (["hardware", "~nobody-of-that-name/x.toml"], "home is not known"),
         (["hardware", "h100-sxm", "--toml", "--json"], "and no JSON"),
@@ -514,6 +518,39 @@ def test_spoilt_configs(
     path = tmp_path / "config.json"
     path.write_text(json.dumps(config))
     either_works_or_says_why(capsys, "analyze", str(path), "--on", "h100-sxm")
+
+
+PUBLISHED = [entry.config for entry in entries()]
+# What keys are worth where they count, beside junk.
+VALUES = st.one_of(JUNK, st.integers(-2, 2**33), st.sampled_from(["gptq", "awq", "fp8", "mxfp4"]))
+QUANTISATION = st.dictionaries(
+    st.sampled_from([
+        "quant_method", "bits", "group_size", "load_in_4bit", "load_in_8bit", "weight_block_size",
+        "bnb_4bit_quant_type", "config_groups", "format", "ignore", "modules_to_not_convert",
+        "quant_algo", "lm_head",
+    ]),
+    st.one_of(VALUES, st.lists(st.sampled_from(["lm_head", "model.layers.3.mlp", "re:(a*)*b"]))),
+    max_size=5,
+)  # fmt: skip
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+def test_spoilt_published_configs(capsys: Captured, tmp_path: Path, data: st.DataObject) -> None:
+    config = dict(data.draw(st.sampled_from(PUBLISHED)))
+    for key in data.draw(st.lists(st.sampled_from(sorted(config)), max_size=2, unique=True)):
+        if data.draw(st.booleans()):
+            config[key] = data.draw(VALUES)
+        else:
+            del config[key]
+    if data.draw(st.booleans()):
+        config["quantization_config"] = data.draw(st.one_of(QUANTISATION, JUNK))
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    either_works_or_says_why(capsys, "analyze", str(path), "--on", "h100-sxm")
+    either_works_or_says_why(capsys, "models", "--explain", str(path))
 
 
 @settings(

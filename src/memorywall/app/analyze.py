@@ -70,8 +70,9 @@ def analyze(
         new_tokens: tokens that ``generate`` makes for each sequence; by default 128.
         source_len: of an encoder-decoder, positions of each source, likewise; by default the
             model's fixed number, or as many as ``seq_len``.
-        weights, activations, kv_cache: formats in memory, by default the config's dtype; arithmetic
-            runs in the activations' dtype.
+        weights, activations, kv_cache: formats in memory, by default the config's dtype; weights
+            by default as files or the config's quantisation store each. Arithmetic runs in the
+            activations' dtype.
         traffic, causal, logits: how things are counted, see ``Conventions``.
 
     Raises:
@@ -191,8 +192,10 @@ def _notes(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
             f"{_most(longest)} positions are past the {limit} that the model was made for."
         )
     notes += model.architecture.notes
+    storage = scenario.storage
+    notes += _storage_notes(scenario, footprint)
     weights = scenario.precision.format_of("weights", model.dtype)
-    if weights.group:
+    if storage is None and weights.group:
         notes.append(
             f"{weights.name} is counted for every weight, embedding and head too, which most "
             "quantised checkpoints keep in 16 bit."
@@ -214,6 +217,19 @@ def _notes(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
     elif hardware.kind == "hypothetical":
         notes.append(f"{hardware.name} was changed by hand: its ceilings are hypothetical.")
     return tuple(notes)
+
+
+def _storage_notes(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
+    """Return what to know of weights that lie as the files or the config say."""
+    stored, storage = scenario.model.stored, scenario.storage
+    notes = () if storage is None else storage.notes
+    if stored is None or scenario.precision.weights is not None:
+        return notes
+    over = stored.nbytes - _most(footprint.weights)
+    if not over:
+        return notes
+    said = f"The files hold {stored.nbytes:,} B of tensors, {abs(over):,} B "
+    return (*notes, said + ("more" if over > 0 else "less") + " than is counted as weights.")
 
 
 def _longest(scenario: Scenario) -> Number:

@@ -222,6 +222,8 @@ class Analysis:
             name: scenario.precision.format_of(name, scenario.model.dtype).name
             for name in ("weights", "activations", "kv_cache")
         }
+        if scenario.storage is not None:
+            formats["weights"] = scenario.storage.name
         return {
             **formats,
             "arithmetic": scenario.hardware.arithmetic(self.scenario.arithmetic),

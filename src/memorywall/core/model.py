@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Protocol, runtime_checkable
 
 from memorywall.core.formats import FORMATS, Format
 from memorywall.core.numbers import Number, halved, maximum, minimum
 from memorywall.core.program import Program
+from memorywall.core.storage import Storage, Stored
 
 
 @dataclass(slots=True, eq=False)
@@ -22,6 +23,7 @@ class Forward:
         source: positions that the encoder of an encoder-decoder makes of one source.
         stacks: which halves of an encoder-decoder run: ``both``, ``encoder`` or ``decoder``; what
             does not run stays resident.
+        storage: formats of single weights, where they do not all have the format ``weights``.
     """
 
     batch: Number
@@ -34,6 +36,7 @@ class Forward:
     logits: str = "last"
     source: Number = 1
     stacks: str = "both"
+    storage: Storage | None = None
 
     @property
     def encodes(self) -> bool:
@@ -47,10 +50,7 @@ class Forward:
 
     def of_source(self) -> Forward:
         """Return the encoder's part of this pass: the source are its tokens, and it has no past."""
-        return Forward(
-            self.batch, self.source, 0, self.weights, self.activations, self.kv_cache, self.full,
-            self.logits, self.source, self.stacks,
-        )  # fmt: skip
+        return replace(self, tokens=self.source, past=0)
 
     def keys(self, window: int | None = None) -> Number:
         """Positions that the new tokens attend to, all of them together."""
@@ -146,10 +146,29 @@ class Family:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
-    """A named architecture with the family that lowers it, and the config that it was read from.
+class Reading:
+    """How a config was read; nested keys have dots.
 
     Attributes:
+        used: keys that were looked at, with their values.
+        assumed: keys that were looked for and are absent or null, with what was taken instead.
+        unused: keys that nothing looked at, with their values.
+    """
+
+    used: tuple[tuple[str, Any], ...] = ()
+    assumed: tuple[tuple[str, Any], ...] = ()
+    unused: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A named architecture with the family that lowers it.
+
+    Attributes:
+        config: what it was read from.
+        reading: how that was read.
+        storage: the formats of its weights, where they are not all in the config's dtype.
+        stored: what its files hold, where there are files.
         reads_source: whether an encoder reads a source for it, as long as ``source_len`` says.
         fixed_source: positions that every source has; None where there is none or they vary.
     """
@@ -158,6 +177,9 @@ class Model:
     family: Family
     architecture: Architecture
     config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    reading: Reading = field(default=Reading(), compare=False, repr=False)
+    storage: Storage | None = None
+    stored: Stored | None = None
     reads_source: bool = field(init=False, compare=False, repr=False)
     fixed_source: int | None = field(init=False, compare=False, repr=False)
 

@@ -14,6 +14,7 @@ from memorywall.core.formats import Format, arithmetic_of, find_format
 from memorywall.core.hardware import Hardware
 from memorywall.core.model import Forward, Model
 from memorywall.core.numbers import Number, as_count, plain
+from memorywall.core.storage import Storage
 
 Phase: TypeAlias = Literal["prefill", "encode", "decode", "generate"]
 Traffic: TypeAlias = Literal["fused", "unfused"]
@@ -77,6 +78,7 @@ class Workload:
 class Precision:
     """Formats in memory, by name; None stands for the dtype of the model's config.
 
+    Weights that nobody names a format for lie as the model's files or its quantisation say.
     Arithmetic runs in the activations' format.
     """
 
@@ -122,6 +124,11 @@ class Scenario:
     conventions: Conventions = Conventions()
 
     def __post_init__(self) -> None:
+        if self.storage is not None and self.storage.reason:
+            raise UnsupportedError(
+                f"{self.model.name}: {self.storage.reason}.",
+                "Name the format of the weights, such as --weights int8.",
+            )
         asked = self.workload
         phase, source_len = _phase_of(self.model, asked.phase), _source_of(self.model, asked)
         if phase == asked.phase and source_len is None:
@@ -131,6 +138,11 @@ class Scenario:
             seq_len = source_len  # the decoder does not run, and has no length of its own
         settled = dataclasses.replace(asked, phase=phase, seq_len=seq_len, source_len=source_len)
         object.__setattr__(self, "workload", settled)
+
+    @property
+    def storage(self) -> Storage | None:
+        """How the weights lie; None where they all have the one format that is named."""
+        return self.model.storage if self.precision.weights is None else None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -172,17 +184,23 @@ class Scenario:
     def forward(self, phase: str, seq_len: Number) -> Forward:
         """Return one forward pass of the question, at a phase and length of its own."""
         decoding = phase == "decode"
+        storage = self.storage
         return Forward(
             batch=self.workload.batch_size,
             tokens=1 if decoding else seq_len,
             past=seq_len - 1 if decoding else 0,
-            weights=self.precision.format_of("weights", self.model.dtype),
+            weights=(
+                self.precision.format_of("weights", self.model.dtype)
+                if storage is None
+                else storage.rest
+            ),
             activations=self.precision.format_of("activations", self.model.dtype),
             kv_cache=self.precision.format_of("kv_cache", self.model.dtype),
             full=self.conventions.causal == "full",
             logits=self.conventions.logits,
             source=1 if self.workload.source_len is None else self.workload.source_len,
             stacks=_STACKS.get(phase, "both"),
+            storage=storage,
         )
 
 

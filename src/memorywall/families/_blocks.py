@@ -15,6 +15,7 @@ from memorywall.core.formats import arithmetic_of
 from memorywall.core.model import Forward
 from memorywall.core.numbers import Number, Shape, minimum
 from memorywall.core.program import Block, Kind, Op
+from memorywall.core.storage import Storage
 from memorywall.core.tensors import Tensor
 from memorywall.families._costs import (
     ACTIVATION_FLOPS,
@@ -108,12 +109,24 @@ class Tape:
         *writes: Tensor,
         function: str = "",
     ) -> None:
-        """Note one operator; one without rows (a head that is not asked for) moves no weights."""
+        """Note one operator; one without rows (a head that is not asked for) moves no weights.
+
+        Where weights have formats of their own, what the operator is decides which.
+        """
+        if self.forward.storage is not None:
+            self._store(self.forward.storage, name, kind, reads)
         if type(flops) is int and flops == 0 and kind != "embedding":
             for tensor in reads:
                 tensor.touched = (0,)
         queries = self.forward.tokens if kind == "attention" else 0
         self.ops.append(Op(name, kind, flops, reads, writes, self.dtype, function, queries))
+
+    def _store(self, storage: Storage, op: str, kind: Kind, reads: tuple[Tensor, ...]) -> None:
+        """Give the weights that an operator reads the formats that they are stored in."""
+        for tensor in reads:
+            if tensor.role == "weight":
+                axes = len(tensor.shape)
+                tensor.format = storage.format_of(op, kind, tensor.name, axes)
 
     def embed(self, name: str, out: Tensor, *tables: tuple[str, int, Number]) -> Tensor:
         """Add rows of tables, each (name, rows, rows touched); ids are not counted."""

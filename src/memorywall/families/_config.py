@@ -15,6 +15,7 @@ from memorywall.core.errors import (
 )
 from memorywall.core.formats import find_format
 from memorywall.families._costs import ACTIVATION_FLOPS
+from memorywall.families._watched import Watched
 
 # Far above any published model, and low enough that no product of two overflows a float.
 LARGEST_SIZE = 2**31
@@ -41,6 +42,32 @@ class Config:
         own = self.names.get(name, name)
         return own if own in self.data or name not in self.data else name
 
+    def default(self, key: str, value: Any) -> Any:
+        """Return what is taken for a key that is absent or null, and note that it was."""
+        if isinstance(self.data, Watched):
+            self.data.assume(key, value)
+        return value
+
+    def has(self, key: str) -> bool:
+        """Whether a key is there and not null."""
+        return self.data.get(key) is not None
+
+    def fault(self, key: str, text: str) -> None:
+        """Note a fault of a key that a reader checks by itself."""
+        self.faults[key] = text
+
+    def within(self, key: str) -> Config | None:
+        """Return a nested mapping to be read likewise, its faults among ours; None without it."""
+        value = self.data.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, Mapping):
+            self.faults[key] = f"{key!r} must be a mapping, got {shown(value)}"
+            return None
+        part = Config(value, self.where)
+        part.faults, part.notes = self.faults, self.notes
+        return part
+
     def size(self, key: str, default: int | None = None, *, most: int = LARGEST_SIZE) -> int:
         """Return a whole number from 1 to ``most``; an absent or null key takes the default."""
         key = self.key(key)
@@ -48,7 +75,7 @@ class Config:
         if value is None:
             if default is None:
                 self.faults[key] = self._missing(key)
-            return default or 1
+            return int(self.default(key, default) or 1)
         if _is_size(value, most):
             return int(value)
         self.faults[key] = f"{key!r} must be a whole number from 1 to {most}, got {shown(value)}"
@@ -63,13 +90,13 @@ class Config:
 
     def optional_size(self, key: str) -> int | None:
         """Return a whole number, or None where the key is absent or null."""
-        return None if self.data.get(key) is None else self.size(key)
+        return self.default(key, None) if self.data.get(key) is None else self.size(key)
 
     def share(self, key: str, default: float) -> float:
         """Return a number above 0 and up to 1."""
         value = self.data.get(key)
         if value is None:
-            return default
+            return float(self.default(key, default))
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not 0 < value <= 1:
             self.faults[key] = f"{key!r} must be a number above 0 and up to 1, got {shown(value)}"
@@ -93,6 +120,7 @@ class Config:
         """Return the kind of every layer, or None where the key is absent or null."""
         kinds = self.data.get("layer_types")
         if kinds is None:
+            self.default("layer_types", None)
             return None
         good = isinstance(kinds, list) and len(kinds) == layers
         if not good or any(kind not in known for kind in kinds):
@@ -107,7 +135,7 @@ class Config:
         """Return true or false."""
         value = self.data.get(key)
         if value is None:
-            return default
+            return bool(self.default(key, default))
         if not isinstance(value, bool):
             self.faults[key] = f"{key!r} must be true or false, got {shown(value)}"
             return default
@@ -118,7 +146,7 @@ class Config:
         key = self.key(key)
         value = self.data.get(key)
         if value is None:
-            return default
+            return str(self.default(key, default))
         if not isinstance(value, str):
             self.faults[key] = f"{key!r} must be a text, got {shown(value)}"
             return default
@@ -161,7 +189,7 @@ class Config:
         """Return the class in ``architectures``, one of those known, or the default."""
         classes = self.data.get("architectures")
         if classes is None or classes == []:
-            return default
+            return str(self.default("architectures", [default])[0])
         name = classes[0] if isinstance(classes, list) else None
         if not isinstance(name, str):
             self.faults["architectures"] = (
@@ -202,11 +230,7 @@ class Config:
             self.refuse(key, (self.data.get(key),), reason)
 
     def all_notes(self) -> tuple[str, ...]:
-        """Return the notes so far, and one where the checkpoint is stored quantised."""
-        if self.data.get("quantization_config") is not None:
-            self.notes.insert(
-                0, "The config's quantization_config is not read: name the format of the weights."
-            )
+        """Return the notes so far."""
         return tuple(self.notes)
 
     def check(self) -> None:

@@ -29,7 +29,7 @@ from memorywall.report.table import show_analysis, show_grid
     help="Positions of each source, of an encoder-decoder.  [default: as --seq, or the model's]",
 )  # fmt: skip
 @click.option("--new-tokens", type=int, help="Tokens that generate makes.  [default: 128]")
-@click.option("--weights", metavar="FORMAT", help="Format of weights.  [default: the config's]")
+@click.option("--weights", metavar="FORMAT", help="Format of all weights.  [default: as stored]")
 @click.option("--activations", metavar="FORMAT", help="Format of activations and arithmetic.")
 @click.option("--kv-cache", metavar="FORMAT", help="Format of the KV cache.")
 @click.option("--traffic", default="fused", show_default=True, help="fused or unfused.")
@@ -47,9 +47,9 @@ def COMMAND(  # noqa: N802 - the constant that the subcommand is found by
 ) -> None:
     """Say what MODEL costs on a device: time, memory, and which wall binds.
 
-    MODEL is a name from `memorywall models`, the path of a config.json or its folder, or a hub id.
-    FLOPs and bytes are counted operator by operator; each operator takes the longer of its
-    arithmetic and its traffic.
+    MODEL is a name from `memorywall models`, the path of a config.json, of its folder, of a
+    safetensors or GGUF file (of which only headers are read), or a hub id. FLOPs and bytes are
+    counted operator by operator; each operator takes the longer of its arithmetic and its traffic.
 
     \b
     Examples:
