@@ -55,6 +55,7 @@ def analyze(
     traffic: str = "fused",
     causal: str = "half",
     logits: str = "last",
+    cache_page: int = 0,
 ) -> Analysis:
     """Return what a model costs on a device: FLOPs, bytes, times, memory, and what binds.
 
@@ -73,7 +74,7 @@ def analyze(
         weights, activations, kv_cache: formats in memory, by default the config's dtype; weights
             by default as files or the config's quantisation store each. Arithmetic runs in the
             activations' dtype.
-        traffic, causal, logits: how things are counted, see ``Conventions``.
+        traffic, causal, logits, cache_page: how things are counted, see ``Conventions``.
 
     Raises:
         MemoryWallError: a name, a file or a value that cannot be used; see its hint.
@@ -100,7 +101,10 @@ def analyze(
             hardware=load_hardware(on),
             precision=Precision(weights, activations, kv_cache),
             conventions=Conventions(
-                cast("Traffic", traffic), cast("Causal", causal), cast("Logits", logits)
+                cast("Traffic", traffic),
+                cast("Causal", causal),
+                cast("Logits", logits),
+                cache_page,
             ),
         )
     )

@@ -230,6 +230,7 @@ class Analysis:
             "traffic": scenario.conventions.traffic,
             "causal": scenario.conventions.causal,
             "logits": scenario.conventions.logits,
+            "cache_page": scenario.conventions.cache_page,
             "flops_per_multiply_add": 2,
             "parameters_of": scenario.model.architecture.class_name,
             "ceilings": scenario.hardware.kind,

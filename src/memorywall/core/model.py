@@ -20,6 +20,7 @@ class Forward:
     Attributes:
         full: pair every token with every position, as an eager kernel under a mask does.
         logits: rows of the head: ``last``, ``all`` or ``none``.
+        cache_page: positions that the cache grows by; 0 for one at a time, no more than a window.
         source: positions that the encoder of an encoder-decoder makes of one source.
         stacks: which halves of an encoder-decoder run: ``both``, ``encoder`` or ``decoder``; what
             does not run stays resident.
@@ -34,6 +35,7 @@ class Forward:
     kv_cache: Format
     full: bool = False
     logits: str = "last"
+    cache_page: int = 0
     source: Number = 1
     stacks: str = "both"
     storage: Storage | None = None
@@ -75,9 +77,20 @@ class Forward:
         return pairs if causal else 2 * pairs - self.tokens
 
     def cached(self, window: int | None = None) -> Number:
-        """Positions of one sequence that the cache must hold after this pass."""
+        """Positions of one sequence that the cache must hold after this pass.
+
+        An engine that pages sets whole pages aside, and in layers with a window as many as in the
+        others (hf-mem#70: so does vLLM).
+        """
         held = self.past + self.tokens
+        if self.cache_page:
+            return self.paged(held)
         return held if window is None else minimum(held, window)
+
+    def paged(self, positions: Number) -> Number:
+        """Return positions rounded up to whole pages."""
+        page = self.cache_page or 1
+        return -(-positions // page) * page
 
     @property
     def rows(self) -> Number:

@@ -101,16 +101,22 @@ class Conventions:
             ``fused``: scores stay on chip; rotary, activation and add ride on their producer.
         causal: ``half``: a token is paired with those before it and itself. ``full``: with all.
         logits: rows of the head: ``last`` one a sequence, ``all`` every token, ``none`` no head.
+        cache_page: positions of the cache that an engine sets aside at a time, windows or not; 0
+            for exactly what the architecture needs. vLLM's pages hold 16.
     """
 
     traffic: Traffic = "fused"
     causal: Causal = "half"
     logits: Logits = "last"
+    cache_page: int = 0
 
     def __post_init__(self) -> None:
         _choose("traffic", self.traffic, Traffic)
         _choose("causal", self.causal, Causal)
         _choose("logits", self.logits, Logits)
+        page = as_count(self.cache_page, "cache_page", 0)
+        if not isinstance(page, int):
+            raise InvalidInputError("cache_page: expected one whole number, got an array.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +204,7 @@ class Scenario:
             kv_cache=self.precision.format_of("kv_cache", self.model.dtype),
             full=self.conventions.causal == "full",
             logits=self.conventions.logits,
+            cache_page=self.conventions.cache_page,
             source=1 if self.workload.source_len is None else self.workload.source_len,
             stacks=_STACKS.get(phase, "both"),
             storage=storage,

@@ -101,9 +101,14 @@ class Seq2SeqTape(Tape):
     def _kept(self, name: str, a: Attention) -> Tensor:
         """Return the keys or values of the source: B S K heads of H."""
         forward = self.forward
-        vectors = forward.batch * a.kv_heads * forward.source
-        shape = (vectors, a.head_dim)
-        return Tensor(f"{self.block}.{name}_cache", shape, forward.kv_cache, "kv_cache")
+        heads = forward.batch * a.kv_heads
+        return Tensor(
+            f"{self.block}.{name}_cache",
+            (heads * forward.paged(forward.source), a.head_dim),
+            forward.kv_cache,
+            "kv_cache",
+            touched=(heads * forward.source, a.head_dim),
+        )
 
 
 def encoder_layers(

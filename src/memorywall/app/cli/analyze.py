@@ -35,6 +35,11 @@ from memorywall.report.table import show_analysis, show_grid
 @click.option("--traffic", default="fused", show_default=True, help="fused or unfused.")
 @click.option("--causal", default="half", show_default=True, help="half of the pairs, or full.")
 @click.option("--logits", default="last", show_default=True, help="Head rows: last, all or none.")
+@click.option(
+    "--cache-page", type=int, default=0, metavar="N",
+    help="Set the cache aside N positions at a time, as an engine does (vLLM: 16), in layers with "
+    "a window too.  [default: what the architecture needs]",
+)  # fmt: skip
 @click.option("--ops", is_flag=True, help="List every operator.")
 @json_flag
 def COMMAND(  # noqa: N802 - the constant that the subcommand is found by
