@@ -21,7 +21,7 @@ from transformers.models.auto import modeling_auto
 
 from memorywall.core.errors import MemoryWallError, UnsupportedError
 from memorywall.core.files import write_text
-from memorywall.frontends.hf import model_from_config
+from memorywall.frontends.config import model_from_config
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "coverage.md"
 _TASKS = {

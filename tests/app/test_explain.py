@@ -31,7 +31,6 @@ def test_by_hand() -> None:
         "attention_bias": False,
         "tie_word_embeddings": False,
         "architectures": ["LlamaForCausalLM"],
-        "sliding_window": None,
     }
     assert dict(reading.unused) == {"rope_theta": 1e4, "colour": "red", "partial": {"a": 1}}
     assert bearing("rope_theta") == "changes values, not shapes"

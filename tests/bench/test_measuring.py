@@ -27,6 +27,7 @@ from memorywall.bench.toys import toy_config
 from memorywall.catalog.measured import here_path, save_here
 from memorywall.core.calibration import Calibration, Curve
 from memorywall.core.hardware import Hardware, Memory
+from tests.frontends.files import GGUF_METADATA, gguf, gguf_tensors
 from tests.toys import TOY
 
 Captured = pytest.CaptureFixture[str]
@@ -190,6 +191,15 @@ def test_a_local_checkpoint_is_loaded(measured: Path) -> None:
     assert not record["cases"][0]["error"]
     loaded = models.load(str(folder), "LlamaForCausalLM", "fp32")
     assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
+
+
+def test_a_gguf_is_unpacked(measured: Path) -> None:
+    path = measured / "toy.gguf"
+    path.write_bytes(gguf(GGUF_METADATA, gguf_tensors()))
+    record = profile(path, phases=("decode",), seq_lens=(2,), threads=1, budget_s=0.0)
+    assert record["weights"] == str(path)
+    assert not record["cases"][0]["error"]
+    assert record["cases"][0]["measured_s"] > 0
 
 
 def test_pickled_weights_are_never_loaded(measured: Path) -> None:

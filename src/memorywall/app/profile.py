@@ -133,10 +133,11 @@ def profile(
 ) -> dict[str, Any]:
     """Predict and then measure a model's forward passes over a grid; return the saved record.
 
-    The model is transformers' class with random weights, or with those of a local checkpoint (a
-    folder with a config.json and safetensors). ``generate`` makes ``seq_len`` tokens from nothing,
-    one at a time. Where this machine has not been measured at a number of threads, ``measure
-    --quick`` runs first. The record stands on disk with the predictions before the first pass runs.
+    The model is transformers' class with random weights, or with those of a local checkpoint: a
+    folder with a config.json and safetensors, or a GGUF, whose weights are unpacked to the dtype.
+    ``generate`` makes ``seq_len`` tokens from nothing, one at a time. Where this machine has not
+    been measured at a number of threads, ``measure --quick`` runs first. The record stands on disk
+    with the predictions before the first pass runs.
 
     Raises:
         MemoryWallError: no such model, phase or dtype, or a library that is missing.
@@ -223,15 +224,20 @@ def _thread_counts(threads: int | Sequence[int] | None, device: str) -> list[int
 
 
 def _checkpoint(model: ModelSource) -> str | None:
-    """Return the folder of a local checkpoint in safetensors, or None: weights are then random."""
+    """Return a local checkpoint, or None: weights are then random.
+
+    That is a folder with safetensors, or the path of a GGUF.
+    """
     if not isinstance(model, str | os.PathLike):
         return None
-    folder = user_path(os.fspath(model))
+    path = user_path(os.fspath(model))
     try:
-        found = folder.is_dir() and any(folder.glob("*.safetensors"))
+        if path.suffix == ".safetensors":
+            path = path.parent
+        found = path.suffix == ".gguf" or (path.is_dir() and any(path.glob("*.safetensors")))
+        return str(path.resolve()) if found and path.exists() else None
     except OSError:
         return None
-    return str(folder.resolve()) if found else None
 
 
 def _measured_here(threads: int, device: str) -> Hardware:

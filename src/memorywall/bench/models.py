@@ -7,6 +7,7 @@ import copy
 import json
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,12 +32,14 @@ def build(config: Mapping[str, Any], class_name: str, dtype: str, device: str = 
     return model.eval()
 
 
-def load(folder: str, class_name: str, dtype: str, device: str = "cpu") -> Any:
-    """Load a local checkpoint in safetensors: no pickle, no code of its own, nothing fetched."""
+def load(checkpoint: str, class_name: str, dtype: str, device: str = "cpu") -> Any:
+    """Load a folder of safetensors or a GGUF: no pickle, no code of its own, nothing fetched."""
     transformers.logging.set_verbosity_error()
+    path = Path(checkpoint)
+    where = {"gguf_file": path.name} if path.suffix == ".gguf" else {"use_safetensors": True}
     model = getattr(transformers, class_name).from_pretrained(
-        folder, dtype=DTYPES[dtype], local_files_only=True, use_safetensors=True,
-        trust_remote_code=False,
+        path.parent if path.suffix == ".gguf" else path, dtype=DTYPES[dtype],
+        local_files_only=True, trust_remote_code=False, **where,
     )  # fmt: skip
     return model.to(device).eval()
 

@@ -85,7 +85,7 @@ class Config:
         """Return a whole number from 0 up."""
         value = self.data.get(key)
         if value is None:
-            return default
+            return int(self.default(key, default))
         return 0 if value == 0 and value is not False else self.size(key)
 
     def optional_size(self, key: str) -> int | None:
@@ -100,6 +100,17 @@ class Config:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not 0 < value <= 1:
             self.faults[key] = f"{key!r} must be a number above 0 and up to 1, got {shown(value)}"
+            return default
+        return float(value)
+
+    def bound(self, key: str, default: float | None = None) -> float | None:
+        """Return a number above 0; None where the key is null, the default where it is absent."""
+        value = self.data.get(key)
+        if value is None:
+            return default if key not in self.data else None
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not value > 0:
+            self.faults[key] = f"{key!r} must be a number above 0, got {shown(value)}"
             return default
         return float(value)
 

@@ -163,7 +163,7 @@ def _read_attention(config: Config, dialect: Dialect) -> Attention:
         qk_norm=dialect.qk_norm if switched(config, dialect.qk_normed) else "",
         qk_norm_kind=dialect.qk_norm_kind,
         on_scores=dialect.on_scores,
-        clip=dialect.clips and config.data.get("clip_qkv") is not None,
+        clip=dialect.clips and config.bound("clip_qkv") is not None,
     )
 
 
@@ -178,9 +178,11 @@ def _read_heads(config: Config, dialect: Dialect) -> tuple[int, int, int]:
     kv_heads = config.size("num_key_value_heads", dialect.kv_heads or heads) if given else heads
     config.divides("num_key_value_heads", kv_heads, "num_attention_heads", heads)
     head_dim = dialect.head_dim
-    if dialect.reads_head_dim and "head_dim" in config.data:
-        head_dim = config.optional_size("head_dim")
-    if head_dim is None:
+    if dialect.reads_head_dim and config.has("head_dim"):
+        return heads, kv_heads, config.size("head_dim")
+    if head_dim is None or (dialect.reads_head_dim and "head_dim" in config.data):
         config.divides("num_attention_heads", heads, "hidden_size", hidden)
         head_dim = max(1, hidden // heads)
+    if dialect.reads_head_dim:
+        config.default("head_dim", head_dim)
     return heads, kv_heads, head_dim

@@ -20,7 +20,10 @@ def everywhere(_: Config, layers: int) -> tuple[Layers, ...]:
 
 def window_of(config: Config, default: int | None) -> int | None:
     """Return ``sliding_window``; null says none, an absent key the default."""
-    return config.optional_size("sliding_window") if "sliding_window" in config.data else default
+    if "sliding_window" in config.data:
+        return config.optional_size("sliding_window")
+    window: int | None = config.default("sliding_window", default)
+    return window
 
 
 def sliding(default: int | None) -> Reader:

@@ -47,7 +47,6 @@ DIALECTS = {
 }  # fmt: skip
 # Caps of scores and of logits where a config leaves the keys out; null is none.
 _CAPS: dict[str, tuple[float | None, float | None]] = {
-    "gemma": (None, None),
     "gemma2": (50.0, 30.0),
     "gemma3_text": (None, None),
     "vaultgemma": (50.0, 30.0),
@@ -59,20 +58,20 @@ def read(data: Mapping[str, Any], where: str) -> Decoder:
     config = Config(data, where)
     model_type = str(data["model_type"])
     decoder = read_decoder(config, DIALECTS[model_type])
+    if model_type in _CAPS:
+        scores, logits = _CAPS[model_type]
+        on_scores = _cap(config, "attn_logit_softcapping", scores)
+        decoder = replace(
+            decoder,
+            attention=replace(decoder.attention, on_scores=on_scores),
+            on_logits=_cap(config, "final_logit_softcapping", logits),
+        )
     config.check()
-    if model_type == "gemma":  # it knows no such keys
-        return decoder
-    scores, logits = _CAPS[model_type]
-    on_scores = _cap(data, "attn_logit_softcapping", scores)
-    return replace(
-        decoder,
-        attention=replace(decoder.attention, on_scores=on_scores),
-        on_logits=_cap(data, "final_logit_softcapping", logits),
-    )
+    return decoder
 
 
-def _cap(data: Mapping[str, Any], key: str, default: float | None) -> str:
-    return "" if data.get(key, default) is None else "softcap"
+def _cap(config: Config, key: str, default: float | None) -> str:
+    return "" if config.bound(key, default) is None else "softcap"
 
 
 FAMILY = Family("gemma", tuple(DIALECTS), read, lower)

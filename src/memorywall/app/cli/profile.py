@@ -37,7 +37,8 @@ def COMMAND(  # noqa: N802
 ) -> None:
     """Run MODEL here, and show what was predicted beside what was measured.
 
-    Weights are random, or those of a local checkpoint: a folder with a config.json and safetensors.
+    Weights are random, or those of a local checkpoint: a folder with a config.json and safetensors,
+    or a GGUF, whose weights are unpacked to the dtype.
 
     The prediction is made and saved before the first pass runs; where this machine was not measured
     at that many threads, `memorywall measure --quick` runs first. Needs the extra `measure`.
@@ -48,6 +49,7 @@ def COMMAND(  # noqa: N802
       memorywall profile gpt2 --phase prefill,decode --seq 64,256 --figure roofline.svg
       memorywall profile bert-large-uncased --dtype fp32,bf16 --batch 1,4 --threads 1,2
       memorywall profile ./my-checkpoint --phase decode
+      memorywall profile ./model.gguf --phase decode --dtype bf16
     """
     from memorywall.app.profile import profile  # noqa: PLC0415 - with the extra only
     from memorywall.report.figures import draw_roofline, save  # noqa: PLC0415
