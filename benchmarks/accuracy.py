@@ -87,22 +87,36 @@ def on_sheet(model: str, sheet: mw.Hardware, case: dict[str, Any]) -> float:
     return float(answer.latency_s)
 
 
-def report(what: str, cases: Sequence[dict[str, Any]]) -> None:
-    """Print errors and coverage of some cases."""
+def summary(cases: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Return what is said of some cases: errors as shares, and how often the intervals held."""
     ran = [case for case in cases if case["measured_s"]]
     errors = [abs(case["ratio"] - 1) for case in ran]
-    roof, sheet = (
-        statistics.median(abs(case[by] / case["measured_s"] - 1) for case in ran)
-        for by in ("roofline_s", "sheet_s")
-    )
-    inside = sum(case["low_s"] <= case["measured_s"] <= case["high_s"] for case in ran)
+    inside = [case["low_s"] <= case["measured_s"] <= case["high_s"] for case in ran]
     widths = [(case["high_s"] - case["low_s"]) / 2 / case["predicted_s"] for case in ran]
-    bias = statistics.median(case["ratio"] for case in ran)
+    return {
+        "cases": len(ran),
+        "median": statistics.median(errors),
+        "p90": interval(errors, 0.8)[1],
+        "roofline": _median_error(ran, "roofline_s"),
+        "sheet": _median_error(ran, "sheet_s"),
+        "ratio": statistics.median(case["ratio"] for case in ran),
+        "inside": statistics.fmean(inside),
+        "width": statistics.median(widths),
+    }
+
+
+def _median_error(cases: Sequence[dict[str, Any]], by: str) -> float:
+    return statistics.median(abs(case[by] / case["measured_s"] - 1) for case in cases)
+
+
+def report(what: str, cases: Sequence[dict[str, Any]]) -> None:
+    """Print errors and coverage of some cases."""
+    said = summary(cases)
     print(
-        f"{what:28} {len(ran):3} cases: error {statistics.median(errors):.1%} median, "
-        f"{interval(errors, 0.8)[1]:.1%} at the 90th percentile (roofline: data sheet {sheet:.0%}, "
-        f"measured ceilings {roof:.0%}); ratio {bias:.2f}; {inside / len(ran):.0%} within "
-        f"+-{statistics.median(widths):.0%}",
+        f"{what:28} {said['cases']:3} cases: error {said['median']:.1%} median, "
+        f"{said['p90']:.1%} at the 90th percentile (roofline: data sheet {said['sheet']:.0%}, "
+        f"measured ceilings {said['roofline']:.0%}); ratio {said['ratio']:.2f}; "
+        f"{said['inside']:.0%} within +-{said['width']:.0%}",
         flush=True,
     )
 

@@ -17,11 +17,9 @@ from rich.console import Console
 
 import memorywall as mw
 from memorywall.app.cli import main
-from memorywall.app.measure import to_hardware
 from memorywall.app.profile import profile
 from memorywall.bench.machine import caches, describe, usable_cores
 from memorywall.bench.plan import cases
-from memorywall.bench.record import MachineRecord
 from memorywall.bench.runner import answers
 from memorywall.bench.toys import toy_config
 from memorywall.catalog.measured import here_path, save_here
@@ -352,24 +350,3 @@ def test_a_save_that_is_cut_short_leaves_the_old_file(
         save_here(mw.hardware("here"), 1)
     assert here_path().read_text() == before
     assert not list(measured.glob("hardware/.*"))
-
-
-RESULTS = Path(__file__).parent.parent.parent / "results"
-
-
-@pytest.mark.parametrize("path", sorted(RESULTS.glob("measure-*.json")), ids=lambda p: p.stem)
-def test_recorded_measurements_replay(path: Path) -> None:
-    # Through the same statistics as when they were made: ceilings, device, calibration.
-    record = json.loads(path.read_text())
-    again = MachineRecord.from_dict(record)
-    assert again.to_dict() == record
-    device = to_hardware(again)
-    assert device.calibration is not None
-    assert device.calibration.points == len(record["measurements"])
-    ceilings = record["ceilings"]
-    assert device.bandwidth == ceilings["dram"]["read"]
-    assert ceilings["gemm"]["bf16"] > ceilings["gemm"]["fp32"]
-    assert "fp16" in ceilings["crawling"]
-    rates = list(ceilings["caches"].values())
-    assert rates == sorted(rates, reverse=True)
-    assert rates[-1] > ceilings["dram"]["read"]
