@@ -1,0 +1,75 @@
+"""Decode steps of every published decoder against transformers' class, to the last digit.
+
+Six layers of each, which is every kind that it has: the whole depth is held by the prefill's test.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from torch.utils.flop_counter import FlopCounterMode
+
+import memorywall as mw
+from memorywall.catalog.configs import entries
+from tests import oracle
+from tests.families.test_catalogue_against_transformers import products
+
+BATCH, CONTEXTS = 2, (2, 9, 33)
+DECODERS = {
+    entry.id: entry
+    for entry in entries()
+    if mw.model(entry.id).causal and not mw.model(entry.id).reads_source
+}
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_steps_at_three_contexts(name: str) -> None:
+    config = shallow(DECODERS[name].config)
+    class_name = mw.model(name).architecture.class_name
+    theirs = steps(config, class_name)
+    for context in CONTEXTS:
+        answer = mw.analyze(
+            config, on="h100-sxm", phase="decode", batch_size=BATCH, seq_len=context, causal="full",
+            kv_cache="bf16",
+        )  # fmt: skip
+        flops, elements = theirs[context]
+        assert products(answer) == flops
+        # transformers keeps Falcon's grouped keys once for every query head: tests/families holds
+        # the two apart by hand.
+        if config.get("new_decoder_architecture") is not True:
+            assert answer.footprint.kv_cache == 2 * elements
+
+
+def shallow(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the config with its first six layers only, where it says so in plain keys."""
+    if "attention_types" in config:  # GPT-Neo's pattern of layers must fit their number
+        return config
+    cut: dict[str, Any] = {
+        key: min(6, config[key])
+        for key in ("num_hidden_layers", "n_layer", "n_layers")
+        if key in config
+    }
+    lists = ("layer_types", "no_rope_layers", "mlp_layer_types")
+    return {**config, **cut, **{key: config[key][:6] for key in lists if config.get(key)}}
+
+
+def steps(config: dict[str, Any], class_name: str) -> dict[int, tuple[int, int]]:
+    """Return the products of one token at each context, and the elements of the cache after it."""
+    model = oracle.build(config, class_name)
+    found = {}
+    for context in CONTEXTS:
+        past = transformers.DynamicCache(config=model.config)
+        with torch.no_grad():
+            model(input_ids=_ids(context - 1), past_key_values=past, use_cache=True)
+            with FlopCounterMode(display=False) as counter:
+                model(input_ids=_ids(1), past_key_values=past, use_cache=True)
+        held = sum(layer.keys.numel() + layer.values.numel() for layer in past.layers)
+        found[context] = int(counter.get_total_flops()), held
+    return found
+
+
+def _ids(tokens: int) -> torch.Tensor:
+    return torch.ones(BATCH, tokens, dtype=torch.long, device="meta")
