@@ -22,9 +22,11 @@ from memorywall.core.results import Footprint
 from memorywall.core.scenario import (
     Causal,
     Conventions,
+    LatentForm,
     Logits,
     Phase,
     Precision,
+    Routing,
     Scenario,
     Traffic,
     Workload,
@@ -54,6 +56,8 @@ def analyze(
     traffic: str = "fused",
     causal: str = "half",
     logits: str = "last",
+    routing: str = "uniform",
+    mla: str = "auto",
 ) -> Analysis:
     """Return what a model costs on a device: FLOPs, bytes, times, memory, and what binds.
 
@@ -67,7 +71,7 @@ def analyze(
         new_tokens: tokens that ``generate`` makes for each sequence; by default 128.
         weights, activations, kv_cache: formats in memory, by default the config's dtype; arithmetic
             runs in the activations' dtype.
-        traffic, causal, logits: how things are counted, see ``Conventions``.
+        traffic, causal, logits, routing, mla: how things are counted, see ``Conventions``.
 
     Raises:
         MemoryWallError: a name, a file or a value that cannot be used; see its hint.
@@ -94,7 +98,11 @@ def analyze(
             hardware=load_hardware(on),
             precision=Precision(weights, activations, kv_cache),
             conventions=Conventions(
-                cast("Traffic", traffic), cast("Causal", causal), cast("Logits", logits)
+                cast("Traffic", traffic),
+                cast("Causal", causal),
+                cast("Logits", logits),
+                cast("Routing", routing),
+                cast("LatentForm", mla),
             ),
         )
     )

@@ -19,6 +19,8 @@ Phase: TypeAlias = Literal["prefill", "encode", "decode", "generate"]
 Traffic: TypeAlias = Literal["fused", "unfused"]
 Causal: TypeAlias = Literal["half", "full"]
 Logits: TypeAlias = Literal["last", "all", "none"]
+Routing: TypeAlias = Literal["uniform", "skewed"]
+LatentForm: TypeAlias = Literal["auto", "absorbed", "expanded", "reexpanded"]
 
 # A step per new token is priced; past this many the answer would not come quickly.
 MOST_NEW_TOKENS = 2**22
@@ -89,13 +91,23 @@ class Conventions:
             ``fused``: scores stay on chip; rotary, activation and add ride on their producer.
         causal: ``half``: a token is paired with those before it and itself. ``full``: with all.
         logits: rows of the head: ``last`` one a sequence, ``all`` every token, ``none`` no head.
+        routing: which experts the tokens of a pass touch, see ``families/_experts.py``:
+            ``uniform``: all experts are as likely. ``skewed``: some are more popular.
+        mla: the form of latent attention, see ``families/_mla.py``. ``absorbed``: heads attend to
+            the cached latents. ``expanded``: keys and values of every head are cached.
+            ``reexpanded``: latents are cached and projected anew in every pass. ``auto``: as
+            engines do it, absorbed in decode and reexpanded in prefill.
     """
 
     traffic: Traffic = "fused"
     causal: Causal = "half"
     logits: Logits = "last"
+    routing: Routing = "uniform"
+    mla: LatentForm = "auto"
 
     def __post_init__(self) -> None:
+        _choose("routing", self.routing, Routing)
+        _choose("mla", self.mla, LatentForm)
         _choose("traffic", self.traffic, Traffic)
         _choose("causal", self.causal, Causal)
         _choose("logits", self.logits, Logits)
@@ -162,6 +174,9 @@ class Scenario:
     def forward(self, phase: str, seq_len: Number) -> Forward:
         """Return one forward pass of the question, at a phase and length of its own."""
         decoding = phase == "decode"
+        latent_form: str = self.conventions.mla
+        if latent_form == "auto":
+            latent_form = "absorbed" if decoding else "reexpanded"
         return Forward(
             batch=self.workload.batch_size,
             tokens=1 if decoding else seq_len,
@@ -171,4 +186,6 @@ class Scenario:
             kv_cache=self.precision.format_of("kv_cache", self.model.dtype),
             full=self.conventions.causal == "full",
             logits=self.conventions.logits,
+            routing=self.conventions.routing,
+            mla=latent_form,
         )

@@ -53,9 +53,11 @@ def _call(op: Op, calibration: Calibration) -> list[tuple[str, Number]]:
     if op.kind == "attention":
         return _attention(op, calibration)
     if op.kind == "gemm":
-        source = op.reads[0]
-        rows = (source.touched or source.shape)[0]
-        return [("gemm", _time(calibration, op.function, op.dtype, rows, op.flops))]
+        source, weight = op.reads[:2]
+        rows, function = (source.touched or source.shape)[0], op.function
+        if function == "experts" and weight.touched:  # a product of its own for each
+            rows, function = rows / weight.touched[0], "linear"
+        return [("gemm", _time(calibration, function, op.dtype, rows, op.flops))]
     elements = op.writes[0].elements
     return [(op.kind, _time(calibration, op.function, op.dtype, elements, elements))]
 
@@ -66,8 +68,9 @@ def _attention(op: Op, calibration: Calibration) -> list[tuple[str, Number]]:
     A decode step reads its keys and values once where every query head has its own, and goes by
     their bytes; where heads share them it goes by FLOPs, as kernels work head by head.
     """
-    _, keys = op.reads
-    cached = keys.role == "kv_cache"
+    keys = op.reads[1]
+    # Keys that are projected from cached latents are no cache; their rotated part is.
+    cached = any(tensor.role == "kv_cache" for tensor in op.reads)
     part = keys.moved_elements
     moved = 2 * keys.moved_bytes  # keys and values
     flops = 2 * op.flops  # Q K^T and P V

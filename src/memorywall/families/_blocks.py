@@ -14,7 +14,7 @@ from memorywall.core.model import Forward
 from memorywall.core.numbers import Number, Shape, minimum
 from memorywall.core.program import Block, Kind, Op
 from memorywall.core.tensors import Tensor
-from memorywall.families._costs import ACTIVATION_FLOPS, FLOPS_PER_ELEMENT
+from memorywall.families._costs import ACTIVATION_FLOPS, FLOPS_PER_ELEMENT, NORM_WEIGHTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,10 @@ class Attention:
         qk_norm: ``head`` normalises each head of query and key, ``all`` the whole row.
         window: how far a token looks back, itself included; None for all the way.
         causal: whether it only looks back, and so keeps a cache.
+        qk_norm_kind: ``rmsnorm``, or another kind of norm.
+        clip: whether queries, keys and values are clamped.
+        sinks: whether each head has a learned score that takes part in the softmax alone.
+        chunk: tokens attend within chunks of so many positions; None for no chunks.
     """
 
     heads: int
@@ -39,6 +43,10 @@ class Attention:
     qk_norm: str = ""
     window: int | None = None
     causal: bool = True
+    qk_norm_kind: str = "rmsnorm"
+    clip: bool = False
+    sinks: bool = False
+    chunk: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,22 +136,29 @@ class Tape:
         gain: int | None = None,
         out: Tensor | None = None,
     ) -> Tensor:
-        """Normalise x: ``layernorm`` (gain and bias) or ``rmsnorm`` (gain).
+        """Normalise x by a kind of ``NORM_WEIGHTS``.
 
         By rows, or by runs of ``gain`` elements where a row holds several heads.
         """
         width = gain or x.shape[-1]
         out = out or self.activation(name, *x.shape)
-        reads: tuple[Tensor, ...] = (x, self.weight(f"{name}.weight", width))
-        if kind == "layernorm":
-            reads = (*reads, self.weight(f"{name}.bias", width))
-        self.op(name, "norm", FLOPS_PER_ELEMENT[kind] * x.elements, reads, out, function=kind)
+        weights = [self.weight(f"{name}.{part}", width) for part in NORM_WEIGHTS[kind]]
+        flops = FLOPS_PER_ELEMENT[kind] * x.elements
+        function = kind.partition("_")[0]
+        self.op(name, "norm", flops, (x, *weights), out, function=function)
         return out
 
     def apply(self, name: str, function: str, x: Tensor) -> Tensor:
         """Apply an activation function to every element."""
         out = self.activation(name, *x.shape)
         flops = ACTIVATION_FLOPS[function] * x.elements
+        self.op(name, "elementwise", flops, (x,), out, function=function)
+        return out
+
+    def each(self, name: str, function: str, x: Tensor, *, out: Tensor | None = None) -> Tensor:
+        """Do ``scale`` or ``clip`` to every element."""
+        out = out or self.activation(name, *x.shape)
+        flops = FLOPS_PER_ELEMENT[function] * x.elements
         self.op(name, "elementwise", flops, (x,), out, function=function)
         return out
 
@@ -194,16 +209,24 @@ class Tape:
         values = self._key_value(f"{path}.v", a)
         # Whichever operator on the keys comes last writes them to where they are kept.
         kept = self._new(keys, rows, a)
+        kept_values = self._new(values, rows, a)
         gain = h if a.qk_norm == "head" else None
-        projected = None if a.qk_norm or a.rotary else kept
         normed = None if a.rotary else kept
+        clipped = None if a.qk_norm else normed
+        projected = None if a.clip else clipped
 
         q = self.linear(f"{path}.q_proj", x, n * h, a.qkv_bias)
         key = self.linear(f"{path}.k_proj", x, k * h, a.qkv_bias, out=projected)
-        self.linear(f"{path}.v_proj", x, k * h, a.qkv_bias, out=self._new(values, rows, a))
+        value = self.linear(
+            f"{path}.v_proj", x, k * h, a.qkv_bias, out=None if a.clip else kept_values
+        )
+        if a.clip:
+            q = self.each(f"{path}.q_clip", "clip", q)
+            key = self.each(f"{path}.k_clip", "clip", key, out=clipped)
+            self.each(f"{path}.v_clip", "clip", value, out=kept_values)
         if a.qk_norm:
-            q = self.norm(f"{path}.q_norm", q, "rmsnorm", gain=gain)
-            key = self.norm(f"{path}.k_norm", key, "rmsnorm", gain=gain, out=normed)
+            q = self.norm(f"{path}.q_norm", q, a.qk_norm_kind, gain=gain)
+            key = self.norm(f"{path}.k_norm", key, a.qk_norm_kind, gain=gain, out=normed)
         if a.rotary:
             rotated = self.activation(f"{path}.q_rotary", *q.shape)
             q = self.rotary(f"{path}.q_rotary", q, n, a.rotary, rotated)
@@ -218,10 +241,10 @@ class Tape:
             return self.activation(name, vectors * forward.tokens, a.head_dim)
         return Tensor(
             f"{self.block}.{name}_cache",
-            (vectors * forward.cached(a.window), a.head_dim),
+            (vectors * forward.cached(a.window or a.chunk), a.head_dim),
             forward.kv_cache,
             "kv_cache",
-            touched=(vectors * forward.keys(a.window), a.head_dim),
+            touched=(vectors * forward.keys(a.window, a.chunk), a.head_dim),
         )
 
     def _new(self, whole: Tensor, rows: Number, a: Attention) -> Tensor:
@@ -232,13 +255,17 @@ class Tape:
     def _attend(self, q: Tensor, keys: Tensor, values: Tensor, a: Attention, path: str) -> Tensor:
         """Q K^T, softmax and P V: 2 H FLOPs each for every pair of every query head."""
         forward = self.forward
-        pairs = forward.batch * a.heads * forward.pairs(a.causal, a.window)
+        pairs = forward.batch * a.heads * forward.pairs(a.causal, a.window, a.chunk)
         scores = self.activation(f"{path}.scores", pairs)
         probabilities = self.activation(f"{path}.probabilities", pairs)
         context = self.activation(f"{path}.context", *q.shape)
         products = 2 * a.head_dim * pairs
         self.op(f"{path}.scores", "attention", products, (q, keys), scores)
         cost = FLOPS_PER_ELEMENT["softmax"] * pairs
-        self.op(f"{path}.softmax", "softmax", cost, (scores,), probabilities)
+        reads: tuple[Tensor, ...] = (scores,)
+        if a.sinks:  # one score more for every query
+            cost = cost + FLOPS_PER_ELEMENT["softmax"] * q.shape[0] * a.heads
+            reads = (scores, self.weight(f"{path}.sinks", a.heads))
+        self.op(f"{path}.softmax", "softmax", cost, reads, probabilities)
         self.op(f"{path}.context", "attention", products, (probabilities, values), context)
         return context

@@ -31,6 +31,13 @@ from memorywall.report.table import show_analysis, show_grid
 @click.option("--traffic", default="fused", show_default=True, help="fused or unfused.")
 @click.option("--causal", default="half", show_default=True, help="half of the pairs, or full.")
 @click.option("--logits", default="last", show_default=True, help="Head rows: last, all or none.")
+@click.option(
+    "--routing", default="uniform", show_default=True, help="Of tokens to experts: or skewed."
+)
+@click.option(
+    "--mla", default="auto", show_default=True,
+    help="Latent attention: absorbed, expanded or reexpanded.",
+)  # fmt: skip
 @click.option("--ops", is_flag=True, help="List every operator.")
 @json_flag
 def COMMAND(  # noqa: N802 - the constant that the subcommand is found by
