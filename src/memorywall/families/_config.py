@@ -33,6 +33,17 @@ class Config:
         self.notes: list[str] = []  # what a reader of the answer must know
         self.faults: dict[str, str] = {}  # by key, so that each is named once
 
+    def part(self, key: str) -> Config:
+        """Return a config within this one, empty where it is absent or null."""
+        value = self.data.get(key)
+        if value is not None and not isinstance(value, Mapping):
+            self.faults[key] = f"{key!r} must be an object, got {shown(value)}"
+        return Config(value if isinstance(value, Mapping) else {}, self.where)
+
+    def take_faults(self, part: Config) -> None:
+        """Take over what was found wrong in a config within this one."""
+        self.faults.update(part.faults)
+
     def size(self, key: str, default: int | None = None, *, most: int = LARGEST_SIZE) -> int:
         """Return a whole number from 1 to ``most``; an absent or null key takes the default."""
         value = self.data.get(key)
@@ -52,6 +63,33 @@ class Config:
     def optional_size(self, key: str) -> int | None:
         """Return a whole number, or None where the key is absent or null."""
         return None if self.data.get(key) is None else self.size(key)
+
+    def same_size(self, key: str, default: int | None, *, most: int = LARGEST_SIZE) -> int:
+        """Return a whole number that may be listed layer by layer, if all layers have the same."""
+        value = self.data.get(key)
+        if not isinstance(value, list) or not value:
+            return self.size(key, default, most=most)
+        if any(other != value[0] for other in value):
+            self.check()
+            raise UnsupportedError(
+                f"{self.where}: {key!r} differs from layer to layer: that is not covered."
+            )
+        return Config({key: value[0]}, self.where).size(key, most=most)
+
+    def layer_list(self, key: str, layers: int) -> tuple[int, ...]:
+        """Return a list of layers by their numbers, from 0; an absent or null key lists none."""
+        value = self.data.get(key)
+        if value is None:
+            return ()
+        known = range(layers)
+        if not isinstance(value, list) or any(
+            isinstance(layer, bool) or layer not in known for layer in value
+        ):
+            self.faults[key] = (
+                f"{key!r} must list layers from 0 to {layers - 1}, got {shown(value)}"
+            )
+            return ()
+        return tuple(value)
 
     def share(self, key: str, default: float) -> float:
         """Return a number above 0 and up to 1."""
