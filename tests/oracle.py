@@ -26,8 +26,13 @@ def build(config: dict[str, Any], class_name: str) -> Any:
     built._attn_implementation = "eager"
     # Of the ways to run experts, this one is products that are counted, of the routed rows alone.
     built._experts_implementation = "batched_mm"
-    with torch.device("meta"):
-        return getattr(transformers, class_name)(built).eval()
+    with torch.device(_device(config)):
+        return getattr(transformers, class_name)(built).eval().requires_grad_(False)
+
+
+def _device(config: dict[str, Any]) -> str:
+    """Return where a model can run: DBRX asks which experts were chosen, which meta cannot say."""
+    return "cpu" if config["model_type"] == "dbrx" else "meta"
 
 
 def parameters(config: dict[str, Any], class_name: str) -> int:
@@ -38,7 +43,7 @@ def parameters(config: dict[str, Any], class_name: str) -> int:
 def prefill_flops(config: dict[str, Any], class_name: str, batch: int, tokens: int) -> int:
     """Count the matrix products of one forward pass over ``tokens`` tokens."""
     model = build(config, class_name)
-    ids = torch.ones(batch, tokens, dtype=torch.long, device="meta")
+    ids = torch.ones(batch, tokens, dtype=torch.long, device=_device(config))
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         # With a mask GPT-2 does not look at the ids for padding; BERT would look at its values.
         mask = {} if "Bert" in class_name else {"attention_mask": torch.ones_like(ids)}
@@ -52,9 +57,9 @@ def decode_flops(config: dict[str, Any], class_name: str, batch: int, positions:
     past = transformers.DynamicCache(config=model.config)
     with torch.no_grad():
         if positions > 1:
-            ids = torch.ones(batch, positions - 1, dtype=torch.long, device="meta")
+            ids = torch.ones(batch, positions - 1, dtype=torch.long, device=_device(config))
             model(input_ids=ids, past_key_values=past, use_cache=True)
-        ids = torch.ones(batch, 1, dtype=torch.long, device="meta")
+        ids = torch.ones(batch, 1, dtype=torch.long, device=_device(config))
         with FlopCounterMode(display=False) as counter:
             model(input_ids=ids, past_key_values=past, use_cache=True)
     return int(counter.get_total_flops())

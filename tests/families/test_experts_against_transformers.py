@@ -163,3 +163,107 @@ def agrees(config: dict[str, Any], batch: int, tokens: int, **words: Any) -> Non
     assert products(prefill) == oracle.prefill_flops(config, class_name, batch, tokens)
     decode = mw.analyze(config, phase="decode", seq_len=tokens, **words)
     assert products(decode) == oracle.decode_flops(config, class_name, batch, tokens)
+
+
+LATENT = {
+    "num_hidden_layers": st.integers(1, 4),
+    "q_lora_rank": st.sampled_from([None, 5]),
+    "kv_lora_rank": st.sampled_from([2, 4, 6]),  # V2 rotates pairs, which must lie evenly
+    "qk_nope_head_dim": st.sampled_from([2, 4, 6]),
+    "qk_rope_head_dim": st.sampled_from([2, 4]),
+    "v_head_dim": st.integers(1, 9),
+    "n_shared_experts": st.integers(1, 2),
+    "n_routed_experts": st.sampled_from([4, 8]),
+    "num_experts_per_tok": st.integers(1, 4),
+    "moe_intermediate_size": st.integers(1, 20),
+    "first_k_dense_replace": st.integers(0, 3),
+}
+
+
+def latent_config(draw: st.DrawFn, model_type: str) -> dict[str, Any]:
+    config = base(draw, model_type)
+    del config["head_dim"]
+    heads = config["num_key_value_heads"] = config["num_attention_heads"]
+    config["hidden_size"] = heads * draw(st.integers(1, 6))
+    config |= {key: draw(values) for key, values in LATENT.items()}
+    prefix = "DeepseekV2" if model_type == "deepseek_v2" else "DeepseekV3"
+    if prefix == "DeepseekV3":
+        config |= {"n_group": 2, "topk_group": 2}
+    else:
+        config["mlp_bias"] = draw(st.booleans())
+    config["architectures"] = [f"{prefix}{draw(st.sampled_from(['Model', 'ForCausalLM']))}"]
+    return config
+
+
+@pytest.mark.parametrize("model_type", ["deepseek_v2", "deepseek_v3", "kimi_k2"])
+@settings(max_examples=12, deadline=None)
+@given(st.data(), st.integers(1, 3), st.integers(1, 9))
+def test_latent_attention(model_type: str, data: Any, batch: int, tokens: int) -> None:
+    # transformers caches latents, and projects all of them again in every pass.
+    config = data.draw(st.composite(latent_config)(model_type))
+    agrees(config, batch, tokens, mla="reexpanded")
+
+
+def llama4_config(draw: st.DrawFn) -> dict[str, Any]:
+    config = base(draw, "llama4_text")
+    config |= {
+        "intermediate_size_mlp": draw(st.integers(1, 20)),
+        "num_local_experts": draw(st.integers(1, 4)),
+        "num_experts_per_tok": 1,
+        "interleave_moe_layer_step": draw(st.integers(1, 2)),
+        "attention_chunk_size": draw(st.integers(2, 5)),
+        "no_rope_layer_interval": draw(st.integers(1, 3)),
+        "use_qk_norm": draw(st.booleans()),
+        "architectures": [draw(st.sampled_from(["Llama4TextModel", "Llama4ForCausalLM"]))],
+    }
+    return config
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.composite(llama4_config)(), st.integers(1, 3), st.integers(1, 9))
+def test_llama4(config: dict[str, Any], batch: int, tokens: int) -> None:
+    class_name = config["architectures"][0]
+    words: dict[str, Any] = {
+        "on": "h100-sxm", "batch_size": batch, "causal": "full", "logits": "all",
+    }  # fmt: skip
+    sparse = config["num_hidden_layers"] // config["interleave_moe_layer_step"]
+    # transformers runs all E experts on every token, three products of D x F, where one is chosen.
+    idle = config["num_local_experts"] - 1
+    wasted = sparse * idle * 2 * 3 * config["hidden_size"] * config["intermediate_size"]
+    prefill = mw.analyze(config, phase="prefill", seq_len=tokens, **words)
+    assert prefill.parameters == oracle.parameters(config, class_name)
+    counted = oracle.prefill_flops(config, class_name, batch, tokens)
+    assert products(prefill) == counted - wasted * batch * tokens
+    decode = mw.analyze(config, phase="decode", seq_len=tokens, **words)
+    counted = oracle.decode_flops(config, class_name, batch, tokens)
+    assert products(decode) == counted - wasted * batch
+
+
+def dbrx_config(draw: st.DrawFn) -> dict[str, Any]:
+    kv_heads = draw(st.integers(1, 2))
+    heads = kv_heads * draw(st.integers(1, 2))
+    return {
+        "model_type": "dbrx",
+        "architectures": [draw(st.sampled_from(["DbrxModel", "DbrxForCausalLM"]))],
+        "vocab_size": draw(st.integers(3, 20)),
+        "d_model": heads * 2 * draw(st.integers(1, 4)),
+        "n_heads": heads,
+        "n_layers": draw(st.integers(1, 3)),
+        "max_seq_len": 64,
+        "attn_config": {
+            "kv_n_heads": kv_heads,
+            "clip_qkv": 8,
+            "rope_theta": 500_000,
+        },
+        "ffn_config": {
+            "ffn_hidden_size": draw(st.integers(1, 20)),
+            "moe_num_experts": draw(st.integers(2, 5)),
+            "moe_top_k": draw(st.integers(1, 2)),
+        },
+    }
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.composite(dbrx_config)(), st.integers(1, 3), st.integers(1, 9))
+def test_dbrx(config: dict[str, Any], batch: int, tokens: int) -> None:
+    agrees(config, batch, tokens)
