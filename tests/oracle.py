@@ -15,7 +15,7 @@ transformers.logging.set_verbosity_error()
 _TWINS = {"kimi_k2": "deepseek_v3"}
 
 
-def build(config: dict[str, Any], class_name: str) -> Any:
+def build(config: dict[str, Any], class_name: str, device: str = "") -> Any:
     """Build the class without weights, with eager attention, so that every product is visible."""
     values = copy.deepcopy({k: v for k, v in config.items() if k != "architectures"})
     model_type = _TWINS.get(values["model_type"], values["model_type"])
@@ -26,7 +26,7 @@ def build(config: dict[str, Any], class_name: str) -> Any:
     built._attn_implementation = "eager"
     # Of the ways to run experts, this one is products that are counted, of the routed rows alone.
     built._experts_implementation = "batched_mm"
-    with torch.device(_device(config)):
+    with torch.device(device or _device(config)):
         return getattr(transformers, class_name)(built).eval().requires_grad_(False)
 
 
@@ -37,7 +37,7 @@ def _device(config: dict[str, Any]) -> str:
 
 def parameters(config: dict[str, Any], class_name: str) -> int:
     """Count the model's parameters, tied ones once."""
-    return sum(p.numel() for p in build(config, class_name).parameters())
+    return sum(p.numel() for p in build(config, class_name, "meta").parameters())
 
 
 def prefill_flops(config: dict[str, Any], class_name: str, batch: int, tokens: int) -> int:
@@ -48,7 +48,7 @@ def prefill_flops(config: dict[str, Any], class_name: str, batch: int, tokens: i
         # With a mask GPT-2 does not look at the ids for padding; BERT would look at its values.
         mask = {} if "Bert" in class_name else {"attention_mask": torch.ones_like(ids)}
         model(input_ids=ids, **mask)
-    return int(counter.get_total_flops())
+    return int(counter.get_total_flops()) - idle_flops(config, batch * tokens)
 
 
 def decode_flops(config: dict[str, Any], class_name: str, batch: int, positions: int) -> int:
@@ -62,4 +62,17 @@ def decode_flops(config: dict[str, Any], class_name: str, batch: int, positions:
         ids = torch.ones(batch, 1, dtype=torch.long, device=_device(config))
         with FlopCounterMode(display=False) as counter:
             model(input_ids=ids, past_key_values=past, use_cache=True)
-    return int(counter.get_total_flops())
+    return int(counter.get_total_flops()) - idle_flops(config, batch)
+
+
+def idle_flops(config: dict[str, Any], rows: int) -> int:
+    """Return what transformers' Llama 4 multiplies by zero.
+
+    It runs all E experts on every row, three products of D x F, where k are chosen.
+    """
+    if config["model_type"] != "llama4_text":
+        return 0
+    built = transformers.AutoConfig.for_model(**config)
+    idle = built.num_local_experts - built.num_experts_per_tok
+    product = 2 * built.hidden_size * built.intermediate_size
+    return len(built.moe_layers) * idle * rows * 3 * product

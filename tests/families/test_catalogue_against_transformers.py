@@ -29,15 +29,21 @@ def test_parameters_and_prefill_flops(name: str) -> None:
     class_name = answer.conventions["parameters_of"]
     assert class_name == entry.config["architectures"][0]
     assert answer.parameters == oracle.parameters(entry.config, class_name)
+    if entry.config["model_type"] == "dbrx":
+        return  # its experts cannot run without weights; tests/published/test_moe_answers.py
     assert products(answer) == oracle.prefill_flops(entry.config, class_name, 2, 24)
 
 
+SPARSE = ["mistralai/Mixtral-8x7B-v0.1", "openai/gpt-oss-20b", "deepseek-ai/DeepSeek-V2-Lite"]
+
+
 @pytest.mark.parametrize("positions", [1, 2, 33])
-@pytest.mark.parametrize("name", ["gpt2", "meta-llama/Llama-3.2-1B", "Qwen/Qwen3-0.6B"])
+@pytest.mark.parametrize("name", ["gpt2", "meta-llama/Llama-3.2-1B", "Qwen/Qwen3-0.6B", *SPARSE])
 def test_decode_flops(name: str, positions: int) -> None:
     answer = mw.analyze(
-        name, on="h100-sxm", phase="decode", batch_size=3, seq_len=positions, causal="full"
-    )
+        name, on="h100-sxm", phase="decode", batch_size=3, seq_len=positions, causal="full",
+        mla="reexpanded",
+    )  # fmt: skip
     config, class_name = ENTRIES[name].config, answer.conventions["parameters_of"]
     assert products(answer) == oracle.decode_flops(config, class_name, 3, positions)
 

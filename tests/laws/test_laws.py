@@ -15,7 +15,7 @@ from memorywall.core.formats import FORMATS
 from memorywall.core.model import Forward
 from memorywall.core.program import Work
 from memorywall.passes.fuse import fuse
-from tests.toys import DEVICES, MODELS, TOY, WINDOWED, ask, questions
+from tests.toys import DEVICES, MODELS, SPARSE, TOY, WINDOWED, ask, questions
 
 CLOSE: dict[str, Any] = {"rel": 1e-12}
 BF16 = FORMATS["bf16"]
@@ -50,10 +50,12 @@ def test_faster_hardware_is_never_slower(
 def test_operators_add_up_to_the_whole(question: dict[str, Any]) -> None:
     answer = ask(question)
     assert sum(op.flops for op in answer.ops) == answer.flops
-    assert sum(op.moved_bytes for op in answer.ops) == answer.moved_bytes
+    moved = sum(op.moved_bytes for op in answer.ops)
+    assert moved == (_close(answer.moved_bytes) if _is_sparse(question) else answer.moved_bytes)
     assert sum(op.latency_s for op in answer.ops) == pytest.approx(answer.latency_s, **CLOSE)
     for op in answer.ops:
-        assert sum(op.traffic.values()) == op.moved_bytes
+        moved = op.moved_bytes
+        assert sum(op.traffic.values()) == (_close(moved) if _is_sparse(question) else moved)
         assert sum(op.waits.values()) == pytest.approx(op.cost.waiting_s, **CLOSE)
     assert sum(answer.time_shares.values()) == pytest.approx(1)
 
@@ -62,8 +64,19 @@ def test_operators_add_up_to_the_whole(question: dict[str, Any]) -> None:
 def test_scalars_stay_exact_integers(question: dict[str, Any]) -> None:
     answer = ask(question)
     footprint = answer.footprint
-    for number in (answer.flops, answer.moved_bytes, footprint.total, footprint.activations):
+    numbers = [answer.flops, footprint.total, footprint.activations]
+    if not _is_sparse(question):
+        numbers.append(answer.moved_bytes)
+    for number in numbers:
         assert type(number) is int
+
+
+def _is_sparse(question: dict[str, Any]) -> bool:
+    return question["model"] in SPARSE
+
+
+def _close(number: Any) -> Any:
+    return pytest.approx(number, **CLOSE)
 
 
 @given(questions())
@@ -74,7 +87,9 @@ def test_fusing_never_adds_bytes_and_keeps_flops(question: dict[str, Any]) -> No
     assert fused.footprint.activations <= unfused.footprint.activations
     for role in ("weight", "kv_cache"):
         moved = [sum(op.traffic.get(role, 0) for op in a.ops) for a in (fused, unfused)]
-        assert moved[0] == moved[1]
+        # Fused attention reads a cache of latents once, for keys and values.
+        latent = role == "kv_cache" and "mla" in fused.conventions
+        assert moved[0] < moved[1] if latent else moved[0] == _close(moved[1])
 
 
 @given(questions())
@@ -163,7 +178,7 @@ def test_grouped_queries_with_all_heads_are_multi_head(phase: str) -> None:
 
 
 @given(questions(), st.data())
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_arrays_answer_like_scalars(question: dict[str, Any], data: st.DataObject) -> None:
     batches = data.draw(st.lists(st.integers(1, 300), min_size=1, max_size=3))
     lengths = data.draw(st.lists(st.integers(1, 5000), min_size=1, max_size=3))
@@ -222,7 +237,7 @@ def test_work_adds(f: int, b: int, g: int, c: int) -> None:
     assert Work(f, b).arithmetic_intensity == f / b
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, *SPARSE])
 def test_scenarios_pickle(name: str) -> None:
     answer = mw.analyze(name, on="h100-sxm")
     again = mw.analyze_scenario(pickle.loads(pickle.dumps(answer.scenario)))

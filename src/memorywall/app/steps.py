@@ -12,6 +12,7 @@ import numpy as np
 
 from memorywall.core.calibration import Calibration, Estimate
 from memorywall.core.hardware import Hardware
+from memorywall.core.model import Architecture
 from memorywall.core.numbers import Number, halved
 from memorywall.core.program import Program
 from memorywall.core.results import Cost, OpCost
@@ -91,7 +92,7 @@ def _series(
     rounds up to whole bytes or scales by runs of lengths.
     """
     end = first + steps - 1
-    knots = sorted({w for w in scenario.model.architecture.windows if first <= w < end})
+    knots = _knots(scenario.model.architecture, first, end)
     stride = _stride(scenario)
     totals: list[Number] = []
     for low, high in zip([first, *(w + 1 for w in knots)], [*knots, end], strict=True):
@@ -102,6 +103,14 @@ def _series(
             sums = [halved((a + b) * count) for a, b in zip(at_first, at_last, strict=True)]
             totals = [t + s for t, s in zip(totals, sums, strict=True)] if totals else sums
     return totals
+
+
+def _knots(architecture: Architecture, first: int, end: int) -> list[int]:
+    """Return the lengths from ``first`` to before ``end`` after which the work grows otherwise."""
+    knots = {window for window in architecture.windows if first <= window < end}
+    for chunk in getattr(architecture, "chunks", ()):  # few architectures have them
+        knots.update(range(-(-first // chunk) * chunk, end, chunk))
+    return sorted(knots)
 
 
 def _stride(scenario: Scenario) -> int:

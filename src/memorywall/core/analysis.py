@@ -234,7 +234,7 @@ class Analysis:
         found = {}
         if self.active_parameters != self.parameters:
             found["routing"] = conventions.routing
-        if getattr(self.scenario.model.architecture, "latent", False):
+        if getattr(self.scenario.model.architecture, "latent", False):  # few have it
             found["mla"] = conventions.mla
         return found
 

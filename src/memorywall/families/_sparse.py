@@ -78,15 +78,18 @@ class SparseDecoder:
 
     @property
     def windows(self) -> tuple[int, ...]:
-        """Lengths past which some layer no longer looks back, ends of chunks among them."""
-        found: list[int] = []
-        for layers in self.layers:
-            attention = layers.attention
-            if isinstance(attention, Attention):
-                found += [] if attention.window is None else [attention.window]
-                chunk = attention.chunk
-                found += [] if chunk is None else range(chunk, self.max_positions + 1, chunk)
-        return tuple(found)
+        """Lengths past which some layer no longer looks back; chunks are such lengths at first."""
+        found = [a.window for a in self._grouped() if a.window is not None]
+        return (*found, *self.chunks)
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        """Lengths of the chunks that some layers attend within."""
+        return tuple(a.chunk for a in self._grouped() if a.chunk is not None)
+
+    def _grouped(self) -> list[Attention]:
+        """Return the kinds of attention that are not latent."""
+        return [a for layers in self.layers if isinstance(a := layers.attention, Attention)]
 
     @property
     def latent(self) -> bool:
