@@ -125,9 +125,7 @@ def _expanded(tape: Tape, x: Tensor, query: Tensor, a: LatentAttention, path: st
     forward, rows, n = tape.forward, x.shape[0], a.heads
     vectors = forward.batch * forward.cached() * n
     name = f"{tape.block}.{path}"
-    keys = Tensor(
-        f"{name}.k_cache", (vectors, a.plain + a.rotary), forward.kv_cache, "kv_cache"
-    )
+    keys = Tensor(f"{name}.k_cache", (vectors, a.plain + a.rotary), forward.kv_cache, "kv_cache")
     values = Tensor(f"{name}.v_cache", (vectors, a.value), forward.kv_cache, "kv_cache")
     latent = tape.activation(f"{path}.kv_a_norm", rows, a.rank)
     _latent(tape, x, a, path, latent, _part(keys, rows * n, a.rotary))

@@ -17,7 +17,9 @@ def read(data: Mapping[str, Any], where: str) -> SparseDecoder:
     """Read a config with ``model_type`` dbrx, whose attention and experts have their own parts."""
     config = Config(data, where)
     config.refuse("tie_word_embeddings", (True,), "the class has a head of its own")
-    class_name = config.class_name("DbrxForCausalLM", decoder_classes("Dbrx", "DbrxForCausalLM", ()))
+    class_name = config.class_name(
+        "DbrxForCausalLM", decoder_classes("Dbrx", "DbrxForCausalLM", ())
+    )
     layer = (_read_attention(config), _read_experts(config))
     architecture = SparseDecoder(
         class_name=class_name,

@@ -29,9 +29,7 @@ def read(data: Mapping[str, Any], where: str) -> SparseDecoder:
     config = Config(data, where)
     dialect = DIALECTS[str(data["model_type"])]
     causal = f"{dialect.prefix}ForCausalLM"
-    class_name = config.class_name(
-        causal, decoder_classes(dialect.prefix, causal, dialect.heads)
-    )
+    class_name = config.class_name(causal, decoder_classes(dialect.prefix, causal, dialect.heads))
     layers = config.size("num_hidden_layers")
     attention, mlps = _read_attention(config, dialect), _read_mlps(config, dialect, layers)
     windows = _read_windows(config, dialect, layers)
@@ -56,9 +54,7 @@ def read(data: Mapping[str, Any], where: str) -> SparseDecoder:
 
 
 def _read_head(config: Config, dialect: Dialect, class_name: str) -> Head | None:
-    head = decoder_head(
-        config, class_name, tied=config.flag("tie_word_embeddings", dialect.tied)
-    )
+    head = decoder_head(config, class_name, tied=config.flag("tie_word_embeddings", dialect.tied))
     biased = (dialect.head_bias and config.flag("lm_head_bias", False)) or (
         dialect.bias_on == "everything" and _biased(config, dialect)
     )
