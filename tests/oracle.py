@@ -75,4 +75,4 @@ def idle_flops(config: dict[str, Any], rows: int) -> int:
     built = transformers.AutoConfig.for_model(**config)
     idle = built.num_local_experts - built.num_experts_per_tok
     product = 2 * built.hidden_size * built.intermediate_size
-    return len(built.moe_layers) * idle * rows * 3 * product
+    return int(len(built.moe_layers) * idle * rows * 3 * product)

@@ -1,4 +1,4 @@
-"""Conformance vectors of experts and latent attention, derived by hand in the comment above each."""
+"""Conformance vectors of experts and latent attention, each derived by hand above it."""
 
 from __future__ import annotations
 
@@ -133,11 +133,11 @@ def test_least_bytes_of_a_decode_step(
     name: str, batch: int, experts: float, gigabytes: float
 ) -> None:
     if name == MIXTRAL:
-        used = MIXTRAL_TOKEN - 32 * 2 * MIXTRAL_EXPERT + MIXTRAL_TABLE + MIXTRAL_NORMS
-        used, cache, width = used + 32 * experts * MIXTRAL_EXPERT, 131_072, 4096
+        plain = MIXTRAL_TOKEN - 32 * 2 * MIXTRAL_EXPERT + MIXTRAL_TABLE + MIXTRAL_NORMS
+        used, cache, width = plain + 32 * experts * MIXTRAL_EXPERT, 131_072, 4096
     else:
-        used = V3_TOKEN - 58 * 8 * V3_EXPERT + V3_TABLE + V3_NORMS
-        used, cache, width = used + 58 * experts * V3_EXPERT, 70_272, 7168
+        plain = V3_TOKEN - 58 * 8 * V3_EXPERT + V3_TABLE + V3_NORMS
+        used, cache, width = plain + 58 * experts * V3_EXPERT, 70_272, 7168
     answer = mw.analyze(name, on="h100-sxm", batch_size=batch, weights="bf16", kv_cache="bf16")
     # Beside: a row of the table of words for each token, and its new entry of the cache.
     assert moved(answer, "weight") == pytest.approx(2 * (used + batch * width), rel=1e-12)
@@ -195,7 +195,7 @@ def test_grids_and_points_agree() -> None:
 
     batch = np.array([1.0, 7, 64])
     for routing in ("uniform", "skewed"):
-        grid = mw.analyze(V3, on="h100-sxm", batch_size=batch, routing=routing)
+        grid: Any = mw.analyze(V3, on="h100-sxm", batch_size=batch, routing=routing)
         for i, size in enumerate(batch):
             point = mw.analyze(V3, on="h100-sxm", batch_size=int(size), routing=routing)
             assert grid.moved_bytes[i] == pytest.approx(point.moved_bytes, rel=1e-12)
@@ -320,6 +320,7 @@ def test_other_forms_of_a_config_are_refused_or_named() -> None:
     uneven = {**TOY_MOE, "model_type": "hunyuan_v1_moe", "num_experts": 4, "moe_topk": [1, 2]}
     with pytest.raises(mw.MemoryWallError, match="differs from layer to layer"):
         mw.model(uneven)
-    for word in ("routing", "mla"):
-        with pytest.raises(mw.MemoryWallError, match=word):
-            mw.analyze(V3, on="h100-sxm", **{word: "guessed"})
+    words: list[dict[str, Any]] = [{"routing": "guessed"}, {"mla": "guessed"}]
+    for word in words:
+        with pytest.raises(mw.MemoryWallError, match="guessed"):
+            mw.analyze(V3, on="h100-sxm", **word)

@@ -231,7 +231,7 @@ class Analysis:
     def _conventions_of_the_architecture(self) -> dict[str, str]:
         """Return the conventions that only some architectures are counted by."""
         conventions = self.scenario.conventions
-        found = {}
+        found: dict[str, str] = {}
         if self.active_parameters != self.parameters:
             found["routing"] = conventions.routing
         if getattr(self.scenario.model.architecture, "latent", False):  # few have it

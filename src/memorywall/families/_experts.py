@@ -100,10 +100,9 @@ def _route(tape: Tape, x: Tensor, e: Experts, path: str) -> Tensor:
     reads: tuple[Tensor, ...] = (tape.linear(f"{path}.router", x, e.count, e.router_bias),)
     if e.correction:
         reads = (*reads, tape.weight(f"{path}.router.correction", e.count))
-    scoring = (
-        FLOPS_PER_ELEMENT["softmax"] if e.scoring == "softmax" else ACTIVATION_FLOPS["sigmoid"]
-    )
-    flops = (scoring + FLOPS_PER_ELEMENT["top_k"]) * rows * e.count
+    softmax = e.scoring == "softmax"
+    cost = FLOPS_PER_ELEMENT["softmax"] if softmax else ACTIVATION_FLOPS["sigmoid"]
+    flops = (cost + FLOPS_PER_ELEMENT["top_k"]) * rows * e.count
     scores = tape.activation(f"{path}.scores", rows, e.chosen)
     tape.op(f"{path}.scores", "elementwise", flops, reads, scores, function=e.scoring)
     return scores

@@ -165,7 +165,7 @@ def _from_name(name: str) -> Model:
 
 def _from_hub(name: str) -> Model:
     """Read a model's config.json from the hub's cache, or fetch it; nothing else is fetched."""
-    near = near_names(name, config_names()) or near_names(name.rpartition("/")[2], config_names())
+    near = near_names(name.rpartition("/")[2], config_names()) or near_names(name, config_names())
     offer = f" In the catalogue: {', '.join(near)}." if near else ""
     try:
         from huggingface_hub import hf_hub_download  # noqa: PLC0415 - an extra

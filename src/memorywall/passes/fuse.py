@@ -3,7 +3,8 @@
 The scores of attention stay on chip from Q K^T to P V. An elementwise operator (rotary, activation,
 residual add) rides on the operator that produced its input: that input is not moved, and whatever
 else the rider reads and writes becomes traffic of its host. Cached latents, which are keys and
-values at once, are read once. FLOPs stay where they were. What is left out: norms fused into their neighbours, and keys read again when queries do not fit on chip.
+values at once, are read once. FLOPs stay where they were. What is left out: norms fused into their
+neighbours, and keys read again when queries do not fit on chip.
 """
 
 from __future__ import annotations
