@@ -41,8 +41,9 @@ def test_record_has_its_fields() -> None:
     assert list(record) == [
         "schema", "model", "parameters", "active_parameters", "hardware", "phase", "batch_size",
         "seq_len", "new_tokens", "flops", "moved_bytes", "arithmetic_intensity", "ridge_point",
-        "latency_s", "overlapped_s", "serial_s", "bound", "tokens_per_s", "ttft_s", "tpot_s", "predicted_s", "low_s",
-        "high_s", "mfu", "mbu", "fits", "footprint", "ops", "time_shares", "conventions", "notes",
+        "latency_s", "overlapped_s", "serial_s", "bound", "tokens_per_s", "ttft_s", "tpot_s",
+        "predicted_s", "low_s", "high_s", "mfu", "mbu", "fits", "footprint", "ops", "time_shares",
+        "conventions", "notes",
     ]  # fmt: skip
     assert list(record["footprint"]) == [
         "weights", "kv_cache", "activations", "total", "capacity",

@@ -275,3 +275,30 @@ def dbrx_config(draw: st.DrawFn) -> dict[str, Any]:
 @given(st.composite(dbrx_config)(), st.integers(1, 3), st.integers(1, 9))
 def test_dbrx(config: dict[str, Any], batch: int, tokens: int) -> None:
     agrees(config, batch, tokens)
+
+
+NEEDED = {
+    "dots1": {"n_routed_experts": 4, "num_experts_per_tok": 2, "n_shared_experts": 1},
+    "hunyuan_v1_moe": {"head_dim": 2},
+    "deepseek_v2": {"num_experts_per_tok": 2},
+}
+
+
+@pytest.mark.parametrize("model_type", [*CASES, "deepseek_v2", "deepseek_v3", "llama4_text"])
+def test_defaults_are_those_of_transformers(model_type: str) -> None:
+    # 96 heads, so that every default number of key-value heads divides it.
+    prefix = {"llama4_text": "Llama4", "deepseek_v2": "DeepseekV2", "deepseek_v3": "DeepseekV3"}
+    class_name = (prefix.get(model_type) or CASES[model_type][0]) + "ForCausalLM"
+    heads = 32 if model_type in ("qwen2_moe", "dots1") else 96
+    config = {
+        "model_type": model_type, "architectures": [class_name], "vocab_size": 7,
+        "hidden_size": 2 * heads, "intermediate_size": 3, "num_hidden_layers": 5,
+        "num_attention_heads": heads, "pad_token_id": 0, **NEEDED.get(model_type, {}),
+    }  # fmt: skip
+    if model_type.startswith("deepseek"):
+        config["num_key_value_heads"] = heads
+    if model_type == "ernie4_5_moe":
+        config["num_key_value_heads"] = 4
+    ours, theirs = mw.model(config), oracle.build(config, class_name)
+    assert ours.parameters == sum(p.numel() for p in theirs.parameters())
+    assert ours.architecture.max_positions == theirs.config.max_position_embeddings

@@ -316,7 +316,9 @@ def test_other_forms_of_a_config_are_refused_or_named() -> None:
         mw.model({**config, "num_key_value_heads": 8})
     with pytest.raises(mw.MemoryWallError, match="'num_experts_per_tok'"):
         mw.model({**config, "num_experts_per_tok": 300})
-    assert any("several tokens at once" in note for note in mw.model(V3).architecture.notes)
+    for name, said in ((V3, True), ("zai-org/GLM-4.5", True), (MIXTRAL, False)):
+        notes = mw.model(name).architecture.notes
+        assert any("several tokens at once" in note for note in notes) == said
     uneven = {**TOY_MOE, "model_type": "hunyuan_v1_moe", "num_experts": 4, "moe_topk": [1, 2]}
     with pytest.raises(mw.MemoryWallError, match="differs from layer to layer"):
         mw.model(uneven)

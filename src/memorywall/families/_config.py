@@ -57,8 +57,9 @@ class Config:
         return 1
 
     def count(self, key: str, default: int) -> int:
-        """Return a whole number from 0 up."""
-        return 0 if self.data.get(key) == 0 else self.size(key, default)
+        """Return a whole number from 0 up; an absent or null key takes the default."""
+        value = default if self.data.get(key) is None else self.data[key]
+        return 0 if value == 0 else self.size(key, default)
 
     def optional_size(self, key: str) -> int | None:
         """Return a whole number, or None where the key is absent or null."""

@@ -11,6 +11,7 @@ from memorywall.core.model import Forward
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
 from memorywall.families._blocks import Attention, FeedForward, Tape
+from memorywall.families._config import Config
 from memorywall.families._experts import Experts, record_experts
 from memorywall.families._heads import Head, record_head
 from memorywall.families._mla import LatentAttention, record_latent_attention
@@ -95,6 +96,16 @@ class SparseDecoder:
     def latent(self) -> bool:
         """Whether some layer's attention is latent."""
         return any(isinstance(layers.attention, LatentAttention) for layers in self.layers)
+
+
+def note_predictors(config: Config) -> None:
+    """Say it where a checkpoint has layers that its class leaves out, to predict several tokens."""
+    for key in ("num_nextn_predict_layers", "num_mtp_modules"):
+        if config.count(key, 0):
+            config.notes.append(
+                f"The layers that predict several tokens at once ({key}) are not part of the "
+                "class, and not counted."
+            )
 
 
 def lower(model: SparseDecoder, forward: Forward) -> Program:

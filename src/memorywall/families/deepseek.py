@@ -16,7 +16,7 @@ from memorywall.families._config import Config
 from memorywall.families._experts import Experts
 from memorywall.families._heads import decoder_classes, decoder_head
 from memorywall.families._mla import LatentAttention
-from memorywall.families._sparse import AnyMlp, SparseDecoder, grouped, lower
+from memorywall.families._sparse import AnyMlp, SparseDecoder, grouped, lower, note_predictors
 
 _CLASSIFIERS = ("ForSequenceClassification", "ForTokenClassification")
 
@@ -56,11 +56,7 @@ def read(data: Mapping[str, Any], where: str) -> SparseDecoder:
     mlps: list[AnyMlp] = [_read_dense(config, dialect)] * dense
     if dense < layers:
         mlps += [_read_experts(config, dialect)] * (layers - dense)
-    if config.count("num_nextn_predict_layers", 0):
-        config.notes.append(
-            "The layers that predict several tokens at once (num_nextn_predict_layers) are not "
-            "part of the class, and not counted."
-        )
+    note_predictors(config)
     architecture = SparseDecoder(
         class_name=class_name,
         head=decoder_head(config, class_name, tied=config.flag("tie_word_embeddings", False)),
@@ -83,12 +79,11 @@ def _read_attention(config: Config) -> LatentAttention:
             f"'num_key_value_heads' ({kv_heads}) must be 'num_attention_heads' ({heads}): latents "
             "are projected to keys and values of every head"
         )
-    query_rank = config.size("q_lora_rank", 1536)
-    if "q_lora_rank" in config.data:
-        query_rank = config.optional_size("q_lora_rank") or 0
+    # A null says that queries are projected at once; without the key, the class's default holds.
+    said = "q_lora_rank" in config.data
     return LatentAttention(
         heads,
-        query_rank or None,
+        config.optional_size("q_lora_rank") if said else 1536,
         config.size("kv_lora_rank", 512),
         config.size("qk_nope_head_dim", 128),
         config.size("qk_rope_head_dim", 64),

@@ -15,7 +15,7 @@ from memorywall.families._config import Config
 from memorywall.families._dialects import DIALECTS, Dialect
 from memorywall.families._experts import Experts
 from memorywall.families._heads import Head, decoder_classes, decoder_head
-from memorywall.families._sparse import AnyMlp, SparseDecoder, grouped, lower
+from memorywall.families._sparse import AnyMlp, SparseDecoder, grouped, lower, note_predictors
 
 _MULTIPLIERS = {
     "embeddings": "embedding_multiplier",
@@ -33,6 +33,7 @@ def read(data: Mapping[str, Any], where: str) -> SparseDecoder:
     layers = config.size("num_hidden_layers")
     attention, mlps = _read_attention(config, dialect), _read_mlps(config, dialect, layers)
     windows = _read_windows(config, dialect, layers)
+    note_predictors(config)
     architecture = SparseDecoder(
         class_name=class_name,
         head=_read_head(config, dialect, class_name),
