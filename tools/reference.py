@@ -103,8 +103,14 @@ def _models_page() -> str:
         model = mw.model(entry.id)
         cache = ""
         if model.causal:
-            answer = mw.analyze(model, on="h100-sxm", seq_len=1, kv_cache="bf16")
-            cache = f"{answer.footprint.kv_cache:,} B"
+            source_len = 1 if model.reads_source and model.fixed_source is None else None
+            one, two = (
+                mw.analyze(
+                    model, on="h100-sxm", seq_len=length, source_len=source_len, kv_cache="bf16"
+                ).footprint.kv_cache
+                for length in (1, 2)
+            )
+            cache = f"{two - one:,} B"
         cells = (
             entry.id,
             f"`{entry.config['model_type']}`",

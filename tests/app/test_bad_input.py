@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from memorywall.app.cli import main
 from memorywall.catalog.configs import entries, find_config
-from tests.toys import TOY
+from tests.toys import MARIAN_TOY, T5_TOY, TOY, WHISPER_TOY
 
 Captured = pytest.CaptureFixture[str]
 
@@ -243,7 +243,7 @@ def test_architectures(capsys: Captured, tmp_path: Path, change: dict[str, Any],
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"is_decoder": True}, "'is_decoder' is True: BERT as a decoder is not covered"),
+        ({"is_decoder": True}, "'is_decoder' is True: an encoder used as a decoder is not covered"),
         ({"position_embedding_type": "relative_key"}, "relative positions are not covered"),
         ({"architectures": ["BertLMHeadModel"]}, "'BertLMHeadModel' is not covered"),
         ({"hidden_act": "mish"}, "the activation function 'mish' is not known"),
@@ -324,12 +324,52 @@ def test_no_permission(capsys: Captured, tmp_path: Path, monkeypatch: pytest.Mon
         (["--causal", "quarter"], "causal 'quarter' is not known"),
         (["--logits", "first"], "logits 'first' is not known"),
         (["--fast"], "--fast"),
+        (["--source", "0"], "source_len: expected a whole number from 1 to 2^40, got 0"),
+        (["--source", "7"], "source_len is 7, but gpt2 has no encoder"),
         (["--on", "tpu-v2", "--activations", "fp32"], "no peak for fp32"),
     ],
 )
 def test_questions(capsys: Captured, arguments: list[str], said: str) -> None:
     on = [] if "--on" in arguments else ["--on", "h100-sxm"]
     assert said in refused(capsys, "analyze", "gpt2", *on, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "said"),
+    [
+        ("bert-base-uncased", ["--source", "7"], "bert-base-uncased has no encoder"),
+        ("whisper-tiny", ["--source", "7"], "every source of openai/whisper-tiny has 1500"),
+        ("whisper-tiny", ["--source", "1500,7"], "source_len is [[[1500.0, 7.0]]], but every"),
+        ("whisper-tiny", ["--phase", "encode", "--seq", "7"], "runs the encoder alone"),
+        ("t5-small", ["--phase", "encode", "--seq", "7", "--source", "7"], "Leave seq_len out"),
+        ("t5-small", ["--phase", "generate", "--seq", "0"], "Give source_len."),
+        ("t5-small", ["--source", "many"], "'many' is not a whole number"),
+        ("t5-small", ["--source", "1,2", "--ops"], "Give one --batch, --seq, --source."),
+    ],
+)
+def test_sources(capsys: Captured, model: str, arguments: list[str], said: str) -> None:
+    assert said in refused(capsys, "analyze", model, "--on", "h100-sxm", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("config", "change", "said"),
+    [
+        (MARIAN_TOY, {"decoder_attention_heads": 3}, "not a multiple of 'decoder_attention_heads'"),
+        (MARIAN_TOY, {"tie_word_embeddings": False}, "a table of words for each half"),
+        (MARIAN_TOY, {"architectures": ["MarianForCausalLM"]}, "'MarianForCausalLM' is not cov"),
+        (MARIAN_TOY, {"model_type": "led"}, "the architecture 'led' is not known"),
+        (T5_TOY, {"model_type": "longt5"}, "Near names: t5"),
+        (T5_TOY, {"architectures": ["T5ForTokenClassification"]}, "'T5ForTokenClassification' is"),
+        (T5_TOY, {"feed_forward_proj": "gated-mish"}, "'feed_forward_proj' must be an activation"),
+        (T5_TOY, {"feed_forward_proj": "twice-gelu"}, "got 'twice-gelu'"),
+        (T5_TOY, {"feed_forward_proj": 3}, "'feed_forward_proj' must be a text"),
+        (WHISPER_TOY, {"max_source_positions": 0}, "'max_source_positions' must be a whole number"),
+    ],
+)
+def test_encoder_decoders(
+    capsys: Captured, tmp_path: Path, config: dict[str, Any], change: dict[str, Any], said: str
+) -> None:
+    assert said in refused_config(capsys, tmp_path, json.dumps({**config, **change}))
 
 
 # 11. TOMLs of devices.
@@ -399,6 +439,10 @@ def test_all_faults_of_one_toml_together(capsys: Captured, tmp_path: Path) -> No
         (["hardware", "compare", "h100-sxm", "h999"], "'h999' is not known"),
         (["hardware", "h100-sxm", "mi300x", "--toml"], "of one device"),
         (["models", "gpt2", "gpt9"], "'gpt9' is not known"),
+        (["models", "--explain"], "--explain needs a model"),
+        (["models", "gpt2", "--stored"], "--stored is for --explain"),
+        (["models", "./no-such.gguf"], "no-such.gguf: there is no such file"),
+        (["models", "./no-such.safetensors"], "has no config.json"),
         (["models", "~nobody-of-that-name/x"], "home is not known"),
         (["hardware", "~nobody-of-that-name/x.toml"], "home is not known"),
         (["hardware", "h100-sxm", "--toml", "--json"], "and no JSON"),
@@ -474,6 +518,55 @@ def test_spoilt_configs(
     path = tmp_path / "config.json"
     path.write_text(json.dumps(config))
     either_works_or_says_why(capsys, "analyze", str(path), "--on", "h100-sxm")
+
+
+PUBLISHED = [entry.config for entry in entries()]
+# What keys are worth where they count, beside junk.
+VALUES = st.one_of(JUNK, st.integers(-2, 2**33), st.sampled_from(["gptq", "awq", "fp8", "mxfp4"]))
+QUANTISATION = st.dictionaries(
+    st.sampled_from([
+        "quant_method", "bits", "group_size", "load_in_4bit", "load_in_8bit", "weight_block_size",
+        "bnb_4bit_quant_type", "config_groups", "format", "ignore", "modules_to_not_convert",
+        "quant_algo", "lm_head",
+    ]),
+    st.one_of(VALUES, st.lists(st.sampled_from(["lm_head", "model.layers.3.mlp", "re:(a*)*b"]))),
+    max_size=5,
+)  # fmt: skip
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+def test_spoilt_published_configs(capsys: Captured, tmp_path: Path, data: st.DataObject) -> None:
+    config = dict(data.draw(st.sampled_from(PUBLISHED)))
+    for key in data.draw(st.lists(st.sampled_from(sorted(config)), max_size=2, unique=True)):
+        if data.draw(st.booleans()):
+            config[key] = data.draw(VALUES)
+        else:
+            del config[key]
+    if data.draw(st.booleans()):
+        config["quantization_config"] = data.draw(st.one_of(QUANTISATION, JUNK))
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    either_works_or_says_why(capsys, "analyze", str(path), "--on", "h100-sxm")
+    either_works_or_says_why(capsys, "models", "--explain", str(path))
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.sampled_from([MARIAN_TOY, T5_TOY, WHISPER_TOY]), st.data())
+def test_spoilt_configs_of_encoder_decoders(
+    capsys: Captured, tmp_path: Path, toy: dict[str, Any], data: st.DataObject
+) -> None:
+    keys = st.sampled_from([*toy, "architectures", "tie_word_embeddings", "decoder_vocab_size"])
+    config = {**toy, **data.draw(st.dictionaries(keys, JUNK, max_size=3))}
+    config.pop(data.draw(st.sampled_from([*toy, ""])), None)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    phase = data.draw(st.sampled_from(["encode", "prefill", "decode", "generate"]))
+    either_works_or_says_why(capsys, "analyze", str(path), "--on", "h100-sxm", "--phase", phase)
 
 
 @settings(

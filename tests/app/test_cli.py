@@ -40,10 +40,10 @@ def test_record_has_its_fields() -> None:
     record = mw.analyze(TOY, on="h100-sxm").to_dict()
     assert list(record) == [
         "schema", "model", "parameters", "active_parameters", "hardware", "phase", "batch_size",
-        "seq_len", "new_tokens", "flops", "moved_bytes", "arithmetic_intensity", "ridge_point",
-        "latency_s", "overlapped_s", "serial_s", "bound", "tokens_per_s", "ttft_s", "tpot_s",
-        "predicted_s", "low_s", "high_s", "mfu", "mbu", "fits", "footprint", "ops", "time_shares",
-        "conventions", "notes",
+        "seq_len", "source_len", "new_tokens", "flops", "moved_bytes", "arithmetic_intensity",
+        "ridge_point", "latency_s", "overlapped_s", "serial_s", "bound", "tokens_per_s", "ttft_s",
+        "tpot_s", "predicted_s", "low_s", "high_s", "mfu", "mbu", "fits", "footprint", "ops",
+        "time_shares", "conventions", "notes",
     ]  # fmt: skip
     assert list(record["footprint"]) == [
         "weights", "kv_cache", "activations", "total", "capacity",
@@ -72,6 +72,42 @@ def test_a_grid_is_a_row_a_point(capsys: Captured) -> None:
     assert [(row[0], row[1]) for row in rows] == [
         ("1", "128"), ("1", "1024"), ("512", "128"), ("512", "1024"),
     ]  # fmt: skip
+
+
+def test_a_grid_of_sources(capsys: Captured) -> None:
+    code, out, _ = run(
+        capsys, "analyze", "t5-small", "--on", "h100-sxm", "--seq", "8,16", "--source", "100,200"
+    )
+    assert code == 0
+    assert "source" in out.splitlines()[1]
+    rows = [line.split() for line in out.splitlines() if line.split()[0].isdigit()]
+    assert [tuple(row[:3]) for row in rows] == [
+        ("1", "8", "100"), ("1", "8", "200"), ("1", "16", "100"), ("1", "16", "200"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "said"),
+    [
+        ("t5-small", ["--seq", "8"], "one decode step at 8 positions, source of 8, batch 1"),
+        ("t5-small", ["--phase", "encode", "--source", "8"], "encoding 8 tokens, batch 1"),
+        ("whisper-tiny", ["--phase", "encode"], "encoding 1500 positions, batch 1"),
+        ("whisper-tiny", ["--phase", "generate"], "generating 128 tokens after 0, source of 1500"),
+    ],
+)
+def test_headlines_of_encoder_decoders(
+    capsys: Captured, model: str, arguments: list[str], said: str
+) -> None:
+    code, out, _ = run(capsys, "analyze", model, "--on", "h100-sxm", *arguments)
+    assert code == 0
+    assert said in out.splitlines()[0]
+
+
+def test_what_does_not_run_is_not_listed(capsys: Captured) -> None:
+    _, out, _ = run(capsys, "analyze", "whisper-tiny", "--on", "h100-sxm", "--ops")
+    assert "decoder.layers.cross_attention.scores" in out
+    assert "encoder." not in out
+    assert "cross_attention.k_proj" not in out
 
 
 def test_listings(capsys: Captured) -> None:

@@ -5,6 +5,7 @@ Nothing here asserts a time.
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -12,17 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 import memorywall as mw
 from memorywall.app.cli import main
-from memorywall.app.measure import MachineRecord, to_hardware
+from memorywall.app.measure import to_hardware
 from memorywall.app.profile import profile
-from memorywall.bench.machine import caches, describe
+from memorywall.bench.machine import caches, describe, usable_cores
 from memorywall.bench.plan import cases
+from memorywall.bench.record import MachineRecord
 from memorywall.bench.runner import answers
+from memorywall.bench.toys import toy_config
 from memorywall.catalog.measured import here_path, save_here
 from memorywall.core.calibration import Calibration, Curve
 from memorywall.core.hardware import Hardware, Memory
+from tests.frontends.files import GGUF_METADATA, gguf, gguf_tensors
 from tests.toys import TOY
 
 Captured = pytest.CaptureFixture[str]
@@ -91,7 +96,7 @@ def test_the_plan_covers_what_models_need(quick: bool) -> None:
         "read", "copy", "scale", "add", "triad", "triad_nontemporal",
     }  # fmt: skip
     sweep = [case["nbytes"] for case in plan if case["case"] == "sweep"]
-    assert {1 << 14, 1 << 19, 1 << 24} <= set(sweep)
+    assert {1 << 13, 1 << 18, 1 << 23} <= set(sweep)  # a quarter of each level
     # The sum of all budgets, with as much again for building and warming up, is in the promise.
     assert sum(case["budget_s"] for case in plan) * 2 < (60 if quick else 600)
 
@@ -99,6 +104,8 @@ def test_the_plan_covers_what_models_need(quick: bool) -> None:
 def test_a_gpus_plan_has_no_cpu_streams() -> None:
     plan = cases(quick=True, caches={}, device="cuda")
     assert {case["case"] for case in plan} == {"kernel", "toy"}
+    dtypes = {case["dtype"] for case in plan if case.get("name") == "gemm"}
+    assert dtypes == {"fp32", "tf32", "bf16", "fp16", "int8", "fp8"}
     assert any(case.get("name") == "launch_graph" for case in plan)
     assert any(case.get("dtype") == "fp16" for case in plan)
 
@@ -159,6 +166,95 @@ def test_profile_runs_a_real_model(measured: Path) -> None:
 
 
 @pytest.mark.usefixtures("measured")
+def test_a_case_that_does_not_fit_is_reported_and_the_rest_goes_on() -> None:
+    record = profile(TOY, phases=("prefill",), batch_sizes=(2**39, 1), seq_lens=(3,), threads=1,
+                     budget_s=0.0)  # fmt: skip
+    impossible, possible = record["cases"]
+    assert "memory" in impossible["error"]
+    assert impossible["measured_s"] is None
+    assert possible["measured_s"] > 0
+
+
+def test_a_local_checkpoint_is_loaded(measured: Path) -> None:
+    import torch
+    import transformers
+
+    from memorywall.bench import models
+
+    values = {key: value for key, value in TOY.items() if key not in ("model_type", "dtype")}
+    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**values))
+    folder = measured / "checkpoint"
+    model.save_pretrained(folder)  # as safetensors
+    record = profile(folder, phases=("decode",), seq_lens=(2,), threads=1, budget_s=0.0)
+    assert record["weights"] == str(folder)
+    assert record["cases"][0]["measured_s"] > 0
+    assert not record["cases"][0]["error"]
+    loaded = models.load(str(folder), "LlamaForCausalLM", "fp32")
+    assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
+
+
+def test_a_gguf_is_unpacked(measured: Path) -> None:
+    path = measured / "toy.gguf"
+    path.write_bytes(gguf(GGUF_METADATA, gguf_tensors()))
+    record = profile(path, phases=("decode",), seq_lens=(2,), threads=1, budget_s=0.0)
+    assert record["weights"] == str(path)
+    assert not record["cases"][0]["error"]
+    assert record["cases"][0]["measured_s"] > 0
+
+
+def test_pickled_weights_are_never_loaded(measured: Path) -> None:
+    folder = measured / "pickled"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(TOY))
+    (folder / "pytorch_model.bin").write_bytes(b"not to be opened")
+    record = profile(folder, phases=("decode",), seq_lens=(2,), threads=1, budget_s=0.0)
+    assert record["weights"] == "random"
+    assert not record["cases"][0]["error"]
+
+
+@pytest.mark.usefixtures("measured")
+def test_lists_of_threads_run_one_after_the_other() -> None:
+    if usable_cores() < 2:
+        pytest.skip("one core")
+    save_here(mw.hardware("here-1"), 2)
+    record = profile(TOY, phases=("decode",), seq_lens=(2, 3), threads=(1, 2), budget_s=0.0)
+    assert [(case["threads"], case["seq_len"]) for case in record["cases"]] == [
+        (1, 2), (1, 3), (2, 2), (2, 3),
+    ]  # fmt: skip
+    assert all(case["measured_s"] for case in record["cases"])
+
+
+@pytest.mark.usefixtures("measured")
+def test_the_case_study_runs_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The experiment itself on three toys: what it runs, what it makes of it, how it is shown.
+    from memorywall.app.studies import measured as study
+    from memorywall.app.studies.paper import curves
+    from memorywall.report.latency import show_latencies
+
+    toys = {"BERT-Base": "bert", "BERT-Large": "bert", "GPT-2": "gpt2"}
+    monkeypatch.setattr(study, "_config", lambda model: toy_config(toys[model], 1))
+    monkeypatch.setattr(study, "GRIDS", {"quick": ((4, 8), (2,))})
+    reports: list[tuple[int, int]] = []
+    ran = study.measure("quick", threads=1, progress=lambda *seen: reports.append(seen))
+    assert reports == [(done, 9) for done in range(1, 10)]
+    rows = study.latencies(ran)
+    assert [(r.model, r.seq_len, r.batch_size) for r in rows[:3]] == [
+        ("BERT-Base", 4, 1), ("BERT-Base", 8, 1), ("BERT-Base", 4, 2),
+    ]  # fmt: skip
+    assert rows[0].measured == rows[0].predicted == 1.0
+    assert all(row.measured for row in rows)
+    drawn = study.with_measured(curves(), rows)
+    here = [curve for curve in drawn if curve.quantity == "latency here"]
+    assert [len(curve.measured) for curve in here] == [2, 2, 2]
+    assert [len(curve.published) for curve in here] == [6, 6, 6]
+    text = Console(width=300, record=True, file=io.StringIO())
+    show_latencies(ran, rows, text)
+    said = text.export_text()
+    assert "GPT-2 takes" in said
+    assert "differs: made up in fp32 by eager PyTorch" in said
+
+
+@pytest.mark.usefixtures("measured")
 def test_profile_command(capsys: Captured, tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text(json.dumps(TOY))
@@ -201,7 +297,14 @@ def test_an_attained_rate_above_the_roof_is_flagged() -> None:
         (["measure", "--threads", "4096"], "threads: expected 1 to"),
         (["measure", "--device", "abacus"], "device 'abacus' is not known"),
         (["measure", "--device", "cuda"], "no CUDA GPU"),
+        (["measure", "--processes", "4096"], "processes: expected 1 to"),
+        (["analyze", "gpt2", "--on", "here"], "memorywall measure --quick"),
+        (["analyze", "gpt2", "--on", "here-7"], "memorywall measure --threads 7"),
+        (["analyze", "gpt2", "--on", "here-cuda"], "memorywall measure --device cuda"),
+        (["study", "paper", "--quick"], "Add --measured"),
+        (["study", "paper", "--measured", "--quick", "--full"], "contradict each other"),
         (["profile", "gpt9"], "'gpt9' is not known"),
+        (["profile", "t5-small"], "t5-small is an encoder-decoder, which cannot be profiled yet"),
     ],
 )
 def test_refusals(

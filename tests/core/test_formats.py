@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memorywall.core.errors import UnknownNameError
-from memorywall.core.formats import FORMATS, find_format
+from memorywall.core.formats import FORMATS, Beside, Format, find_format
+from memorywall.core.storage import MeanFormat, Storage
 
 
 @pytest.mark.parametrize(
@@ -45,3 +46,61 @@ def test_names_as_torch_spells_them() -> None:
     assert find_format("Float16").name == "fp16"
     with pytest.raises(UnknownNameError, match="'int3' is not known"):
         find_format("int3")
+
+
+@pytest.mark.parametrize(
+    ("beside", "shape", "bits"),
+    [
+        (Beside(32, rows=128, columns=128), (256, 384), 32 * 2 * 3),
+        (Beside(32, rows=128, columns=128), (257, 385), 32 * 3 * 4),  # parts of blocks count whole
+        (Beside(32, rows=128, columns=128), (5, 256, 384), 32 * 5 * 2 * 3),  # of five experts
+        (Beside(16, rows=1, columns=0), (256, 384), 16 * 256),  # a scale a row
+        (Beside(32, rows=0, columns=1), (256, 384), 32 * 384),  # the order of inputs
+        (Beside(32, rows=0, columns=0), (256, 384), 32),  # one of the whole
+        (Beside(32, rows=0, columns=0), (5, 256, 384), 32 * 5),  # of each expert
+        (Beside(8, run=64), (3, 100), 8 * 5),  # 300 elements in five runs, across rows
+        (Beside(32, rows=0, columns=0), (0,), 0),  # nothing of it moves
+        (Beside(32, rows=0, columns=1), (0,), 0),
+        (Beside(8, run=64), (0,), 0),
+    ],
+)
+def test_what_lies_beside_by_hand(beside: Beside, shape: tuple[int, ...], bits: int) -> None:
+    assert beside.nbits(shape) == bits
+    elements = int(np.prod(shape))
+    assert Format("x", 8, beside=(beside,)).nbytes(shape) == elements + -(-bits // 8)
+    lengths = np.array([shape[0], shape[0]], dtype=np.float64)
+    assert list(np.asarray(beside.nbits((lengths, *shape[1:])))) == [bits, bits]
+
+
+def test_the_mean_of_layers_that_differ() -> None:
+    # Of three layers of 512 weights two take 144 B for 256 and one 210 B: 996 B, 332 B a layer.
+    mean = MeanFormat("Q4_K, Q6_K", 5, stored_bytes=996, stored_elements=3 * 512)
+    assert mean.nbytes((2, 256)) == 332
+    assert mean.nbytes((1, 256)) == 166
+    assert mean.nbytes((1, 255)) == 166  # 165.35, whole bytes
+    assert mean.bits_per_element == pytest.approx(8 * 996 / 1536)
+
+
+@pytest.mark.parametrize(
+    ("op", "kind", "weight", "axes", "is_packed"),
+    [
+        ("attention.q_proj", "gemm", "layers.attention.q_proj.weight", 2, True),
+        ("attention.q_proj", "gemm", "layers.attention.q_proj.bias", 1, False),
+        ("mlp.experts.up", "gemm", "layers.mlp.experts.up.weight", 3, True),
+        ("mlp.experts.up", "gemm", "layers.mlp.experts.up.bias", 2, False),
+        ("mlp.router", "gemm", "layers.mlp.router.weight", 2, False),
+        ("words", "embedding", "embeddings.words.weight", 2, False),
+        ("lm_head", "gemm", "embeddings.words.weight", 2, False),  # tied
+        ("norm", "norm", "head.norm.weight", 1, False),
+        ("mixer.conv", "conv", "layers.mixer.conv.weight", 2, False),
+    ],
+)
+def test_what_the_operator_is_decides_the_format(
+    op: str, kind: str, weight: str, axes: int, is_packed: bool
+) -> None:
+    packed, rest = FORMATS["mxfp4"], FORMATS["bf16"]
+    assert Storage("x", packed, rest).format_of(op, kind, weight, axes) is (
+        packed if is_packed else rest
+    )
+    own = Storage("x", packed, rest, by_name={weight.partition(".")[2]: FORMATS["fp8"]})
+    assert own.format_of(op, kind, weight, axes) is FORMATS["fp8"]

@@ -115,7 +115,7 @@ def agrees(config: dict[str, Any], batch: int, tokens: int) -> None:
         logits="all", causal="full",
     )  # fmt: skip
     assert answer.parameters == oracle.parameters(config, class_name)
-    products = sum(op.flops for op in answer.ops if op.kind in ("gemm", "attention"))
+    products = sum(op.flops for op in answer.ops if op.kind in ("gemm", "attention", "conv"))
     assert products == oracle.prefill_flops(config, class_name, batch, tokens)
 
 

@@ -15,10 +15,30 @@ from memorywall.core.formats import FORMATS
 from memorywall.core.model import Forward
 from memorywall.core.program import Work
 from memorywall.passes.fuse import fuse
-from tests.toys import DEVICES, MODELS, SPARSE, TOY, WINDOWED, ask, questions
+from tests.toys import (
+    DEVICES,
+    MARIAN_TOY,
+    MODELS,
+    SPARSE,
+    T5_TOY,
+    TOY,
+    WHISPER_TOY,
+    WINDOWED,
+    ask,
+    questions,
+)
 
 CLOSE: dict[str, Any] = {"rel": 1e-12}
 BF16 = FORMATS["bf16"]
+
+# Models that generate, each with what else a question about it says.
+GENERATING: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    (TOY, {}),
+    (WINDOWED, {}),
+    (MARIAN_TOY, {"source_len": 5}),
+    (T5_TOY, {"source_len": 7}),
+    (WHISPER_TOY, {}),
+]
 
 
 @given(questions(), st.sampled_from(DEVICES))
@@ -106,22 +126,28 @@ def test_fusing_twice_is_fusing_once(question: dict[str, Any]) -> None:
 @given(questions(), st.integers(2, 5))
 def test_more_of_everything_costs_more(question: dict[str, Any], times: int) -> None:
     answer = ask(question)
-    for word in ("batch_size", "seq_len"):
+    for word in {"batch_size", "seq_len", "source_len"} & set(question):
         more = ask(question, **{word: question[word] * times})
         assert more.flops >= answer.flops
         assert more.moved_bytes >= answer.moved_bytes
         assert more.footprint.total >= answer.footprint.total
 
 
-@given(st.integers(1, 4), st.integers(1, 60), st.sampled_from([TOY, WINDOWED]))
-def test_steps_do_the_flops_of_one_prefill(batch: int, length: int, config: dict[str, Any]) -> None:
-    # L steps of one token pair as many tokens as one causal prefill of L, and multiply as much.
+@given(st.integers(1, 4), st.integers(1, 60), st.sampled_from(GENERATING))
+def test_steps_do_the_flops_of_one_prefill(
+    batch: int, length: int, model: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    # L steps of one token pair as many tokens as one causal prefill of L, and multiply as much; of
+    # an encoder-decoder the first step encodes.
+    config, words = model
     steps = mw.analyze(
-        config, on="h100-sxm", phase="generate", batch_size=batch, seq_len=0, new_tokens=length
-    )
+        config, on="h100-sxm", phase="generate", batch_size=batch, seq_len=0, new_tokens=length,
+        **words,
+    )  # fmt: skip
     prefill = mw.analyze(
-        config, on="h100-sxm", phase="prefill", batch_size=batch, seq_len=length, logits="all"
-    )
+        config, on="h100-sxm", phase="prefill", batch_size=batch, seq_len=length, logits="all",
+        **words,
+    )  # fmt: skip
     assert steps.flops == prefill.flops
     assert steps.moved_bytes >= prefill.moved_bytes
 
@@ -141,17 +167,19 @@ def test_pairs_by_counting(past: int, first: int, second: int, window: int | Non
     assert pairs(1, past, full=True) == min(past + 1, reach)
 
 
-@given(st.integers(1, 5), st.integers(1, 40), st.integers(1, 30), st.sampled_from([TOY, WINDOWED]))
+@given(st.integers(1, 5), st.integers(1, 40), st.integers(1, 30), st.sampled_from(GENERATING))
 def test_generation_is_a_prefill_and_steps(
-    batch: int, seq_len: int, new_tokens: int, config: dict[str, Any]
+    batch: int,
+    seq_len: int,
+    new_tokens: int,
+    model: tuple[dict[str, Any], dict[str, Any]],
 ) -> None:
-    whole = mw.analyze(
-        config, on="h100-sxm", phase="generate", batch_size=batch, seq_len=seq_len,
-        new_tokens=new_tokens,
-    )  # fmt: skip
-    parts = [mw.analyze(config, on="h100-sxm", phase="prefill", batch_size=batch, seq_len=seq_len)]
+    config, words = model
+    words = {"on": "h100-sxm", "batch_size": batch, **words}
+    whole = mw.analyze(config, phase="generate", seq_len=seq_len, new_tokens=new_tokens, **words)
+    parts = [mw.analyze(config, phase="prefill", seq_len=seq_len, **words)]
     parts += [
-        mw.analyze(config, on="h100-sxm", phase="decode", batch_size=batch, seq_len=seq_len + step)
+        mw.analyze(config, phase="decode", seq_len=seq_len + step, **words)
         for step in range(1, new_tokens)
     ]
     assert whole.flops == sum(part.flops for part in parts)
@@ -181,7 +209,7 @@ def test_grouped_queries_with_all_heads_are_multi_head(phase: str) -> None:
 
 
 @given(questions(), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None)  # up to 27 questions of up to 40 steps
 def test_arrays_answer_like_scalars(question: dict[str, Any], data: st.DataObject) -> None:
     batches = data.draw(st.lists(st.integers(1, 300), min_size=1, max_size=3))
     lengths = data.draw(st.lists(st.integers(1, 5000), min_size=1, max_size=3))

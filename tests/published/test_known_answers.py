@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import memorywall as mw
+from memorywall.families._decoder import Layers
 from tests.toys import TOY, WINDOWED, products
 
 LLAMA_2_7B, LLAMA_31_70B = "meta-llama/Llama-2-7b-hf", "meta-llama/Llama-3.1-70B"
@@ -242,9 +243,9 @@ def test_windows_hold_from_the_layer_that_the_config_says() -> None:
     config = {**WINDOWED, "num_hidden_layers": 30, "max_window_layers": 28}
     by_default = {k: v for k, v in config.items() if k != "max_window_layers"}
     listed = {**config, "layer_types": ["full_attention"] * 10 + ["sliding_attention"] * 20}
-    assert mw.model(config).architecture.layers == ((None, 28), (4, 2))  # type: ignore[attr-defined]
-    assert mw.model(by_default).architecture.layers == ((None, 28), (4, 2))  # type: ignore[attr-defined]
-    assert mw.model(listed).architecture.layers == ((None, 10), (4, 20))  # type: ignore[attr-defined]
+    assert mw.model(config).architecture.layers == (Layers(28), Layers(2, 4))  # type: ignore[attr-defined]
+    assert mw.model(by_default).architecture.layers == (Layers(28), Layers(2, 4))  # type: ignore[attr-defined]
+    assert mw.model(listed).architecture.layers == (Layers(10), Layers(20, 4))  # type: ignore[attr-defined]
     with pytest.raises(mw.MemoryWallError, match="'layer_types' must list one of"):
         mw.model({**config, "layer_types": ["sliding_attention"] * 3})
 

@@ -17,7 +17,7 @@ from memorywall.core.errors import InvalidInputError, shown
 from memorywall.core.files import read_text, user_path
 from memorywall.core.hardware import Hardware
 from memorywall.core.model import Model
-from memorywall.core.numbers import Number, maximum
+from memorywall.core.numbers import LARGEST, Number, maximum, plain
 from memorywall.core.results import Footprint
 from memorywall.core.scenario import (
     Causal,
@@ -50,6 +50,7 @@ def analyze(
     batch_size: Any = 1,
     seq_len: Any = None,
     new_tokens: int | None = None,
+    source_len: Any = None,
     weights: str | None = None,
     activations: str | None = None,
     kv_cache: str | None = None,
@@ -58,6 +59,7 @@ def analyze(
     logits: str = "last",
     routing: str = "uniform",
     mla: str = "auto",
+    cache_page: int = 0,
 ) -> Analysis:
     """Return what a model costs on a device: FLOPs, bytes, times, memory, and what binds.
 
@@ -67,11 +69,17 @@ def analyze(
         phase: ``prefill`` (``encode``), ``decode`` or ``generate``; by default decode for models
             that generate, else encode.
         batch_size: sequences; a number or an array.
-        seq_len: positions of each sequence, likewise; by default 2048, for encoders 512.
+        seq_len: positions of each sequence, likewise; by default 2048, for encoders 512. Of an
+            encoder-decoder those of its decoder: by default 512, or as many as it was made for;
+            in ``generate`` none but a start token.
         new_tokens: tokens that ``generate`` makes for each sequence; by default 128.
-        weights, activations, kv_cache: formats in memory, by default the config's dtype; arithmetic
-            runs in the activations' dtype.
-        traffic, causal, logits, routing, mla: how things are counted, see ``Conventions``.
+        source_len: of an encoder-decoder, positions of each source, likewise; by default the
+            model's fixed number, or as many as ``seq_len``.
+        weights, activations, kv_cache: formats in memory, by default the config's dtype; weights
+            by default as files or the config's quantisation store each. Arithmetic runs in the
+            activations' dtype.
+        traffic, causal, logits, routing, mla, cache_page: how things are counted, see
+            ``Conventions``.
 
     Raises:
         MemoryWallError: a name, a file or a value that cannot be used; see its hint.
@@ -79,8 +87,7 @@ def analyze(
     loaded = load_model(model)
     if phase is None:
         phase = "decode" if loaded.causal else "encode"
-    if seq_len is None:
-        seq_len = DEFAULT_DECODER_LENGTH if loaded.causal else DEFAULT_ENCODER_LENGTH
+    seq_len, source_len = _lengths(loaded, phase, seq_len, source_len)
     if new_tokens is not None and phase != "generate":
         raise InvalidInputError(
             f"new_tokens is {shown(new_tokens)}, but phase {shown(phase)} makes no run of tokens.",
@@ -94,18 +101,39 @@ def analyze(
                 batch_size,
                 seq_len,
                 DEFAULT_NEW_TOKENS if new_tokens is None else new_tokens,
+                source_len,
             ),
             hardware=load_hardware(on),
             precision=Precision(weights, activations, kv_cache),
             conventions=Conventions(
-                cast("Traffic", traffic),
-                cast("Causal", causal),
-                cast("Logits", logits),
-                cast("Routing", routing),
-                cast("LatentForm", mla),
+                traffic=cast("Traffic", traffic),
+                causal=cast("Causal", causal),
+                logits=cast("Logits", logits),
+                routing=cast("Routing", routing),
+                mla=cast("LatentForm", mla),
+                cache_page=cache_page,
             ),
         )
     )
+
+
+def _lengths(model: Model, phase: str, seq_len: Any, source_len: Any) -> tuple[Any, Any]:
+    """Return ``seq_len`` and ``source_len`` with the defaults of what is left out."""
+    if not model.reads_source:
+        default = DEFAULT_DECODER_LENGTH if model.causal else DEFAULT_ENCODER_LENGTH
+        return (default if seq_len is None else seq_len), source_len
+    if phase == "encode" and seq_len is not None:
+        if source_len is not None or model.fixed_source is not None:
+            raise InvalidInputError(
+                f"seq_len is {shown(plain(seq_len))}, but phase 'encode' runs the encoder alone, "
+                "over the source.",
+                "Leave seq_len out.",
+            )
+        return seq_len, seq_len
+    default = min(DEFAULT_ENCODER_LENGTH, model.architecture.max_positions or LARGEST)
+    if seq_len is None and phase == "generate":
+        return 0, default if source_len is None and model.fixed_source is None else source_len
+    return (default if seq_len is None else seq_len), source_len
 
 
 def analyze_scenario(scenario: Scenario) -> Analysis:
@@ -150,8 +178,9 @@ def _device_path(source: object) -> Path | None:
         raise InvalidInputError(
             f"a device must be a name, a path or a Hardware, got {shown(source)}", "Try 'h100-sxm'."
         )
-    if source == "here":
-        return measured_path()
+    measured = measured_path(source)
+    if measured is not None:
+        return measured
     is_path = source.endswith(".toml") or "/" in source or source.startswith(".")
     return user_path(source) if is_path else None
 
@@ -174,8 +203,10 @@ def _notes(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
             f"{_most(longest)} positions are past the {limit} that the model was made for."
         )
     notes += model.architecture.notes
+    storage = scenario.storage
+    notes += _storage_notes(scenario, footprint)
     weights = scenario.precision.format_of("weights", model.dtype)
-    if weights.group:
+    if storage is None and weights.group:
         notes.append(
             f"{weights.name} is counted for every weight, embedding and head too, which most "
             "quantised checkpoints keep in 16 bit."
@@ -199,12 +230,28 @@ def _notes(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def _storage_notes(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
+    """Return what to know of weights that lie as the files or the config say."""
+    stored, storage = scenario.model.stored, scenario.storage
+    notes = () if storage is None else storage.notes
+    if stored is None or scenario.precision.weights is not None:
+        return notes
+    over = stored.nbytes - _most(footprint.weights)
+    if not over:
+        return notes
+    said = f"The files hold {stored.nbytes:,} B of tensors, {abs(over):,} B "
+    return (*notes, said + ("more" if over > 0 else "less") + " than is counted as weights.")
+
+
 def _longest(scenario: Scenario) -> Number:
-    """Return the positions that a sequence reaches."""
+    """Return the positions that a sequence reaches, or its source where that is longer."""
     workload = scenario.workload
+    longest = workload.seq_len
     if workload.phase == "generate":
-        return maximum(workload.seq_len, 1) + workload.new_tokens - 1
-    return workload.seq_len
+        longest = maximum(workload.seq_len, 1) + workload.new_tokens - 1
+    if workload.source_len is None or scenario.model.fixed_source is not None:
+        return longest
+    return maximum(longest, workload.source_len)
 
 
 def _all(truth: object) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,7 +18,7 @@ from memorywall.catalog.devices import read_device
 from memorywall.catalog.measured import data_folder, here_path
 from memorywall.core.analysis import Analysis
 from memorywall.core.errors import InvalidInputError, UnsupportedError
-from memorywall.core.files import write_text
+from memorywall.core.files import user_path, write_text
 from memorywall.core.hardware import Hardware
 from memorywall.core.model import Model
 from memorywall.frontends.hf import load_model
@@ -125,33 +126,38 @@ def profile(
     batch_sizes: Sequence[int] = (1,),
     seq_lens: Sequence[int] = (128,),
     dtypes: Sequence[str] = ("fp32",),
-    threads: int | None = None,
+    threads: int | Sequence[int] | None = None,
+    device: str = "cpu",
     budget_s: float = 2.0,
     progress: Callable[[int, int], object] = lambda _done, _total: None,
 ) -> dict[str, Any]:
     """Predict and then measure a model's forward passes over a grid; return the saved record.
 
-    The model is transformers' class with random weights. ``generate`` makes ``seq_len`` tokens from
-    nothing, one at a time. Where this machine has not been measured
-    at that number of threads, ``measure --quick`` runs first. The record stands on disk with the
-    predictions before the first pass runs.
+    The model is transformers' class with random weights, or with those of a local checkpoint: a
+    folder with a config.json and safetensors, or a GGUF, whose weights are unpacked to the dtype.
+    ``generate`` makes ``seq_len`` tokens from nothing, one at a time. Where this machine has not
+    been measured at a number of threads, ``measure --quick`` runs first. The record stands on disk
+    with the predictions before the first pass runs.
 
     Raises:
         MemoryWallError: no such model, phase or dtype, or a library that is missing.
     """
-    count = usable_cores() if threads is None else threads
+    counts = _thread_counts(threads, device)
+    checkpoint = _checkpoint(model)
     loaded = model if isinstance(model, Model) else load_model(model)
     chosen = tuple(phases) if phases else (("prefill", "decode") if loaded.causal else ("encode",))
     _check(loaded, chosen, dtypes)
-    hardware = _measured_here(count)
+    machines = {count: _measured_here(count, device) for count in counts}
+    hardware = machines[counts[-1]]
     cases = [
-        _predict(loaded, hardware, phase, batch, length, dtype, count)
+        _predict(loaded, machines[count], phase, batch, length, dtype, count)
+        for count in counts
         for dtype in dtypes
         for phase in chosen
         for batch in batch_sizes
         for length in seq_lens
     ]
-    machine = {**describe(count), "busy_cores_before": wait_until_idle()}
+    machine = {**describe(counts[-1]), "busy_cores_before": wait_until_idle(), "device": device}
     path = data_folder() / "records" / f"profile-{machine['created'].replace(':', '')[:17]}.json"
 
     def record() -> dict[str, Any]:
@@ -159,6 +165,7 @@ def profile(
             "schema": SCHEMA,
             "model": loaded.name,
             "class": loaded.architecture.class_name,
+            "weights": "random" if checkpoint is None else checkpoint,
             "hardware": hardware.title,
             "roofs": {
                 "flop_per_s": {d: float(peak) for d, peak in hardware.peaks.items()},
@@ -174,15 +181,25 @@ def profile(
         }
 
     write_text(path, json.dumps(record(), indent=1) + "\n")
-    plan = [_case(loaded, case, budget_s) for case in cases]
-    for done, (_, answer) in enumerate(answers(plan, count, "cpu"), start=1):
-        cases[done - 1] = _with_answer(cases[done - 1], answer)
-        progress(done, len(plan))
+    done = 0
+    for count in counts:  # every number of threads has a process of its own
+        plan = [
+            _case(loaded, case, checkpoint, budget_s) for case in cases if case.threads == count
+        ]
+        for _, answer in answers(plan, count, device):
+            cases[done] = _with_answer(cases[done], answer)
+            done += 1
+            progress(done, len(cases))
     write_text(path, json.dumps(record(), indent=1) + "\n")
     return record()
 
 
 def _check(model: Model, phases: Sequence[str], dtypes: Sequence[str]) -> None:
+    if model.reads_source:
+        raise UnsupportedError(
+            f"{model.name} is an encoder-decoder, which cannot be profiled yet.",
+            f"Its prediction alone: memorywall analyze {model.name} --on here",
+        )
     for phase in phases:
         if phase not in _PHASES or (phase == "encode") == model.causal:
             known = "prefill, decode, generate" if model.causal else "encode"
@@ -196,15 +213,43 @@ def _check(model: Model, phases: Sequence[str], dtypes: Sequence[str]) -> None:
             )
 
 
-def _measured_here(threads: int) -> Hardware:
-    path = here_path(threads)
+def _thread_counts(threads: int | Sequence[int] | None, device: str) -> list[int]:
+    """Return the numbers of threads to run at, each once; a GPU's work is not done by threads."""
+    if threads is None:
+        return [usable_cores()]
+    counts = [threads] if isinstance(threads, int) else list(dict.fromkeys(threads))
+    if not counts or (device != "cpu" and len(counts) > 1):
+        raise InvalidInputError("threads: a list of them makes sense on a processor only.")
+    return counts
+
+
+def _checkpoint(model: ModelSource) -> str | None:
+    """Return a local checkpoint, or None: weights are then random.
+
+    That is a folder with safetensors, or the path of a GGUF.
+    """
+    if not isinstance(model, str | os.PathLike):
+        return None
+    path = user_path(os.fspath(model))
+    try:
+        if path.suffix == ".safetensors":
+            path = path.parent
+        found = path.suffix == ".gguf" or (path.is_dir() and any(path.glob("*.safetensors")))
+        return str(path.resolve()) if found and path.exists() else None
+    except OSError:
+        return None
+
+
+def _measured_here(threads: int, device: str) -> Hardware:
+    path = here_path("cuda" if device == "cuda" else threads)
     if path.exists():
-        device = read_device(path)
+        hardware = read_device(path)
     else:
-        device = save(measure_machine(quick=True, threads=threads))[0]
-    if device.calibration is None:
+        measured = measure_machine(quick=True, threads=threads, device=device)
+        hardware = save(measured).hardware
+    if hardware.calibration is None:
         raise UnsupportedError(f"{path} has no calibration.", "Measure anew: memorywall measure")
-    return device
+    return hardware
 
 
 def _predict(
@@ -236,11 +281,12 @@ def _predict(
     )  # fmt: skip
 
 
-def _case(model: Model, case: ProfiledCase, budget_s: float) -> Case:
+def _case(model: Model, case: ProfiledCase, checkpoint: str | None, budget_s: float) -> Case:
     return {
         "case": "model",
         "config": dict(model.config),
         "class_name": model.architecture.class_name,
+        "checkpoint": checkpoint,
         "phase": case.phase,
         "batch_size": case.batch_size,
         "seq_len": case.seq_len,

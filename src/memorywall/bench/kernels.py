@@ -50,20 +50,41 @@ def gemm(
     if library == "numpy":
         x, y = (np.ones(shape, dtype=np.float32) for shape in ((m, k), (k, n)))
         return Kernel(lambda: x @ y, 2.0 * m * n * k, 4.0 * (m * k + k * n + m * n))
-    if dtype == "int8":
-        a, b = (
-            torch.randint(-8, 8, shape, dtype=torch.int8, device=device)
-            for shape in ((m, k), (k, n))
-        )
-        return Kernel(lambda: torch._int_mm(a, b), 2.0 * m * n * k, m * k + k * n + 4 * m * n)  # noqa: SLF001 - the only door
-    a, b = _random(device, dtype, m, k), _random(device, dtype, k, n)
-    return Kernel(lambda: torch.mm(a, b), 2.0 * m * n * k, (m * k + k * n + m * n) * _size(dtype))
+    if dtype in _NARROW:
+        return _NARROW[dtype](device, m, n, k)
+    torch.backends.cuda.matmul.allow_tf32 = dtype == "tf32"
+    stored = "fp32" if dtype == "tf32" else dtype
+    a, b = _random(device, stored, m, k), _random(device, stored, k, n)
+    return Kernel(lambda: torch.mm(a, b), 2.0 * m * n * k, (m * k + k * n + m * n) * _size(stored))
+
+
+def _gemm_int8(device: torch.device, m: int, n: int, k: int) -> Kernel:
+    """Multiply 8-bit integers, sums in 32."""
+    a, b = (
+        torch.randint(-8, 8, shape, dtype=torch.int8, device=device) for shape in ((m, k), (k, n))
+    )
+    return Kernel(lambda: torch._int_mm(a, b), 2.0 * m * n * k, m * k + k * n + 4 * m * n)  # noqa: SLF001 - the only door
+
+
+def _gemm_fp8(device: torch.device, m: int, n: int, k: int) -> Kernel:
+    """Multiply e4m3 under one scale a matrix, out in bf16; the second lies column by column."""
+    a = _random(device, "fp32", m, k).to(torch.float8_e4m3fn)
+    b = _random(device, "fp32", n, k).to(torch.float8_e4m3fn).t()
+    one = torch.ones((), device=device)
+
+    def call() -> torch.Tensor:
+        return torch._scaled_mm(a, b, one, one, out_dtype=torch.bfloat16)  # noqa: SLF001 - the only door
+
+    return Kernel(call, 2.0 * m * n * k, m * k + k * n + 2 * m * n)
+
+
+_NARROW = {"int8": _gemm_int8, "fp8": _gemm_fp8}
 
 
 def linear(device: torch.device, dtype: str, rows: int, width: int, inner: int) -> Kernel:
     """Multiply rows [rows, inner] by a cold weight [width, inner], as a layer does."""
     x = _random(device, dtype, rows, inner)
-    weights = _cold(lambda: _random(device, dtype, width, inner))
+    weights = _cold(_random(device, dtype, width, inner))
     moved = (rows * inner + width * inner + rows * width) * _size(dtype)
     return Kernel(lambda: F.linear(x, next(weights)), 2.0 * rows * width * inner, moved)
 
@@ -71,7 +92,7 @@ def linear(device: torch.device, dtype: str, rows: int, width: int, inner: int) 
 def conv1d(device: torch.device, dtype: str, rows: int, width: int, inner: int) -> Kernel:
     """Multiply rows [rows, inner] by a cold weight [inner, width] and add a bias, as GPT-2 does."""
     x, bias = _random(device, dtype, rows, inner), _random(device, dtype, width)
-    weights = _cold(lambda: _random(device, dtype, inner, width))
+    weights = _cold(_random(device, dtype, inner, width))
     moved = (rows * inner + width * inner + rows * width) * _size(dtype)
     flops = 2.0 * rows * width * inner
     return Kernel(lambda: torch.addmm(bias, x, next(weights)), flops, moved)
@@ -83,7 +104,7 @@ def attention(
 ) -> Kernel:  # fmt: skip
     """Attend from ``tokens`` queries to ``context`` cold keys, through torch's own kernel."""
     q = _random(device, dtype, batch, heads, tokens, head_dim)
-    caches = _cold(lambda: _random(device, dtype, 2, batch, kv_heads, context, head_dim))
+    caches = _cold(_random(device, dtype, 2, batch, kv_heads, context, head_dim))
     grouped = heads != kv_heads
 
     def call() -> torch.Tensor:
@@ -166,11 +187,10 @@ def _size(dtype: str) -> int:
     return int(DTYPES[dtype].itemsize)
 
 
-def _cold(build: Callable[[], torch.Tensor]) -> Any:
+def _cold(first: torch.Tensor) -> Any:
     """Return an endless turn through copies that together overflow the caches."""
-    first = build()
     copies = min(_MOST_COPIES, max(2, _COLD_BYTES // max(1, first.nbytes)))
-    return cycle([first, *(build() for _ in range(copies - 1))])
+    return cycle([first, *(first.clone() for _ in range(copies - 1))])
 
 
 def _rms_norm(x: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:

@@ -82,12 +82,48 @@ def wait_until_idle(patience_s: float = 5.0, most_busy: float = 0.15) -> float |
     return busy
 
 
+class Company:
+    """What others do on the machine while something is measured: begun when it is made."""
+
+    def __init__(self) -> None:
+        self._begun, self._before = time.monotonic(), _busy_and_total()
+        self._stolen, self._own = _stolen_s(), _own_s()
+
+    def seen(self) -> dict[str, float | None]:
+        """Return cores' worth of others' work, and what the host withheld, in all that time."""
+        after, seconds = _busy_and_total(), max(1e-9, time.monotonic() - self._begun)
+        if self._before is None or after is None:
+            return {"others_cores": None, "stolen_cores": None}
+        busy_s = (after[0] - self._before[0]) / _TICKS
+        others = max(0.0, busy_s - (_own_s() - self._own))
+        return {
+            "others_cores": others / seconds,
+            "stolen_cores": (_stolen_s() - self._stolen) / seconds,
+        }
+
+
+_TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+
+
+def _own_s() -> float:
+    """Return the processor time of this process and of those it has waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def _stolen_s() -> float:
+    """Return the time in which a host ran others on these cores; 0 on a machine of its own."""
+    fields = (_text("/proc/stat") or "").partition("\n")[0].split()
+    return int(fields[8]) / _TICKS if len(fields) > 8 else 0.0
+
+
 def _busy_and_total() -> tuple[int, int] | None:
     line = (_text("/proc/stat") or "").partition("\n")[0]
     if not line.startswith("cpu "):
         return None
     times = [int(field) for field in line.split()[1:9]]
-    return sum(times) - times[3] - times[4], sum(times)  # idle, and idle waiting for a disk
+    waited = times[3] + times[4] + times[7]  # idle, idle for a disk, and withheld by the host
+    return sum(times) - waited, sum(times)
 
 
 def _memory_bytes() -> int | None:

@@ -13,70 +13,90 @@ FUNCTIONS = (
     "relu", "softmax",
 )  # fmt: skip
 _KIB, _MIB = 1024, 1024 * 1024
+_CPU_DTYPES = ("fp32", "bf16", "int8")
+_GPU_DTYPES = ("fp32", "tf32", "bf16", "fp16", "int8", "fp8")
+# On most processors fp16 has no arithmetic of its own and crawls: it is measured small.
+_CRAWLERS = ("fp16",)
 
 
 def cases(*, quick: bool, caches: dict[str, int], device: str = "cpu") -> list[Case]:
     """Return the cases in the order in which they run.
+
+    What makes a ceiling is measured in rounds at the beginning, in the middle and at the end, so
+    that a slow spell of a shared machine does not pass for a lower roof.
 
     Args:
         quick: fewer sizes and shorter samples, for under a minute.
         caches: bytes of each cache level, so that the sweep meets each of them.
         device: ``cpu`` or ``cuda``.
     """
+    a_round = _round(quick=quick, caches=caches, device=device)
+    layers = _layers(quick, device)
+    middle = len(layers) // 2
+    once = [] if quick else _once(caches, device)
+    return [*a_round, *once, *layers[:middle], *a_round, *layers[middle:], *a_round]
+
+
+def _round(*, quick: bool, caches: dict[str, int], device: str) -> list[Case]:
+    """Return one round of what makes the ceilings."""
+    budget = 0.25 if quick else 2.0
     if device != "cpu":
-        return [*_gpu_streams(), *_gemms(quick=quick, device=device), *_layers(quick, device)]
-    return [*_cpu_memory(quick=quick, caches=caches), *_gemms(quick=quick), *_layers(quick, "cpu")]
-
-
-def _cpu_memory(*, quick: bool, caches: dict[str, int]) -> list[Case]:
-    largest = max(caches.values(), default=32 * _MIB)
-    far = max(256 * _MIB, 4 * largest)
+        return [*_gpu_streams(budget), *_gemms(_GPU_DTYPES, (4096, 8192), budget)]
+    far = _beyond(caches)
     streams: list[Case] = [
-        {"case": "stream", "function": f, "nbytes": far, "budget_s": 0.6 if quick else 3.0}
-        for f in STREAMS
+        {"case": "stream", "function": f, "nbytes": far, "budget_s": budget} for f in STREAMS
     ]
-    sizes = sorted({size // 2 for size in caches.values()}) or [16 * _KIB, 512 * _KIB, 8 * _MIB]
-    if not quick:
-        steps = [16 * _KIB * 2**step for step in range(20)]
-        sizes = sorted({*sizes, *(step for step in steps if step <= far)})
+    sizes = _within(caches)
     sweep: list[Case] = [
-        {"case": "sweep", "nbytes": size, "budget_s": 0.2 if quick else 0.5} for size in sizes
+        {"case": "sweep", "nbytes": size, "budget_s": budget / 4} for size in sizes
     ]
     chases: list[Case] = [
-        {"case": "chase", "nbytes": size, "budget_s": 0.2 if quick else 0.5}
-        for size in [*sorted({size // 2 for size in caches.values()}), far]
+        {"case": "chase", "nbytes": size, "budget_s": budget / 4} for size in [*sizes, far]
     ]
-    return [*streams, *sweep, *chases]
+    squares = (2048,) if quick else (2048, 4096)
+    products = [*_gemms(_CPU_DTYPES, squares, budget), *_gemms(_CRAWLERS, (256,), budget / 4)]
+    # NumPy brings a library of its own, which may be the faster.
+    return [*streams, *sweep, *chases, *products, *_numpy(2048, budget)]
 
 
-def _gpu_streams() -> list[Case]:
+def _once(caches: dict[str, int], device: str) -> list[Case]:
+    """Return what only a full measurement looks at: the sweep between the levels, small squares."""
+    if device != "cpu":
+        return _gemms(_GPU_DTYPES, (1024, 2048), 0.5)
+    sizes = [16 * _KIB * 2**step for step in range(20)]
+    sweep: list[Case] = [
+        {"case": "sweep", "nbytes": size, "budget_s": 0.5}
+        for size in sizes
+        if size <= _beyond(caches) and size not in _within(caches)
+    ]
+    return [*sweep, *_gemms(_CPU_DTYPES, (512, 1024), 0.5), *_numpy(1024, 0.5)]
+
+
+def _beyond(caches: dict[str, int]) -> int:
+    """Return a size well past every cache."""
+    return max(256 * _MIB, 4 * max(caches.values(), default=32 * _MIB))
+
+
+def _within(caches: dict[str, int]) -> list[int]:
+    """Return a size that each level holds with room to spare."""
+    return sorted({size // 4 for size in caches.values()}) or [8 * _KIB, 256 * _KIB, 4 * _MIB]
+
+
+def _gpu_streams(budget_s: float) -> list[Case]:
     return [
-        {"case": "kernel", "name": "stream", "function": f, "count": 1 << 28, "budget_s": 0.5}
+        {"case": "kernel", "name": "stream", "function": f, "count": 1 << 28, "budget_s": budget_s}
         for f in STREAMS[:-1]
     ]
 
 
-def _gemms(*, quick: bool, device: str = "cpu") -> list[Case]:
-    sizes = (1024, 2048) if quick else (512, 1024, 2048, 4096)
-    dtypes = ("fp32", "bf16", "int8") if device == "cpu" else ("fp32", "bf16", "fp16", "int8")
-    squares: list[Case] = [
-        {"case": "kernel", "name": "gemm", "dtype": d, "m": n, "n": n, "k": n, "budget_s": 0.5}
-        for d in dtypes
-        for n in sizes
-    ]
-    # NumPy brings a library of its own, which may be the faster one.
-    squares += [
-        {"case": "kernel", "name": "gemm", "dtype": "fp32", "m": n, "n": n, "k": n,
-         "library": "numpy", "budget_s": 0.5}
-        for n in sizes
-        if device == "cpu"
-    ]  # fmt: skip
-    # fp16 has no arithmetic of its own on most CPUs and crawls: it is measured small, and marked.
-    small: list[Case] = [
-        {"case": "kernel", "name": "gemm", "dtype": "fp16", "m": 256, "n": 256, "k": 256,
-         "budget_s": 0.2},
-    ]  # fmt: skip
-    return squares + (small if device == "cpu" else [])
+def _gemms(dtypes: tuple[str, ...], sizes: tuple[int, ...], budget_s: float) -> list[Case]:
+    """Return square products."""
+    return [_kernel("gemm", budget_s, dtype=d, m=n, n=n, k=n) for d in dtypes for n in sizes]
+
+
+def _numpy(size: int, budget_s: float) -> list[Case]:
+    square = {"m": size, "n": size, "k": size}
+    return [_kernel("gemm", budget_s, dtype="fp32", library="numpy", **square)]
 
 
 def _layers(quick: bool, device: str) -> list[Case]:

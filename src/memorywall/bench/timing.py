@@ -14,7 +14,7 @@ from typing import Any
 
 # A spread past this share of the median is called unstable.
 STABLE = 0.10
-_LONG_S = 10.0
+_LONG_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def measure(
 ) -> Measurement:
     """Time a call: once to warm up, then samples of ``sample_s`` each for ``budget_s`` in all.
 
-    At least three samples are taken; of a call that takes longer than ten seconds, one.
+    At least three samples are taken; of a call that takes longer than five seconds, one.
     ``synchronize`` waits for work that the call only started, as a GPU's.
     """
     call()
@@ -132,7 +132,7 @@ def measure(
         loops = min(2**20, max(2 * loops, int(1.2 * loops * sample_s / max(took, 1e-9))))
     samples = [took] if loops == 1 else []
     least = 1 if took > _LONG_S else 3
-    begun = clock()
+    begun = clock() - took
     while len(samples) < least or (clock() - begun < budget_s and len(samples) < most_samples):
         start = clock()
         for _ in range(loops):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from memorywall.bench.timing import measure
@@ -51,13 +52,21 @@ def _stream(case: dict[str, Any], budget_s: float, _device: str, _threads: int) 
     function = case["function"]
     each = memory.BYTES_PER_ELEMENT[function]
     count = case["nbytes"] // 8
-    arrays = [memory.allocate(count) for _ in range({8: 1, 16: 2, 24: 3}[each])]
+    arrays = _arrays(count)[: each // 8]
     run = getattr(memory, function)
     found = measure(
         "stream", lambda: run(*arrays), moved_bytes=each * count, budget_s=budget_s,
         most_samples=60, **case,
     )  # fmt: skip
     return {"measurement": found.to_dict(), "page_size": memory.page_size(arrays[0])}
+
+
+@lru_cache(maxsize=1)
+def _arrays(count: int) -> list[Any]:
+    """Return the three arrays of a triad; the streams of a round share them."""
+    from memorywall.bench import memory  # noqa: PLC0415
+
+    return [memory.allocate(count) for _ in range(3)]
 
 
 def _sweep(case: dict[str, Any], budget_s: float, _device: str, threads: int) -> dict[str, Any]:

@@ -77,17 +77,23 @@ def find_device(name: str) -> Hardware:
     )
 
 
-def measured_path() -> Path:
-    """Return the file of this machine as it was last measured.
+def measured_path(name: str) -> Path | None:
+    """Return the file of this machine as measured: ``here``, ``here-2`` threads, ``here-cuda``.
+
+    None for any other name.
 
     Raises:
-        UnknownNameError: it has not been.
+        UnknownNameError: it has not been measured, or not that way.
     """
-    path = here_path()
+    first, _, what = name.partition("-")
+    if first != "here" or not (not what or what == "cuda" or (what.isascii() and what.isdigit())):
+        return None
+    path = here_path(what or None)
     if path.exists():
         return path
+    option = "--device cuda" if what == "cuda" else f"--threads {what}" if what else "--quick"
     raise UnknownNameError(
-        "device", "here", (), "Measure this machine first: memorywall measure --quick"
+        "device", name, (), f"Measure this machine first: memorywall measure {option}"
     )
 
 

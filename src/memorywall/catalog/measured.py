@@ -27,9 +27,9 @@ def data_folder() -> Path:
     return user_data_path("memorywall", appauthor=False)
 
 
-def here_path(threads: int | None = None) -> Path:
-    """Return where this machine's measurement lies: the latest, or that of so many threads."""
-    name = "here" if threads is None else f"here-{threads}"
+def here_path(what: int | str | None = None) -> Path:
+    """Return where this machine's measurement lies: the latest, of so many threads, or ``cuda``."""
+    name = "here" if what is None else f"here-{what}"
     return data_folder() / "hardware" / f"{name}.toml"
 
 
@@ -59,21 +59,29 @@ def to_toml(device: Hardware) -> str:
             }
             for level in device.memories
         ],
+        "links": [
+            {
+                "name": link.name,
+                "source": "measured",
+                "bandwidth": f"{float(link.bandwidth):.6g} B/s",
+            }
+            for link in device.links
+        ],
     }
     if device.calibration is not None:
         table["calibration"] = _table_of(device.calibration)
     return str(tomli_w.dumps(table))
 
 
-def save_here(device: Hardware, threads: int) -> Path:
-    """Write a device as this machine's latest measurement and as that of so many threads.
+def save_here(device: Hardware, what: int | str) -> Path:
+    """Write a device as this machine's latest measurement, and as that of so many threads.
 
     Raises:
         InvalidInputError: the data folder cannot be written.
     """
     text = to_toml(device)
     try:
-        write_text(here_path(threads), text)
+        write_text(here_path(what), text)
         write_text(here_path(), text)
     except OSError as error:
         raise InvalidInputError(

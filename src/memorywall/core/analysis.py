@@ -80,6 +80,12 @@ class Analysis:
         return self._on_grid(self.scenario.workload.seq_len)
 
     @property
+    def source_len(self) -> Number | None:
+        """Positions of each source that an encoder reads; None where there is no such encoder."""
+        source_len = self.scenario.workload.source_len
+        return None if source_len is None else self._on_grid(source_len)
+
+    @property
     def new_tokens(self) -> Number:
         """Tokens that come out for each sequence: one of a pass, none of an encoder."""
         if self.phase == "generate":
@@ -128,8 +134,13 @@ class Analysis:
 
     @property
     def tokens_per_s(self) -> Number:
-        """Tokens of all sequences per second: read by a prefill or encoder, else made."""
+        """Tokens of all sequences per second: read by a prefill or encoder, else made.
+
+        A prefill of an encoder-decoder reads the source and what its decoder begins with.
+        """
         per_sequence = self.seq_len if self.phase in ("prefill", "encode") else self.new_tokens
+        if self.phase == "prefill" and self.source_len is not None:
+            per_sequence = per_sequence + self.source_len
         return self.batch_size * per_sequence / self.latency_s
 
     @cached_property
@@ -216,12 +227,15 @@ class Analysis:
             name: scenario.precision.format_of(name, scenario.model.dtype).name
             for name in ("weights", "activations", "kv_cache")
         }
+        if scenario.storage is not None:
+            formats["weights"] = scenario.storage.name
         return {
             **formats,
             "arithmetic": scenario.hardware.arithmetic(self.scenario.arithmetic),
             "traffic": scenario.conventions.traffic,
             "causal": scenario.conventions.causal,
             "logits": scenario.conventions.logits,
+            "cache_page": scenario.conventions.cache_page,
             **self._conventions_of_the_architecture(),
             "flops_per_multiply_add": 2,
             "parameters_of": scenario.model.architecture.class_name,
@@ -280,6 +294,7 @@ _NUMBERS = (
     "phase",
     "batch_size",
     "seq_len",
+    "source_len",
     "new_tokens",
     "flops",
     "moved_bytes",

@@ -62,14 +62,37 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One quantity of one model over sequence lengths: ours, published, and measured here."""
+    """One quantity of one model over sequence lengths: ours, published, and measured here.
+
+    Of an experiment, ours and measured are of the first lengths only.
+    """
 
     model: str
     quantity: str
     lengths: tuple[int, ...]
     ours: tuple[float, ...]
     published: tuple[float, ...]
-    measured: tuple[float, ...] = ()  # of the first lengths, on this machine
+    measured: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """One run of the case study here, in times BERT-Base at the first length, and in seconds.
+
+    Attributes:
+        model, seq_len, batch_size: what ran.
+        predicted, measured, published: relative; None where it did not run or is not printed.
+        predicted_s, measured_s: of one run.
+    """
+
+    model: str
+    seq_len: int
+    batch_size: int
+    predicted: float
+    measured: float | None
+    published: float | None
+    predicted_s: float
+    measured_s: float | None
 
 
 @dataclass(frozen=True, slots=True)

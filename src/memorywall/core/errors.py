@@ -74,8 +74,10 @@ def near_names(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     candidates = (c for c in islice(known, _MOST_CANDIDATES) if len(c) <= _LONGEST_NAME)
     spelling = {candidate.casefold(): candidate for candidate in candidates}
     wanted = name[:200].casefold()
-    # "h100" is nearest to what contains it, however long the rest of the name.
+    # "h100" is nearest to what contains it, however long the rest of the name; what begins with it
+    # comes first, an owner left aside.
     holding = [folded for folded in sorted(spelling) if len(wanted) > 2 and wanted in folded]
+    holding.sort(key=lambda folded: not folded.rpartition("/")[2].startswith(wanted))
     close = difflib.get_close_matches(wanted, spelling, n=count, cutoff=0.5)
     ranked = list(dict.fromkeys(holding[:count] + close))
     return [spelling[folded] for folded in ranked[:count]]

@@ -9,7 +9,36 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from memorywall.core.errors import UnknownNameError
-from memorywall.core.numbers import Number, Shape, product
+from memorywall.core.numbers import Number, Shape, minimum, product
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a quantised array keeps beside its elements: scales, zero points, indices.
+
+    Attributes:
+        bits: for every block.
+        rows, columns: of a block, over the last two axes; 0 for the whole axis.
+        run: where it is not 0, blocks are runs of so many elements, across the ends of rows.
+    """
+
+    bits: int
+    rows: int = 1
+    columns: int = 1
+    run: int = 0
+
+    def nbits(self, shape: Shape) -> Number:
+        """Bits for an array of this shape."""
+        if self.run:
+            return _parts(product(shape), self.run) * self.bits
+        rows = shape[-2] if len(shape) > 1 else 1
+        blocks = (*shape[:-2], _parts(rows, self.rows), _parts(shape[-1], self.columns))
+        return product(blocks, self.bits)
+
+
+def _parts(length: Number, size: int) -> Number:
+    """Return how many parts of a size a length has; size 0: one, unless there is nothing."""
+    return -(-length // size) if size else minimum(length, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +51,7 @@ class Format:
         group: how many elements along the last axis share one scale; 0 for none.
         scale_bits: bits of that scale.
         arithmetic: the key under which a device lists its peak for this arithmetic.
+        beside: what else is kept, where groups along the last axis do not say it.
     """
 
     name: str
@@ -29,10 +59,12 @@ class Format:
     group: int = 0
     scale_bits: int = 0
     arithmetic: str = ""
+    beside: tuple[Beside, ...] = ()
     whole_bytes: int = field(init=False, repr=False)  # of an element; 0 where that is no answer
 
     def __post_init__(self) -> None:
-        whole = self.bits // 8 if self.bits % 8 == 0 and not self.group else 0
+        plain = self.bits % 8 == 0 and not self.group and not self.beside
+        whole = self.bits // 8 if plain else 0
         object.__setattr__(self, "whole_bytes", whole)
 
     @property
@@ -51,6 +83,8 @@ class Format:
         if self.group:
             groups = -(-shape[-1] // self.group)
             bits = bits + product((*shape[:-1], groups), self.scale_bits)
+        for beside in self.beside:
+            bits = bits + beside.nbits(shape)
         return -(-bits // 8)
 
 

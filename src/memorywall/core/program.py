@@ -81,6 +81,11 @@ class Op:
         return scalar if arrays is None else arrays + scalar
 
     @property
+    def runs(self) -> bool:
+        """Whether anything of it runs; what a pass skips only holds its weights resident."""
+        return bool(self.writes) or not (type(self.flops) is int and self.flops == 0)
+
+    @property
     def traffic(self) -> dict[str, Number]:
         """Bytes that one execution moves, by the role of the tensors."""
         traffic: dict[str, Number] = {}

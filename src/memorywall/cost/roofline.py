@@ -63,5 +63,5 @@ def price_ops(program: Program, hardware: Hardware) -> list[OpCost]:
         waits = {
             role: waiting * repeat * part / maximum(moved, 1) for role, part in op.traffic.items()
         }
-        costs.append(OpCost(path, op.kind, repeat, cost, traffic, waits))
+        costs.append(OpCost(path, op.kind, repeat if op.runs else 0, cost, traffic, waits))
     return costs

@@ -7,14 +7,25 @@ N query heads, K key-value heads, H head dim, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from memorywall.core.formats import arithmetic_of
 from memorywall.core.model import Forward
 from memorywall.core.numbers import Number, Shape, minimum
 from memorywall.core.program import Block, Kind, Op
+from memorywall.core.storage import Storage
 from memorywall.core.tensors import Tensor
-from memorywall.families._costs import ACTIVATION_FLOPS, FLOPS_PER_ELEMENT, NORM_WEIGHTS
+from memorywall.families._costs import (
+    ACTIVATION_FLOPS,
+    ACTIVATION_WEIGHTS,
+    FLOPS_PER_ELEMENT,
+    NORM_WEIGHTS,
+)
+
+# Notes what is added to the scores, given queries and keys, and returns it.
+Terms: TypeAlias = Callable[["Tape", Tensor, Tensor], tuple[Tensor, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +35,14 @@ class Attention:
     Attributes:
         heads, kv_heads, head_dim: N, K, H.
         qkv_bias, out_bias: whether the projections have biases.
+        key_bias: whether ``qkv_bias`` covers the keys too; Whisper's have none.
         rotary: elements of each head that are rotated; 0 for no rotary positions.
-        qk_norm: ``head`` normalises each head of query and key, ``all`` the whole row.
+        qk_norm: ``head`` normalises each head of query and key with one gain for all heads, ``all``
+            the whole row, or each head with a gain of its own: weights and FLOPs are the same.
         window: how far a token looks back, itself included; None for all the way.
-        causal: whether it only looks back, and so keeps a cache.
-        qk_norm_kind: ``rmsnorm``, or another kind of norm.
+        causal: whether it only looks back, and so keeps a cache; else it looks ahead as far.
+        qk_norm_kind: ``rmsnorm`` or another kind of norm.
+        on_scores: ``softcap`` or ``alibi``, done to every score before the softmax.
         clip: whether queries, keys and values are clamped.
         sinks: whether each head has a learned score that takes part in the softmax alone.
         chunk: tokens attend within chunks of so many positions; None for no chunks.
@@ -39,11 +53,13 @@ class Attention:
     head_dim: int
     qkv_bias: bool = False
     out_bias: bool = False
+    key_bias: bool = True
     rotary: int = 0
     qk_norm: str = ""
     window: int | None = None
     causal: bool = True
     qk_norm_kind: str = "rmsnorm"
+    on_scores: str = ""
     clip: bool = False
     sinks: bool = False
     chunk: int | None = None
@@ -76,9 +92,9 @@ class Tape:
         self.dtype = arithmetic_of(forward.activations)
         self.ops: list[Op] = []
 
-    def close(self, repeat: int = 1) -> Block:
+    def close(self, repeat: int = 1, *, shared: bool = False) -> Block:
         """Return what was noted as a block."""
-        return Block(self.block, tuple(self.ops), repeat)
+        return Block(self.block, tuple(self.ops), repeat, shared)
 
     def activation(self, name: str, *shape: Number) -> Tensor:
         """Make a tensor in the activations' format; its name gets the block's in front."""
@@ -97,12 +113,24 @@ class Tape:
         *writes: Tensor,
         function: str = "",
     ) -> None:
-        """Note one operator; one without rows (a head that is not asked for) moves no weights."""
+        """Note one operator; one without rows (a head that is not asked for) moves no weights.
+
+        Where weights have formats of their own, what the operator is decides which.
+        """
+        if self.forward.storage is not None:
+            self._store(self.forward.storage, name, kind, reads)
         if type(flops) is int and flops == 0 and kind != "embedding":
             for tensor in reads:
                 tensor.touched = (0,)
         queries = self.forward.tokens if kind == "attention" else 0
         self.ops.append(Op(name, kind, flops, reads, writes, self.dtype, function, queries))
+
+    def _store(self, storage: Storage, op: str, kind: Kind, reads: tuple[Tensor, ...]) -> None:
+        """Give the weights that an operator reads the formats that they are stored in."""
+        for tensor in reads:
+            if tensor.role == "weight":
+                axes = len(tensor.shape)
+                tensor.format = storage.format_of(op, kind, tensor.name, axes)
 
     def embed(self, name: str, out: Tensor, *tables: tuple[str, int, Number]) -> Tensor:
         """Add rows of tables, each (name, rows, rows touched); ids are not counted."""
@@ -152,11 +180,14 @@ class Tape:
         """Apply an activation function to every element."""
         out = self.activation(name, *x.shape)
         flops = ACTIVATION_FLOPS[function] * x.elements
-        self.op(name, "elementwise", flops, (x,), out, function=function)
+        learned = [
+            self.weight(f"{name}.{part}", 1) for part in ACTIVATION_WEIGHTS.get(function, ())
+        ]
+        self.op(name, "elementwise", flops, (x, *learned), out, function=function)
         return out
 
     def each(self, name: str, function: str, x: Tensor, *, out: Tensor | None = None) -> Tensor:
-        """Do ``scale`` or ``clip`` to every element."""
+        """Do ``scale``, ``clip``, ``softcap`` or ``alibi`` to every element."""
         out = out or self.activation(name, *x.shape)
         flops = FLOPS_PER_ELEMENT[function] * x.elements
         self.op(name, "elementwise", flops, (x,), out, function=function)
@@ -175,10 +206,22 @@ class Tape:
         self.op(name, "elementwise", flops, (x,), out, function="rotary")
         return out
 
-    def self_attention(self, x: Tensor, a: Attention, path: str = "attention") -> Tensor:
-        """Project, attend and project back: [B T, D] in and out."""
+    def self_attention(
+        self,
+        x: Tensor,
+        a: Attention,
+        path: str = "attention",
+        *,
+        mask: Tensor | None = None,
+        terms: Terms | None = None,
+    ) -> Tensor:
+        """Project, attend and project back: [B T, D] in and out.
+
+        ``mask`` stands in a mask's place within the softmax; ``terms`` are added to the scores.
+        """
         q, k, v = self._queries_keys_values(x, a, path)
-        context = self._attend(q, k, v, a, path)
+        added = terms(self, q, k) if terms else ()
+        context = self._attend(q, k, v, a, path, mask=mask, added=added)
         return self.linear(f"{path}.o_proj", context, int(x.shape[-1]), a.out_bias)
 
     def feed_forward(self, x: Tensor, f: FeedForward, path: str = "mlp") -> Tensor:
@@ -216,7 +259,7 @@ class Tape:
         projected = None if a.clip else clipped
 
         q = self.linear(f"{path}.q_proj", x, n * h, a.qkv_bias)
-        key = self.linear(f"{path}.k_proj", x, k * h, a.qkv_bias, out=projected)
+        key = self.linear(f"{path}.k_proj", x, k * h, a.qkv_bias and a.key_bias, out=projected)
         value = self.linear(
             f"{path}.v_proj", x, k * h, a.qkv_bias, out=None if a.clip else kept_values
         )
@@ -252,20 +295,47 @@ class Tape:
         touched = (rows * a.kv_heads, a.head_dim)
         return Tensor(whole.name, whole.shape, whole.format, whole.role, touched)
 
-    def _attend(self, q: Tensor, keys: Tensor, values: Tensor, a: Attention, path: str) -> Tensor:
-        """Q K^T, softmax and P V: 2 H FLOPs each for every pair of every query head."""
+    def _attend(
+        self,
+        q: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        a: Attention,
+        path: str,
+        *,
+        sources: Number | None = None,
+        mask: Tensor | None = None,
+        added: tuple[Tensor, ...] = (),
+    ) -> Tensor:
+        """Q K^T, softmax and P V: 2 H FLOPs each for every pair of every query head.
+
+        ``sources`` are the keys of a cross-attention, which every query is paired with. A ``mask``
+        is read within the softmax and adds no FLOP of its own; what is ``added`` does.
+        """
         forward = self.forward
-        pairs = forward.batch * a.heads * forward.pairs(a.causal, a.window, a.chunk)
+        if sources is None:
+            pairs, function = forward.pairs(a.causal, a.window, a.chunk), ""
+        else:
+            pairs, function = forward.tokens * sources, "cross"
+        pairs = forward.batch * a.heads * pairs
         scores = self.activation(f"{path}.scores", pairs)
         probabilities = self.activation(f"{path}.probabilities", pairs)
         context = self.activation(f"{path}.context", *q.shape)
         products = 2 * a.head_dim * pairs
-        self.op(f"{path}.scores", "attention", products, (q, keys), scores)
+        self.op(f"{path}.scores", "attention", products, (q, keys), scores, function=function)
+        for index, term in enumerate(added):
+            plain, scores = scores, self.activation(f"{path}.scores_{index}", pairs)
+            cost = FLOPS_PER_ELEMENT["add"] * pairs
+            name = f"{path}.scores_add_{index}"
+            self.op(name, "elementwise", cost, (plain, term), scores, function="add")
+        if a.on_scores:
+            scores = self.each(f"{path}.scores_{a.on_scores}", a.on_scores, scores)
         cost = FLOPS_PER_ELEMENT["softmax"] * pairs
-        reads: tuple[Tensor, ...] = (scores,)
+        reads = (scores,) if mask is None else (scores, mask)
         if a.sinks:  # one score more for every query
             cost = cost + FLOPS_PER_ELEMENT["softmax"] * q.shape[0] * a.heads
-            reads = (scores, self.weight(f"{path}.sinks", a.heads))
+            reads = (*reads, self.weight(f"{path}.sinks", a.heads))
         self.op(f"{path}.softmax", "softmax", cost, reads, probabilities)
-        self.op(f"{path}.context", "attention", products, (probabilities, values), context)
+        reads = (probabilities, values)
+        self.op(f"{path}.context", "attention", products, reads, context, function=function)
         return context

@@ -15,6 +15,7 @@ from memorywall.core.errors import (
 )
 from memorywall.core.formats import find_format
 from memorywall.families._costs import ACTIVATION_FLOPS
+from memorywall.families._watched import Watched
 
 # Far above any published model, and low enough that no product of two overflows a float.
 LARGEST_SIZE = 2**31
@@ -27,43 +28,69 @@ class Config:
     value is returned so that reading goes on; ``check`` raises all the faults together.
     """
 
-    def __init__(self, data: Mapping[str, Any], where: str) -> None:
+    def __init__(
+        self, data: Mapping[str, Any], where: str, names: Mapping[str, str] | None = None
+    ) -> None:
         self.data = data
         self.where = where
+        self.names = names or {}  # this model type's own names of keys that others share
         self.notes: list[str] = []  # what a reader of the answer must know
         self.faults: dict[str, str] = {}  # by key, so that each is named once
 
-    def part(self, key: str) -> Config:
-        """Return a config within this one, empty where it is absent or null."""
-        value = self.data.get(key)
-        if value is not None and not isinstance(value, Mapping):
-            self.faults[key] = f"{key!r} must be an object, got {shown(value)}"
-        return Config(value if isinstance(value, Mapping) else {}, self.where)
+    def key(self, name: str) -> str:
+        """Return what this config calls a key: its model type's own name, or the common one."""
+        own = self.names.get(name, name)
+        return own if own in self.data or name not in self.data else name
 
-    def take_faults(self, part: Config) -> None:
-        """Take over what was found wrong in a config within this one."""
-        self.faults.update(part.faults)
+    def default(self, key: str, value: Any) -> Any:
+        """Return what is taken for a key that is absent or null, and note that it was."""
+        if isinstance(self.data, Watched):
+            self.data.assume(key, value)
+        return value
+
+    def has(self, key: str) -> bool:
+        """Whether a key is there and not null."""
+        return self.data.get(key) is not None
+
+    def fault(self, key: str, text: str) -> None:
+        """Note a fault of a key that a reader checks by itself."""
+        self.faults[key] = text
+
+    def within(self, key: str) -> Config | None:
+        """Return a nested mapping to be read likewise, its faults among ours; None without it."""
+        value = self.data.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, Mapping):
+            self.faults[key] = f"{key!r} must be a mapping, got {shown(value)}"
+            return None
+        part = Config(value, self.where)
+        part.faults, part.notes = self.faults, self.notes
+        return part
 
     def size(self, key: str, default: int | None = None, *, most: int = LARGEST_SIZE) -> int:
         """Return a whole number from 1 to ``most``; an absent or null key takes the default."""
+        key = self.key(key)
         value = self.data.get(key)
         if value is None:
             if default is None:
                 self.faults[key] = self._missing(key)
-            return default or 1
+            return int(self.default(key, default) or 1)
         if _is_size(value, most):
             return int(value)
         self.faults[key] = f"{key!r} must be a whole number from 1 to {most}, got {shown(value)}"
         return 1
 
     def count(self, key: str, default: int) -> int:
-        """Return a whole number from 0 up; an absent or null key takes the default."""
-        value = default if self.data.get(key) is None else self.data[key]
-        return 0 if value == 0 else self.size(key, default)
+        """Return a whole number from 0 up."""
+        value = self.data.get(key)
+        if value is None:
+            return int(self.default(key, default))
+        return 0 if value == 0 and value is not False else self.size(key)
 
     def optional_size(self, key: str) -> int | None:
         """Return a whole number, or None where the key is absent or null."""
-        return None if self.data.get(key) is None else self.size(key)
+        return self.default(key, None) if self.data.get(key) is None else self.size(key)
 
     def same_size(self, key: str, default: int | None, *, most: int = LARGEST_SIZE) -> int:
         """Return a whole number that may be listed layer by layer, if all layers have the same."""
@@ -75,12 +102,15 @@ class Config:
             raise UnsupportedError(
                 f"{self.where}: {key!r} differs from layer to layer: that is not covered."
             )
-        return Config({key: value[0]}, self.where).size(key, most=most)
+        one = Config({key: value[0]}, self.where)
+        one.faults = self.faults
+        return one.size(key, most=most)
 
     def layer_list(self, key: str, layers: int) -> tuple[int, ...]:
         """Return a list of layers by their numbers, from 0; an absent or null key lists none."""
         value = self.data.get(key)
         if value is None:
+            self.default(key, None)
             return ()
         known = range(layers)
         if not isinstance(value, list) or any(
@@ -96,24 +126,42 @@ class Config:
         """Return a number above 0 and up to 1."""
         value = self.data.get(key)
         if value is None:
-            return default
+            return float(self.default(key, default))
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not 0 < value <= 1:
             self.faults[key] = f"{key!r} must be a number above 0 and up to 1, got {shown(value)}"
             return default
         return float(value)
 
-    def rotary_share(self) -> float:
-        """Return ``partial_rotary_factor``, which newer configs keep in ``rope_parameters``."""
+    def bound(self, key: str, default: float | None = None) -> float | None:
+        """Return a number above 0; None where the key is null, the default where it is absent."""
+        value = self.data.get(key)
+        if value is None:
+            return default if key not in self.data else None
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not value > 0:
+            self.faults[key] = f"{key!r} must be a number above 0, got {shown(value)}"
+            return default
+        return float(value)
+
+    def rotary_share(self, default: float = 1.0, key: str = "partial_rotary_factor") -> float:
+        """Return the share of a head that is rotated.
+
+        Newer configs keep it in ``rope_parameters``, older ones under ``key``.
+        """
         rope = self.data.get("rope_parameters")
-        if self.data.get("partial_rotary_factor") is None and isinstance(rope, dict):
-            return Config(rope, self.where).share("partial_rotary_factor", 1.0)
-        return self.share("partial_rotary_factor", 1.0)
+        if self.data.get(key) is None and isinstance(rope, dict):
+            inner = Config(rope, f"{self.where}, rope_parameters")
+            share = inner.share("partial_rotary_factor", default)
+            self.faults.update(inner.faults)
+            return share
+        return self.share(key, default)
 
     def layer_types(self, layers: int, known: Sequence[str]) -> list[str] | None:
         """Return the kind of every layer, or None where the key is absent or null."""
         kinds = self.data.get("layer_types")
         if kinds is None:
+            self.default("layer_types", None)
             return None
         good = isinstance(kinds, list) and len(kinds) == layers
         if not good or any(kind not in known for kind in kinds):
@@ -128,7 +176,7 @@ class Config:
         """Return true or false."""
         value = self.data.get(key)
         if value is None:
-            return default
+            return bool(self.default(key, default))
         if not isinstance(value, bool):
             self.faults[key] = f"{key!r} must be true or false, got {shown(value)}"
             return default
@@ -136,11 +184,20 @@ class Config:
 
     def word(self, key: str, default: str) -> str:
         """Return a text."""
+        key = self.key(key)
         value = self.data.get(key)
         if value is None:
-            return default
+            return str(self.default(key, default))
         if not isinstance(value, str):
             self.faults[key] = f"{key!r} must be a text, got {shown(value)}"
+            return default
+        return value
+
+    def choice(self, key: str, known: Sequence[str], default: str) -> str:
+        """Return one of the known words."""
+        value = self.word(key, default)
+        if value not in known:
+            self.faults[key] = f"{key!r} must be one of {', '.join(known)}, got {shown(value)}"
             return default
         return value
 
@@ -149,6 +206,7 @@ class Config:
         name = self.word(key, default)
         if name not in ACTIVATION_FLOPS:
             near = near_names(name, ACTIVATION_FLOPS) or sorted(ACTIVATION_FLOPS)
+            key = self.key(key)
             self.faults[key] = (
                 f"{key!r}: the activation function {shown(name)} is not known "
                 f"(known are {', '.join(near)})"
@@ -172,7 +230,7 @@ class Config:
         """Return the class in ``architectures``, one of those known, or the default."""
         classes = self.data.get("architectures")
         if classes is None or classes == []:
-            return default
+            return str(self.default("architectures", [default])[0])
         name = classes[0] if isinstance(classes, list) else None
         if not isinstance(name, str):
             self.faults["architectures"] = (
@@ -194,10 +252,16 @@ class Config:
             return len(names)
         return self.size("num_labels", 2)
 
-    def divides(self, part: str, parts: int, whole: str, size: int) -> None:
-        """Note a fault where ``parts`` does not divide ``size``."""
+    def divides(
+        self, part: str, parts: int, whole: str, size: int, *, unless: str | None = None
+    ) -> None:
+        """Note a fault where ``parts`` does not divide ``size``, and no key says the quotient."""
+        part, whole = self.key(part), self.key(whole)
         if size % parts and not {part, whole} & set(self.faults):
-            self.faults[whole] = f"{whole!r} ({size}) is not a multiple of {part!r} ({parts})"
+            missing = f", and {unless!r} is missing" if unless else ""
+            self.faults[whole] = (
+                f"{whole!r} ({size}) is not a multiple of {part!r} ({parts}){missing}"
+            )
 
     def refuse(self, key: str, values: Sequence[object], reason: str) -> None:
         """Raise UnsupportedError where a key has a value that would change what is counted."""
@@ -205,12 +269,14 @@ class Config:
         if value is not None and value in values:
             raise UnsupportedError(f"{self.where}: {key!r} is {shown(value)}: {reason}.")
 
+    def only(self, key: str, size: int, reason: str) -> None:
+        """Raise UnsupportedError where a key names another size than the one that is covered."""
+        if self.size(key, size) != size:
+            self.check()
+            self.refuse(key, (self.data.get(key),), reason)
+
     def all_notes(self) -> tuple[str, ...]:
-        """Return the notes so far, and one where the checkpoint is stored quantised."""
-        if self.data.get("quantization_config") is not None:
-            self.notes.insert(
-                0, "The config's quantization_config is not read: name the format of the weights."
-            )
+        """Return the notes so far."""
         return tuple(self.notes)
 
     def check(self) -> None:

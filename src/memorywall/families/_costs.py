@@ -13,18 +13,23 @@ FLOPS_PER_ELEMENT = {
     "softmax": 6,  # scale, running maximum, subtract, exponential, sum, divide; a mask selects
     "layernorm": 7,  # sum, subtract, square, sum, times 1/sigma, times gamma, plus beta
     "layernorm_unbiased": 6,  # without beta
+    "layernorm_plain": 5,  # without gamma and beta
     "rmsnorm": 4,  # square, sum, times 1/rms, times gamma
     "rmsnorm_plain": 3,  # without gamma
+    "mean": 1,  # sum; one division a row is left out
     "gated": 1,  # activation(gate) times up
     "scale": 1,  # times a constant
     "clip": 2,  # minimum, maximum
     "top_k": 1,  # a comparison with the best so far
+    "softcap": 3,  # cap tanh(x / cap): divide, tanh, times cap
+    "alibi": 1,  # plus a bias by distance, which is made once for all layers
 }
 
 # What each kind of norm learns.
 NORM_WEIGHTS = {
     "layernorm": ("weight", "bias"),
     "layernorm_unbiased": ("weight",),
+    "layernorm_plain": (),
     "rmsnorm": ("weight",),
     "rmsnorm_plain": (),
 }
@@ -48,4 +53,10 @@ ACTIVATION_FLOPS = {
     # minimum, 5, minimum, maximum, add.
     "swiglu_clamped": 9,
     "relu2": 2,
+    # Where x > 0: a x^2 + b x; else (exp(min(x, e)) - 1 - x) c + b x. Both are worked out: square,
+    # times a, add; minimum, exponential, subtract, subtract, times c, add; times b.
+    "xielu": 10,
 }
+
+# Numbers that an activation function learns, for a whole layer.
+ACTIVATION_WEIGHTS = {"xielu": ("alpha_p", "alpha_n")}

@@ -50,8 +50,11 @@ def decoder_head(config: Config, class_name: str, *, tied: bool) -> Head | None:
     return Head("lm_head", config.size("vocab_size"), tied=tied)
 
 
-def record_head(tape: Tape, x: Tensor, head: Head, rows: Number, embedding: Tensor) -> None:
-    """Note the head on ``rows`` of x [B T, D]; without rows its weights are resident still."""
+def record_head(tape: Tape, x: Tensor, head: Head, rows: Number, embedding: Tensor) -> Tensor:
+    """Note the head on ``rows`` of x [B T, D], and return what comes out.
+
+    Without rows its weights are resident still.
+    """
     width = x.shape[-1]
     chosen = Tensor(x.name, x.shape, x.format, x.role, touched=(rows, width))
     weight = (
@@ -69,3 +72,4 @@ def record_head(tape: Tape, x: Tensor, head: Head, rows: Number, embedding: Tens
         logits,
         function="linear",
     )
+    return logits

@@ -83,10 +83,16 @@ def _latent(
 
 
 def _cache(tape: Tape, a: LatentAttention, path: str) -> Tensor:
-    """Return the cache of latents and rotated keys: B S rows of R + P."""
+    """Return the cache of latents and rotated keys, of which a pass reads B S rows of R + P."""
+    name = f"{tape.block}.{path}.latent_cache"
+    return _kept(tape, name, 1, a.rank + a.rotary)
+
+
+def _kept(tape: Tape, name: str, vectors: int, width: int) -> Tensor:
+    """Return a cache of so many vectors a position, whole pages of it set aside."""
     forward = tape.forward
-    shape = (forward.batch * forward.cached(), a.rank + a.rotary)
-    return Tensor(f"{tape.block}.{path}.latent_cache", shape, forward.kv_cache, "kv_cache")
+    held, read = (forward.batch * n * vectors for n in (forward.cached(), forward.keys()))
+    return Tensor(name, (held, width), forward.kv_cache, "kv_cache", (read, width))
 
 
 def _absorbed(tape: Tape, x: Tensor, query: Tensor, a: LatentAttention, path: str) -> Tensor:
@@ -100,7 +106,7 @@ def _absorbed(tape: Tape, x: Tensor, query: Tensor, a: LatentAttention, path: st
     tape.op(f"{path}.k_up", "gemm", flops, (plain, up), absorbed, function="linear")
     rotated = _part(query, rows, n * a.rotary)
     context = tape.activation(f"{path}.context", rows, n * a.rank)
-    values = _part(cache, cache.shape[0], a.rank)
+    values = _part(cache, _positions(cache), a.rank)
     _attend(tape, (absorbed, cache, rotated), values, context, a, path)
     out = tape.activation(f"{path}.v_up", rows, n * a.value)
     flops = 2 * a.rank * a.value * n * rows
@@ -111,7 +117,7 @@ def _absorbed(tape: Tape, x: Tensor, query: Tensor, a: LatentAttention, path: st
 def _reexpanded(tape: Tape, x: Tensor, query: Tensor, a: LatentAttention, path: str) -> Tensor:
     rows, cache = x.shape[0], _cache(tape, a, path)
     _latent(tape, x, a, path, _part(cache, rows, a.rank), _part(cache, rows, a.rotary))
-    kept = cache.shape[0]
+    kept = _positions(cache)
     keys = tape.activation(f"{path}.keys", kept * a.heads, a.plain)
     values = tape.activation(f"{path}.values", kept * a.heads, a.value)
     _expand(tape, _part(cache, kept, a.rank), a, path, keys, values)
@@ -122,11 +128,9 @@ def _reexpanded(tape: Tape, x: Tensor, query: Tensor, a: LatentAttention, path: 
 
 
 def _expanded(tape: Tape, x: Tensor, query: Tensor, a: LatentAttention, path: str) -> Tensor:
-    forward, rows, n = tape.forward, x.shape[0], a.heads
-    vectors = forward.batch * forward.cached() * n
-    name = f"{tape.block}.{path}"
-    keys = Tensor(f"{name}.k_cache", (vectors, a.plain + a.rotary), forward.kv_cache, "kv_cache")
-    values = Tensor(f"{name}.v_cache", (vectors, a.value), forward.kv_cache, "kv_cache")
+    rows, n = x.shape[0], a.heads
+    keys = _kept(tape, f"{tape.block}.{path}.k_cache", n, a.plain + a.rotary)
+    values = _kept(tape, f"{tape.block}.{path}.v_cache", n, a.value)
     latent = tape.activation(f"{path}.kv_a_norm", rows, a.rank)
     _latent(tape, x, a, path, latent, _part(keys, rows * n, a.rotary))
     new = _part(keys, rows * n, a.plain), _part(values, rows * n, a.value)
@@ -177,6 +181,11 @@ def _attend(
     outer = a.rank if absorbed else a.value
     flops = 2 * outer * pairs
     tape.op(f"{path}.context", "attention", flops, (probabilities, values), context)
+
+
+def _positions(cache: Tensor) -> Number:
+    """Return how many rows of a cache a pass reads."""
+    return (cache.touched or cache.shape)[0]
 
 
 def _part(whole: Tensor, rows: Number, width: int) -> Tensor:

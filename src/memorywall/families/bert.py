@@ -1,149 +1,168 @@
-"""BERT: an encoder with learned positions and layer norms after each half of a layer."""
+"""BERT and its siblings: learned positions, and layers of attention and a plain feed-forward.
+
+The model types differ in the tables of their embeddings, in where norms stand, and in what their
+classes put on top; ``_DIALECTS`` lists that.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from memorywall.core.model import Family, Forward
-from memorywall.core.program import Program
-from memorywall.core.tensors import Tensor
-from memorywall.families._blocks import Attention, FeedForward, Tape
+from memorywall.core.model import Family
+from memorywall.families._blocks import FeedForward
 from memorywall.families._config import Config
-from memorywall.families._heads import Head, record_head
+from memorywall.families._encoder import (
+    Embedding,
+    Encoder,
+    Layers,
+    lower,
+    read_attention,
+    refuse_decoder,
+    usable_positions,
+)
+from memorywall.families._tops import (
+    BERT_TOPS,
+    LABELS,
+    MASKED,
+    ROBERTA_TOPS,
+    TOKENS,
+    Branch,
+    Part,
+    Tops,
+    branches,
+    masked_branch,
+    read_class,
+    refuse_summaries,
+)
 
-# What each class puts on the encoder: whether the pooler, whether the masked-language head, and how
-# wide a classifier, which reads the pooled row where there is a pooler, else every token.
-_LABELS = 0  # as wide as the config has labels
-_TOPS: dict[str, tuple[bool, bool, int | None]] = {
-    "BertModel": (True, False, None),
-    "BertForMaskedLM": (False, True, None),
-    "BertForPreTraining": (True, True, 2),
-    "BertForNextSentencePrediction": (True, False, 2),
-    "BertForSequenceClassification": (True, False, _LABELS),
-    "BertForMultipleChoice": (True, False, 1),
-    "BertForTokenClassification": (False, False, _LABELS),
-    "BertForQuestionAnswering": (False, False, _LABELS),
+_ELECTRA_TOPS: Tops = {
+    "Model": (),
+    "ForMaskedLM": (MASKED,),
+    "ForPreTraining": (Part("each", "hidden_act", 1),),
+    "ForSequenceClassification": (Part("first", "gelu", LABELS),),
+    "ForMultipleChoice": (Part("first", "gelu", 1),),
+    "ForTokenClassification": (TOKENS,),
+    "ForQuestionAnswering": (TOKENS,),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Bert:
-    """A BERT as its config describes it."""
+class _Dialect:
+    """What sets one model type apart; defaults of keys are those of its transformers config.
 
-    class_name: str
-    dtype: str
-    vocab_size: int
-    type_vocab_size: int
-    hidden_size: int
-    max_positions: int
-    layers: int
-    attention: Attention
-    mlp: FeedForward
-    pooler: bool
-    masked_head: Head | None
-    classifier: Head | None
-    notes: tuple[str, ...] = ()
-    causal: bool = False
-    windows: tuple[int, ...] = ()
+    Attributes:
+        prefix: of its transformers classes.
+        tops: its classes.
+        token_types: for configs that leave ``type_vocab_size`` out.
+        padded: whether positions are counted from the one after ``pad_token_id``.
+        norm_first: whether norms stand before each half of a layer.
+        embedding_norm: whether the embeddings are normalised.
+        positions: ``max_position_embeddings`` of configs that leave the key out.
+        width_key, width: the key of a width of the embeddings' own, and its default.
+        tasks: whether ``use_task_id`` is read.
+        transform: activation of the masked-language head; "" for that of the layers.
+        second_bias: whether an untied masked-language head keeps a second bias, never read:
+            it stands in for the first only where the two are tied.
+        output_width: default of ``output_embedding_size``, the width of a decoder that is never
+            tied; 0 where the decoder is as wide as the embeddings.
+    """
+
+    prefix: str
+    tops: Tops
+    positions: int = 512
+    token_types: int = 2
+    padded: bool = False
+    norm_first: bool = False
+    embedding_norm: bool = True
+    width_key: str = ""
+    width: int = 0
+    tasks: bool = False
+    transform: str = ""
+    second_bias: bool = True
+    output_width: int = 0
 
 
-def read(data: Mapping[str, Any], where: str) -> Bert:
-    """Read a config with ``model_type`` bert."""
+_ROBERTA = _Dialect("Roberta", ROBERTA_TOPS, padded=True, transform="gelu")
+_DIALECTS = {
+    "bert": _Dialect("Bert", BERT_TOPS),
+    "roberta": _ROBERTA,
+    "xlm-roberta": replace(_ROBERTA, prefix="XLMRoberta"),
+    "camembert": replace(_ROBERTA, prefix="Camembert"),
+    "data2vec-text": replace(_ROBERTA, prefix="Data2VecText"),
+    "roberta-prelayernorm": replace(_ROBERTA, prefix="RobertaPreLayerNorm", norm_first=True),
+    "xlm-roberta-xl": replace(
+        _ROBERTA, prefix="XLMRobertaXL", token_types=1, norm_first=True, embedding_norm=False,
+        positions=514,
+    ),
+    "ernie": _Dialect("Ernie", BERT_TOPS, tasks=True),
+    "megatron-bert": _Dialect("MegatronBert", BERT_TOPS, norm_first=True, embedding_norm=False),
+    "electra": _Dialect(
+        "Electra", _ELECTRA_TOPS, width_key="embedding_size", width=128, transform="gelu",
+        second_bias=False,
+    ),
+    "rembert": _Dialect(
+        "RemBert", ROBERTA_TOPS, width_key="input_embedding_size", width=256, second_bias=False,
+        output_width=1664,
+    ),
+}  # fmt: skip
+
+
+def read(data: Mapping[str, Any], where: str) -> Encoder:
+    """Read a config of one of the model types in ``_DIALECTS``."""
     config = Config(data, where)
-    config.refuse("is_decoder", (True,), "BERT as a decoder is not covered")
-    config.refuse(
-        "position_embedding_type",
-        ("relative_key", "relative_key_query"),
-        "relative positions are not covered",
-    )
-    class_name = config.class_name("BertModel", tuple(_TOPS))
-    pooler, masked, width = _TOPS[class_name]
-    hidden, heads = config.size("hidden_size"), config.size("num_attention_heads")
-    config.divides("num_attention_heads", heads, "hidden_size", hidden)
-    tied = config.flag("tie_word_embeddings", True)
-    vocab_size = config.size("vocab_size")
-    architecture = Bert(
+    dialect = _DIALECTS[str(data["model_type"])]
+    refuse_decoder(config)
+    class_name, parts = read_class(config, dialect.prefix, dialect.tops)
+    if dialect.tops is _ELECTRA_TOPS and class_name.endswith("MultipleChoice"):
+        refuse_summaries(config)
+    embedding = _read_embedding(config, dialect, masked=MASKED in parts)
+    hidden = config.size("hidden_size")
+    architecture = Encoder(
         class_name=class_name,
         dtype=config.dtype(),
-        vocab_size=vocab_size,
-        type_vocab_size=config.size("type_vocab_size", 2),
         hidden_size=hidden,
-        max_positions=config.size("max_position_embeddings", 512),
-        layers=config.size("num_hidden_layers"),
-        attention=Attention(
-            heads, heads, max(1, hidden // heads), qkv_bias=True, out_bias=True, causal=False
-        ),
+        max_positions=usable_positions(config, embedding.positions, padded=dialect.padded),
+        layers=(Layers(config.size("num_hidden_layers")),),
+        embedding=embedding,
+        attention=read_attention(config),
         mlp=FeedForward(
             config.size("intermediate_size"), config.activation("hidden_act", "gelu"), bias=True
         ),
-        pooler=pooler,
-        masked_head=Head("decoder", vocab_size, bias=True, tied=tied) if masked else None,
-        classifier=(
-            None if width is None else Head("classifier", width or config.labels(), bias=True)
-        ),
+        top=branches(config, parts, hidden, _masked(config, dialect, embedding)),
+        norm_first=dialect.norm_first,
         notes=config.all_notes(),
     )
     config.check()
     return architecture
 
 
-def lower(model: Bert, forward: Forward) -> Program:
-    """Return the operators of one forward pass."""
-    hidden = Tensor("hidden", (forward.rows, model.hidden_size), forward.activations)
-    embeddings = Tape(forward, "embeddings")
-    summed = embeddings.embed(
-        "words",
-        embeddings.activation("sum", *hidden.shape),
-        ("words", model.vocab_size, forward.rows),
-        ("positions", model.max_positions, forward.tokens),
-        ("token_types", model.type_vocab_size, 1),
+def _read_embedding(config: Config, dialect: _Dialect, *, masked: bool) -> Embedding:
+    hidden, words = config.size("hidden_size"), config.size("vocab_size")
+    width = config.size(dialect.width_key, dialect.width) if dialect.width_key else hidden
+    tasks = dialect.tasks and config.flag("use_task_id", False)
+    untied = masked and not config.flag("tie_word_embeddings", True)
+    return Embedding(
+        words,
+        width,
+        positions=config.size("max_position_embeddings", dialect.positions),
+        token_types=config.size("type_vocab_size", dialect.token_types),
+        task_types=config.size("task_type_vocab_size", 3) if tasks else 0,
+        norm="layernorm" if dialect.embedding_norm else "",
+        # ELECTRA projects where the widths differ, RemBERT always.
+        projected=width != hidden or bool(dialect.output_width),
+        unread=words if untied and dialect.second_bias else 0,
     )
-    embeddings.norm("norm", summed, "layernorm", out=hidden)
-
-    layer = Tape(forward, "layers")
-    middle = layer.activation("middle", *hidden.shape)
-    x = layer.self_attention(hidden, model.attention)
-    x = layer.add("attention_add", hidden, x)
-    layer.norm("attention_norm", x, "layernorm", out=middle)
-    x = layer.feed_forward(middle, model.mlp)
-    x = layer.add("mlp_add", middle, x)
-    layer.norm("mlp_norm", x, "layernorm", out=hidden)
-
-    head = Tape(forward, "head")
-    _record_tops(model, forward, head, hidden, embeddings.ops[0].reads[0])
-    return Program((embeddings.close(), layer.close(model.layers), head.close()))
 
 
-def _record_tops(
-    model: Bert, forward: Forward, tape: Tape, hidden: Tensor, embedding: Tensor
-) -> None:
-    """Note pooler, masked-language head and classifier, as far as the class has them.
-
-    The pooled row is one a sequence whatever the convention on logits, unless there is no head.
-    """
-    rows = forward.head_rows
-    pooled_rows = 0 if forward.logits == "none" else forward.batch
-    last = hidden
-    if model.pooler:
-        record_head(
-            tape, hidden, Head("pooler", model.hidden_size, bias=True), pooled_rows, embedding
-        )
-        last = tape.apply("pooler_activation", "tanh", tape.ops[-1].writes[0])
-    if model.classifier is not None:
-        source, read_rows = (last, pooled_rows) if model.pooler else (hidden, rows)
-        record_head(tape, source, model.classifier, read_rows, embedding)
-    if model.masked_head is not None:
-        record_head(tape, hidden, Head("transform", model.hidden_size, bias=True), rows, embedding)
-        x = tape.apply("transform_activation", model.mlp.activation, tape.ops[-1].writes[0])
-        x = tape.norm("transform_norm", x, "layernorm")
-        record_head(tape, x, model.masked_head, rows, embedding)
-        if not model.masked_head.tied:
-            # transformers keeps a second bias, which stands in for the first only where the two are
-            # tied: resident, and never read.
-            idle = tape.weight("decoder.idle_bias", model.vocab_size, touched=(0,))
-            tape.ops[-1].reads += (idle,)
+def _masked(config: Config, dialect: _Dialect, embedding: Embedding) -> Branch:
+    activation = dialect.transform or config.activation("hidden_act", "gelu")
+    if dialect.output_width:
+        width, tied = config.size("output_embedding_size", dialect.output_width), False
+    else:
+        width, tied = embedding.width, config.flag("tie_word_embeddings", True)
+    return masked_branch(width, embedding.words, activation, tied=tied)
 
 
-FAMILY = Family("bert", ("bert",), read, lower)
+FAMILY = Family("bert", tuple(_DIALECTS), read, lower)

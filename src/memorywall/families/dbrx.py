@@ -40,25 +40,28 @@ def _read_attention(config: Config) -> Attention:
     hidden, heads = config.size("d_model"), config.size("n_heads")
     config.divides("n_heads", heads, "d_model", hidden)
     head_dim = max(1, hidden // heads)
-    part = config.part("attn_config")
+    part = _part(config, "attn_config")
     kv_heads = part.size("kv_n_heads", 1)
     part.divides("kv_n_heads", kv_heads, "n_heads", heads)
-    clip = part.data.get("clip_qkv") is not None
-    config.take_faults(part)
+    clip = part.bound("clip_qkv") is not None
     return Attention(heads, kv_heads, head_dim, rotary=head_dim, clip=clip)
 
 
 def _read_experts(config: Config) -> Experts:
-    part = config.part("ffn_config")
-    function = part.part("ffn_act_fn")
+    part = _part(config, "ffn_config")
+    function = _part(part, "ffn_act_fn")
     count = part.size("moe_num_experts", 4)
     expert = FeedForward(
         part.size("ffn_hidden_size", 3584), function.activation("name", "silu"), gated=True
     )
     chosen = part.size("moe_top_k", 1, most=max(1, count))
-    part.take_faults(function)
-    config.take_faults(part)
     return Experts(count, chosen, expert)
+
+
+def _part(config: Config, key: str) -> Config:
+    """Return a config within a config, empty where the key is absent or null."""
+    part = config.within(key)
+    return Config(config.default(key, {}), config.where) if part is None else part
 
 
 FAMILY = Family("dbrx", ("dbrx",), read, lower)

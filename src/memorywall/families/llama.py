@@ -1,222 +1,132 @@
 """Llama and the decoders built from the same blocks: rotary positions, RMS norms, a gated MLP.
 
 The model types differ in where biases stand, in the normalisation of queries and keys, in whether
-norms stand before or after each half of a layer, and in sliding windows; ``_DIALECTS`` lists that.
+norms stand before or after each half of a layer, and in sliding windows; ``DIALECTS`` lists that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
-from memorywall.core.model import Family, Forward
-from memorywall.core.program import Block, Program
-from memorywall.core.tensors import Tensor
-from memorywall.families._blocks import Attention, FeedForward, Tape
+from memorywall.core.model import Family
 from memorywall.families._config import Config
-from memorywall.families._heads import (
-    ALL_HEADS,
-    Head,
-    decoder_classes,
-    decoder_head,
-    record_head,
+from memorywall.families._decoder import Decoder, Layers, grouped, lower
+from memorywall.families._dialect import (
+    ATTENTION_BIAS,
+    MLP_BIAS,
+    PARTIAL_ROTARY,
+    Dialect,
+    read_dialect,
 )
+from memorywall.families._heads import ALL_HEADS
+from memorywall.families._windows import alternating, flagged, sliding, window_of
+
+_CLASSIFIERS = ALL_HEADS[:2]
+_USE_BIAS = ("use_bias", False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Dialect:
-    """What sets one model type apart; defaults of keys are those of its transformers config.
-
-    Attributes:
-        prefix: of its transformers classes.
-        biases: on the projections of attention: ``none``, ``qkv``, or ``config`` where all four
-            follow the key ``attention_bias``.
-        mlp_bias: whether the key ``mlp_bias`` is read.
-        qk_norm: ``head`` normalises each head of query and key, ``all`` the whole row.
-        norm_after: whether norms stand after each half of a layer instead of before.
-        kv_heads, head_dim: for configs that leave the key out; None: as many as the query heads,
-            and the hidden size over the heads.
-        window: ``sliding_window`` of configs that leave the key out.
-        window_flag: whether windows hold only where ``use_sliding_window`` is set, and then only
-            in the layers from ``max_window_layers`` on.
-        partial_rotary: whether ``partial_rotary_factor`` is read.
-        positions: ``max_position_embeddings`` of configs that leave the key out.
-        heads: what transformers has for it beside the causal LM and the bare model.
-    """
-
-    prefix: str
-    biases: str = "none"
-    mlp_bias: bool = False
-    qk_norm: str = ""
-    norm_after: bool = False
-    kv_heads: int | None = None
-    head_dim: int | None = None
-    window: int | None = None
-    window_flag: bool = False
-    partial_rotary: bool = False
-    positions: int = 2048
-    heads: tuple[str, ...] = ALL_HEADS
-
-
-_DIALECTS = {
-    "llama": _Dialect("Llama", biases="config", mlp_bias=True),
-    "mistral": _Dialect("Mistral", kv_heads=8, window=4096, positions=131_072),
-    "qwen2": _Dialect("Qwen2", "qkv", kv_heads=32, window=4096, window_flag=True, positions=32_768),
-    "qwen3": _Dialect(
-        "Qwen3",
-        "config",
-        qk_norm="head",
-        kv_heads=32,
-        head_dim=128,
-        window=4096,
-        window_flag=True,
-        positions=32_768,
-    ),
-    "phi3": _Dialect("Phi3", partial_rotary=True, positions=4096, heads=ALL_HEADS[:2]),
-    "olmo2": _Dialect("Olmo2", "config", qk_norm="all", norm_after=True, heads=ALL_HEADS[:1]),
-}
-_WINDOWED = ("mistral", "qwen2", "qwen3", "phi3")
-
-
-@dataclass(frozen=True, slots=True)
-class Llama:
-    """A decoder of this family, as its config describes it.
-
-    ``layers`` says how many layers look back how far: (window or None, count).
-    """
-
-    class_name: str
-    head: Head | None
-    dtype: str
-    vocab_size: int
-    hidden_size: int
-    max_positions: int
-    layers: tuple[tuple[int | None, int], ...]
-    attention: Attention
-    mlp: FeedForward
-    norm_after: bool
-    notes: tuple[str, ...] = ()
-    causal: bool = True
-
-    @property
-    def windows(self) -> tuple[int, ...]:
-        """Lengths past which some layer no longer looks back."""
-        return tuple(window for window, _ in self.layers if window is not None)
-
-
-def read(data: Mapping[str, Any], where: str) -> Llama:
-    """Read a config of one of the model types in ``_DIALECTS``."""
-    config = Config(data, where)
-    dialect = _DIALECTS[str(data["model_type"])]
-    class_name = config.class_name(
-        f"{dialect.prefix}ForCausalLM",
-        decoder_classes(dialect.prefix, f"{dialect.prefix}ForCausalLM", dialect.heads),
-    )
-    mlp = FeedForward(
-        config.size("intermediate_size"),
-        config.activation("hidden_act", "silu"),
-        gated=True,
-        bias=dialect.mlp_bias and config.flag("mlp_bias", False),
-    )
-    architecture = Llama(
-        class_name=class_name,
-        head=decoder_head(config, class_name, tied=config.flag("tie_word_embeddings", False)),
-        dtype=config.dtype(),
-        vocab_size=config.size("vocab_size"),
-        hidden_size=config.size("hidden_size"),
-        max_positions=config.size("max_position_embeddings", dialect.positions),
-        layers=_read_layers(config, dialect),
-        attention=_read_attention(config, dialect),
-        mlp=mlp,
-        norm_after=dialect.norm_after,
-        notes=config.all_notes(),
-    )
-    config.check()
-    return architecture
-
-
-def _read_attention(config: Config, dialect: _Dialect) -> Attention:
-    hidden, heads = config.size("hidden_size"), config.size("num_attention_heads")
-    if config.data.get("num_key_value_heads", 0) is None:
-        kv_heads = heads
-    else:
-        kv_heads = config.size("num_key_value_heads", dialect.kv_heads or heads)
-    config.divides("num_key_value_heads", kv_heads, "num_attention_heads", heads)
-    head_dim = config.optional_size("head_dim") or dialect.head_dim
-    if head_dim is None:
-        config.divides("num_attention_heads", heads, "hidden_size", hidden)
-        head_dim = max(1, hidden // heads)
-    rotary_share = config.rotary_share() if dialect.partial_rotary else 1.0
-    follows = dialect.biases == "config" and config.flag("attention_bias", False)
-    return Attention(
-        heads,
-        kv_heads,
-        head_dim,
-        qkv_bias=follows or dialect.biases == "qkv",
-        out_bias=follows,
-        rotary=max(1, int(head_dim * rotary_share)),
-        qk_norm=dialect.qk_norm,
-    )
-
-
-def _read_layers(config: Config, dialect: _Dialect) -> tuple[tuple[int | None, int], ...]:
-    """Return (window, how many layers have it), the layers that look all the way back first."""
-    layers = config.size("num_hidden_layers")
-    window = dialect.window
-    if "sliding_window" in config.data:
-        window = config.optional_size("sliding_window")
-    if config.data.get("model_type") not in _WINDOWED or window is None:
-        return ((None, layers),)
-    if not dialect.window_flag:
-        return ((window, layers),)
-    if not config.flag("use_sliding_window", False):
-        return ((None, layers),)
+def _smollm3_layers(config: Config, layers: int) -> tuple[Layers, ...]:
+    """Read layers of which every fourth does not rotate; windows hold only in those, if at all."""
+    flags = config.data.get("no_rope_layers")
+    if flags is None:
+        every = config.size("no_rope_layer_interval", 4)
+        flags = [int((i + 1) % every != 0) for i in range(layers)]
+    if not isinstance(flags, list) or len(flags) != layers or any(f not in (0, 1) for f in flags):
+        config.faults["no_rope_layers"] = f"'no_rope_layers' must be {layers} times 0 or 1"
+        return (Layers(layers),)
+    window = window_of(config, None) if config.flag("use_sliding_window", False) else None
     kinds = config.layer_types(layers, ("full_attention", "sliding_attention"))
-    if kinds is None:
-        sliding = max(0, layers - config.count("max_window_layers", 28))
-    else:
-        sliding = kinds.count("sliding_attention")
-    return tuple((w, n) for w, n in ((None, layers - sliding), (window, sliding)) if n)
+    slides = [kind == "sliding_attention" for kind in kinds] if kinds else [not f for f in flags]
+    return grouped((window if s else None, bool(f)) for s, f in zip(slides, flags, strict=True))
 
 
-def lower(model: Llama, forward: Forward) -> Program:
-    """Return the operators of one forward pass."""
-    hidden = Tensor("hidden", (forward.rows, model.hidden_size), forward.activations)
-    tape = Tape(forward, "embeddings")
-    tape.embed("words", hidden, ("words", model.vocab_size, forward.rows))
-    blocks = [tape.close()]
-    for window, count in model.layers:
-        name = "layers" if window is None or len(model.layers) == 1 else "sliding_layers"
-        blocks.append(_layer(model, forward, hidden, name, window, count))
-    tape = Tape(forward, "head")
-    final = tape.norm("norm", hidden, "rmsnorm")
-    if model.head is not None:
-        record_head(tape, final, model.head, forward.head_rows, blocks[0].ops[0].reads[0])
-    return Program((*blocks, tape.close()))
+DIALECTS = {
+    "llama": Dialect(
+        "Llama", qkv_bias=ATTENTION_BIAS, out_bias=ATTENTION_BIAS, mlp_bias=MLP_BIAS
+    ),
+    # transformers has these two as Llamas.
+    "internlm3": Dialect(
+        "Llama", qkv_bias=ATTENTION_BIAS, out_bias=ATTENTION_BIAS, mlp_bias=MLP_BIAS, kv_heads=2,
+        head_dim=128, positions=32_768,
+    ),
+    "iquestcoder": Dialect(
+        "Llama", qkv_bias=ATTENTION_BIAS, out_bias=ATTENTION_BIAS, mlp_bias=MLP_BIAS, kv_heads=8,
+        head_dim=128, positions=131_072,
+    ),
+    "mistral": Dialect("Mistral", kv_heads=8, layers=sliding(4096), positions=131_072),
+    "ministral": Dialect("Ministral", kv_heads=8, layers=alternating(4096, 0), positions=131_072),
+    "qwen2": Dialect("Qwen2", qkv_bias=True, kv_heads=32, layers=flagged(4096), positions=32_768),
+    "qwen3": Dialect(
+        "Qwen3", qkv_bias=ATTENTION_BIAS, out_bias=ATTENTION_BIAS, qk_norm="head", kv_heads=32,
+        head_dim=128, layers=flagged(4096), positions=32_768,
+    ),
+    "phi3": Dialect(
+        "Phi3", layers=sliding(None), rotary_key=PARTIAL_ROTARY, positions=4096, heads=_CLASSIFIERS
+    ),
+    "olmo": Dialect(
+        "Olmo", qkv_bias=ATTENTION_BIAS, out_bias=ATTENTION_BIAS, norm="layernorm_plain",
+        clips=True, heads=ALL_HEADS[:1],
+    ),
+    "olmo2": Dialect(
+        "Olmo2", qkv_bias=ATTENTION_BIAS, out_bias=ATTENTION_BIAS, qk_norm="all", norms="after",
+        heads=ALL_HEADS[:1],
+    ),
+    "olmo3": Dialect(
+        "Olmo3", qkv_bias=ATTENTION_BIAS, out_bias=ATTENTION_BIAS, qk_norm="all", norms="after",
+        layers=alternating(4096, 4), heads=ALL_HEADS[:1],
+    ),
+    # Where there are windows, the layers without one do not rotate.
+    "exaone4": Dialect(
+        "Exaone4", qk_norm="head", norms="after", kv_heads=32,
+        layers=alternating(
+            4096, 4, key="sliding_window_pattern",
+            rotated=lambda window, slides: slides or window is None,
+        ),
+    ),
+    "glm": Dialect(
+        "Glm", qkv_bias=("attention_bias", True), kv_heads=2, head_dim=128, rotary=0.5,
+        rotary_key=PARTIAL_ROTARY, positions=131_072, heads=_CLASSIFIERS,
+    ),
+    "glm4": Dialect(
+        "Glm4", qkv_bias=("attention_bias", True), norms="around", kv_heads=2, head_dim=128,
+        rotary=0.5, rotary_key=PARTIAL_ROTARY, positions=131_072, heads=_CLASSIFIERS,
+    ),
+    "granite": Dialect(
+        "Granite", qkv_bias=ATTENTION_BIAS, out_bias=ATTENTION_BIAS, mlp_bias=MLP_BIAS,
+        embedding_scale=True, residual_scale=True, on_logits="scale", heads=(),
+    ),
+    "smollm3": Dialect(
+        "SmolLM3", qkv_bias=ATTENTION_BIAS, out_bias=ATTENTION_BIAS, mlp_bias=MLP_BIAS, kv_heads=4,
+        layers=_smollm3_layers, positions=32_768, tied=True,
+    ),
+    "ernie4_5": Dialect(
+        "Ernie4_5", qkv_bias=_USE_BIAS, out_bias=_USE_BIAS, mlp_bias=_USE_BIAS, kv_heads=2,
+        head_dim=128, positions=131_072, tied=True, heads=(),
+    ),
+    "seed_oss": Dialect(
+        "SeedOss", qkv_bias=("attention_bias", True), out_bias=("attention_out_bias", False),
+        mlp_bias=MLP_BIAS, kv_heads=8, head_dim=128, positions=524_288,
+    ),
+    "helium": Dialect(
+        "Helium", qkv_bias=ATTENTION_BIAS, mlp_bias=MLP_BIAS, kv_heads=20, head_dim=128,
+        positions=4096, heads=_CLASSIFIERS,
+    ),
+    # Its norms of queries and keys come after the rotation, at the same cost.
+    "hunyuan_v1_dense": Dialect(
+        "HunYuanDenseV1", qkv_bias=ATTENTION_BIAS, out_bias=ATTENTION_BIAS, qk_norm="head",
+        heads=ALL_HEADS[:1],
+    ),
+    "cwm": Dialect(
+        "Cwm", mlp_bias=MLP_BIAS, kv_heads=8, head_dim=128,
+        layers=alternating(8192, 4, first=True), positions=131_072, heads=(),
+    ),
+}  # fmt: skip
 
 
-def _layer(
-    model: Llama, forward: Forward, hidden: Tensor, name: str, window: int | None, count: int
-) -> Block:
-    """Note x + attention(norm(x)), then x + mlp(norm(x)); or norms after, as in OLMo 2."""
-    tape = Tape(forward, name)
-    attention = model.attention if window is None else replace(model.attention, window=window)
-    middle = tape.activation("middle", *hidden.shape)
-    if model.norm_after:
-        x = tape.self_attention(hidden, attention)
-        x = tape.norm("attention_norm", x, "rmsnorm")
-        tape.add("attention_add", hidden, x, out=middle)
-        x = tape.feed_forward(middle, model.mlp)
-        x = tape.norm("mlp_norm", x, "rmsnorm")
-    else:
-        x = tape.norm("attention_norm", hidden, "rmsnorm")
-        x = tape.self_attention(x, attention)
-        tape.add("attention_add", hidden, x, out=middle)
-        x = tape.norm("mlp_norm", middle, "rmsnorm")
-        x = tape.feed_forward(x, model.mlp)
-    tape.add("mlp_add", middle, x, out=hidden)
-    return tape.close(count)
+def read(data: Mapping[str, Any], where: str) -> Decoder:
+    """Read a config of one of the model types in ``DIALECTS``."""
+    return read_dialect(data, where, DIALECTS)
 
 
-FAMILY = Family("llama", tuple(_DIALECTS), read, lower)
+FAMILY = Family("llama", tuple(DIALECTS), read, lower)

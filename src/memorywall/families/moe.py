@@ -74,7 +74,7 @@ def _read_attention(config: Config, dialect: Dialect) -> Attention:
     config.divides("num_key_value_heads", kv_heads, "num_attention_heads", heads)
     head_dim = config.optional_size("head_dim") or dialect.head_dim
     if head_dim is None:
-        config.divides("num_attention_heads", heads, "hidden_size", hidden)
+        config.divides("num_attention_heads", heads, "hidden_size", hidden, unless="head_dim")
         head_dim = max(1, hidden // heads)
     flagged = dialect.qk_norm == "flag"
     qk_norm = "head" if flagged and config.flag("use_qk_norm", False) else dialect.qk_norm
@@ -87,7 +87,7 @@ def _read_attention(config: Config, dialect: Dialect) -> Attention:
         out_bias=biased and dialect.bias_on != "qkv",
         rotary=_read_rotary(config, dialect, head_dim),
         qk_norm="" if qk_norm == "flag" else qk_norm,
-        clip=dialect.clip and config.data.get("clip_qkv") is not None,
+        clip=dialect.clip and config.bound("clip_qkv") is not None,
     )
 
 

@@ -1,38 +1,35 @@
-"""Models from Hugging Face configs: a dict, a file or its folder, the catalogue, the hub."""
+"""Models by what a user names: a dict, a file or its folder, the catalogue, the hub."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from memorywall.catalog.configs import config_names, find_config
-from memorywall.core.errors import (
-    InvalidInputError,
-    MemoryWallError,
-    MissingDependencyError,
-    UnknownNameError,
-    UnsupportedError,
-    near_names,
-    printable,
-    shown,
-)
+from memorywall.core.errors import InvalidInputError, UnknownNameError, shown
 from memorywall.core.files import read_text, user_path
 from memorywall.core.model import Model
-from memorywall.families import families, family_of
+from memorywall.core.storage import Stored
+from memorywall.frontends._gguf_config import gguf_config
+from memorywall.frontends._storage import gguf_storage
+from memorywall.frontends._tensors import totals
+from memorywall.frontends.config import LARGEST_CONFIG, model_from_config, parse_config
+from memorywall.frontends.gguf import read_gguf
+from memorywall.frontends.hub import model_from_hub
+from memorywall.frontends.shards import INDEX, read_safetensors
 
-_LARGEST_FILE = 4 * 1024 * 1024
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}")
 
 
 def load_model(source: str | os.PathLike[str] | Mapping[str, Any] | Model) -> Model:
     """Return a model from the first of these that applies; a model is returned as it is.
 
-    1. a mapping: the config itself; or the path of a ``config.json`` or of its folder;
+    1. a mapping: the config itself; or the path of a ``config.json``, of its folder, of a
+       safetensors file beside it, or of a GGUF file. Of files of weights only headers are read.
     2. a hub id of the built-in catalogue (the part after the slash is enough, case ignored);
     3. a hub id ``owner/name``, fetched through huggingface_hub and its cache.
 
@@ -58,29 +55,6 @@ def load_model(source: str | os.PathLike[str] | Mapping[str, Any] | Model) -> Mo
     return _from_name(source)
 
 
-def model_from_config(config: Mapping[str, Any], where: str, name: str | None = None) -> Model:
-    """Return the model that a config describes; ``where`` names it in messages."""
-    model_type = config.get("model_type")
-    if not isinstance(model_type, str):
-        raise InvalidInputError(
-            f"{where}: 'model_type' must be a text, got {shown(model_type)}.",
-            'A Hugging Face config.json has one, such as "model_type": "llama".',
-        )
-    family = family_of(model_type)
-    if family is None:
-        known = [known for family in families() for known in family.model_types]
-        near = near_names(model_type, known)
-        offer = f"Near names: {', '.join(near)}. " if near else ""
-        raise UnsupportedError(
-            f"{where}: the architecture {shown(model_type)} is not known; "
-            "it is not guessed at, since a wrong guess would mislead.",
-            f"{offer}Known: {', '.join(sorted(known))}.",
-        )
-    architecture = family.read(config, where)
-    said = name or str(config.get("_name_or_path") or model_type)
-    return Model(printable(said), family, architecture, dict(config))
-
-
 def _existing_path(source: str) -> Path | None:
     """Return the source as a path where it is written as one, or is a file or a model's folder.
 
@@ -88,7 +62,7 @@ def _existing_path(source: str) -> Path | None:
     """
     path = user_path(source)
     if (
-        source.endswith((".json", "/"))
+        source.endswith((".json", ".safetensors", ".gguf", "/"))
         or source.startswith((".", "/", "~"))
         or source.count("/") > 1
     ):
@@ -108,8 +82,11 @@ def _from_path(path: Path) -> Model:
         is_folder = path.is_dir()
     except (OSError, ValueError):
         is_folder = False
-    if is_folder:
-        folder = path
+    if path.suffix == ".gguf" and not is_folder:
+        return _from_gguf(path)
+    files = path if is_folder or path.suffix == ".safetensors" else None
+    if files is not None:
+        folder = path if is_folder else path.parent
         path = folder / "config.json"
         try:
             missing = not path.exists()
@@ -120,34 +97,27 @@ def _from_path(path: Path) -> Model:
                 f"The folder {folder} has no config.json.",
                 "Give a model's folder, its config.json, or a name: memorywall models.",
             )
-    text = read_text(path, _LARGEST_FILE, "a config.json")
-    config = _parse(text, str(path))
+    text = read_text(path, LARGEST_CONFIG, "a config.json")
+    config = parse_config(text, str(path))
     name = path.resolve().parent.name if path.name == "config.json" else path.stem
-    return model_from_config(config, str(path), name)
+    stored = None if files is None else _stored(files)
+    return model_from_config(config, str(path), name, stored)
 
 
-def _parse(text: str, where: str) -> dict[str, Any]:
-    try:
-        config = json.loads(text, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise InvalidInputError(f"{where}: the JSON is nested too deeply for a config.") from None
-    except json.JSONDecodeError as error:
-        raise InvalidInputError(
-            f"{where} is not valid JSON: {error.msg} (line {error.lineno}, column {error.colno}).",
-            "Mend the file, or fetch it anew.",
-        ) from None
-    except ValueError as error:  # a number of thousands of digits, or NaN
-        raise InvalidInputError(f"{where} is not valid JSON: {str(error)[:120]}.") from None
-    if not isinstance(config, dict):
-        raise InvalidInputError(
-            f"{where}: a config is a JSON object, got {shown(config)}.",
-            'A config.json begins with a brace and has the key "model_type".',
-        )
-    return config
+def _stored(path: Path) -> Stored | None:
+    """Return what the safetensors files of a folder, or one of them, hold; None without any."""
+    if path.is_dir() and not any(path.glob("*.safetensors")) and not (path / INDEX).exists():
+        return None
+    tensors, files = read_safetensors(path)
+    return totals(tensors, files)
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
+def _from_gguf(path: Path) -> Model:
+    header = read_gguf(path)
+    config, storage = gguf_config(header, str(path)), gguf_storage(header)
+    return model_from_config(
+        config, str(path), path.stem, totals(header.tensors, header.files), storage
+    )
 
 
 @lru_cache(maxsize=256)
@@ -156,53 +126,8 @@ def _from_name(name: str) -> Model:
     if entry is not None:
         return model_from_config(entry.config, entry.id, entry.id)
     if _HUB_ID.fullmatch(name):
-        return _from_hub(name)
+        return model_from_hub(name)
     raise UnknownNameError(
         "model", name, config_names(),
         "All models: memorywall models. A path needs a config.json; a hub id is owner/name.",
     )  # fmt: skip
-
-
-def _from_hub(name: str) -> Model:
-    """Read a model's config.json from the hub's cache, or fetch it; nothing else is fetched."""
-    near = near_names(name.rpartition("/")[2], config_names()) or near_names(name, config_names())
-    offer = f" In the catalogue: {', '.join(near)}." if near else ""
-    try:
-        from huggingface_hub import hf_hub_download  # noqa: PLC0415 - an extra
-        from huggingface_hub.errors import (  # noqa: PLC0415
-            EntryNotFoundError,
-            GatedRepoError,
-            LocalEntryNotFoundError,
-            RepositoryNotFoundError,
-        )
-    except ImportError:
-        raise MissingDependencyError(
-            "huggingface_hub", "hub", f"{name}, which is no path and not in the catalogue,", offer
-        ) from None
-    try:
-        path = hf_hub_download(name, "config.json")
-    except GatedRepoError:
-        raise MemoryWallError(
-            f"{name} is gated on the hub.",
-            f"Accept its terms there, then: hf auth login.{offer}",
-        ) from None
-    except LocalEntryNotFoundError:
-        raise MemoryWallError(
-            f"{name} is not in the catalogue or the hub's cache, and the hub cannot be reached.",
-            f"Go online, or give the path of its config.json.{offer}",
-        ) from None
-    except RepositoryNotFoundError:
-        raise UnknownNameError(
-            "model", name, config_names(), "The hub has none of that id."
-        ) from None
-    except EntryNotFoundError:
-        raise InvalidInputError(
-            f"{name}: the repository has no config.json.", offer.strip()
-        ) from None
-    except Exception as error:  # whatever else a network does is a network's fault, said plainly
-        raise MemoryWallError(
-            f"{name} could not be fetched from the hub: {type(error).__name__}.",
-            f"Go online, or give the path of its config.json.{offer}",
-        ) from error
-    text = read_text(Path(path), _LARGEST_FILE, "a config.json")
-    return model_from_config(_parse(text, f"{name}/config.json"), name, name)

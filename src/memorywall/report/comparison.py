@@ -75,7 +75,7 @@ def show_comparisons(
         console.print(f"{table}, {model}", style="bold")
         console.print(_table(list(group)))
         console.print()
-    _show_latency([curve for curve in curves if curve.quantity.startswith("latency")], console)
+    _show_latency([curve for curve in curves if curve.quantity == "latency"], console)
     _show_reasons(cells, console)
 
 
@@ -125,14 +125,12 @@ def _leaves(roof: Roof) -> str:
 
 def _verdict(cells: Sequence[Comparison], curves: Sequence[Curve]) -> str:
     count = Counter(cell.verdict for cell in cells)
-    ours = {curve.model: curve.ours[0] for curve in curves if curve.quantity.startswith("latency")}
-    times = {
-        curve.model: curve.published[0] for curve in curves if curve.quantity.startswith("latency")
-    }
+    ours = {curve.model: curve.ours[0] for curve in curves if curve.quantity == "latency"}
+    times = {curve.model: curve.published[0] for curve in curves if curve.quantity == "latency"}
     latencies = [
         our / their - 1
         for curve in curves
-        if curve.quantity.startswith("latency")
+        if curve.quantity == "latency"
         for our, their in zip(curve.ours, curve.published, strict=True)
     ]
     low, high = min(latencies), max(latencies)
@@ -159,31 +157,21 @@ def _beside(cell: Comparison) -> tuple[str, str, str]:
 
 
 def _show_latency(curves: Sequence[Curve], console: Console) -> None:
-    here = any(curve.measured for curve in curves)
-    ours = "predicted here / measured here / " if here else "ours / "
-    console.print(f"Latency relative to BERT-Base at 128 tokens: {ours}as printed (Fig. 9)")
+    console.print("Latency relative to BERT-Base at 128 tokens: ours / as printed (Fig. 9)")
     table = columns(("model", *(str(length) for length in curves[0].lengths)))
     for curve in curves:
-        table.add_row(curve.model, *(_latencies(curve, at) for at in range(len(curve.lengths))))
+        pairs = zip(curve.ours, curve.published, strict=True)
+        table.add_row(
+            curve.model,
+            *(f"{render_number(our)} / {their:g} {our / their - 1:+.0%}" for our, their in pairs),
+        )
     console.print(table)
-    console.print(_HERE if here else _THERE, style="dim", soft_wrap=True)
-
-
-_THERE = (
-    "Ours: data-sheet roofline of the Xeon Gold 6242 in fp32, blocks only, unfused. The survey "
-    "gives neither precision, threads nor framework of its run.\n"
-)
-_HERE = (
-    "Here: this machine's calibration, and whole models in fp32 by eager PyTorch; printed: an "
-    "Intel Xeon Gold 6242, of which precision, threads and framework are not given.\n"
-)
-
-
-def _latencies(curve: Curve, at: int) -> str:
-    ours, printed = curve.ours[at], curve.published[at]
-    if curve.measured:
-        return f"{render_number(ours)} / {render_number(curve.measured[at])} / {printed:g}"
-    return f"{render_number(ours)} / {printed:g} {ours / printed - 1:+.0%}"
+    console.print(
+        "Ours: data-sheet roofline of the Xeon Gold 6242 in fp32, blocks only, unfused. The survey "
+        "gives neither precision, threads nor framework of its run.\n",
+        style="dim",
+        soft_wrap=True,
+    )
 
 
 def _show_reasons(cells: Sequence[Comparison], console: Console) -> None:

@@ -150,15 +150,16 @@ def save(figure: Figure, path: Path) -> Path:
 
 def _draw_panel(axes: Axes, curves: Sequence[Curve]) -> None:
     for curve, (color, marker) in zip(curves, _STYLES, strict=False):
-        axes.plot(curve.lengths, curve.ours, color=color, label=f"{curve.model}, ours")
+        ran = curve.lengths[: len(curve.ours)]
+        axes.plot(ran, curve.ours, color=color, label=f"{curve.model}, ours")
         axes.plot(
             curve.lengths, curve.published, color=color, marker=marker, markerfacecolor="white",
             markeredgewidth=1.6, linestyle="none", label=f"{curve.model}, published",
         )  # fmt: skip
         if curve.measured:
             axes.plot(
-                curve.lengths[: len(curve.measured)], curve.measured, color=color, marker=marker,
-                linestyle="none", label=f"{curve.model}, measured here",
+                ran, curve.measured, color=color, marker=marker, linestyle="none",
+                label=f"{curve.model}, measured here",
             )  # fmt: skip
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")

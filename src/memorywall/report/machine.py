@@ -7,39 +7,33 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 
 from memorywall.core.hardware import Hardware
 from memorywall.core.units import render
 from memorywall.report.table import columns, remark
 
 
-def show_machine(record: Mapping[str, Any], device: Hardware, console: Console) -> None:
+def show_machine(
+    record: Mapping[str, Any],
+    device: Hardware,
+    agreement: Mapping[str, Any] | None,
+    console: Console,
+) -> None:
     """Print a machine's ceilings, the balance that follows, and what makes them doubtful."""
-    ceilings, machine = record["ceilings"], record["machine"]
+    ceilings = record["ceilings"]
     read = ceilings["dram"].get("read", 0.0)
     fp32 = ceilings["gemm"].get("fp32", 0.0)
     pages = record["page_size"]
     console.print(
-        f"{machine['cpu']}, {record['threads']} threads: {render(fp32, 'FLOP/s')} in fp32 and "
+        f"{device.title}: {render(fp32, 'FLOP/s')} in fp32 and "
         f"{render(read, 'byte/s')} from memory, balanced at {fp32 / read:.1f} FLOP per byte",
         style="bold", soft_wrap=True,
     )  # fmt: skip
     if pages:
         console.print(f"streams ran on pages of {render(float(pages), 'byte')}")
     console.print()
-    table = columns(("ceiling", "rate"))
-    for function, rate in ceilings["dram"].items():
-        table.add_row(f"memory, {function.replace('_', ', ')}", render(rate, "byte/s"))
-    for level, rate in ceilings["caches"].items():
-        table.add_row(f"{level}, read", render(rate, "byte/s"))
-    for dtype, rate in ceilings["gemm"].items():
-        mark = " (no arithmetic of its own here)" if dtype in ceilings["crawling"] else ""
-        table.add_row(f"matrix product, {dtype}{mark}", render(rate, "FLOP/s"))
-    for nbytes, seconds in ceilings["latency_s"].items():
-        table.add_row(f"latency in {render(float(nbytes), 'byte')}", render(seconds, "s"))
-    if ceilings["launch_s"]:
-        table.add_row("asking for one operator", render(ceilings["launch_s"], "s"))
-    console.print(table)
+    console.print(_ceilings_table(ceilings))
     console.print()
     calibration = device.calibration
     if calibration is not None:
@@ -48,10 +42,48 @@ def show_machine(record: Mapping[str, Any], device: Hardware, console: Console) 
             f"{calibration.low - 1:+.0%} to {calibration.high - 1:+.0%}",
             style="dim",
         )
+    _show_agreement(agreement, console)
     for warning in record["warnings"]:
         remark(console, "warning:", warning)
     for failure in record["failures"]:
         remark(console, "did not run:", failure)
+
+
+def _ceilings_table(ceilings: Mapping[str, Any]) -> Table:
+    table = columns(("ceiling", "rate"))
+    for function, rate in ceilings["dram"].items():
+        table.add_row(f"memory, {function.replace('_', ', ')}", render(rate, "byte/s"))
+    for level, rate in ceilings["caches"].items():
+        table.add_row(f"{level}, read", render(rate, "byte/s"))
+    for dtype, rate in ceilings["gemm"].items():
+        mark = " (no arithmetic of its own here)" if dtype in ceilings["crawling"] else ""
+        table.add_row(f"matrix product, {dtype}{mark}", render(rate, "FLOP/s"))
+    for dtype, rate in ceilings["gemv"].items():
+        table.add_row(f"weights of one row's product, {dtype}", render(rate, "byte/s"))
+    for function, rate in ceilings["collectives"].items():
+        table.add_row(f"{function.replace('_', ' ')}, bus", render(rate, "byte/s"))
+    for nbytes, seconds in ceilings["latency_s"].items():
+        table.add_row(f"latency in {render(float(nbytes), 'byte')}", render(seconds, "s"))
+    if ceilings["launch_s"]:
+        table.add_row("asking for one operator", render(ceilings["launch_s"], "s"))
+    if ceilings["launch_graph_s"]:
+        table.add_row("replaying it from a graph", render(ceilings["launch_graph_s"], "s"))
+    return table
+
+
+def _show_agreement(agreement: Mapping[str, Any] | None, console: Console) -> None:
+    """Print which ceilings moved since the last measurement, and what is known of why."""
+    if agreement is None:
+        return
+    moved, compared = agreement["moved"], agreement["compared"]
+    last = f"the measurement of {agreement['created']}"
+    if not moved:
+        console.print(f"all {compared} ceilings within 5 % of {last}", style="dim")
+        return
+    listed = ", ".join(f"{path} {move['ratio'] - 1:+.0%}" for path, move in moved.items())
+    remark(console, "warning:", f"{len(moved)} of {compared} ceilings moved since {last}: {listed}")
+    for reason in agreement["reasons"]:
+        remark(console, "because", reason)
 
 
 def show_profile(record: Mapping[str, Any], console: Console) -> None:
@@ -61,8 +93,8 @@ def show_profile(record: Mapping[str, Any], console: Console) -> None:
     console.print(_profile_verdict(record, ran), style="bold", soft_wrap=True)
     console.print()
     table = columns(
-        ("phase", "dtype", "batch", "seq", "predicted", "from", "to", "measured", "ratio", "roof",
-         "MFU", "MBU", "bound"),
+        ("phase", "dtype", "threads", "batch", "seq", "predicted", "from", "to", "measured",
+         "ratio", "roof", "MFU", "MBU", "bound"),
         words=2,
     )  # fmt: skip
     for case in cases:
@@ -101,6 +133,7 @@ def _profile_row(case: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         case["phase"],
         case["dtype"],
+        str(case["threads"]),
         str(case["batch_size"]),
         str(case["seq_len"]),
         render(case["predicted_s"], "s"),

@@ -21,12 +21,12 @@ from memorywall.report.verdict import headline, verdict
 def show_analysis(analysis: Analysis, console: Console, *, by_op: bool = False) -> None:
     """Print an analysis without arrays: verdict, costs, footprint, conventions, notes.
 
-    ``by_op`` lists every operator instead of every class of operators.
+    ``by_op`` lists every operator that runs instead of every class of operators.
     """
     console.print(headline(analysis), style="bold", soft_wrap=True)
     console.print(verdict(analysis), soft_wrap=True)
     console.print()
-    rows = list(analysis.ops) if by_op else analysis.by_class()
+    rows = [row for row in (analysis.ops if by_op else analysis.by_class()) if row.count]
     console.print(_cost_table(analysis, rows, "operator" if by_op else "class"))
     low, high = float(analysis.overlapped_s), float(analysis.serial_s)
     console.print(
@@ -42,20 +42,22 @@ def show_analysis(analysis: Analysis, console: Console, *, by_op: bool = False) 
 
 def show_grid(analysis: Analysis, console: Console) -> None:
     """Print an analysis over a grid of batch sizes and lengths: one row a point."""
+    lengths = [("batch", analysis.batch_size), ("seq", analysis.seq_len)]
+    if analysis.source_len is not None:
+        lengths.append(("source", analysis.source_len))
+    titles = (title for title, _ in lengths)
     table = columns(
-        ("batch", "seq", "FLOP/B", "time", "tokens/s", "MFU", "MBU", "memory", "bound"), words=0
+        (*titles, "FLOP/B", "time", "tokens/s", "MFU", "MBU", "memory", "bound"), words=0
     )
     grids = np.broadcast_arrays(
-        analysis.batch_size, analysis.seq_len, analysis.arithmetic_intensity, analysis.latency_s,
+        *(values for _, values in lengths), analysis.arithmetic_intensity, analysis.latency_s,
         analysis.tokens_per_s, analysis.mfu, analysis.mbu, analysis.footprint.total,
         analysis.fits, analysis.bound,
     )  # fmt: skip
-    for batch, seq, intensity, latency, rate, mfu, mbu, memory, fits, bound in zip(
-        *(grid.ravel() for grid in grids), strict=True
-    ):
+    for point in zip(*(grid.ravel() for grid in grids), strict=True):
+        intensity, latency, rate, mfu, mbu, memory, fits, bound = point[len(lengths) :]
         table.add_row(
-            f"{batch:.0f}",
-            f"{seq:.0f}",
+            *(f"{length:.0f}" for length in point[: len(lengths)]),
             render_number(intensity),
             render(latency, "s"),
             render_number(rate, 4),

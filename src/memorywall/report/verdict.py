@@ -66,12 +66,16 @@ def _intensity(analysis: Analysis) -> str:
 def headline(analysis: Analysis) -> str:
     """Return what was asked and the figure that most want: how long, and how many tokens."""
     workload = analysis.scenario.workload
+    # The source of speech is no tokens.
+    read = "tokens" if analysis.scenario.model.fixed_source is None else "positions"
     per = {
         "prefill": f"prefill of {workload.seq_len} tokens",
-        "encode": f"encoding {workload.seq_len} tokens",
+        "encode": f"encoding {workload.seq_len} {read}",
         "decode": f"one decode step at {workload.seq_len} positions",
         "generate": f"generating {workload.new_tokens} tokens after {workload.seq_len}",
     }[analysis.phase]
+    if workload.source_len is not None and analysis.phase != "encode":
+        per += f", source of {workload.source_len}"
     rate = render_number(float(analysis.tokens_per_s), 4)
     text = (
         f"{analysis.model} on {analysis.hardware}, {per}, batch {workload.batch_size}: "

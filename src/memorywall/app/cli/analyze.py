@@ -22,10 +22,14 @@ from memorywall.report.table import show_analysis, show_grid
 )  # fmt: skip
 @click.option(
     "--seq", "--seq-len", "seq_len", type=Counts(),
-    help="Positions of each sequence.  [default: 2048, for encoders 512]",
+    help="Positions of each sequence.  [default: 2048, with an encoder 512]",
+)  # fmt: skip
+@click.option(
+    "--source", "--source-len", "source_len", type=Counts(),
+    help="Positions of each source, of an encoder-decoder.  [default: as --seq, or the model's]",
 )  # fmt: skip
 @click.option("--new-tokens", type=int, help="Tokens that generate makes.  [default: 128]")
-@click.option("--weights", metavar="FORMAT", help="Format of weights.  [default: the config's]")
+@click.option("--weights", metavar="FORMAT", help="Format of all weights.  [default: as stored]")
 @click.option("--activations", metavar="FORMAT", help="Format of activations and arithmetic.")
 @click.option("--kv-cache", metavar="FORMAT", help="Format of the KV cache.")
 @click.option("--traffic", default="fused", show_default=True, help="fused or unfused.")
@@ -38,16 +42,26 @@ from memorywall.report.table import show_analysis, show_grid
     "--mla", default="auto", show_default=True,
     help="Latent attention: absorbed, expanded or reexpanded.",
 )  # fmt: skip
+@click.option(
+    "--cache-page", type=int, default=0, metavar="N",
+    help="Set the cache aside N positions at a time, as an engine does (vLLM: 16), in layers with "
+    "a window too.  [default: what the architecture needs]",
+)  # fmt: skip
 @click.option("--ops", is_flag=True, help="List every operator.")
 @json_flag
 def COMMAND(  # noqa: N802 - the constant that the subcommand is found by
-    batch_size: list[int], seq_len: list[int] | None, ops: bool, as_json: bool, **words: Any
+    batch_size: list[int],
+    seq_len: list[int] | None,
+    source_len: list[int] | None,
+    ops: bool,
+    as_json: bool,
+    **words: Any,
 ) -> None:
     """Say what MODEL costs on a device: time, memory, and which wall binds.
 
-    MODEL is a name from `memorywall models`, the path of a config.json or its folder, or a hub id.
-    FLOPs and bytes are counted operator by operator; each operator takes the longer of its
-    arithmetic and its traffic.
+    MODEL is a name from `memorywall models`, the path of a config.json, of its folder, of a
+    safetensors or GGUF file (of which only headers are read), or a hub id. FLOPs and bytes are
+    counted operator by operator; each operator takes the longer of its arithmetic and its traffic.
 
     \b
     Examples:
@@ -55,16 +69,19 @@ def COMMAND(  # noqa: N802 - the constant that the subcommand is found by
       memorywall analyze llama-3.1-8b --on h100-sxm --phase prefill --seq 8192 --ops
       memorywall analyze ./config.json --on ./my-device.toml --weights int4 --json
       memorywall analyze llama-3.1-8b --on h200-sxm --batch 1,8,64 --seq 2048,32768
+      memorywall analyze t5-large --on h100-sxm --phase generate --source 512 --new-tokens 64
     """
-    grid = len(batch_size) > 1 or len(seq_len or [0]) > 1
+    grid = any(len(sizes or [0]) > 1 for sizes in (batch_size, seq_len, source_len))
     if grid and ops:
         raise InvalidInputError(
-            "--ops lists the operators of one point.", "Give one --batch, --seq."
+            "--ops lists the operators of one point.", "Give one --batch, --seq, --source."
         )
+    axes = 2 if source_len is None else 3
     answer = analyze(
         words.pop("model"),
-        batch_size=axis(batch_size, 0, 2),
-        seq_len=None if seq_len is None else axis(seq_len, 1, 2),
+        batch_size=axis(batch_size, 0, axes),
+        seq_len=None if seq_len is None else axis(seq_len, 1, axes),
+        source_len=None if source_len is None else axis(source_len, 2, axes),
         **words,
     )
     if as_json:

@@ -11,28 +11,46 @@ from memorywall.app.cli._shared import console, json_flag, print_json, progress_
 @click.option("--quick", is_flag=True, help="Fewer sizes: under a minute in place of under ten.")
 @click.option("--threads", type=int, help="Threads, each pinned.  [default: every usable core]")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@click.option(
+    "--processes", type=int, default=1, show_default=True,
+    help="With more than one: collectives between so many (gloo on cores, NCCL on GPUs).",
+)  # fmt: skip
 @json_flag
-def COMMAND(quick: bool, threads: int | None, device: str, as_json: bool) -> None:  # noqa: N802
+def COMMAND(  # noqa: N802
+    quick: bool, threads: int | None, device: str, processes: int, as_json: bool
+) -> None:
     """Measure this machine, so that `--on here` prices models on it.
 
     Memory streams over every cache level, matrix products by dtype, attention, functions, the
-    latency of memory and the cost of a launch; what the framework takes for itself. Needs the
-    extra `measure`.
+    latency of memory and the cost of a launch; what the framework takes for itself. The ceilings
+    are compared with the last measurement's: those that moved are listed with what is known of why.
+    Needs the extra `measure`.
 
     \b
     Examples:
       memorywall measure --quick
       memorywall measure --threads 1
+      memorywall measure --device cuda
+      memorywall measure --quick --processes 2
       memorywall analyze gpt2 --on here
     """
     from memorywall.app.measure import measure_machine, save  # noqa: PLC0415 - with the extra only
     from memorywall.report.machine import show_machine  # noqa: PLC0415
 
     with progress_bar("measuring") as progress:
-        record = measure_machine(quick=quick, threads=threads, device=device, progress=progress)
-    hardware, toml, path = save(record)
+        record = measure_machine(
+            quick=quick, threads=threads, device=device, processes=processes, progress=progress
+        )
+    saved = save(record)
     if as_json:
-        print_json({**record.to_dict(), "hardware": toml, "record": path})
+        print_json(
+            {
+                **record.to_dict(),
+                "hardware": saved.toml,
+                "record": saved.record,
+                "agreement": saved.agreement,
+            }
+        )
     else:
-        show_machine(record.to_dict(), hardware, console())
-        console().print(f"Saved: {toml} (--on here) and {path}", soft_wrap=True)
+        show_machine(record.to_dict(), saved.hardware, saved.agreement, console())
+        console().print(f"Saved: {saved.toml} (--on here) and {saved.record}", soft_wrap=True)

@@ -2,28 +2,55 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 from memorywall.app.cli._shared import console, json_flag, print_json
 from memorywall.catalog.configs import config_names
+from memorywall.core.errors import InvalidInputError
 from memorywall.frontends.hf import load_model
+from memorywall.frontends.hub import stored_on_hub
+from memorywall.report.explain import explain_record, show_reading
 from memorywall.report.record import model_record
 from memorywall.report.table import models_table
 
 
 @click.command("models")
 @click.argument("names", metavar="[MODEL]...", nargs=-1)
+@click.option("--explain", is_flag=True, help="Show how the config of each was read, key by key.")
+@click.option(
+    "--stored", is_flag=True,
+    help="With --explain: fetch the headers of the hub's files too, by ranges.",
+)  # fmt: skip
 @json_flag
-def COMMAND(names: tuple[str, ...], as_json: bool) -> None:  # noqa: N802
+def COMMAND(names: tuple[str, ...], explain: bool, stored: bool, as_json: bool) -> None:  # noqa: N802
     """List the built-in models, or show some: family, class, parameters.
+
+    MODEL is a name, the path of a config.json or its folder, of a safetensors or GGUF file, or a
+    hub id. Of files of weights only the headers are read.
 
     \b
     Examples:
       memorywall models
       memorywall models llama-3.1-8b ./my-model/config.json
+      memorywall models --explain ./my-model.gguf
     """
+    if explain and not names:
+        raise InvalidInputError("--explain needs a model.", "Try: memorywall models --explain gpt2")
+    if stored and not explain:
+        raise InvalidInputError("--stored is for --explain.", "Give both.")
     models = [load_model(name) for name in names or config_names()]
+    if stored:
+        models = [
+            model if model.stored else replace(model, stored=stored_on_hub(model.name))
+            for model in models
+        ]
     if as_json:
-        print_json({"models": [model_record(model) for model in models]})
+        record = explain_record if explain else model_record
+        print_json({"models": [record(model) for model in models]})
+    elif explain:
+        for model in models:
+            show_reading(model, console())
     else:
         console().print(models_table(models))

@@ -15,7 +15,10 @@ from memorywall.app.cli._shared import Counts, console, json_flag, print_json, p
 @click.option("--batch", "batch_sizes", type=Counts(), default="1", show_default=True)
 @click.option("--seq", "seq_lens", type=Counts(), default="128", show_default=True)
 @click.option("--dtype", "dtypes", default="fp32", show_default=True, help="fp32, bf16 or fp16.")
-@click.option("--threads", type=int, help="Threads, each pinned.  [default: every usable core]")
+@click.option(
+    "--threads", type=Counts(), help="Threads, each pinned.  [default: every usable core]"
+)
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @click.option(
     "--figure", type=click.Path(dir_okay=False, path_type=Path),
     help="Draw the machine's roofs with the operators under them (.svg, .png or .pdf).",
@@ -27,11 +30,15 @@ def COMMAND(  # noqa: N802
     batch_sizes: list[int],
     seq_lens: list[int],
     dtypes: str,
-    threads: int | None,
+    threads: list[int] | None,
+    device: str,
     figure: Path | None,
     as_json: bool,
 ) -> None:
-    """Run MODEL here with random weights, and show what was predicted beside what was measured.
+    """Run MODEL here, and show what was predicted beside what was measured.
+
+    Weights are random, or those of a local checkpoint: a folder with a config.json and safetensors,
+    or a GGUF, whose weights are unpacked to the dtype.
 
     The prediction is made and saved before the first pass runs; where this machine was not measured
     at that many threads, `memorywall measure --quick` runs first. Needs the extra `measure`.
@@ -40,7 +47,9 @@ def COMMAND(  # noqa: N802
     Examples:
       memorywall profile gpt2 --phase prefill,decode --seq 128,512 --threads 1
       memorywall profile gpt2 --phase prefill,decode --seq 64,256 --figure roofline.svg
-      memorywall profile bert-large-uncased --dtype fp32,bf16 --batch 1,4
+      memorywall profile bert-large-uncased --dtype fp32,bf16 --batch 1,4 --threads 1,2
+      memorywall profile ./my-checkpoint --phase decode
+      memorywall profile ./model.gguf --phase decode --dtype bf16
     """
     from memorywall.app.profile import profile  # noqa: PLC0415 - with the extra only
     from memorywall.report.figures import draw_roofline, save  # noqa: PLC0415
@@ -54,6 +63,7 @@ def COMMAND(  # noqa: N802
             seq_lens=seq_lens,
             dtypes=dtypes.split(","),
             threads=threads,
+            device=device,
             progress=progress,
         )
     if figure is not None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from memorywall.app.cli._shared import Counts, console, json_flag, print_json, progress_bar
 from memorywall.app.studies import paper
-from memorywall.core.comparison import Curve
+from memorywall.core.comparison import Curve, Latency
 from memorywall.core.errors import InvalidInputError, MissingDependencyError
 from memorywall.report.comparison import comparisons_record, show_comparisons, show_roofs
 from memorywall.report.figures import draw_curves, save
+from memorywall.report.latency import latencies_record, show_latencies
 
 _SCHEMA = "memorywall.study.paper/1"
 _DEFAULT_FIGURES = ("study-paper.svg", "study-paper.png", "study-paper.pdf")
@@ -19,22 +21,6 @@ _DEFAULT_DEVICES = (
     "xeon-gold-6242", "ryzen-9-7950x", "m4-max", "rtx-4090", "v100-sxm-32gb", "a100-sxm-80gb",
     "h100-sxm", "b200-sxm", "mi300x", "tpu-v5p",
 )  # fmt: skip
-
-
-def _measured(curves: list[Curve], lengths: list[int] | None, threads: int | None) -> list[Curve]:
-    from memorywall.app.studies import measured  # noqa: PLC0415 - with the extra only
-
-    asked = tuple(lengths or measured.LENGTHS)
-    known = curves[0].lengths
-    if asked != known[: len(asked)]:
-        raise InvalidInputError(
-            f"--lengths: expected a run of {', '.join(map(str, known))} from the first on, got "
-            f"{', '.join(map(str, asked))}.",
-            "Such as --lengths 128,256.",
-        )
-    with progress_bar("running the models") as progress:
-        found = measured.measure(asked, threads=threads, progress=progress)
-    return measured.with_measured(curves, found)
 
 
 @click.command("paper")
@@ -51,11 +37,14 @@ def _measured(curves: list[Curve], lengths: list[int] | None, threads: int | Non
     "--figure", "figures", multiple=True, type=click.Path(dir_okay=False, path_type=Path),
     help="Where to draw (.svg, .png or .pdf; may be repeated).  [default: ./study-paper.*]",
 )  # fmt: skip
-@click.option("--measured", is_flag=True, help="Run the three models here too (some minutes).")
 @click.option(
-    "--lengths", type=Counts(), help="Tokens for --measured.  [default: 128,256,512,1024]"
-)
+    "--measured", is_flag=True,
+    help="Run the three models here: 128 to 1024 tokens, batch 1 to 16 (about ten minutes).",
+)  # fmt: skip
+@click.option("--quick", is_flag=True, help="With --measured: 128 and 256 tokens, two minutes.")
+@click.option("--full", is_flag=True, help="With --measured: up to 4096 tokens, an hour or more.")
 @click.option("--threads", type=int, help="Threads for --measured, pinned.")
+@click.option("--device", default="cpu", show_default=True, help="For --measured: cpu or cuda.")
 @click.option("--no-figure", is_flag=True, help="Draw nothing.")
 @json_flag
 def COMMAND(  # noqa: N802
@@ -64,8 +53,10 @@ def COMMAND(  # noqa: N802
     seq_len: int | None,
     figures: tuple[Path, ...],
     measured: bool,
-    lengths: list[int] | None,
+    quick: bool,
+    full: bool,
     threads: int | None,
+    device: str,
     no_figure: bool,
     as_json: bool,
 ) -> None:
@@ -73,23 +64,30 @@ def COMMAND(  # noqa: N802
 
     BERT-Base, BERT-Large and GPT-2 at 128 to 4096 tokens, 8 bit, batch 1, the blocks only. Latency
     is predicted for the survey's Xeon Gold 6242 from its data sheet, in fp32, relative to
-    BERT-Base at 128 tokens.
+    BERT-Base at 128 tokens. With --measured the models run here instead, predicted first.
 
     \b
     Examples:
       memorywall study paper
       memorywall study paper --batch 1,4,16,64
       memorywall study paper --batch 1,64 --on h100-sxm --on ./mine.toml --seq 16
-      memorywall study paper --measured --threads 1 --lengths 128,256
+      memorywall study paper --measured --quick --threads 1
       memorywall study paper --json --figure paper.pdf
     """
     if batch_sizes is None and (devices or seq_len is not None):
         raise InvalidInputError(
             "--on and --seq say more about --batch, which is not given.", "Add --batch 1,4,16,64."
         )
+    if not measured and (quick or full or threads is not None):
+        raise InvalidInputError(
+            "--quick, --full and --threads say more about --measured, which is not given.",
+            "Add --measured.",
+        )
+    if quick and full:
+        raise InvalidInputError("--quick and --full contradict each other.", "Give one of them.")
     cells, curves = paper.compare(), paper.curves()
-    if measured:
-        curves = _measured(curves, lengths, threads)
+    ran, rows = _run(quick, full, threads, device) if measured else ({}, [])
+    curves = _with_measured(curves, rows)
     chosen = devices or _DEFAULT_DEVICES
     roofs = (
         []
@@ -106,12 +104,36 @@ def COMMAND(  # noqa: N802
             raise
         missing = str(error)
     if as_json:
-        print_json({"schema": _SCHEMA, **comparisons_record(cells, curves, roofs)})
+        print_json({"schema": _SCHEMA, **comparisons_record(cells, curves, roofs), "here": ran})
         return
     out = console()
-    show_comparisons(cells, curves, out)
+    if measured:
+        show_latencies(ran, rows, out)
+    else:
+        show_comparisons(cells, curves, out)
     if roofs:
         show_roofs(roofs, out)
     where = ", ".join(str(path.resolve()) for path in drawn)
     if drawn or missing:
         out.print(f"Drawn: {where}" if drawn else missing, soft_wrap=True)
+
+
+def _run(
+    quick: bool, full: bool, threads: int | None, device: str
+) -> tuple[dict[str, Any], list[Latency]]:
+    """Run the experiment; return its record, the relative latencies among it, and these."""
+    from memorywall.app.studies import measured  # noqa: PLC0415 - with the extra only
+
+    grid = "quick" if quick else "full" if full else "default"
+    with progress_bar("running the models") as progress:
+        ran = measured.measure(grid, threads=threads, device=device, progress=progress)
+    rows = measured.latencies(ran)
+    return {**ran, "relative": latencies_record(rows)}, rows
+
+
+def _with_measured(curves: list[Curve], rows: list[Latency]) -> list[Curve]:
+    if not rows:
+        return curves
+    from memorywall.app.studies import measured  # noqa: PLC0415 - with the extra only
+
+    return measured.with_measured(curves, rows)

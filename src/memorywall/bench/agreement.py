@@ -1,0 +1,101 @@
+"""Do two measurements of one machine agree, and if not, what does the machine say of it?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from memorywall.bench.record import MachineRecord
+
+# Ceilings of two runs within this share of each other are said to agree.
+AGREES = 0.05
+_ROOFS = ("dram", "caches", "gemm", "collectives")
+_BUSY = 0.15
+
+
+def compare(before: MachineRecord, now: MachineRecord) -> dict[str, Any]:
+    """Return the ceilings that moved by more than 5 %, and why, as far as can be told.
+
+    ``moved`` holds each by its path with the rates of both runs; ``reasons`` is empty where
+    nothing moved.
+    """
+    old, new = roofs(before), roofs(now)
+    shared = [path for path in new if path in old]
+    moved = {
+        path: {"before": old[path], "now": new[path], "ratio": new[path] / old[path]}
+        for path in shared
+        if abs(new[path] / old[path] - 1) > AGREES
+    }
+    return {
+        "created": before.machine["created"],
+        "compared": len(shared),
+        "moved": moved,
+        "reasons": list(_reasons(before, now)) if moved else [],
+    }
+
+
+def roofs(record: MachineRecord) -> dict[str, float]:
+    """Return a record's rates by path, such as ``dram.read``."""
+    ceilings = record.ceilings()
+    return {f"{kind}.{name}": rate for kind in _ROOFS for name, rate in ceilings[kind].items()}
+
+
+def _reasons(before: MachineRecord, now: MachineRecord) -> Iterator[str]:
+    """Yield what differed between the runs; where nothing did, how unsteady the machine is."""
+    told = [
+        *_changed(before, now),
+        *_company(before.machine, "the earlier run"),
+        *_company(now.machine, "this run"),
+        *_unsteady(before, "the earlier run"),
+        *_unsteady(now, "this run"),
+    ]
+    yield from told or [
+        "nothing that this machine tells accounts for it; measure a third time and keep the faster"
+    ]
+
+
+def _changed(before: MachineRecord, now: MachineRecord) -> Iterator[str]:
+    if before.page_size != now.page_size:
+        yield f"streams ran on pages of {before.page_size} bytes, now of {now.page_size}"
+    if before.quick != now.quick:
+        yield "one of them was --quick"
+    for key in ("cpu", "gpu", "driver", "governor", "system", "python"):
+        old, new = before.machine.get(key), now.machine.get(key)
+        if old != new:
+            yield f"{key} was {old} and is {new}"
+    versions = before.machine.get("libraries") or {}, now.machine.get("libraries") or {}
+    for name in sorted(set(versions[0]) & set(versions[1])):
+        if versions[0][name] != versions[1][name]:
+            yield f"{name} was {versions[0][name]} and is {versions[1][name]}"
+    was, now_hz = before.machine.get("clock_hz"), now.machine.get("clock_hz")
+    if was and now_hz and abs(now_hz / was - 1) > AGREES / 2:
+        yield f"the clock stood at {was / 1e9:.2f} GHz and now at {now_hz / 1e9:.2f}"
+
+
+def _company(machine: Mapping[str, Any], when: str) -> Iterator[str]:
+    others, stolen = machine.get("others_cores"), machine.get("stolen_cores")
+    if others is not None and others > _BUSY:
+        yield f"others used {others:.1f} cores during {when}"
+    if stolen is not None and stolen > _BUSY / 3:
+        yield f"the host withheld {stolen:.2f} cores during {when}"
+
+
+def _unsteady(record: MachineRecord, when: str) -> Iterator[str]:
+    """Yield the ceiling that moved most from round to round of one run."""
+    name, share = max(_within(record).items(), key=lambda item: item[1], default=("", 0.0))
+    if share > AGREES:
+        yield (
+            f"within {when} alone {name} moved by {share:.0%} from round to round: the machine "
+            "itself is unsteady, as one that is shared with others"
+        )
+
+
+def _within(record: MachineRecord) -> dict[str, float]:
+    """Return how far each ceiling moved between the rounds of one run, as a share."""
+    rounds: dict[str, list[float]] = {}
+    for m in record.measurements:
+        if m.name in ("stream", "gemm", "sweep"):
+            said = {k: v for k, v in m.parameters.items() if k != "budget_s"}
+            name = f"{m.name} {' '.join(str(v) for v in said.values())}"
+            rounds.setdefault(name, []).append(min(m.seconds))
+    return {name: max(best) / min(best) - 1 for name, best in rounds.items() if len(best) > 1}

@@ -1,0 +1,178 @@
+"""Collectives between processes: one process a rank, over gloo on CPUs and NCCL on GPUs.
+
+Rates are bus bandwidth, as nccl-tests defines it: the bytes that the busiest rank must send, so
+that rates compare over operators and numbers of ranks. Of n ranks and a buffer of S bytes (all that
+a rank ends up with, or begins with) that is 2 S (n-1)/n for an all-reduce, S (n-1)/n for an
+all-gather and an all-to-all, and 2 S from one rank to another and back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+from memorywall.bench.plan import Case
+from memorywall.bench.runner import pinned
+
+FUNCTIONS = ("all_reduce", "all_gather", "all_to_all", "point_to_point")
+_PATIENCE_S = 120
+
+
+def collectives(*, quick: bool) -> list[Case]:
+    """Return the cases: every collective over sizes from a token's to a layer's."""
+    sizes = (1 << 12, 1 << 20, 1 << 26) if quick else tuple(1 << bits for bits in range(10, 28, 2))
+    return [
+        {"case": "collective", "function": f, "nbytes": size, "budget_s": 0.2 if quick else 0.5}
+        for f in FUNCTIONS
+        for size in sizes
+    ]
+
+
+def sent_bytes(function: str, nbytes: int, ranks: int) -> float:
+    """Return the bytes that a rank sends at least."""
+    share = nbytes * (ranks - 1) / ranks
+    return {
+        "all_reduce": 2 * share,
+        "all_gather": share,
+        "all_to_all": share,
+        "point_to_point": 2.0 * nbytes,
+    }[function]
+
+
+def answers(plan: list[Case], ranks: int, device: str) -> Iterator[tuple[Case, dict[str, Any]]]:
+    """Yield every case with the first rank's answer; ranks that fail fail what is left."""
+    done = 0
+    for answer in _run(plan, ranks, device):
+        yield plan[done], answer
+        done += 1
+    for case in plan[done:]:
+        yield case, {"error": f"the {ranks} processes did not finish"}
+
+
+def _run(plan: list[Case], ranks: int, device: str) -> Iterator[dict[str, Any]]:
+    order = json.dumps({"device": device, "ranks": ranks, "cases": plan})
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        # Each process has one core, so that ranks do not stand in each other's way.
+        environment = {**os.environ, **pinned(1), "OMP_PROC_BIND": "false", "MEETING": folder}
+        workers = [stack.enter_context(_start(rank, environment)) for rank in range(ranks)]
+        for worker in workers:
+            stack.callback(worker.kill)
+        for worker in workers:
+            assert worker.stdin is not None
+            worker.stdin.write(order)
+            worker.stdin.close()
+        assert workers[0].stdout is not None
+        yield from map(json.loads, workers[0].stdout)
+
+
+def _start(rank: int, environment: dict[str, str]) -> subprocess.Popen[str]:
+    """Start one rank; only the first one's answers are read."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "memorywall.bench.ranks", str(rank)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE if rank == 0 else subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, text=True, env=environment,
+    )  # fmt: skip
+
+
+def main() -> None:
+    """Be one rank: meet the others, run every case with them; the first one answers."""
+    import datetime as dt  # noqa: PLC0415 - a rank's own
+
+    import torch  # noqa: PLC0415 - the ranks alone import it
+    import torch.distributed as group  # noqa: PLC0415
+
+    rank, order = int(sys.argv[1]), json.load(sys.stdin)
+    on_gpu = order["device"] != "cpu"
+    torch.set_num_threads(1)
+    if on_gpu:
+        torch.cuda.set_device(rank)
+    group.init_process_group(
+        "nccl" if on_gpu else "gloo", init_method=f"file://{os.environ['MEETING']}/meeting",
+        rank=rank, world_size=order["ranks"], timeout=dt.timedelta(seconds=_PATIENCE_S),
+    )  # fmt: skip
+    device = torch.device("cuda", rank) if on_gpu else torch.device("cpu")
+    for case in order["cases"]:
+        answer = _answer(case, rank, order["ranks"], device)
+        if rank == 0:
+            sys.stdout.write(json.dumps(answer) + "\n")
+            sys.stdout.flush()
+    group.destroy_process_group()
+
+
+def _answer(case: Case, rank: int, ranks: int, device: Any) -> dict[str, Any]:
+    """Time one case; every rank makes the same number of calls, which the first one chooses."""
+    import torch  # noqa: PLC0415
+
+    call = _call(case["function"], case["nbytes"], rank, ranks, device)
+    synchronize = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    try:
+        seconds = _time_together(call, case["budget_s"], synchronize)
+    except RuntimeError as error:
+        return {"error": str(error).splitlines()[0][:200]}
+    return {
+        "measurement": {
+            "name": "collective", "function": case["function"], "nbytes": case["nbytes"],
+            "ranks": ranks, "flops": 0.0, "loops": 1, "seconds": seconds,
+            "moved_bytes": sent_bytes(case["function"], case["nbytes"], ranks),
+        }
+    }  # fmt: skip
+
+
+def _time_together(
+    call: Callable[[], object], budget_s: float, synchronize: Callable[[], object]
+) -> list[float]:
+    """Return the seconds of as many calls as fit the budget, begun together each time."""
+    import time  # noqa: PLC0415
+
+    import torch  # noqa: PLC0415
+    import torch.distributed as group  # noqa: PLC0415
+
+    def once() -> float:
+        group.barrier()
+        start = time.perf_counter()
+        call()
+        synchronize()
+        return time.perf_counter() - start
+
+    once()
+    count = torch.tensor([max(3, min(50, int(budget_s / max(once(), 1e-5))))])
+    if group.get_backend() == "nccl":
+        count = count.cuda()
+    group.broadcast(count, 0)
+    return [once() for _ in range(int(count.item()))]
+
+
+def _call(function: str, nbytes: int, rank: int, ranks: int, device: Any) -> Callable[[], object]:
+    """Return one call of a collective on buffers of ``nbytes`` in fp32."""
+    import torch  # noqa: PLC0415
+    import torch.distributed as group  # noqa: PLC0415
+
+    count = nbytes // 4 // ranks * ranks
+    whole, part = (torch.zeros(n, device=device) for n in (count, count // ranks))
+
+    def point_to_point() -> None:  # there and back, so that the first rank sees both end
+        if rank == 0:
+            group.send(whole, 1)
+            group.recv(whole, 1)
+        elif rank == 1:
+            group.recv(whole, 0)
+            group.send(whole, 0)
+
+    calls: dict[str, Callable[[], object]] = {
+        "all_reduce": lambda: group.all_reduce(whole),
+        "all_gather": lambda: group.all_gather_into_tensor(whole, part),
+        "all_to_all": lambda: group.all_to_all_single(torch.empty_like(whole), whole),
+        "point_to_point": point_to_point,
+    }
+    return calls[function]
+
+
+if __name__ == "__main__":
+    main()

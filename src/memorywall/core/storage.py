@@ -1,0 +1,98 @@
+"""How a model's weights lie in memory when nobody names a format: as its files or config say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from memorywall.core.formats import FORMATS, Format
+from memorywall.core.numbers import Number, Shape, product
+
+# Linear layers that no method quantises unless it is told to: what chooses experts, and heads.
+KEPT = ("router", "gate", "lm_head", "score", "qa_outputs", "classifier", "decoder")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the files of a model hold, from their headers.
+
+    Attributes:
+        files, tensors, elements: how many; packed formats have several weights in an element.
+        nbytes: of all tensors.
+        bytes_by_format: the same by the files' own names for formats, the most first.
+    """
+
+    files: int
+    tensors: int
+    elements: int
+    bytes_by_format: tuple[tuple[str, int], ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors."""
+        return sum(nbytes for _, nbytes in self.bytes_by_format)
+
+
+@dataclass(frozen=True, slots=True)
+class MeanFormat(Format):
+    """The format of weights of one name in all layers, of which some may lie otherwise than others.
+
+    ``stored_bytes`` for ``stored_elements``; rounded up to whole bytes for each layer.
+    """
+
+    stored_bytes: int = 0
+    stored_elements: int = 1
+
+    @property
+    def bits_per_element(self) -> float:
+        """Bits of one element with its share of scales."""
+        return 8 * self.stored_bytes / self.stored_elements
+
+    def nbytes(self, shape: Shape) -> Number:
+        """Bytes of an array of this shape."""
+        return -(-product(shape, self.stored_bytes) // self.stored_elements)
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Which format each weight has.
+
+    Attributes:
+        name: the whole in words: ``GPTQ int4``.
+        linear: of the weights of linear layers, experts among them.
+        rest: of embeddings, norms, biases, routers and heads.
+        kept: linear layers that have the format of the rest, each a part of their path.
+        by_name: formats of single weights, by their path within a block; before all other rules.
+        notes: what to know before the numbers are used.
+        reason: why the formats are not known, or nothing.
+    """
+
+    name: str
+    linear: Format
+    rest: Format
+    kept: tuple[str, ...] = KEPT
+    by_name: Mapping[str, Format] = field(default_factory=dict, hash=False)
+    notes: tuple[str, ...] = ()
+    reason: str = ""
+
+    def format_of(self, op: str, kind: str, weight: str, axes: int) -> Format:
+        """Return the format of a weight with so many axes, read by an operator of a kind.
+
+        ``op`` and ``weight`` are paths within the block, the weight's with the block in front.
+        """
+        own = self.by_name.get(weight.partition(".")[2])
+        if own is not None:
+            return own
+        is_matrix = kind == "gemm" and axes > 1 and not weight.endswith("bias")
+        return self.linear if is_matrix and not self.keeps(op) else self.rest
+
+    def keeps(self, op: str) -> bool:
+        """Whether a linear layer is left as the rest is."""
+        path = f".{op}."
+        return any(f".{part}." in path for part in self.kept)
+
+
+def unread(reason: str) -> Storage:
+    """Return the storage of weights whose formats are not known; ``reason`` is a clause."""
+    any_format = FORMATS["bf16"]
+    return Storage("not known", any_format, any_format, reason=reason)

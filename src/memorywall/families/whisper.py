@@ -1,0 +1,128 @@
+"""Whisper: an encoder of speech under a decoder of text.
+
+Two convolutions turn a mel spectrogram of 30 seconds, two frames a position, into the encoder's
+1500 positions, whatever was said; the spectrogram itself is not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from memorywall.core.model import Family, Forward
+from memorywall.core.program import Block, Program
+from memorywall.core.tensors import Tensor
+from memorywall.families._blocks import Attention, FeedForward
+from memorywall.families._config import Config
+from memorywall.families._heads import Head, record_head
+from memorywall.families._seq2seq import (
+    Seq2SeqTape,
+    Stack,
+    decoder_layers,
+    encoder_layers,
+    final_norm,
+    halves,
+)
+
+_KERNEL = 3  # of both convolutions, along time
+_STRIDE = 2  # of the second
+
+
+@dataclass(frozen=True, slots=True)
+class Whisper:
+    """A Whisper as its config describes it."""
+
+    class_name: str
+    head: Head | None
+    dtype: str
+    vocab_size: int
+    mel_bins: int
+    hidden_size: int
+    max_positions: int
+    fixed_source: int
+    encoder: Stack
+    decoder: Stack
+    notes: tuple[str, ...] = ()
+    causal: bool = True
+    windows: tuple[int, ...] = ()
+
+
+def read(data: Mapping[str, Any], where: str) -> Whisper:
+    """Read a config with ``model_type`` whisper."""
+    config = Config(data, where)
+    generating = "WhisperForConditionalGeneration"
+    class_name = config.class_name(generating, (generating, "WhisperModel"))
+    tied = config.flag("tie_word_embeddings", True)
+    head = Head("proj_out", config.size("vocab_size"), tied=tied)
+    architecture = Whisper(
+        class_name=class_name,
+        head=head if class_name == generating else None,
+        dtype=config.dtype(),
+        vocab_size=config.size("vocab_size"),
+        mel_bins=config.size("num_mel_bins", 80),
+        hidden_size=config.size("d_model"),
+        max_positions=config.size("max_target_positions", 448),
+        fixed_source=config.size("max_source_positions", 1500),
+        encoder=_read_stack(config, "encoder"),
+        decoder=_read_stack(config, "decoder"),
+        notes=config.all_notes(),
+    )
+    config.check()
+    return architecture
+
+
+def _read_stack(config: Config, half: str) -> Stack:
+    hidden, heads = config.size("d_model"), config.size(f"{half}_attention_heads")
+    config.divides(f"{half}_attention_heads", heads, "d_model", hidden)
+    head_dim = max(1, hidden // heads)
+    return Stack(
+        config.size(f"{half}_layers"),
+        Attention(heads, heads, head_dim, qkv_bias=True, out_bias=True, key_bias=False),
+        FeedForward(
+            config.size(f"{half}_ffn_dim"),
+            config.activation("activation_function", "gelu"),
+            bias=True,
+        ),
+    )
+
+
+def lower(model: Whisper, forward: Forward) -> Program:
+    """Return the operators of one forward pass."""
+    source = forward.of_source()
+    read_in, encoded = _listen(model, source)
+    layers = encoder_layers(model.encoder, source, encoded)
+    encoder_top, memory = final_norm(model.encoder, source, "encoder", encoded)
+
+    tape = Seq2SeqTape(forward, "decoder.embeddings")
+    words = tape.weight("words.weight", model.vocab_size, model.hidden_size)
+    hidden = Tensor("decoder.hidden", (forward.rows, model.hidden_size), forward.activations)
+    table = tape.positions(model.max_positions, model.hidden_size)
+    tape.look_up(words, forward.rows, hidden, table)
+    decoder = decoder_layers(model.decoder, forward, hidden, memory)
+    decoder_top, last = final_norm(model.decoder, forward, "decoder", hidden)
+
+    head = Seq2SeqTape(forward, "head")
+    if model.head is not None:
+        record_head(head, last, model.head, forward.head_rows, words)
+    return halves(
+        forward,
+        (read_in, layers, encoder_top),
+        (tape.close(), decoder, decoder_top, head.close()),
+    )
+
+
+def _listen(model: Whisper, forward: Forward) -> tuple[Block, Tensor]:
+    """Note the convolutions and the positions; return the block and [B S, D]."""
+    tape = Seq2SeqTape(forward, "encoder.embeddings")
+    width, frames = model.hidden_size, _STRIDE * forward.rows
+    x = tape.activation("mel", frames, model.mel_bins)
+    x = tape.apply("conv1_activation", "gelu", tape.conv("conv1", x, frames, width, _KERNEL))
+    x = tape.conv("conv2", x, forward.rows, width, _KERNEL)
+    x = tape.apply("conv2_activation", "gelu", x)
+    hidden = Tensor("encoder.hidden", (forward.rows, width), forward.activations)
+    tape.add("positions", x, tape.positions(model.fixed_source, width), out=hidden)
+    return tape.close(), hidden
+
+
+FAMILY = Family("whisper", ("whisper",), read, lower)

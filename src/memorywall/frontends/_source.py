@@ -1,0 +1,114 @@
+"""Bytes at a place in a file, here or behind a URL, so that only headers are ever read."""
+
+from __future__ import annotations
+
+import re
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from memorywall.core.errors import InvalidInputError, MemoryWallError, shown
+
+# One read; headers that are longer are read in parts.
+MOST_AT_ONCE = 1 << 20
+_TIMEOUT_S = 30
+_RANGE = re.compile(r"bytes (\d{1,20})-(\d{1,20})/(\d{1,20})")
+
+
+class Source(Protocol):
+    """A file of ``size`` bytes."""
+
+    name: str
+    size: int
+
+    def read_at(self, offset: int, count: int) -> bytes:
+        """Return exactly ``count`` bytes from ``offset`` on."""
+
+
+class LocalSource:
+    """A regular file of this machine."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = str(path)
+        try:
+            if not path.is_file():
+                what = "is not a regular file" if path.exists() else "there is no such file"
+                raise InvalidInputError(f"{path}: {what}.", "Check the path.")
+            self.size = path.stat().st_size
+        except OSError as error:
+            raise _unreadable(self.name, error) from None
+
+    def read_at(self, offset: int, count: int) -> bytes:
+        """Return exactly ``count`` bytes from ``offset`` on."""
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                file.seek(offset)
+                data = file.read(count)
+        except OSError as error:
+            raise _unreadable(self.name, error) from None
+        return _whole(self.name, data, offset, count)
+
+
+class RemoteSource:
+    """A file behind a URL whose server answers requests for ranges; never read whole.
+
+    ``headers`` may hold a token, so that no redirection is followed.
+    """
+
+    def __init__(self, url: str, name: str, headers: Mapping[str, str] | None = None) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise InvalidInputError(f"{name}: {shown(url)} is no address of a web server.")
+        self.url = url
+        self.name = name
+        self.headers = {**(headers or {}), "Accept-Encoding": "identity"}
+        self.size = 0
+        self.read_at(0, 1)  # which tells the size
+
+    def read_at(self, offset: int, count: int) -> bytes:
+        """Return exactly ``count`` bytes from ``offset`` on."""
+        last = offset + count - 1
+        request = urllib.request.Request(  # noqa: S310 - the scheme was checked
+            self.url, headers={**self.headers, "Range": f"bytes={offset}-{last}"}
+        )
+        try:
+            with _OPENER.open(request, timeout=_TIMEOUT_S) as answer:
+                found = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+                if answer.status != 206 or found is None or int(found[1]) != offset:
+                    raise MemoryWallError(
+                        f"{self.name}: the server does not send parts of files.",
+                        "Download the file, and give its path.",
+                    )
+                self.size = int(found[3])
+                data = answer.read(count)
+        except (OSError, ValueError) as error:  # urllib's own errors are OSErrors
+            reason = getattr(error, "reason", None) or type(error).__name__
+            raise MemoryWallError(
+                f"{self.name} could not be fetched: {str(reason)[:120]}.",
+                "Go online, or download the file and give its path.",
+            ) from None
+        return _whole(self.name, data, offset, count)
+
+
+class _NoRedirection(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        """Follow nothing."""
+
+
+_OPENER = urllib.request.build_opener(_NoRedirection)
+
+
+def _whole(name: str, data: bytes, offset: int, count: int) -> bytes:
+    if len(data) != count:
+        raise InvalidInputError(
+            f"{name}: {count} bytes were wanted at byte {offset}, and {len(data)} are there.",
+            "The file is cut short: fetch it anew.",
+        )
+    return data
+
+
+def _unreadable(name: str, error: OSError) -> InvalidInputError:
+    return InvalidInputError(
+        f"{shown(name, 200)} cannot be read: {error.strerror or error}.", "Check the path."
+    )

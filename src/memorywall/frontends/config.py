@@ -1,0 +1,114 @@
+"""Models from configs as transformers writes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from memorywall.core.errors import (
+    InvalidInputError,
+    UnsupportedError,
+    near_names,
+    printable,
+    shown,
+)
+from memorywall.core.model import Model
+from memorywall.core.storage import Storage, Stored
+from memorywall.families import families, family_of
+from memorywall.families._config import Config
+from memorywall.families._watched import Watched
+from memorywall.frontends._storage import storage_of_files
+from memorywall.frontends.quantised import read_quantisation
+
+LARGEST_CONFIG = 4 * 1024 * 1024
+
+
+def model_from_config(
+    config: Mapping[str, Any],
+    where: str,
+    name: str | None = None,
+    stored: Stored | None = None,
+    storage: Storage | None = None,
+) -> Model:
+    """Return the model that a config describes.
+
+    Args:
+        config: as transformers writes it.
+        where: its name in messages.
+        name: the model's.
+        stored: what its files hold, where there are files.
+        storage: how its weights lie, where that is not the config's to say.
+    """
+    watched = Watched(config)
+    model_type = watched.get("model_type")
+    if not isinstance(model_type, str):
+        raise InvalidInputError(
+            f"{where}: 'model_type' must be a text, got {shown(model_type)}.",
+            'A Hugging Face config.json has one, such as "model_type": "llama".',
+        )
+    family = family_of(model_type)
+    if family is None:
+        known = [known for family in families() for known in family.model_types]
+        near = near_names(model_type, known)
+        offer = f"Near names: {', '.join(near)}. " if near else ""
+        raise UnsupportedError(
+            f"{where}: the architecture {shown(model_type)} is not known; "
+            "it is not guessed at, since a wrong guess would mislead.",
+            f"{offer}Known: {', '.join(sorted(known))}.",
+        )
+    architecture = family.read(watched, where)
+    if storage is None:
+        storage = _storage_of(Config(watched, where), architecture.dtype, stored)
+    said = name or str(config.get("_name_or_path") or model_type)
+    return Model(
+        printable(said), family, architecture, dict(config), watched.reading(), storage, stored
+    )
+
+
+def _storage_of(config: Config, dtype: str, stored: Stored | None) -> Storage | None:
+    """Return how the weights lie by the config's quantisation, else by what the files hold."""
+    storage = read_quantisation(config, dtype, _layers(config.data))
+    config.check()
+    if storage is None and stored is not None:
+        return storage_of_files(stored, dtype)
+    return storage
+
+
+def _layers(config: Mapping[str, Any]) -> int:
+    """Return how many layers a config that was read already has; 0 where it has another name."""
+    within = config.get("text_config")
+    for part in (config, within if isinstance(within, Mapping) else {}):
+        for key in ("num_hidden_layers", "n_layer", "n_layers", "num_layers"):
+            if isinstance(part.get(key), int | float):
+                return int(part[key])
+    return 0
+
+
+def parse_config(text: str, where: str) -> dict[str, Any]:
+    """Return a config from its text.
+
+    Raises:
+        InvalidInputError: no JSON, or none of a config.
+    """
+    try:
+        config = json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise InvalidInputError(f"{where}: the JSON is nested too deeply for a config.") from None
+    except json.JSONDecodeError as error:
+        raise InvalidInputError(
+            f"{where} is not valid JSON: {error.msg} (line {error.lineno}, column {error.colno}).",
+            "Mend the file, or fetch it anew.",
+        ) from None
+    except ValueError as error:  # a number of thousands of digits, or NaN
+        raise InvalidInputError(f"{where} is not valid JSON: {str(error)[:120]}.") from None
+    if not isinstance(config, dict):
+        raise InvalidInputError(
+            f"{where}: a config is a JSON object, got {shown(config)}.",
+            'A config.json begins with a brace and has the key "model_type".',
+        )
+    return config
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")

@@ -1,0 +1,107 @@
+"""A hub's repository: its config, and on request the headers of its files, by ranges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from memorywall.catalog.configs import config_names
+from memorywall.core.errors import (
+    InvalidInputError,
+    MemoryWallError,
+    MissingDependencyError,
+    UnknownNameError,
+    near_names,
+)
+from memorywall.core.files import read_text
+from memorywall.core.model import Model
+from memorywall.core.storage import Stored
+from memorywall.frontends._source import RemoteSource
+from memorywall.frontends._tensors import totals
+from memorywall.frontends.config import LARGEST_CONFIG, model_from_config, parse_config
+from memorywall.frontends.shards import read_hub
+
+
+def model_from_hub(name: str) -> Model:
+    """Read a model's config.json from the hub's cache, or fetch it; nothing else is fetched."""
+    near = near_names(name, config_names()) or near_names(name.rpartition("/")[2], config_names())
+    offer = f" In the catalogue: {', '.join(near)}." if near else ""
+    try:
+        from huggingface_hub import hf_hub_download  # noqa: PLC0415 - an extra
+        from huggingface_hub.errors import (  # noqa: PLC0415
+            EntryNotFoundError,
+            GatedRepoError,
+            LocalEntryNotFoundError,
+            RepositoryNotFoundError,
+        )
+    except ImportError:
+        raise MissingDependencyError(
+            "huggingface_hub", "hub", f"{name}, which is no path and not in the catalogue,", offer
+        ) from None
+    try:
+        path = hf_hub_download(name, "config.json")
+    except GatedRepoError:
+        raise MemoryWallError(
+            f"{name} is gated on the hub.",
+            f"Accept its terms there, then: hf auth login.{offer}",
+        ) from None
+    except LocalEntryNotFoundError:
+        raise MemoryWallError(
+            f"{name} is not in the catalogue or the hub's cache, and the hub cannot be reached.",
+            f"Go online, or give the path of its config.json.{offer}",
+        ) from None
+    except RepositoryNotFoundError:
+        raise UnknownNameError(
+            "model", name, config_names(), "The hub has none of that id."
+        ) from None
+    except EntryNotFoundError:
+        raise InvalidInputError(
+            f"{name}: the repository has no config.json.", offer.strip()
+        ) from None
+    except Exception as error:  # whatever else a network does is a network's fault, said plainly
+        raise MemoryWallError(
+            f"{name} could not be fetched from the hub: {type(error).__name__}.",
+            f"Go online, or give the path of its config.json.{offer}",
+        ) from error
+    text = read_text(Path(path), LARGEST_CONFIG, "a config.json")
+    return model_from_config(parse_config(text, f"{name}/config.json"), name, name)
+
+
+def stored_on_hub(name: str) -> Stored:
+    """Return what the safetensors files of a hub id hold; some requests for each file.
+
+    Raises:
+        MemoryWallError: no such repository or files, or the hub cannot be reached.
+    """
+    tensors, files = read_hub(lambda path: _open(name, path), name)
+    return totals(tensors, files)
+
+
+def _open(name: str, path: str) -> RemoteSource | None:
+    """Return a file of a repository; None where the repository has none of that name.
+
+    The hub redirects large files to other servers, which must not be sent its token.
+    """
+    try:
+        from huggingface_hub import get_hf_file_metadata, hf_hub_url  # noqa: PLC0415 - an extra
+        from huggingface_hub.errors import HfHubHTTPError  # noqa: PLC0415
+        from huggingface_hub.utils import build_hf_headers  # noqa: PLC0415
+    except ImportError:
+        raise MissingDependencyError("huggingface_hub", "hub", f"the files of {name}") from None
+    url = hf_hub_url(name, path)
+    try:
+        place = get_hf_file_metadata(url).location
+    except HfHubHTTPError as error:
+        if error.response is not None and error.response.status_code == 404:
+            return None
+        raise _unreachable(name, error) from None
+    except Exception as error:  # whatever else a network does is a network's fault, said plainly
+        raise _unreachable(name, error) from error
+    headers = build_hf_headers() if place == url else {}
+    return RemoteSource(place, f"{name}/{path}", headers)
+
+
+def _unreachable(name: str, error: Exception) -> MemoryWallError:
+    return MemoryWallError(
+        f"The files of {name} could not be fetched from the hub: {type(error).__name__}.",
+        "Go online, or name a folder with the files.",
+    )
