@@ -24,10 +24,11 @@ import memorywall as mw
 from memorywall.core.files import write_text
 
 MODEL, DEVICE = "meta-llama/Llama-3.1-8B", "h100-sxm"
+SPARSE = "deepseek-ai/DeepSeek-V3"  # two kinds of layers, latent attention, experts
 
 
 def main() -> None:
-    """Run all three and print a table, or write a record."""
+    """Run all and print a table, or write a record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--points", type=int, default=1_000_000)
     parser.add_argument("--out", type=Path, help="write the record as JSON here")
@@ -35,10 +36,14 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
+    dense, sparse = scenario(MODEL), scenario(SPARSE)
     flat, outer = million(arguments.points)
     points = arguments.points
+    ratios = [float(t / np.median(dense)) for t in sparse]
     rows = [
-        row("one scenario", "us", [t * 1e6 for t in scenario()], "at most 200"),
+        row("one scenario", "us", [t * 1e6 for t in dense], "at most 200"),
+        row("one of experts", "us", [t * 1e6 for t in sparse], "none"),
+        row("experts / dense", "times", ratios, "at most 3"),
         row("flat points", "million/s", [points / t / 1e6 for t in flat], "at least 3"),
         row(
             "outer grid",
@@ -50,7 +55,7 @@ def main() -> None:
     ]
     for entry in rows:
         print(
-            f"{entry['what']:14} {entry['median']:8.3g} {entry['unit']:10}"
+            f"{entry['what']:15} {entry['median']:8.3g} {entry['unit']:10}"
             f" ({entry['p5']:.3g} to {entry['p95']:.3g}); target {entry['target']}"
         )
     if arguments.out:
@@ -63,11 +68,11 @@ def main() -> None:
         write_text(arguments.out, json.dumps(record, indent=2) + "\n")
 
 
-def scenario() -> list[float]:
-    """Time one decode of Llama-3.1-8B, all its totals and its footprint read."""
+def scenario(model: str) -> list[float]:
+    """Time one decode of a model, all its totals and its footprint read."""
 
     def one() -> object:
-        answer = mw.analyze(MODEL, on=DEVICE, phase="decode", batch_size=8, seq_len=2048)
+        answer = mw.analyze(model, on=DEVICE, phase="decode", batch_size=8, seq_len=2048)
         return answer.latency_s, answer.bound, answer.footprint.total, answer.tokens_per_s
 
     return timed(one, repeats=2000)

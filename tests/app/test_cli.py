@@ -39,11 +39,11 @@ def test_json_is_the_librarys_record(capsys: Captured) -> None:
 def test_record_has_its_fields() -> None:
     record = mw.analyze(TOY, on="h100-sxm").to_dict()
     assert list(record) == [
-        "schema", "model", "parameters", "hardware", "phase", "batch_size", "seq_len", "source_len",
-        "new_tokens", "flops", "moved_bytes", "arithmetic_intensity", "ridge_point", "latency_s",
-        "overlapped_s", "serial_s", "bound", "tokens_per_s", "ttft_s", "tpot_s", "predicted_s",
-        "low_s", "high_s", "mfu", "mbu", "fits", "footprint", "ops", "time_shares", "conventions",
-        "notes",
+        "schema", "model", "parameters", "active_parameters", "hardware", "phase", "batch_size",
+        "seq_len", "source_len", "new_tokens", "flops", "moved_bytes", "arithmetic_intensity",
+        "ridge_point", "latency_s", "overlapped_s", "serial_s", "bound", "tokens_per_s", "ttft_s",
+        "tpot_s", "predicted_s", "low_s", "high_s", "mfu", "mbu", "fits", "footprint", "ops",
+        "time_shares", "conventions", "notes",
     ]  # fmt: skip
     assert list(record["footprint"]) == [
         "weights", "kv_cache", "activations", "total", "capacity",

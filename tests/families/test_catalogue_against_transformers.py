@@ -31,6 +31,8 @@ def test_parameters_and_prefill_flops(name: str) -> None:
     published = entry.config.get("architectures", [class_name])
     assert class_name.casefold() == published[0].casefold()
     assert answer.parameters == oracle.parameters(entry.config, class_name)
+    if entry.config["model_type"] == "dbrx":
+        return  # its experts cannot run without weights; tests/published/test_moe_answers.py
     assert products(answer) == oracle.prefill_flops(entry.config, class_name, 2, 24)
 
 
@@ -40,12 +42,14 @@ def test_parameters_and_prefill_flops(name: str) -> None:
     [
         "gpt2", "meta-llama/Llama-3.2-1B", "Qwen/Qwen3-0.6B", "EleutherAI/pythia-160m",
         "google/gemma-3-1b-it", "bigscience/bloom-560m", "facebook/opt-350m",
+        "mistralai/Mixtral-8x7B-v0.1", "openai/gpt-oss-20b", "deepseek-ai/DeepSeek-V2-Lite",
     ],
 )  # fmt: skip
 def test_decode_flops(name: str, positions: int) -> None:
     answer = mw.analyze(
-        name, on="h100-sxm", phase="decode", batch_size=3, seq_len=positions, causal="full"
-    )
+        name, on="h100-sxm", phase="decode", batch_size=3, seq_len=positions, causal="full",
+        mla="reexpanded",
+    )  # fmt: skip
     config, class_name = ENTRIES[name].config, answer.conventions["parameters_of"]
     assert products(answer) == oracle.decode_flops(config, class_name, 3, positions)
 

@@ -19,6 +19,7 @@ from tests.toys import (
     DEVICES,
     MARIAN_TOY,
     MODELS,
+    SPARSE,
     T5_TOY,
     TOY,
     WHISPER_TOY,
@@ -69,10 +70,12 @@ def test_faster_hardware_is_never_slower(
 def test_operators_add_up_to_the_whole(question: dict[str, Any]) -> None:
     answer = ask(question)
     assert sum(op.flops for op in answer.ops) == answer.flops
-    assert sum(op.moved_bytes for op in answer.ops) == answer.moved_bytes
+    moved = sum(op.moved_bytes for op in answer.ops)
+    assert moved == (_close(answer.moved_bytes) if _is_sparse(question) else answer.moved_bytes)
     assert sum(op.latency_s for op in answer.ops) == pytest.approx(answer.latency_s, **CLOSE)
     for op in answer.ops:
-        assert sum(op.traffic.values()) == op.moved_bytes
+        moved = op.moved_bytes
+        assert sum(op.traffic.values()) == (_close(moved) if _is_sparse(question) else moved)
         assert sum(op.waits.values()) == pytest.approx(op.cost.waiting_s, **CLOSE)
     assert sum(answer.time_shares.values()) == pytest.approx(1)
 
@@ -81,8 +84,19 @@ def test_operators_add_up_to_the_whole(question: dict[str, Any]) -> None:
 def test_scalars_stay_exact_integers(question: dict[str, Any]) -> None:
     answer = ask(question)
     footprint = answer.footprint
-    for number in (answer.flops, answer.moved_bytes, footprint.total, footprint.activations):
+    numbers = [answer.flops, footprint.total, footprint.activations]
+    if not _is_sparse(question):
+        numbers.append(answer.moved_bytes)
+    for number in numbers:
         assert type(number) is int
+
+
+def _is_sparse(question: dict[str, Any]) -> bool:
+    return question["model"] in SPARSE
+
+
+def _close(number: Any) -> Any:
+    return pytest.approx(number, **CLOSE)
 
 
 @given(questions())
@@ -93,7 +107,12 @@ def test_fusing_never_adds_bytes_and_keeps_flops(question: dict[str, Any]) -> No
     assert fused.footprint.activations <= unfused.footprint.activations
     for role in ("weight", "kv_cache"):
         moved = [sum(op.traffic.get(role, 0) for op in a.ops) for a in (fused, unfused)]
-        assert moved[0] == moved[1]
+        # Fused attention to latents, in steps, reads their cache once for keys and values.
+        latent = role == "kv_cache" and "mla" in fused.conventions
+        if latent and question["phase"] == "decode":
+            assert moved[0] < moved[1]
+        elif not latent:
+            assert moved[0] == _close(moved[1])
 
 
 @given(questions())
@@ -249,7 +268,7 @@ def test_work_adds(f: int, b: int, g: int, c: int) -> None:
     assert Work(f, b).arithmetic_intensity == f / b
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, *SPARSE])
 def test_scenarios_pickle(name: str) -> None:
     answer = mw.analyze(name, on="h100-sxm")
     again = mw.analyze_scenario(pickle.loads(pickle.dumps(answer.scenario)))

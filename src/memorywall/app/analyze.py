@@ -22,9 +22,11 @@ from memorywall.core.results import Footprint
 from memorywall.core.scenario import (
     Causal,
     Conventions,
+    LatentForm,
     Logits,
     Phase,
     Precision,
+    Routing,
     Scenario,
     Traffic,
     Workload,
@@ -55,6 +57,8 @@ def analyze(
     traffic: str = "fused",
     causal: str = "half",
     logits: str = "last",
+    routing: str = "uniform",
+    mla: str = "auto",
     cache_page: int = 0,
 ) -> Analysis:
     """Return what a model costs on a device: FLOPs, bytes, times, memory, and what binds.
@@ -74,7 +78,8 @@ def analyze(
         weights, activations, kv_cache: formats in memory, by default the config's dtype; weights
             by default as files or the config's quantisation store each. Arithmetic runs in the
             activations' dtype.
-        traffic, causal, logits, cache_page: how things are counted, see ``Conventions``.
+        traffic, causal, logits, routing, mla, cache_page: how things are counted, see
+            ``Conventions``.
 
     Raises:
         MemoryWallError: a name, a file or a value that cannot be used; see its hint.
@@ -101,10 +106,12 @@ def analyze(
             hardware=load_hardware(on),
             precision=Precision(weights, activations, kv_cache),
             conventions=Conventions(
-                cast("Traffic", traffic),
-                cast("Causal", causal),
-                cast("Logits", logits),
-                cache_page,
+                traffic=cast("Traffic", traffic),
+                causal=cast("Causal", causal),
+                logits=cast("Logits", logits),
+                routing=cast("Routing", routing),
+                mla=cast("LatentForm", mla),
+                cache_page=cache_page,
             ),
         )
     )

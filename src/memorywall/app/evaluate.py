@@ -75,8 +75,7 @@ def evaluate_ops(scenario: Scenario) -> list[OpCost]:
     costs = price_ops(program_of(scenario, "prefill", start), hardware)
     steps = workload.new_tokens - 1
     if steps:
-        decode = price_step_ops(scenario, start + 1, steps)
-        costs = [first + rest for first, rest in zip(costs, decode, strict=True)]
+        costs = _joined(costs, price_step_ops(scenario, start + 1, steps))
     return costs
 
 
@@ -130,6 +129,14 @@ def _evaluate_piece(scenario: Scenario) -> tuple[Cost, Footprint]:
         most = maximum(resident.activations, last.activations)
         resident = replace(last, activations=most)
     return cost, resident
+
+
+def _joined(first: list[OpCost], rest: list[OpCost]) -> list[OpCost]:
+    """Add costs up by operator; a prefill may run them in another order than a step."""
+    joined = {op.name: op for op in first}
+    for op in rest:
+        joined[op.name] = joined[op.name] + op if op.name in joined else op
+    return list(joined.values())
 
 
 def _passes(scenario: Scenario) -> int:

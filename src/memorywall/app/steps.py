@@ -12,7 +12,8 @@ import numpy as np
 
 from memorywall.core.calibration import Calibration, Estimate
 from memorywall.core.hardware import Hardware
-from memorywall.core.numbers import Number
+from memorywall.core.model import Architecture
+from memorywall.core.numbers import Number, halved
 from memorywall.core.program import Program
 from memorywall.core.results import Cost, OpCost
 from memorywall.core.scenario import Scenario
@@ -34,7 +35,8 @@ def price_steps(scenario: Scenario, first: Number, steps: int) -> Cost:
     """Return the cost of decode steps at ``first``, ``first + 1``, ... positions.
 
     Times are summed over a trailing axis of steps, because a maximum is not linear. FLOPs and
-    bytes of scalars are arithmetic series, summed in closed form so that they stay exact.
+    bytes of scalars are arithmetic series, summed in closed form so that they stay exact (the
+    bytes of experts that are expected to be touched are a fraction, and exact to rounding).
     """
     total = Cost()
     for program, hardware, count in _step_programs(scenario, first, steps):
@@ -81,8 +83,8 @@ def _step_programs(
 
 
 def _series(
-    scenario: Scenario, first: int, steps: int, measure: Callable[[Program], list[int]]
-) -> list[int]:
+    scenario: Scenario, first: int, steps: int, measure: Callable[[Program], list[Number]]
+) -> list[Number]:
     """Sum measures of the decode programs at ``steps`` lengths from ``first`` on, exactly.
 
     Measures are linear in the length between the windows of the model, n (a + b) / 2 for n steps
@@ -90,17 +92,25 @@ def _series(
     rounds up to whole bytes or scales by runs of lengths.
     """
     end = first + steps - 1
-    knots = sorted({w for w in scenario.model.architecture.windows if first <= w < end})
+    knots = _knots(scenario.model.architecture, first, end)
     stride = _stride(scenario)
-    totals: list[int] = []
+    totals: list[Number] = []
     for low, high in zip([first, *(w + 1 for w in knots)], [*knots, end], strict=True):
         for start in range(low, min(low + stride, high + 1)):
             count = (high - start) // stride + 1
             at_first = measure(program_of(scenario, "decode", start))
             at_last = measure(program_of(scenario, "decode", start + (count - 1) * stride))
-            sums = [(a + b) * count // 2 for a, b in zip(at_first, at_last, strict=True)]
+            sums = [halved((a + b) * count) for a, b in zip(at_first, at_last, strict=True)]
             totals = [t + s for t, s in zip(totals, sums, strict=True)] if totals else sums
     return totals
+
+
+def _knots(architecture: Architecture, first: int, end: int) -> list[int]:
+    """Return the lengths from ``first`` to before ``end`` after which the work grows otherwise."""
+    knots = {window for window in architecture.windows if first <= window < end}
+    for chunk in getattr(architecture, "chunks", ()):  # few architectures have them
+        knots.update(range(-(-first // chunk) * chunk, end, chunk))
+    return sorted(knots)
 
 
 def _stride(scenario: Scenario) -> int:
@@ -113,21 +123,21 @@ def _stride(scenario: Scenario) -> int:
     return lcm(*(f.group or (1 if f.whole_bytes else 2) for f in formats))
 
 
-def _work_of(program: Program) -> list[int]:
+def _work_of(program: Program) -> list[Number]:
     work = program.work
-    return [int(work.flops), int(work.moved_bytes)]
+    return [work.flops, work.moved_bytes]
 
 
-def _work_of_ops(program: Program) -> list[int]:
+def _work_of_ops(program: Program) -> list[Number]:
     """Return FLOPs, then bytes by role, of every operator over its repetitions."""
     values = []
     for _, op, repeat in program.walk():
-        values.append(int(op.flops) * repeat)
-        values += [int(moved) * repeat for moved in op.traffic.values()]
+        values.append(op.flops * repeat)
+        values += [moved * repeat for moved in op.traffic.values()]
     return values
 
 
-def _with_exact_work(cost: OpCost, exact: Iterator[int]) -> OpCost:
+def _with_exact_work(cost: OpCost, exact: Iterator[Number]) -> OpCost:
     flops = next(exact)
     traffic: dict[str, Number] = {role: next(exact) for role in cost.traffic}
     moved = sum(traffic.values(), 0)

@@ -55,6 +55,11 @@ class Analysis:
         return self.scenario.model.parameters
 
     @property
+    def active_parameters(self) -> int:
+        """How many of them a single token uses."""
+        return self.scenario.model.active_parameters
+
+    @property
     def hardware(self) -> str:
         """The device's name."""
         return self.scenario.hardware.name
@@ -231,10 +236,21 @@ class Analysis:
             "causal": scenario.conventions.causal,
             "logits": scenario.conventions.logits,
             "cache_page": scenario.conventions.cache_page,
+            **self._conventions_of_the_architecture(),
             "flops_per_multiply_add": 2,
             "parameters_of": scenario.model.architecture.class_name,
             "ceilings": scenario.hardware.kind,
         }
+
+    def _conventions_of_the_architecture(self) -> dict[str, str]:
+        """Return the conventions that only some architectures are counted by."""
+        conventions = self.scenario.conventions
+        found: dict[str, str] = {}
+        if self.active_parameters != self.parameters:
+            found["routing"] = conventions.routing
+        if getattr(self.scenario.model.architecture, "latent", False):  # few have it
+            found["mla"] = conventions.mla
+        return found
 
     def _on_grid(self, number: Number) -> Number:
         """Broadcast a number of the question to the shape of the answers, if that has one."""
@@ -273,6 +289,7 @@ class Analysis:
 _NUMBERS = (
     "model",
     "parameters",
+    "active_parameters",
     "hardware",
     "phase",
     "batch_size",

@@ -20,6 +20,8 @@ class Forward:
     Attributes:
         full: pair every token with every position, as an eager kernel under a mask does.
         logits: rows of the head: ``last``, ``all`` or ``none``.
+        routing: how tokens choose experts: ``uniform`` or ``skewed``.
+        mla: the form of latent attention: ``absorbed``, ``expanded`` or ``reexpanded``.
         cache_page: positions that the cache grows by; 0 for one at a time, no more than a window.
         source: positions that the encoder of an encoder-decoder makes of one source.
         stacks: which halves of an encoder-decoder run: ``both``, ``encoder`` or ``decoder``; what
@@ -35,6 +37,8 @@ class Forward:
     kv_cache: Format
     full: bool = False
     logits: str = "last"
+    routing: str = "uniform"
+    mla: str = "reexpanded"
     cache_page: int = 0
     source: Number = 1
     stacks: str = "both"
@@ -54,20 +58,27 @@ class Forward:
         """Return the encoder's part of this pass: the source are its tokens, and it has no past."""
         return replace(self, tokens=self.source, past=0)
 
-    def keys(self, window: int | None = None) -> Number:
+    def keys(self, window: int | None = None, chunk: int | None = None) -> Number:
         """Positions that the new tokens attend to, all of them together."""
-        past = self.past if window is None else minimum(self.past, window - 1)
+        if chunk is not None:
+            # A framework passes over the last positions as over a window's, and masks.
+            past = minimum(self.past, chunk - 1) if self.full else self.past % chunk
+        else:
+            past = self.past if window is None else minimum(self.past, window - 1)
         return past + self.tokens
 
-    def pairs(self, causal: bool, window: int | None = None) -> Number:
+    def pairs(self, causal: bool, window: int | None = None, chunk: int | None = None) -> Number:
         """Count the (query, key) pairs of one sequence and head.
 
         The i-th of T tokens on P cached attends to min(P + i, window) positions: the first
         ``growing`` tokens to one more each, the rest to a full window. Who looks both ways looks
-        back twice and meets itself once.
+        back twice and meets itself once. Of chunks a token attends to the positions of its own up
+        to itself.
         """
         if self.full or (not causal and window is None):
-            return self.tokens * self.keys(window)
+            return self.tokens * self.keys(window, chunk)
+        if chunk is not None:
+            return _chunk_pairs(self.past + self.tokens, chunk) - _chunk_pairs(self.past, chunk)
         growing = self.tokens
         if window is not None:
             growing = maximum(minimum(self.tokens, window - self.past), 0)
@@ -101,6 +112,12 @@ class Forward:
     def head_rows(self) -> Number:
         """Rows that the head is computed for."""
         return {"last": self.batch, "all": self.rows, "none": 0}[self.logits]
+
+
+def _chunk_pairs(positions: Number, chunk: int) -> Number:
+    """Count the pairs of the first so many positions: 1 + ... + chunk, and again."""
+    whole, rest = positions // chunk, positions % chunk
+    return whole * (chunk * (chunk + 1) // 2) + halved(rest * (rest + 1))
 
 
 class Architecture(Hashable, Protocol):
@@ -220,11 +237,21 @@ class Model:
     @property
     def parameters(self) -> int:
         """Weights of ``class_name``: counted from the operators' own tensors, never stored."""
-        return _parameters(self.family, self.architecture)
+        return _parameters(self.family, self.architecture)[0]
+
+    @property
+    def active_parameters(self) -> int:
+        """Weights that a single token uses: all but those of the experts that it does not choose.
+
+        Embedding tables count whole, as model cards count them.
+        """
+        return _parameters(self.family, self.architecture)[1]
 
 
 @lru_cache(maxsize=1024)
-def _parameters(family: Family, architecture: Architecture) -> int:
+def _parameters(family: Family, architecture: Architecture) -> tuple[int, int]:
+    """Return all the weights, and those that one token uses."""
     any_format = FORMATS["bf16"]
     one_token = Forward(1, 1, 0, any_format, any_format, any_format)
-    return family.lower(architecture, one_token).parameters
+    program = family.lower(architecture, one_token)
+    return program.parameters, program.parameters - program.idle_parameters

@@ -53,7 +53,8 @@ class Op:
         reads: tensors that it reads.
         writes: tensors that it writes.
         dtype: the arithmetic, a key of ``Hardware.peaks``; storage is the tensors' own affair.
-        function: which one, where a kind covers several: ``gelu_new``, ``rmsnorm``, ``rotary``.
+        function: which one, where a kind covers several: ``gelu_new``, ``rmsnorm``, ``rotary``;
+            ``experts`` for a product with stacked weights of which it touches some.
         queries: of an attention, new tokens of one sequence; 1 in decode.
     """
 
@@ -168,3 +169,16 @@ class Program:
             for tensor, copies in self.kept().values()
             if tensor.role == "weight"
         )
+
+    @property
+    def idle_parameters(self) -> int:
+        """How many weights belong to experts that this pass is expected not to touch."""
+        idle = sum(
+            (tensor.elements - tensor.moved_elements) * block.copies
+            for block in self.blocks
+            for op in block.ops
+            if op.function == "experts"
+            for tensor in op.reads
+            if tensor.role == "weight"
+        )
+        return round(float(idle))

@@ -20,6 +20,8 @@ Phase: TypeAlias = Literal["prefill", "encode", "decode", "generate"]
 Traffic: TypeAlias = Literal["fused", "unfused"]
 Causal: TypeAlias = Literal["half", "full"]
 Logits: TypeAlias = Literal["last", "all", "none"]
+Routing: TypeAlias = Literal["uniform", "skewed"]
+LatentForm: TypeAlias = Literal["auto", "absorbed", "expanded", "reexpanded"]
 
 # Which halves of an encoder-decoder run; both where it is neither of these.
 _STACKS = {"encode": "encoder", "decode": "decoder"}
@@ -101,6 +103,12 @@ class Conventions:
             ``fused``: scores stay on chip; rotary, activation and add ride on their producer.
         causal: ``half``: a token is paired with those before it and itself. ``full``: with all.
         logits: rows of the head: ``last`` one a sequence, ``all`` every token, ``none`` no head.
+        routing: which experts the tokens of a pass touch, see ``families/_experts.py``:
+            ``uniform``: all experts are as likely. ``skewed``: some are more popular.
+        mla: the form of latent attention, see ``families/_mla.py``. ``absorbed``: heads attend to
+            the cached latents. ``expanded``: keys and values of every head are cached.
+            ``reexpanded``: latents are cached and projected anew in every pass. ``auto``: as
+            engines do it, absorbed in decode and reexpanded in prefill.
         cache_page: positions of the cache that an engine sets aside at a time, windows or not; 0
             for exactly what the architecture needs. vLLM's pages hold 16.
     """
@@ -108,9 +116,13 @@ class Conventions:
     traffic: Traffic = "fused"
     causal: Causal = "half"
     logits: Logits = "last"
+    routing: Routing = "uniform"
+    mla: LatentForm = "auto"
     cache_page: int = 0
 
     def __post_init__(self) -> None:
+        _choose("routing", self.routing, Routing)
+        _choose("mla", self.mla, LatentForm)
         _choose("traffic", self.traffic, Traffic)
         _choose("causal", self.causal, Causal)
         _choose("logits", self.logits, Logits)
@@ -190,6 +202,9 @@ class Scenario:
     def forward(self, phase: str, seq_len: Number) -> Forward:
         """Return one forward pass of the question, at a phase and length of its own."""
         decoding = phase == "decode"
+        latent_form: str = self.conventions.mla
+        if latent_form == "auto":
+            latent_form = "absorbed" if decoding else "reexpanded"
         storage = self.storage
         return Forward(
             batch=self.workload.batch_size,
@@ -204,6 +219,8 @@ class Scenario:
             kv_cache=self.precision.format_of("kv_cache", self.model.dtype),
             full=self.conventions.causal == "full",
             logits=self.conventions.logits,
+            routing=self.conventions.routing,
+            mla=latent_form,
             cache_page=self.conventions.cache_page,
             source=1 if self.workload.source_len is None else self.workload.source_len,
             stacks=_STACKS.get(phase, "both"),

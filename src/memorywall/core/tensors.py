@@ -28,7 +28,8 @@ class Tensor:
         format: how an element is stored.
         role: what kind of memory it is.
         touched: the part that one execution moves, as a shape; None for all of it. Embedding rows
-            and chosen experts make resident and moved bytes differ.
+            and chosen experts make resident and moved bytes differ. The leading length may be a
+            fraction: so many experts are expected.
     """
 
     name: str

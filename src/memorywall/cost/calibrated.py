@@ -27,6 +27,7 @@ _STAND_INS = {
     "sigmoid": "tanh",
     "xielu": "gelu_new",
     "softcap": "tanh",
+    "softmax": "layernorm",
     "relu2": "relu",
     "relu": "copy",
     "clip": "copy",
@@ -82,9 +83,11 @@ def _call(op: Op, calibration: Calibration) -> list[tuple[str, Number]]:
             "Ask for its decode, or for a device of the catalogue: memorywall hardware.",
         )
     if op.kind == "gemm":
-        source = op.reads[0]
-        rows = (source.touched or source.shape)[0]
-        return [("gemm", _time(calibration, op.function, op.dtype, rows, op.flops))]
+        source, weight = op.reads[:2]
+        rows, function = (source.touched or source.shape)[0], op.function
+        if function == "experts" and weight.touched:  # a product of its own for each
+            rows, function = rows / weight.touched[0], "linear"
+        return [("gemm", _time(calibration, function, op.dtype, rows, op.flops))]
     elements = op.writes[0].elements
     return [(op.kind, _time(calibration, op.function, op.dtype, elements, elements))]
 
@@ -96,8 +99,10 @@ def _attention(op: Op, calibration: Calibration) -> list[tuple[str, Number]]:
     their bytes; where heads share them it goes by FLOPs, as kernels work head by head. What
     cross-attention reads neither grows nor is masked.
     """
-    _, keys = op.reads
-    cached = keys.role == "kv_cache" and op.function != "cross"
+    keys = op.reads[1]
+    # Keys that are projected from cached latents are no cache; their rotated part is.
+    is_cache = any(tensor.role == "kv_cache" for tensor in op.reads)
+    cached = is_cache and op.function != "cross"
     part = keys.moved_elements
     moved = 2 * keys.moved_bytes  # keys and values
     # The call of Q K^T is that of P V as well; a score of distances is a product of its own.

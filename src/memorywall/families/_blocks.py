@@ -41,9 +41,11 @@ class Attention:
             the whole row, or each head with a gain of its own: weights and FLOPs are the same.
         window: how far a token looks back, itself included; None for all the way.
         causal: whether it only looks back, and so keeps a cache; else it looks ahead as far.
-        qk_norm_kind: ``rmsnorm`` or a kind of layer norm.
+        qk_norm_kind: ``rmsnorm`` or another kind of norm.
         on_scores: ``softcap`` or ``alibi``, done to every score before the softmax.
         clip: whether queries, keys and values are clamped.
+        sinks: whether each head has a learned score that takes part in the softmax alone.
+        chunk: tokens attend within chunks of so many positions; None for no chunks.
     """
 
     heads: int
@@ -59,6 +61,8 @@ class Attention:
     qk_norm_kind: str = "rmsnorm"
     on_scores: str = ""
     clip: bool = False
+    sinks: bool = False
+    chunk: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,10 +284,10 @@ class Tape:
             return self.activation(name, vectors * forward.tokens, a.head_dim)
         return Tensor(
             f"{self.block}.{name}_cache",
-            (vectors * forward.cached(a.window), a.head_dim),
+            (vectors * forward.cached(a.window or a.chunk), a.head_dim),
             forward.kv_cache,
             "kv_cache",
-            touched=(vectors * forward.keys(a.window), a.head_dim),
+            touched=(vectors * forward.keys(a.window, a.chunk), a.head_dim),
         )
 
     def _new(self, whole: Tensor, rows: Number, a: Attention) -> Tensor:
@@ -310,7 +314,7 @@ class Tape:
         """
         forward = self.forward
         if sources is None:
-            pairs, function = forward.pairs(a.causal, a.window), ""
+            pairs, function = forward.pairs(a.causal, a.window, a.chunk), ""
         else:
             pairs, function = forward.tokens * sources, "cross"
         pairs = forward.batch * a.heads * pairs
@@ -326,9 +330,12 @@ class Tape:
             self.op(name, "elementwise", cost, (plain, term), scores, function="add")
         if a.on_scores:
             scores = self.each(f"{path}.scores_{a.on_scores}", a.on_scores, scores)
-        masks = () if mask is None else (mask,)
         cost = FLOPS_PER_ELEMENT["softmax"] * pairs
-        self.op(f"{path}.softmax", "softmax", cost, (scores, *masks), probabilities)
+        reads = (scores,) if mask is None else (scores, mask)
+        if a.sinks:  # one score more for every query
+            cost = cost + FLOPS_PER_ELEMENT["softmax"] * q.shape[0] * a.heads
+            reads = (*reads, self.weight(f"{path}.sinks", a.heads))
+        self.op(f"{path}.softmax", "softmax", cost, reads, probabilities)
         reads = (probabilities, values)
         self.op(f"{path}.context", "attention", products, reads, context, function=function)
         return context

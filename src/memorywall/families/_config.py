@@ -92,6 +92,36 @@ class Config:
         """Return a whole number, or None where the key is absent or null."""
         return self.default(key, None) if self.data.get(key) is None else self.size(key)
 
+    def same_size(self, key: str, default: int | None, *, most: int = LARGEST_SIZE) -> int:
+        """Return a whole number that may be listed layer by layer, if all layers have the same."""
+        value = self.data.get(key)
+        if not isinstance(value, list) or not value:
+            return self.size(key, default, most=most)
+        if any(other != value[0] for other in value):
+            self.check()
+            raise UnsupportedError(
+                f"{self.where}: {key!r} differs from layer to layer: that is not covered."
+            )
+        one = Config({key: value[0]}, self.where)
+        one.faults = self.faults
+        return one.size(key, most=most)
+
+    def layer_list(self, key: str, layers: int) -> tuple[int, ...]:
+        """Return a list of layers by their numbers, from 0; an absent or null key lists none."""
+        value = self.data.get(key)
+        if value is None:
+            self.default(key, None)
+            return ()
+        known = range(layers)
+        if not isinstance(value, list) or any(
+            isinstance(layer, bool) or layer not in known for layer in value
+        ):
+            self.faults[key] = (
+                f"{key!r} must list layers from 0 to {layers - 1}, got {shown(value)}"
+            )
+            return ()
+        return tuple(value)
+
     def share(self, key: str, default: float) -> float:
         """Return a number above 0 and up to 1."""
         value = self.data.get(key)
@@ -222,11 +252,16 @@ class Config:
             return len(names)
         return self.size("num_labels", 2)
 
-    def divides(self, part: str, parts: int, whole: str, size: int) -> None:
-        """Note a fault where ``parts`` does not divide ``size``."""
+    def divides(
+        self, part: str, parts: int, whole: str, size: int, *, unless: str | None = None
+    ) -> None:
+        """Note a fault where ``parts`` does not divide ``size``, and no key says the quotient."""
         part, whole = self.key(part), self.key(whole)
         if size % parts and not {part, whole} & set(self.faults):
-            self.faults[whole] = f"{whole!r} ({size}) is not a multiple of {part!r} ({parts})"
+            missing = f", and {unless!r} is missing" if unless else ""
+            self.faults[whole] = (
+                f"{whole!r} ({size}) is not a multiple of {part!r} ({parts}){missing}"
+            )
 
     def refuse(self, key: str, values: Sequence[object], reason: str) -> None:
         """Raise UnsupportedError where a key has a value that would change what is counted."""

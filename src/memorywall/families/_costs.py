@@ -15,10 +15,12 @@ FLOPS_PER_ELEMENT = {
     "layernorm_unbiased": 6,  # without beta
     "layernorm_plain": 5,  # without gamma and beta
     "rmsnorm": 4,  # square, sum, times 1/rms, times gamma
+    "rmsnorm_plain": 3,  # without gamma
     "mean": 1,  # sum; one division a row is left out
     "gated": 1,  # activation(gate) times up
     "scale": 1,  # times a constant
     "clip": 2,  # minimum, maximum
+    "top_k": 1,  # a comparison with the best so far
     "softcap": 3,  # cap tanh(x / cap): divide, tanh, times cap
     "alibi": 1,  # plus a bias by distance, which is made once for all layers
 }
@@ -29,6 +31,7 @@ NORM_WEIGHTS = {
     "layernorm_unbiased": ("weight",),
     "layernorm_plain": (),
     "rmsnorm": ("weight",),
+    "rmsnorm_plain": (),
 }
 
 # Activation functions, as configs spell them.
@@ -46,6 +49,9 @@ ACTIVATION_FLOPS = {
     "gelu_pytorch_tanh": 9,
     "gelu_fast": 9,
     "quick_gelu": 5,  # x sigmoid(1.702 x)
+    # gpt_oss: x sigmoid(1.702 x) of a gate cut off above, an up cut off on both sides plus one:
+    # minimum, 5, minimum, maximum, add.
+    "swiglu_clamped": 9,
     "relu2": 2,
     # Where x > 0: a x^2 + b x; else (exp(min(x, e)) - 1 - x) c + b x. Both are worked out: square,
     # times a, add; minimum, exponential, subtract, subtract, times c, add; times b.

@@ -181,7 +181,8 @@ def _read_heads(config: Config, dialect: Dialect) -> tuple[int, int, int]:
     if dialect.reads_head_dim and config.has("head_dim"):
         return heads, kv_heads, config.size("head_dim")
     if head_dim is None or (dialect.reads_head_dim and "head_dim" in config.data):
-        config.divides("num_attention_heads", heads, "hidden_size", hidden)
+        unless = "head_dim" if dialect.reads_head_dim else None
+        config.divides("num_attention_heads", heads, "hidden_size", hidden, unless=unless)
         head_dim = max(1, hidden // heads)
     if dialect.reads_head_dim:
         config.default("head_dim", head_dim)

@@ -2,8 +2,9 @@
 
 The scores of attention stay on chip from Q K^T to P V. An elementwise operator (rotary, activation,
 residual add) rides on the operator that produced its input: that input is not moved, and whatever
-else the rider reads and writes becomes traffic of its host. FLOPs stay where they were. What is
-left out: norms fused into their neighbours, and keys read again when queries do not fit on chip.
+else the rider reads and writes becomes traffic of its host. Cached latents, which are keys and
+values at once, are read once. FLOPs stay where they were. What is left out: norms fused into their
+neighbours, and keys read again when queries do not fit on chip.
 """
 
 from __future__ import annotations
@@ -29,8 +30,12 @@ def _fuse_block(block: Block, readers: dict[str, int]) -> Block:
     """Fuse one block; ``readers`` counts how many operators of the program read each tensor."""
     fused: list[Op] = []
     maker: dict[str, int] = {}  # which operator's traffic holds the writing of an activation
+    attended: set[str] = set()  # caches that the scores were made from
     for index, op in enumerate(block.ops):
         host, kept = index, op.reads
+        if op.kind == "attention":
+            kept = tuple([tensor for tensor in kept if tensor.name not in attended])
+            attended.update([tensor.name for tensor in kept if tensor.role == "kv_cache"])
         for tensor in op.reads:
             # Made earlier in this repetition, and read by this operator alone?
             made = maker.get(tensor.name) if readers[tensor.name] == 1 else None

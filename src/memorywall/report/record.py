@@ -25,6 +25,7 @@ def model_record(model: Model) -> dict[str, Any]:
         "family": model.family.name,
         "class": architecture.class_name,
         "parameters": model.parameters,
+        "active_parameters": model.active_parameters,
         "causal": architecture.causal,
         "dtype": architecture.dtype,
         "max_positions": architecture.max_positions,

@@ -36,6 +36,13 @@ from memorywall.report.table import show_analysis, show_grid
 @click.option("--causal", default="half", show_default=True, help="half of the pairs, or full.")
 @click.option("--logits", default="last", show_default=True, help="Head rows: last, all or none.")
 @click.option(
+    "--routing", default="uniform", show_default=True, help="Of tokens to experts: or skewed."
+)
+@click.option(
+    "--mla", default="auto", show_default=True,
+    help="Latent attention: absorbed, expanded or reexpanded.",
+)  # fmt: skip
+@click.option(
     "--cache-page", type=int, default=0, metavar="N",
     help="Set the cache aside N positions at a time, as an engine does (vLLM: 16), in layers with "
     "a window too.  [default: what the architecture needs]",
