@@ -106,7 +106,7 @@ def summary(cases: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def _median_error(cases: Sequence[dict[str, Any]], by: str) -> float:
-    return statistics.median(abs(case[by] / case["measured_s"] - 1) for case in cases)
+    return float(statistics.median(abs(case[by] / case["measured_s"] - 1) for case in cases))
 
 
 def report(what: str, cases: Sequence[dict[str, Any]]) -> None:

@@ -21,7 +21,11 @@ BATCH, CONTEXTS = 2, (2, 9, 33)
 DECODERS = {
     entry.id: entry
     for entry in entries()
-    if mw.model(entry.id).causal and not mw.model(entry.id).reads_source
+    if mw.model(entry.id).causal
+    and not mw.model(entry.id).reads_source
+    # DBRX asks which experts were chosen, which no array without content says: small ones of it are
+    # run elsewhere.
+    and entry.config["model_type"] != "dbrx"
 }
 
 
@@ -33,7 +37,7 @@ def test_steps_at_three_contexts(name: str) -> None:
     for context in CONTEXTS:
         answer = mw.analyze(
             config, on="h100-sxm", phase="decode", batch_size=BATCH, seq_len=context, causal="full",
-            kv_cache="bf16",
+            kv_cache="bf16", mla="reexpanded",  # as transformers steps, where there are latents
         )  # fmt: skip
         flops, elements = theirs[context]
         assert products(answer) == flops
@@ -67,7 +71,8 @@ def steps(config: dict[str, Any], class_name: str) -> dict[int, tuple[int, int]]
             with FlopCounterMode(display=False) as counter:
                 model(input_ids=_ids(1), past_key_values=past, use_cache=True)
         held = sum(layer.keys.numel() + layer.values.numel() for layer in past.layers)
-        found[context] = int(counter.get_total_flops()), held
+        idle = oracle.idle_flops(config, BATCH)
+        found[context] = int(counter.get_total_flops()) - idle, held
     return found
 
 
