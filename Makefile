@@ -40,8 +40,9 @@ tests: .venv/test.stamp
 bench: .venv/base.stamp  ## Time one scenario, a million, and the command as a whole
 	$(BIN)/python benchmarks/analyze.py
 
-reference: .venv/base.stamp  ## Write the generated reference pages anew
+reference: .venv/test.stamp  ## Write the generated reference pages anew
 	$(BIN)/python tools/reference.py
+	$(BIN)/python tools/coverage.py
 
 format: .venv/test.stamp  ## Let ruff lay out the code
 	$(BIN)/ruff check --fix .

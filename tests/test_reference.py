@@ -13,3 +13,14 @@ def test_generated_pages_are_up_to_date() -> None:
         [sys.executable, str(tool), "--check"], capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stdout + "\nRun: make reference"
+
+
+def test_coverage_page_is_up_to_date() -> None:
+    tool = Path(__file__).parent.parent / "tools" / "coverage.py"
+    run = subprocess.run(
+        [sys.executable, str(tool), "--check"], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr[-500:] + "\nRun: make reference"
+    page = (tool.parent.parent / "docs" / "reference" / "coverage.md").read_text(encoding="utf-8")
+    assert "DIFFERS" not in page
+    assert page.count("| exact |") >= 40

@@ -11,6 +11,8 @@ transformers' class on the meta device to the last digit; what no family reads i
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,8 @@ import torch
 import transformers
 from transformers.models.auto import modeling_auto
 
-from memorywall.core.errors import MemoryWallError, UnsupportedError
+from memorywall.catalog.configs import entries
+from memorywall.core.errors import InvalidInputError, UnsupportedError
 from memorywall.core.files import write_text
 from memorywall.frontends.config import model_from_config
 
@@ -70,31 +73,38 @@ def _wanted() -> list[tuple[str, str, str]]:
 
 
 def _row(task: str, model_type: str, class_name: str, *, build: bool) -> Row:
-    try:
-        config = _default_config(model_type, class_name)
-        model = model_from_config(config, model_type)
-    except UnsupportedError:
-        return Row(task, model_type, class_name, "refused")
-    except MemoryWallError as error:
-        return Row(task, model_type, class_name, f"refused: {error.message}")
-    if build and model.parameters != _parameters(model_type, class_name):
-        return Row(task, model_type, class_name, "DIFFERS", model.family.name)
-    return Row(task, model_type, class_name, "exact", model.family.name)
+    for config, known in _configs(model_type, class_name):
+        try:
+            model = model_from_config(config, model_type)
+            same = not build or model.parameters == _parameters(model_type, known, class_name)
+        except UnsupportedError:
+            break
+        except (InvalidInputError, AttributeError, TypeError):
+            continue  # neither side can build a default that leaves a size out
+        result = "exact" if same else "DIFFERS"
+        return Row(task, model_type, class_name, result, model.family.name)
+    return Row(task, model_type, class_name, "refused")
 
 
-def _default_config(model_type: str, class_name: str) -> dict[str, Any]:
-    try:
-        config = transformers.AutoConfig.for_model(model_type).to_dict()
-    except Exception as error:
-        raise UnsupportedError(f"{model_type} has no default config: {error}") from error
-    return {**config, "model_type": model_type, "architectures": [class_name]}
+def _configs(model_type: str, class_name: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Yield transformers' default config, then the catalogue's published ones.
+
+    Each comes with what transformers must be told to build it: of a default nothing.
+    """
+    said = {"model_type": model_type, "architectures": [class_name]}
+    with suppress(Exception):
+        yield {**transformers.AutoConfig.for_model(model_type).to_dict(), **said}, {}
+    for entry in entries():
+        if entry.config["model_type"] == model_type:
+            yield {**entry.config, **said}, {**entry.config, "architectures": [class_name]}
 
 
-def _parameters(model_type: str, class_name: str) -> int:
+def _parameters(model_type: str, known: dict[str, Any], class_name: str) -> int:
+    values = {key: value for key, value in known.items() if key != "model_type"}
+    built = transformers.AutoConfig.for_model(model_type, **values)
     with torch.device("meta"):
-        config = transformers.AutoConfig.for_model(model_type)
-        built = getattr(transformers, class_name)(config)
-    return sum(parameter.numel() for parameter in built.parameters())
+        model = getattr(transformers, class_name)(built)
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def page(rows: list[Row]) -> str:

@@ -289,6 +289,8 @@ class Config:
             )
 
     def _missing(self, key: str) -> str:
+        if key in self.data:
+            return f"{key!r} is null"
         near = near_names(key, [k for k in self.data if isinstance(k, str)], 1)
         guess = f" (there is {near[0]!r})" if near else ""
         return f"{key!r} is missing{guess}"
