@@ -27,7 +27,10 @@ _NUMBERS = {
     "tdp_w": "TDP (W)",
     "price_usd": "Release price (USD)",
 }
-_TENSOR, _HALF = "Tensor-FP16/BF16 performance (FLOP/s)", "FP16 (half precision) performance (FLOP/s)"
+_TENSOR, _HALF = (
+    "Tensor-FP16/BF16 performance (FLOP/s)",
+    "FP16 (half precision) performance (FLOP/s)",
+)
 # Devices with matrix units of which only the vector units' 16-bit rate is listed.
 _VECTOR_ONLY = (
     "Quadro RTX", "RTX 3080", "RTX 3090", "RTX A", "A10G", "A10 PCIe", "RTX 4080", "RTX 4070",
@@ -36,7 +39,16 @@ _VECTOR_ONLY = (
 _CONSUMER = ("GeForce", "TITAN", "Titan", "Radeon RX")
 _WORKSTATION = ("Quadro", "RTX A", "RTX 6000")
 # Sold for inference alone, or of at most 150 W, which no card for training has been since 2012.
-_INFERENCE = ("Tesla P4", "TPU v1", "TPU v4i", "Inferentia", "Hanguang", "A10G", "Ascend 310", "P40")
+_INFERENCE = (
+    "Tesla P4",
+    "TPU v1",
+    "TPU v4i",
+    "Inferentia",
+    "Hanguang",
+    "A10G",
+    "Ascend 310",
+    "P40",
+)
 _INFERENCE_WATTS = 150
 
 
@@ -87,9 +99,11 @@ def _models(originals: Path) -> list[dict[str, str]]:
         for row in frontier
     ]
     known = {row["name"] for row in rows}
-    for row in _read(originals / "epoch_notable_ai_models_2024-10.csv"):
-        if " ".join(row["System"].split()) not in known:
-            rows.append(_model(row, row["System"], "", ""))
+    rows += [
+        _model(row, row["System"], "", "")
+        for row in _read(originals / "epoch_notable_ai_models_2024-10.csv")
+        if " ".join(row["System"].split()) not in known
+    ]
     kept = (row for row in rows if row["date"] >= "2010")
     return [row for row in kept if row["parameters"] or row["training_flop"]]
 
@@ -134,7 +148,9 @@ def _shorter(text: str) -> str:
         return text
 
 
-_EXCLUDED = {(row["dataset"], row["name"]): row["reason"] for row in _read(HERE / "trends_exclusions.csv")}
+_EXCLUDED = {
+    (row["dataset"], row["name"]): row["reason"] for row in _read(HERE / "trends_exclusions.csv")
+}
 
 if __name__ == "__main__":
     main()

@@ -218,7 +218,9 @@ def _notes(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
         )
     elif hardware.kind == "forecast":
         notes += hardware.notes
-        notes.append("Ceilings of a forecast: kernels reach part of them, which is not in the interval.")
+        notes.append(
+            "Ceilings of a forecast: kernels reach part of them, which is not in the interval."
+        )
     elif hardware.kind == "hypothetical":
         notes.append(f"{hardware.name} was changed by hand: its ceilings are hypothetical.")
     return tuple(notes)

@@ -1,4 +1,4 @@
-"""In which year decode of a model becomes so many times memory-bound, by the ridge point's trend."""
+"""In which year decode becomes so many times memory-bound, by the trend of the ridge point."""
 
 from __future__ import annotations
 

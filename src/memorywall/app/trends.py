@@ -119,7 +119,9 @@ def _point(row: dict[str, str | None], where: str) -> Point:
     day, value = (row["date"] or "").strip(), (row["value"] or "").strip()
     try:
         full = f"{day}-01-01" if len(day) == len("2024") else day
-        return Point(date.fromisoformat(full), float(value) if value else nan, row.get("name") or "")
+        return Point(
+            date.fromisoformat(full), float(value) if value else nan, row.get("name") or ""
+        )
     except ValueError:
         raise InvalidInputError(
             f"{where}: expected a date such as 2024-03-18 and a number, got {shown(day)} and "
@@ -162,7 +164,6 @@ def _record() -> str:
     rows = out_of_sample(("peak", "bandwidth", "capacity"), (until,))
     held = ", ".join(f"{row.covered[0.8]:.0%} of {row.series}" for row in rows)
     return (
-        f"Lines up to {until} held {held} of the later devices in their 80 % intervals: where growth "
-        "changes, as after 2022, intervals are too narrow."
+        f"Lines up to {until} held {held} of the later devices in their 80 % intervals: where "
+        f"growth changes, as after {until}, intervals are too narrow."
     )
-

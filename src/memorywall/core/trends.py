@@ -165,8 +165,50 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
+class Refit:
+    """One fit of a study: whose points, and what was printed of them.
+
+    Attributes:
+        series: what grows, one word for all sources.
+        source: ``paper``, ``blog``, ``paper continued``, or ``today``.
+        growth: from the points.
+        published, published_20: growth per two and per twenty years as printed; None of what was
+            not printed.
+    """
+
+    series: str
+    source: str
+    growth: Growth
+    published: float | None = None
+    published_20: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A processor's clock and the latencies that a program meets.
+
+    Attributes:
+        name, date: which, and when it came.
+        clock_hz: cycles a second.
+        cache_cycles: first-level cache.
+        dram_s: seconds from a load to its data in DRAM.
+    """
+
+    name: str
+    date: str
+    clock_hz: float
+    cache_cycles: float
+    dram_s: float
+
+    @property
+    def dram_cycles(self) -> float:
+        """DRAM's latency in cycles."""
+        return self.dram_s * self.clock_hz
+
+
+@dataclass(frozen=True, slots=True)
 class Bar:
-    """What the training of a model kept in memory, in GB, and the memory of a device of its year."""
+    """What training a model kept in memory, in GB, and the memory of a device of its year."""
 
     name: str
     year: int

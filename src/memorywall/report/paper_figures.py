@@ -37,7 +37,7 @@ _PLACES = {
     "Megatron LM": (-5, 6, "right"), "Microsoft T-NLG": (2, 12, "right"),
     "GPT-3": (-6, 5, "right"), "GShard": (-6, 6, "right"), "Switch Transformer": (-7, 5, "right"),
     "Megatron-Turing": (0, -13, "center"), "XLNet": (-7, -3, "right"),
-    "RoBERTa Large": (3, -16, "left"), "ALBERT xxl": (-7, -3, "right"),
+    "RoBERTa Large": (1, -21, "left"), "ALBERT xxl": (-7, -3, "right"),
     "ELECTRA Large": (7, -4, "left"), "Wav2Vec 2.0": (7, 2, "left"),
     "MoCo ResNet50": (6, -9, "left"), "Seq2Seq": (6, 5, "left"), "VGG": (-6, -9, "right"),
     "ResNet": (6, -8, "left"), "ResNext": (6, 4, "left"), "InceptionV3": (-5, 6, "right"),
@@ -60,7 +60,7 @@ def draw_figure_1(data: PaperFigures) -> Figure:
         twenty, two = growth.per_20_years.middle, growth.per_2_years.middle
         label = f"{title}: {twenty:,.0f}x / 20 yrs ({two:.2f}x / 2 yrs)"
         _line(axes, growth, color, label)
-    _finish(axes, "over the first point of each series", (1995, 2025))
+    _finish(axes, "over the first point of each series", (1995, 2026))
     axes.set_ylim(0.3, 3e7)
     axes.set_title("Scaling of peak hardware FLOPS, memory and interconnect bandwidth", loc="left")
     return figure
@@ -99,7 +99,7 @@ def draw_figure_2b(data: PaperFigures) -> Figure:
 def draw_figure_4(data: PaperFigures) -> Figure:
     """Draw what training keeps in memory by model, and the memory of a GPU of its year."""
     figure, axes = _figure((7.6, 4.6))
-    places = np.arange(len(data.bars))
+    places = [float(place) for place in range(len(data.bars))]
     bottom = np.zeros(len(data.bars))
     for part, color, title in (
         ("parameters", _RED, "parameters"),
@@ -115,7 +115,7 @@ def draw_figure_4(data: PaperFigures) -> Figure:
             place, total + (-0.3 if inside else 0.3), f"{total:.1f}", ha="center",
             va="top" if inside else "bottom", fontsize=_FONT, color="white" if inside else _BLACK,
         )  # fmt: skip
-    edges = np.append(places - 0.5, places[-1] + 0.5)
+    edges = [place - 0.5 for place in (*places, len(places))]
     axes.stairs(
         [bar.limit for bar in data.bars], edges, color=_GREEN, lw=1.8, baseline=None,
         label="memory of a GPU",

@@ -13,6 +13,7 @@ from memorywall.core.units import render, render_number
 from memorywall.report.table import columns, remark
 
 _PREFIXED = ("FLOP/s", "byte/s", "byte", "bit/s", "s", "W")  # units that take k, M, G ...
+_LARGE = 1e6
 
 
 def show_growths(growths: Sequence[Growth], console: Console) -> None:
@@ -30,10 +31,10 @@ def show_growths(growths: Sequence[Growth], console: Console) -> None:
         table.add_row(*_row(growth))
     console.print(table)
     console.print(
-        "\nLeast squares of log10 on the date. 95 %: confidence of the growth. 80 %: of new points. "
-        "spread: a typical point is within this factor of the line. without: the point that moves "
-        "growth most, and growth without it. growth changed: where a line of two pieces is better by "
-        "Schwarz's criterion (2: positive evidence).",
+        "\nLeast squares of log10 on the date. 95 %: confidence of the growth. 80 %: of new "
+        "points. spread: a typical point is within this factor of the line. without: the point "
+        "that moves growth most, and growth without it. growth changed: where a line of two pieces "
+        "is better by Schwarz's criterion (2: positive evidence).",
         style="dim", soft_wrap=True,
     )  # fmt: skip
     for growth in growths:
@@ -45,8 +46,8 @@ def show_coverage(rows: Sequence[Coverage], console: Console) -> None:
     """Print how lines fitted up to a year predicted what came later."""
     inside = sum(not row.reason for row in rows)
     console.print(
-        f"Out of sample: {inside} of {len(rows)} lines held what came later within ten points of 80 "
-        "and 95 %; the others are explained.",
+        f"Out of sample: {inside} of {len(rows)} lines held what came later within ten points of "
+        "80 and 95 %; why the others did not stands beside them.",
         style="bold", soft_wrap=True,
     )  # fmt: skip
     table = columns(
@@ -123,14 +124,19 @@ def coverage_record(row: Coverage) -> dict[str, Any]:
 
 def rate(interval: Interval) -> str:
     """Return the ends of an interval of growth: ``1.54 to 1.82``."""
-    return f"{render_number(interval.low)} to {render_number(interval.high)}"
+    return f"{times(interval.low)} to {times(interval.high)}"
 
 
 def amount(value: float, unit: str) -> str:
     """Return a value with its unit."""
     if unit in _PREFIXED:
         return render(value, unit)
-    return render_number(value)
+    return times(value)
+
+
+def times(value: float, digits: int = 3) -> str:
+    """Return a factor or a count: with powers of ten where it is large."""
+    return render_number(value, digits) if value < _LARGE else f"{value:.{digits}g}"
 
 
 def _row(growth: Growth) -> tuple[str, ...]:
@@ -144,7 +150,7 @@ def _row(growth: Growth) -> tuple[str, ...]:
         render_number(growth.per_2_years.middle, 4),
         rate(growth.per_2_years),
         _doubling(growth.doubling_years),
-        render_number(growth.per_20_years.middle),
+        times(growth.per_20_years.middle),
         f"{growth.spread:.2f}x",
         amount(ahead.middle, series.unit),
         f"{amount(ahead.low, series.unit)} to {amount(ahead.high, series.unit)}",
@@ -172,7 +178,9 @@ def _changed(growth: Growth) -> str:
         return "too few points"
     if not growth.changed:
         return f"no ({change.evidence:+.1f})"
-    return f"{change.year:.1f}: {change.before:.3g}x to {change.after:.3g}x ({change.evidence:+.1f})"
+    return (
+        f"{change.year:.1f}: {change.before:.3g}x to {change.after:.3g}x ({change.evidence:+.1f})"
+    )
 
 
 def _change_record(growth: Growth) -> dict[str, Any]:
@@ -193,6 +201,4 @@ def _interval(interval: Interval) -> dict[str, float]:
 
 def _said(growth: Growth) -> str:
     per_2_years = growth.per_2_years
-    return (
-        f"{growth.series.title} grew {render_number(per_2_years.middle)}x ({rate(per_2_years)})"
-    )
+    return f"{growth.series.title} grew {render_number(per_2_years.middle)}x ({rate(per_2_years)})"

@@ -84,7 +84,7 @@ def headline(analysis: Analysis) -> str:
     prediction = analysis.prediction
     if prediction is not None:
         low, middle, high = (
-            render(float(prediction.seconds) * share, "s")
+            render(float(prediction.seconds * share), "s")
             for share in (prediction.low, 1.0, prediction.high)
         )
         if analysis.scenario.hardware.kind == "forecast":

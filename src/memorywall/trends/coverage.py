@@ -48,7 +48,9 @@ def _covered(
     covered = {}
     for level in LEVELS:
         intervals = line.predict([point.year for point in later], level)
-        inside = [p.value >= i.low and p.value <= i.high for p, i in zip(later, intervals, strict=True)]
+        inside = [
+            p.value >= i.low and p.value <= i.high for p, i in zip(later, intervals, strict=True)
+        ]
         covered[level] = sum(inside) / len(inside)
     after = _line_of(series, later)
     rates = _rate(line), _rate(after) if after else None
@@ -74,7 +76,7 @@ def _break(line: Line, after: Line | None, later: tuple[Point, ...]) -> str:
     if p_value >= _SIGNIFICANT:
         return ""
     change = f" from {_rate(line):.3g}x to {_rate(after):.3g}x" if after else ""
-    return f"a break: growth changed{change} (Chow test, p = {p_value:.1g})"
+    return f"a break: growth changed{change} (Chow test, p = {p_value:.2g})"
 
 
 def chow(before: Line, after: Line) -> float:
@@ -146,4 +148,3 @@ def _line_of(series: Series, points: tuple[Point, ...]) -> Line | None:
 
 def _rate(line: Line) -> float:
     return float(10 ** (2 * line.result.params[1]))
-

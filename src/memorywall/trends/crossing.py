@@ -41,4 +41,3 @@ def _fieller(line: Line, target: float, confidence: float) -> tuple[float, float
     root = math.sqrt(max(linear * linear - 4 * square * rest, 0.0))
     ends = ((-linear - root) / (2 * square), (-linear + root) / (2 * square))
     return _ORIGIN + ends[0], _ORIGIN + ends[1]
-

@@ -43,7 +43,7 @@ QUANTITIES = {
     ),
     "power": Quantity("power", "W", "thermal design power of one device", "tdp_w"),
     "price": Quantity(
-        "price", "US dollars", "at release, in dollars of the day; for most an estimate", "price_usd"
+        "price", "US dollars", "at release, in dollars of the day, often an estimate", "price_usd"
     ),
     "ridge": Quantity(
         "ridge point {dtype}", "FLOP/byte", "dense {dtype} peak over memory bandwidth",
@@ -131,4 +131,3 @@ def _linked() -> list[Point]:
         if rates and device.device_class in _DATA_CENTRE:
             points.append(Point(date.fromisoformat(device.released), max(rates), device.name))
     return points
-

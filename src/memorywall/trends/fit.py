@@ -60,7 +60,7 @@ class Line:
 
     def _band(self, to: int) -> tuple[tuple[float, Interval], ...]:
         first = min(self.series.years)
-        years = np.linspace(first, max(to, max(self.series.years)), _BAND_POINTS).tolist()
+        years = np.linspace(first, max(to, *self.series.years), _BAND_POINTS).tolist()
         return tuple(zip(years, self.predict(years, BAND_LEVEL), strict=True))
 
     def _without_each(self) -> tuple[float, ...]:

@@ -115,7 +115,7 @@ def _correlation(quantities: list[Quantity]) -> Array:
     # Pairs of different devices need not make one matrix: the nearest of unit diagonal does.
     mended = vectors @ np.diag(np.maximum(values, 1e-6)) @ vectors.T
     scale = 1 / np.sqrt(np.diag(mended))
-    return mended * scale[:, None] * scale
+    return np.asarray(mended * scale[:, None] * scale)
 
 
 def _shared(one: Quantity, other: Quantity) -> float:
@@ -130,9 +130,7 @@ def _shared(one: Quantity, other: Quantity) -> float:
     return float(np.corrcoef(pairs)[0, 1])
 
 
-def _sources(
-    quantities: Mapping[str, Quantity], middles: Mapping[str, Interval]
-) -> dict[str, str]:
+def _sources(quantities: Mapping[str, Quantity], middles: Mapping[str, Interval]) -> dict[str, str]:
     sources = {one.place: _source(one, middles[name]) for name, one in quantities.items()}
     if "peaks.fp16" in sources:
         sources["peaks.bf16"] = sources["peaks.fp16"]
@@ -151,7 +149,8 @@ def _source(one: Quantity, interval: Interval) -> str:
 
 def _notes(year: float, quantities: Mapping[str, Quantity]) -> tuple[str, ...]:
     last = max(p.date for q in quantities.values() for p in q.line.series.points)
-    return (
+    text = (
         f"{year:g} by lines through devices up to {last}, as if growth went on: the middle of all "
-        "data-centre accelerators of that year, not the largest of them.",
+        "data-centre accelerators of that year, not the largest of them."
     )
+    return (text,)

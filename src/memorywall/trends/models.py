@@ -75,8 +75,8 @@ def _devices_to_hold(selection: Selection) -> Series:
             points.append(replace(model, value=model.value / max(room)))
     return _series(
         "devices-to-hold", "devices that the largest model fills", "devices",
-        "parameters of the largest model to date, in 16 bits, over the memory of the largest device "
-        "to date (records depend on each other)",
+        "parameters of the largest model to date, in 16 bits, over the memory of the largest "
+        "device to date (records depend on each other)",
         points,
     )  # fmt: skip
 
@@ -85,10 +85,7 @@ def _frontier(column: str) -> list[Point]:
     return [
         Point(date.fromisoformat(row["date"]), float(row[column]), row["name"])
         for row in used("models")
-        if row["frontier"]
-        and "Language" in row["domain"]
-        and row["date"] >= _FIRST
-        and row[column]
+        if row["frontier"] and "Language" in row["domain"] and row["date"] >= _FIRST and row[column]
     ]
 
 
@@ -101,7 +98,5 @@ def _records(points: Iterable[Point]) -> list[Point]:
     return records
 
 
-def _series(
-    name: str, title: str, unit: str, definition: str, points: Iterable[Point]
-) -> Series:
+def _series(name: str, title: str, unit: str, definition: str, points: Iterable[Point]) -> Series:
     return Series(name, title, unit, definition, datasets()["models"].source, tuple(points))

@@ -14,8 +14,7 @@ from memorywall.trends.selection import Selection
 _HARDWARE = {
     "flops": (
         "peak arithmetic",
-        "peak of processors and accelerators over that of the R10000; fp32 to 2016, then fp16 or "
-        "bf16 of tensor units",
+        "peak over that of the R10000; fp32 to 2016, then fp16 or bf16 of tensor units",
     ),
     "dram": ("memory bandwidth", "of a card or chip in all, over that of GDDR3"),
     "interconnect": (
@@ -32,7 +31,7 @@ _SIZES = {
     "accelerator": (
         "accelerator-memory",
         "memory of one accelerator",
-        "GB divided by 6, the paper's bound for what can be trained on it, in billions of parameters",
+        "GB divided by 6, the paper's bound for what it can train, in billions of parameters",
     ),
     "cv": ("vision-size", "parameters of vision models", "the five marks before 2017"),
     "recsys": ("recommender-size", "parameters of recommenders", "drawn, and in no fit"),
@@ -66,21 +65,6 @@ PRINTED = {
     "blog-training-compute": Printed(15),
 }
 
-# Where a definition of the paper is not what a reader would take it for.
-PECULIAR = (
-    "interconnect is the signalling rate of one lane in one direction (PCIe 2.5 to 64 GT/s, NVLink "
-    "20 to 100), not the GB/s of a device, which also grew by lanes",
-    "peak mixes fp32 peaks of processors and accelerators (to 2016) with fp16 and bf16 tensor peaks "
-    "(from P100 on): part of the 3.0x is narrower numbers",
-    "memory of an accelerator is its GB divided by 6, in billions of parameters; 2x is printed for "
-    "1.86x",
-    "each series is over its own first point, so that heights of different series do not compare",
-    "the 20-year factors are the same slopes to the tenth power, not changes seen over 20 years; "
-    "interconnect's and DRAM's points span 20 and 18",
-    "Transformers' 410x and 750x are ten models of 2017 to 2021 and 2017 to 2020: four years and "
-    "less",
-)
-
 
 def tables() -> dict[str, Callable[[Selection], Series]]:
     """Return every series of the paper and the blog by its name."""
@@ -112,7 +96,9 @@ def _hardware(book: str, key: str) -> Series:
     )
     if book == "blog" and key == "dram":
         definition = "rate by pin over that of DDR in 1998"
-    return _series(f"{book}-{key}", title, "times the first", definition, f"{book}_hardware", points)
+    return _series(
+        f"{book}-{key}", title, "times the first", definition, f"{book}_hardware", points
+    )
 
 
 def _sizes(book: str, key: str) -> Series:

@@ -35,7 +35,8 @@ class Selection:
             raise UnknownNameError("dtype", self.dtype, DTYPES, f"One of {', '.join(DTYPES)}.")
         if self.since is not None and self.until is not None and self.since > self.until:
             raise InvalidInputError(
-                f"the years {self.since} to {self.until} run backwards.", "Exchange --from and --to."
+                f"the years {self.since} to {self.until} run backwards.",
+                "Exchange --from and --to.",
             )
 
     def of_years(self, series: Series) -> Series:

@@ -78,4 +78,3 @@ def COMMAND(  # noqa: N802
     if figures:
         where = ", ".join(str(path.resolve()) for path in figures)
         out.print(f"Drawn: {where}", soft_wrap=True)
-
