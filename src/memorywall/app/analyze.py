@@ -158,7 +158,16 @@ def load_hardware(source: HardwareSource) -> Hardware:
 
 
 def hardware_toml(source: str | os.PathLike[str]) -> str:
-    """Return the text of a device's file, as a pattern for one's own."""
+    """Return the text of a device's file, as a pattern for one's own.
+
+    Raises:
+        InvalidInputError: a forecast, which has none.
+    """
+    if isinstance(source, str) and source.startswith(FORECAST):
+        raise InvalidInputError(
+            f"{shown(source)} is made of trends, and has no file.",
+            f"Every number of it: memorywall hardware {source} --json",
+        )
     path = _device_path(source) or FOLDER / f"{find_device(str(source)).name}.toml"
     return read_text(path, LARGEST_FILE, "a device TOML")
 

@@ -12,6 +12,11 @@ _EPOCH = date(2000, 1, 1)
 _DAYS = 365.25
 
 
+def factor(exponent: float) -> float:
+    """Return 10 to a power, held within what a float can be."""
+    return float(10.0 ** max(-300.0, min(300.0, exponent)))
+
+
 def year_of(day: date) -> float:
     """Return a date as years: 2000-01-01 is 2000.0, and every 365.25 days one more."""
     return 2000 + (day - _EPOCH).days / _DAYS
@@ -71,7 +76,7 @@ class Interval:
 
     def map(self, power: float) -> Interval:
         """Return 10 to the power of so many times each number: growth, from a slope a year."""
-        return Interval(*(10 ** (power * end) for end in (self.middle, self.low, self.high)))
+        return Interval(*(factor(power * end) for end in (self.middle, self.low, self.high)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from memorywall.core.trends import Break, Series
+from memorywall.core.trends import Break, Series, factor
 
 LEAST_BY_SIDE = 5
 
@@ -33,8 +33,8 @@ def find_break(series: Series, ols: Any) -> Break | None:
     slope, more = two.params[1], two.params[2]
     return Break(
         year=knot,
-        before=float(10 ** (2 * slope)),
-        after=float(10 ** (2 * (slope + more))),
+        before=factor(2 * slope),
+        after=factor(2 * (slope + more)),
         evidence=float(one.bic) - bic - math.log(len(years)),
     )
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from memorywall.core.trends import Coverage, Point, Series
+from memorywall.core.trends import Coverage, Point, Series, factor
 from memorywall.trends.fit import LEAST_POINTS, Line, design
 
 LEVELS = (0.8, 0.95)
@@ -115,7 +115,7 @@ def _one_sided(line: Line, later: tuple[Point, ...]) -> str:
     above = sum(p.value > i.middle for p, i in zip(later, middles, strict=True))
     for count, side in ((above, "above"), (len(later) - above, "below")):
         if count >= 0.8 * len(later):
-            low, high = (10 ** (2 * end) for end in line.result.conf_int()[1])
+            low, high = (factor(2 * float(end)) for end in line.result.conf_int()[1])
             return (
                 f"{count} of {len(later)} lie {side} the line, whose growth was known only as "
                 f"{low:.3g}x to {high:.3g}x"
@@ -126,7 +126,7 @@ def _one_sided(line: Line, later: tuple[Point, ...]) -> str:
 def _spreads(line: Line, after: Line | None) -> str:
     if after is None:
         return ""
-    early, late = (float(10 ** np.sqrt(one.result.mse_resid)) for one in (line, after))
+    early, late = (factor(float(np.sqrt(one.result.mse_resid))) for one in (line, after))
     if abs(np.log(late) / np.log(early) - 1) <= _LIKE:
         return ""
     word = "more" if late > early else "less"
@@ -147,4 +147,4 @@ def _line_of(series: Series, points: tuple[Point, ...]) -> Line | None:
 
 
 def _rate(line: Line) -> float:
-    return float(10 ** (2 * line.result.params[1]))
+    return factor(2 * float(line.result.params[1]))

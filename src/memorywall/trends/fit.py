@@ -14,13 +14,14 @@ import numpy as np
 
 from memorywall.core.errors import InvalidInputError, MissingDependencyError, shown
 from memorywall.core.numbers import Array
-from memorywall.core.trends import Growth, Interval, Series
+from memorywall.core.trends import Growth, Interval, Series, factor
 from memorywall.trends.breaks import find_break
 
 LEAST_POINTS = 3  # a line through two leaves nothing to tell its error from
 CONFIDENCE = 0.95
 BAND_LEVEL = 0.8
 _BAND_POINTS = 41
+_STEEPEST = 15.0  # of log10 a year: what twenty years of it are is no number any more
 _ORIGIN = 2000.0  # years are counted from here, so that the two columns are not nearly parallel
 
 
@@ -42,16 +43,26 @@ class Line:
         kind = "obs" if new else "mean"
         columns = (frame["mean"], frame[f"{kind}_ci_lower"], frame[f"{kind}_ci_upper"])
         return [
-            Interval(*(10 ** float(end) for end in ends)) for ends in zip(*columns, strict=True)
+            Interval(*(factor(float(end)) for end in ends)) for ends in zip(*columns, strict=True)
         ]
 
     def growth(self, to: int) -> Growth:
-        """Return everything that the line says of its series, its band up to a year."""
+        """Return everything that the line says of its series, its band up to a year.
+
+        Raises:
+            InvalidInputError: dates so near each other that growth a year is no number.
+        """
         low, high = self.result.conf_int(alpha=1 - CONFIDENCE)[1]
+        if max(abs(low), abs(high)) > _STEEPEST:
+            raise InvalidInputError(
+                f"series {shown(self.series.name)} has no trend a year: its dates lie too near "
+                "each other.",
+                "Give points of several years.",
+            )
         return Growth(
             series=self.series,
             slope=Interval(float(self.result.params[1]), float(low), float(high)),
-            spread=10 ** math.sqrt(max(float(self.result.mse_resid), 0.0)),
+            spread=factor(math.sqrt(max(float(self.result.mse_resid), 0.0))),
             r_squared=float(self.result.rsquared),
             change=find_break(self.series, _statsmodels().OLS),
             without=self._without_each(),
@@ -66,7 +77,7 @@ class Line:
     def _without_each(self) -> tuple[float, ...]:
         """Return growth per two years with each point left out."""
         slopes = self.result.params[1] - self.result.get_influence().dfbeta[:, 1]
-        return tuple(float(10 ** (2 * slope)) for slope in slopes)
+        return tuple(factor(2 * float(slope)) for slope in slopes)
 
 
 def fit(series: Series, to: int = 2030) -> Growth:

@@ -21,16 +21,25 @@ _TESTED = (
 )  # fmt: skip
 
 # Where a definition of the paper is not what a reader would take it for.
-PECULIARITIES = tuple(
-    " ".join(text.split())
-    for text in [
-        "\n    interconnect is the signalling rate of one lane in one direction (PCIe 2.5 to 64 GT/s, NVLink\n    20 to 100), not the GB/s of a device, which also grew by lanes",
-        "\n    peak mixes fp32 peaks of processors and accelerators (to 2016) with fp16 and bf16 tensor peaks\n    (from P100 on), so part of the 3.0x is narrower numbers",
-        "\n    memory of an accelerator is its GB divided by 6, in billions of parameters, and 2x is printed\n    for 1.86x",
-        "\n    each series is over its own first point, so heights of different series do not compare",
-        "\n    the 20-year factors are the same slopes to the tenth power, not changes seen over 20 years,\n    and DRAM's points span 18",
-        "\n    Transformers' 410x and 750x are of ten models each, of four years and less\n    ",
-    ]
+PECULIARITIES = (
+    (
+        "interconnect is the signalling rate of one lane in one direction (PCIe 2.5 to 64 GT/s, "
+        "NVLink 20 to 100), not the GB/s of a device, which also grew by lanes"
+    ),
+    (
+        "peak mixes fp32 peaks of processors and accelerators (to 2016) with fp16 and bf16 tensor "
+        "peaks (from P100 on), so part of the 3.0x is narrower numbers"
+    ),
+    (
+        "memory of an accelerator is its GB divided by 6, in billions of parameters, and 2x is "
+        "printed for 1.86x"
+    ),
+    "each series is over its own first point, so heights of different series do not compare",
+    (
+        "the 20-year factors are the same slopes to the tenth power, not changes seen over 20 "
+        "years, and DRAM's points span 18"
+    ),
+    "Transformers' 410x and 750x are of ten models each, of four years and less",
 )
 
 
