@@ -129,8 +129,8 @@ def _datasets_page() -> str:
     lines = [
         "# Data of trends",
         "",
-        "What `memorywall trends`, `study trends` and `study wall` compute with. Every file ships in",
-        "the package, under `catalog/trends/`. Data of Epoch AI are used under CC BY 4.0; columns",
+        "What `memorywall trends`, `study trends` and `study wall` compute with. Every file is",
+        "in the package, in `catalog/trends/`. Data of Epoch AI are used under CC BY 4.0; columns",
         "were left out, and those marked as ours were added.",
         "",
         "| file | rows | used | as of | licence |",
@@ -150,7 +150,7 @@ def _dataset_section(entry: Dataset) -> list[str]:
     lines = [f"## {entry.name}", "", f"{entry.title}: {entry.rows} rows, as of {entry.date}.", ""]
     lines += [f"- Source: {entry.source}", f"- Licence: {entry.licence}"]
     lines.append(f"- Columns: {', '.join(f'`{column}`' for column in read(entry.name)[0])}")
-    lines += [f"- {note[0].upper()}{note[1:]}" for note in entry.notes]
+    lines += [f"- {note}" for note in entry.notes]
     left_out = excluded(entry.name)
     if left_out:
         lines += ["", f"{len(left_out)} rows are in no series:", ""]

@@ -14,7 +14,8 @@ from memorywall.catalog.trends import read
 from memorywall.core.errors import InvalidInputError, shown
 from memorywall.core.files import read_text, user_path
 from memorywall.core.hardware import Hardware
-from memorywall.core.trends import Bar, Coverage, Growth, PaperFigures, Point, Series
+from memorywall.core.trend_studies import Bar, PaperFigures
+from memorywall.core.trends import Coverage, Growth, Point, Series
 from memorywall.trends.coverage import coverage
 from memorywall.trends.fit import Line, fit
 from memorywall.trends.forecast import forecast, quantity

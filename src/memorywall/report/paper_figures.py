@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memorywall.core.trends import Growth, PaperFigures, Series
+from memorywall.core.trend_studies import PaperFigures
+from memorywall.core.trends import Growth, Series
 from memorywall.report.figures import LOOK, load_matplotlib
 
 if TYPE_CHECKING:

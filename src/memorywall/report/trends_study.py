@@ -8,7 +8,8 @@ from typing import Any
 
 from rich.console import Console
 
-from memorywall.core.trends import Coverage, Refit
+from memorywall.core.trend_studies import Refit
+from memorywall.core.trends import Coverage
 from memorywall.core.units import render_number
 from memorywall.report.table import columns
 from memorywall.report.trends import coverage_record, growth_record, rate, show_coverage, times

@@ -10,7 +10,8 @@ import numpy as np
 from rich.console import Console
 
 from memorywall.core.numbers import Number
-from memorywall.core.trends import Growth, Machine
+from memorywall.core.trend_studies import Machine
+from memorywall.core.trends import Growth
 from memorywall.core.units import render, render_number
 from memorywall.report.figures import LOOK, STYLES, load_matplotlib
 from memorywall.report.table import columns

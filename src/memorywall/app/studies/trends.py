@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from memorywall.app.trends import out_of_sample, trends
-from memorywall.core.trends import Coverage, Refit
+from memorywall.core.trend_studies import Refit
+from memorywall.core.trends import Coverage
 from memorywall.trends.published import PRINTED
 
 # What of today stands beside each of the paper's series: by a definition stated, not the paper's.

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from memorywall.catalog.trends import read
 from memorywall.core.errors import InvalidInputError
 from memorywall.core.numbers import Number, as_quantity
-from memorywall.core.trends import Machine
+from memorywall.core.trend_studies import Machine
 
 HITS = (0.8, 0.9, 0.99, 0.999)
 # One instruction in five loads or stores, so a program of one instruction a cycle touches memory

@@ -10,7 +10,7 @@ from memorywall.app.cli._shared import console, json_flag, print_json
 from memorywall.app.studies import wall as study
 from memorywall.app.trends import trends
 from memorywall.core.errors import InvalidInputError
-from memorywall.core.trends import Machine
+from memorywall.core.trend_studies import Machine
 from memorywall.report.figures import save
 from memorywall.report.wall import Wall, draw_wall, show_wall, wall_record
 
