@@ -1,4 +1,4 @@
-"""Write the generated reference pages: devices, models, the command.
+"""Write the generated reference pages: devices, models, the command, the data of trends.
 
     python tools/reference.py [--check]
 
@@ -17,6 +17,7 @@ import memorywall as mw
 from memorywall.app.cli import app
 from memorywall.catalog.configs import entries
 from memorywall.catalog.devices import devices
+from memorywall.catalog.trends import Dataset, datasets, excluded, read
 from memorywall.core.files import write_text
 from memorywall.core.hardware import Hardware
 from memorywall.report.devices import SUMMARY_TITLES, quantities, summary
@@ -45,6 +46,7 @@ def pages() -> dict[str, str]:
         "hardware.md": _HEAD + _hardware_page(),
         "models.md": _HEAD + _models_page(),
         "command.md": _HEAD + _command_page(),
+        "datasets.md": _HEAD + _datasets_page(),
     }
 
 
@@ -121,6 +123,40 @@ def _models_page() -> str:
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _datasets_page() -> str:
+    lines = [
+        "# Data of trends",
+        "",
+        "What `memorywall trends`, `study trends` and `study wall` compute with. Every file is",
+        "in the package, in `catalog/trends/`. Data of Epoch AI are used under CC BY 4.0; columns",
+        "were left out, and those marked as ours were added.",
+        "",
+        "| file | rows | used | as of | licence |",
+        "| --- | ---: | ---: | --- | --- |",
+    ]
+    for name, entry in datasets().items():
+        lines.append(
+            f"| [{name}](#{name}) | {entry.rows} | {entry.rows - len(excluded(name))} | "
+            f"{entry.date} | {entry.licence} |"
+        )
+    for entry in datasets().values():
+        lines += ["", *_dataset_section(entry)]
+    return "\n".join(lines) + "\n"
+
+
+def _dataset_section(entry: Dataset) -> list[str]:
+    lines = [f"## {entry.name}", "", f"{entry.title}: {entry.rows} rows, as of {entry.date}.", ""]
+    lines += [f"- Source: {entry.source}", f"- Licence: {entry.licence}"]
+    lines.append(f"- Columns: {', '.join(f'`{column}`' for column in read(entry.name)[0])}")
+    lines += [f"- {note}" for note in entry.notes]
+    left_out = excluded(entry.name)
+    if left_out:
+        lines += ["", f"{len(left_out)} rows are in no series:", ""]
+        lines += ["| row | why |", "| --- | --- |"]
+        lines += [f"| {name} | {reason} |" for name, reason in left_out]
+    return lines
 
 
 def _command_page() -> str:

@@ -2,6 +2,8 @@
 
 from memorywall.app.analyze import analyze, analyze_scenario
 from memorywall.app.analyze import load_hardware as hardware
+from memorywall.app.crossing import memory_bound_year
+from memorywall.app.trends import trends as fit_trends
 from memorywall.catalog.configs import config_names as model_names
 from memorywall.catalog.devices import device_names as hardware_names
 from memorywall.core.analysis import Analysis
@@ -23,9 +25,11 @@ __all__ = [
     "Workload",
     "analyze",
     "analyze_scenario",
+    "fit_trends",
     "hardware",
     "hardware_names",
     "headline",
+    "memory_bound_year",
     "model",
     "model_names",
     "verdict",

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 
 from memorywall.app.evaluate import evaluate, evaluate_first, evaluate_ops, predict
+from memorywall.app.trends import FORECAST, forecast_device
 from memorywall.catalog.devices import FOLDER, LARGEST_FILE, find_device, measured_path, read_device
 from memorywall.core.analysis import Analysis
 from memorywall.core.errors import InvalidInputError, shown
@@ -65,7 +66,7 @@ def analyze(
 
     Args:
         model: a name of the catalogue, a path, a config, a hub id, or a loaded ``Model``.
-        on: a device's name, the path of its TOML, or a ``Hardware``.
+        on: a device's name, the path of its TOML, ``forecast:2030``, or a ``Hardware``.
         phase: ``prefill`` (``encode``), ``decode`` or ``generate``; by default decode for models
             that generate, else encode.
         batch_size: sequences; a number or an array.
@@ -154,18 +155,31 @@ def analyze_scenario(scenario: Scenario) -> Analysis:
 def load_hardware(source: HardwareSource) -> Hardware:
     """Return a device by its name in the catalogue or by the path of a TOML of its own.
 
+    ``forecast:2030`` is that of a year by the trends of devices (the extra ``trends``).
+
     Raises:
         UnknownNameError: no device has that name.
         InvalidInputError: the TOML cannot be read, or with all of its faults.
     """
     if isinstance(source, Hardware):
         return source
+    if isinstance(source, str) and source.startswith(FORECAST):
+        return forecast_device(source)
     path = _device_path(source)
     return find_device(str(source)) if path is None else read_device(path)
 
 
 def hardware_toml(source: str | os.PathLike[str]) -> str:
-    """Return the text of a device's file, as a pattern for one's own."""
+    """Return the text of a device's file, as a pattern for one's own.
+
+    Raises:
+        InvalidInputError: a forecast, which has none.
+    """
+    if isinstance(source, str) and source.startswith(FORECAST):
+        raise InvalidInputError(
+            f"{shown(source)} is made of trends, and has no file.",
+            f"Every number of it: memorywall hardware {source} --json",
+        )
     path = _device_path(source) or FOLDER / f"{find_device(str(source)).name}.toml"
     return read_text(path, LARGEST_FILE, "a device TOML")
 
@@ -224,6 +238,11 @@ def _notes(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
         notes.append(
             "Data-sheet ceilings: kernels reach part of them, and launching each takes time that "
             "is not counted."
+        )
+    elif hardware.kind == "forecast":
+        notes += hardware.notes
+        notes.append(
+            "Ceilings of a forecast: kernels reach part of them, which is not in the interval."
         )
     elif hardware.kind == "hypothetical":
         notes.append(f"{hardware.name} was changed by hand: its ceilings are hypothetical.")

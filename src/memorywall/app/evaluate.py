@@ -19,9 +19,11 @@ from memorywall.app.steps import (
     price_step_ops,
     price_steps,
     program_of,
+    with_step_axis,
 )
 from memorywall.core.calibration import Estimate
 from memorywall.core.errors import InvalidInputError
+from memorywall.core.hardware import Hardware
 from memorywall.core.numbers import Array, Number, maximum
 from memorywall.core.results import Cost, Footprint, OpCost
 from memorywall.core.scenario import Scenario
@@ -80,11 +82,13 @@ def evaluate_ops(scenario: Scenario) -> list[OpCost]:
 
 
 def predict(scenario: Scenario) -> Estimate | None:
-    """Return what a device's calibration says of a scenario; None where it has none.
+    """Return what a device's calibration or forecast says of a scenario; None without either.
 
     A framework runs the operators unfused, and skips what a causal mask hides.
     """
     calibration = scenario.hardware.calibration
+    if scenario.hardware.draws is not None:
+        return _foresee(scenario, scenario.hardware.draws)
     if calibration is None:
         return None
     conventions = replace(scenario.conventions, traffic="unfused", causal="half")
@@ -97,6 +101,19 @@ def predict(scenario: Scenario) -> Estimate | None:
     if workload.new_tokens > 1:
         total += estimate_steps(plain, start + 1, workload.new_tokens - 1, calibration)
     return total
+
+
+def _foresee(scenario: Scenario, draws: Hardware) -> Estimate:
+    """Return the roofline's seconds on a device to come, with the middle 80 % of its draws.
+
+    Every draw is priced, along a trailing axis: the interval is that of the answer and not of the
+    ceilings one by one.
+    """
+    stretched = scenario.map_numbers(with_step_axis)
+    drawn = evaluate(replace(stretched, hardware=draws))[0].latency_s
+    seconds = evaluate(scenario)[0].latency_s
+    low, high = np.quantile(drawn, (0.1, 0.9), axis=-1)
+    return Estimate({"roofline": seconds}, low / seconds, high / seconds)
 
 
 def pieces(shape: tuple[int, ...], most: int) -> Iterator[tuple[slice, ...]]:

@@ -274,8 +274,8 @@ def _predict(
         flops, moved = work.get(kind, (0.0, 0.0))
         work[kind] = (flops + float(row.flops), moved + float(row.moved_bytes))
     return ProfiledCase(
-        phase, batch, length, dtype, threads, predicted, predicted * estimate.low,
-        predicted * estimate.high, float(answer.latency_s), str(answer.bound), by_class,
+        phase, batch, length, dtype, threads, predicted, float(predicted * estimate.low),
+        float(predicted * estimate.high), float(answer.latency_s), str(answer.bound), by_class,
         int(answer.flops), int(answer.moved_bytes), float(hardware.peak(dtype)),
         float(hardware.bandwidth), work,
     )  # fmt: skip

@@ -75,10 +75,10 @@ def _step_programs(
     scenario: Scenario, first: Number, steps: int
 ) -> Iterator[tuple[Program, Hardware, int]]:
     """Yield decode programs over a trailing axis of steps, a block of steps each."""
-    stepped = scenario.map_numbers(_with_step_axis)
+    stepped = scenario.map_numbers(with_step_axis)
     for done in range(0, steps, BLOCK_STEPS):
         count = min(BLOCK_STEPS, steps - done)
-        lengths = _with_step_axis(first) + np.arange(done, done + count, dtype=np.float64)
+        lengths = with_step_axis(first) + np.arange(done, done + count, dtype=np.float64)
         yield program_of(stepped, "decode", lengths), stepped.hardware, count
 
 
@@ -144,7 +144,8 @@ def _with_exact_work(cost: OpCost, exact: Iterator[Number]) -> OpCost:
     return replace(cost, cost=replace(cost.cost, flops=flops, moved_bytes=moved), traffic=traffic)
 
 
-def _with_step_axis(number: Number) -> Number:
+def with_step_axis(number: Number) -> Number:
+    """Return an array with a trailing axis of one, along which others may vary."""
     return number[..., None] if isinstance(number, np.ndarray) else number
 
 

@@ -164,18 +164,19 @@ class Analysis:
     def prediction(self) -> Estimate | None:
         """What it takes by this device's calibration, with an interval; None where it has none.
 
-        ``latency_s`` stays the roofline's, a bound at the measured ceilings.
+        ``latency_s`` stays the roofline's, a bound at the measured ceilings. Of a forecast it is
+        the roofline's too, with the interval of the devices that may come.
         """
         return self.predict()
 
     @property
     def predicted_s(self) -> Number | None:
-        """Seconds by this device's calibration."""
+        """Seconds by this device's calibration, or at the roofs of a forecast."""
         return None if self.prediction is None else self.prediction.seconds
 
     @property
     def low_s(self) -> Number | None:
-        """Lower end of the interval said to hold 80 % of what is measured."""
+        """Lower end of the interval said to hold 80 % of what is measured or foreseen."""
         return None if self.prediction is None else self.prediction.seconds * self.prediction.low
 
     @property

@@ -65,14 +65,15 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a run is predicted to take by a calibration: seconds by class, and the interval.
+    """What a run is predicted to take by a calibration or a forecast: seconds, and the interval.
 
-    The sum times ``low`` and ``high`` is said to hold 80 % of what is measured.
+    The sum times ``low`` and ``high`` is said to hold 80 % of what is measured, or of the devices
+    that a forecast foresees.
     """
 
     by_class: Mapping[str, Number]
-    low: float
-    high: float
+    low: Number
+    high: Number
 
     @property
     def seconds(self) -> Number:

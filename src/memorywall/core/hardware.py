@@ -73,6 +73,8 @@ class Hardware:
         sources: the source of every number, by its place, such as ``peaks.bf16``.
         notes: what a user must know before trusting the numbers.
         calibration: how fast operators run on it, where that was measured.
+        draws: of a forecast, the same device with arrays of equally likely numbers, from which
+            intervals follow.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Hardware:
     sources: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     calibration: Calibration | None = None
+    draws: Hardware | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "peaks", MappingProxyType(dict(self.peaks)))
@@ -126,6 +129,7 @@ class Hardware:
 
         Beside the attributes, ``bandwidth`` (byte/s) and ``capacity`` (byte) change the main
         memory, and ``peaks`` changes only the dtypes that it names (FLOP/s). Numbers may be arrays.
+        A forecast that is changed is none any more, and has no draws.
 
         Raises:
             InvalidInputError: no such attribute, a dtype that is not known, or a number that is not
@@ -155,7 +159,7 @@ class Hardware:
         if "sources" not in changes:
             kept = {place: said for place, said in self.sources.items() if place not in places}
             changes["sources"] = {**kept, **dict.fromkeys(places, _CHANGED)}
-        return dataclasses.replace(self, **{"kind": "hypothetical", **changes})
+        return dataclasses.replace(self, **{"kind": "hypothetical", "draws": None, **changes})
 
     def arithmetic(self, dtype: str) -> str:
         """Return the dtype in which arithmetic asked for in ``dtype`` runs here.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".svg", ".png", ".pdf")
 
 # Okabe and Ito's colours, which colour-blind readers tell apart; shapes tell them apart in grey.
-_STYLES = (("#0072B2", "o"), ("#E69F00", "s"), ("#D55E00", "^"), ("#009E73", "D"))
+STYLES = (("#0072B2", "o"), ("#E69F00", "s"), ("#D55E00", "^"), ("#009E73", "D"))
 _PANELS = {
     "GFLOPs": ("FLOPs", "GFLOP"),
     "GMOPs": ("Memory operations", "GB moved"),
@@ -25,7 +25,7 @@ _PANELS = {
     "latency": ("Latency on a Xeon Gold 6242", "times BERT-Base at 128"),
     "latency here": ("Latency, a Xeon and here", "times BERT-Base at 128"),
 }
-_LOOK = {
+LOOK = {
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.spines.top": False,
@@ -47,10 +47,10 @@ def draw_curves(curves: Sequence[Curve]) -> Figure:
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    matplotlib = _matplotlib()
+    matplotlib = load_matplotlib()
     from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
 
-    with matplotlib.rc_context(_LOOK):
+    with matplotlib.rc_context(LOOK):
         figure = Figure(figsize=(7.2, 6.0), layout="constrained")
         quantities = list(dict.fromkeys(curve.quantity for curve in curves))
         for axes, letter, quantity in zip(
@@ -74,16 +74,16 @@ def draw_roofline(record: Mapping[str, Any]) -> Figure:
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    matplotlib = _matplotlib()
+    matplotlib = load_matplotlib()
     from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
 
     dtypes = list(dict.fromkeys(case["dtype"] for case in record["cases"]))
     peaks = {dtype: record["roofs"]["flop_per_s"][dtype] for dtype in dtypes}
-    with matplotlib.rc_context(_LOOK):
+    with matplotlib.rc_context(LOOK):
         figure = Figure(figsize=(7.2, 5.0), layout="constrained")
         axes = figure.subplots()
         for (color, marker), kind in zip(
-            _STYLES, ("gemm", "attention", "elementwise"), strict=False
+            STYLES, ("gemm", "attention", "elementwise"), strict=False
         ):
             for case in record["cases"]:
                 _draw_point(axes, case, kind, color, marker)
@@ -134,12 +134,12 @@ def save(figure: Figure, path: Path) -> Path:
         raise InvalidInputError(
             f"{path}: cannot draw a {shown(path.suffix)}.", f"Use one of {', '.join(SUFFIXES)}."
         )
-    matplotlib = _matplotlib()
+    matplotlib = load_matplotlib()
     metadata: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(
         suffix, {}
     )
     try:
-        with matplotlib.rc_context(_LOOK), replacing(path) as beside:
+        with matplotlib.rc_context(LOOK), replacing(path) as beside:
             figure.savefig(beside, format=suffix[1:], dpi=200, metadata=metadata)
     except OSError as error:
         raise InvalidInputError(
@@ -149,7 +149,7 @@ def save(figure: Figure, path: Path) -> Path:
 
 
 def _draw_panel(axes: Axes, curves: Sequence[Curve]) -> None:
-    for curve, (color, marker) in zip(curves, _STYLES, strict=False):
+    for curve, (color, marker) in zip(curves, STYLES, strict=False):
         ran = curve.lengths[: len(curve.ours)]
         axes.plot(ran, curve.ours, color=color, label=f"{curve.model}, ours")
         axes.plot(
@@ -168,7 +168,8 @@ def _draw_panel(axes: Axes, curves: Sequence[Curve]) -> None:
     axes.set_xlabel("sequence length, tokens")
 
 
-def _matplotlib() -> Any:
+def load_matplotlib() -> Any:
+    """Return matplotlib, or say how to install it."""
     try:
         import matplotlib  # noqa: ICN001, PLC0415 - an extra, imported where it is used
     except ImportError:

@@ -84,10 +84,13 @@ def headline(analysis: Analysis) -> str:
     prediction = analysis.prediction
     if prediction is not None:
         low, middle, high = (
-            render(float(prediction.seconds) * share, "s")
+            render(float(prediction.seconds * share), "s")
             for share in (prediction.low, 1.0, prediction.high)
         )
-        text += f" at the roofs; {middle} predicted ({low} to {high})"
+        if analysis.scenario.hardware.kind == "forecast":
+            text += f" at the roofs ({low} to {high} on 80 % of the devices that may come)"
+        else:
+            text += f" at the roofs; {middle} predicted ({low} to {high})"
     if analysis.ttft_s is not None and analysis.tpot_s is not None:
         first, step = (render(float(t), "s") for t in (analysis.ttft_s, analysis.tpot_s))
         text += f" (first token after {first}, then one every {step})"

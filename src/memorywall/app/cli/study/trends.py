@@ -1,0 +1,64 @@
+"""``memorywall study trends``: the paper's growth rates, recomputed and refitted to today."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from memorywall.app.cli._shared import console, json_flag, print_json
+from memorywall.app.studies import trends as study
+from memorywall.app.trends import paper_figures, trends
+from memorywall.core.errors import MissingDependencyError
+from memorywall.report.figures import save
+from memorywall.report.paper_figures import PAPER_FIGURES
+from memorywall.report.trend_figures import draw_growths
+from memorywall.report.trends_study import show_study, study_record
+
+_SCHEMA = "memorywall.study.trends/1"
+_FOLDER = Path("study-trends")
+
+
+@click.command("trends")
+@click.option(
+    "--figures", "folder", type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to draw Figs 1, 2a, 2b, 4 and today's in.  [default: ./study-trends]",
+)  # fmt: skip
+@click.option("--no-figure", is_flag=True, help="Draw nothing.")
+@json_flag
+def COMMAND(folder: Path | None, no_figure: bool, as_json: bool) -> None:  # noqa: N802
+    """Recompute the rates of "AI and Memory Wall" and refit them to today's devices and models.
+
+    Every printed growth rate beside the least-squares line of the points that were drawn, the same
+    series continued to 2026, and a series of today of one stated definition. Then how lines fitted
+    up to 2018, 2020 and 2022 predicted what came later.
+
+    \b
+    Examples:
+      memorywall study trends
+      memorywall study trends --json
+      memorywall study trends --figures out/
+    """
+    rows, tested = study.compare(), study.tested()
+    drawn, missing = [], ""
+    if not no_figure and (folder or not as_json):
+        try:
+            drawn = _draw(folder or _FOLDER)
+        except MissingDependencyError as error:
+            if folder:
+                raise
+            missing = str(error)
+    if as_json:
+        print_json({"schema": _SCHEMA, **study_record(rows, tested, study.PECULIARITIES)})
+        return
+    out = console()
+    show_study(rows, tested, study.PECULIARITIES, out)
+    if drawn or missing:
+        where = ", ".join(str(path.resolve()) for path in drawn)
+        out.print(f"Drawn: {where}" if drawn else missing, soft_wrap=True)
+
+
+def _draw(folder: Path) -> list[Path]:
+    data = paper_figures()
+    paths = [save(draw(data), folder / f"{name}.svg") for name, draw in PAPER_FIGURES.items()]
+    return [*paths, save(draw_growths(trends()), folder / "today.svg")]

@@ -1,0 +1,94 @@
+"""``memorywall study wall``: how often a cache must hit for a program not to be bound by DRAM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from memorywall.app.cli._shared import console, json_flag, print_json
+from memorywall.app.studies import wall as study
+from memorywall.app.trends import trends
+from memorywall.core.errors import InvalidInputError
+from memorywall.core.trend_studies import Machine
+from memorywall.report.figures import save
+from memorywall.report.wall import Wall, draw_wall, show_wall, wall_record
+
+_SCHEMA = "memorywall.study.wall/1"
+
+
+@click.command("wall")
+@click.option(
+    "--hit", "hits", type=float, multiple=True, metavar="SHARE",
+    help="Share of accesses in the cache; may be repeated.  [default: 0.8 0.9 0.99 0.999]",
+)  # fmt: skip
+@click.option("--dram-ns", type=float, help="DRAM latency of a machine of yours, ns.")
+@click.option("--clock-ghz", type=float, help="Its clock, GHz.")
+@click.option("--cache-cycles", type=float, default=4.0, show_default=True, help="Its cache.")
+@click.option(
+    "--figure", "figures", multiple=True, type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to draw (.svg, .png or .pdf; may be repeated).",
+)  # fmt: skip
+@json_flag
+def COMMAND(  # noqa: N802
+    hits: tuple[float, ...],
+    dram_ns: float | None,
+    clock_ghz: float | None,
+    cache_cycles: float,
+    figures: tuple[Path, ...],
+    as_json: bool,
+) -> None:
+    """Compute the argument of 1995 with today's latencies: average access time over hit rate.
+
+    Wulf and McKee: with a share p of accesses in the cache, an average access takes
+    p t_cache + (1 - p) t_DRAM. Below which hit rate is a program wholly bound by DRAM?
+
+    \b
+    Examples:
+      memorywall study wall
+      memorywall study wall --hit 0.8 --hit 0.95
+      memorywall study wall --dram-ns 95 --clock-ghz 3.7 --figure wall.svg
+    """
+    wall = _wall(study.check_hits(hits or study.HITS), _yours(dram_ns, clock_ghz, cache_cycles))
+    for path in figures:
+        save(draw_wall(wall), path)
+    if as_json:
+        print_json({"schema": _SCHEMA, **wall_record(wall)})
+        return
+    out = console()
+    show_wall(wall, out)
+    if figures:
+        out.print(f"Drawn: {', '.join(str(p.resolve()) for p in figures)}", soft_wrap=True)
+
+
+def _yours(dram_ns: float | None, clock_ghz: float | None, cache: float) -> list[Machine]:
+    if dram_ns is None and clock_ghz is None:
+        return []
+    if dram_ns is None or clock_ghz is None:
+        raise InvalidInputError(
+            "A machine of yours needs --dram-ns and --clock-ghz, and one is missing.",
+            "Such as: --dram-ns 95 --clock-ghz 3.7",
+        )
+    return [study.your_machine(dram_ns, clock_ghz, cache)]
+
+
+def _wall(hits: tuple[float, ...], yours: list[Machine]) -> Wall:
+    machines = [*study.machines(), *yours]
+    return Wall(
+        machines=machines,
+        hits=hits,
+        average=study.average_access,
+        needed={
+            machine.name: (
+                study.hit_needed(machine.dram_cycles),
+                study.hit_of_wall(machine.cache_cycles, machine.dram_cycles),
+            )
+            for machine in machines
+        },
+        projected={
+            year: (*study.projected(year), study.NOTE_PRINTED.get(year))
+            for year in (1995, 2000, 2005, 2010, 2019)
+        },
+        walled=study.year_of_wall(),
+        growths=trends(("dram-latency", "dram-pin", "processor-latency")),
+    )

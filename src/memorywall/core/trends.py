@@ -1,0 +1,184 @@
+"""Growth: dated numbers, the line fitted to their logarithms, and what follows from it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import date
+
+# A year is 365.25 days throughout, counted from the first day of 2000.
+_EPOCH = date(2000, 1, 1)
+_DAYS = 365.25
+
+
+def factor(exponent: float) -> float:
+    """Return 10 to a power, held within what a float can be."""
+    return float(10.0 ** max(-300.0, min(300.0, exponent)))
+
+
+def year_of(day: date) -> float:
+    """Return a date as years: 2000-01-01 is 2000.0, and every 365.25 days one more."""
+    return 2000 + (day - _EPOCH).days / _DAYS
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One number of a series: when, how much, and of what. A value that is missing is NaN."""
+
+    date: date
+    value: float
+    name: str = ""
+
+    @property
+    def year(self) -> float:
+        """The date as years."""
+        return year_of(self.date)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Dated numbers of one definition.
+
+    Attributes:
+        name: what the command calls it.
+        title, unit: what a figure writes at its axis.
+        definition: what is counted and what is not.
+        source: where the numbers come from.
+        points: in any order.
+    """
+
+    name: str
+    title: str
+    unit: str
+    definition: str
+    source: str
+    points: tuple[Point, ...]
+
+    @property
+    def years(self) -> list[float]:
+        """Dates as years."""
+        return [point.year for point in self.points]
+
+    @property
+    def values(self) -> list[float]:
+        """Values in the unit."""
+        return [point.value for point in self.points]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A number with the ends of its interval."""
+
+    middle: float
+    low: float
+    high: float
+
+    def map(self, power: float) -> Interval:
+        """Return 10 to the power of so many times each number: growth, from a slope a year."""
+        return Interval(*(factor(power * end) for end in (self.middle, self.low, self.high)))
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """Where the growth changed: a line of two pieces that meet.
+
+    Attributes:
+        year: of the knot.
+        before, after: growth per two years on either side.
+        evidence: the Bayesian information criterion of one line less that of two pieces, the knot
+            counted as a parameter; from 2 on it is positive evidence of a change.
+    """
+
+    year: float
+    before: float
+    after: float
+    evidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """The least-squares line of log10(value) on the date, over all points of a series.
+
+    Attributes:
+        series: what was fitted.
+        slope: of log10 a year, with its 95 % confidence interval.
+        spread: a typical point lies within this factor of the line (10 to the residual deviation).
+        r_squared: share of the variance of log10 that the line explains.
+        change: the best line of two pieces, believed or not; None of too few points.
+        without: growth per two years with each point left out, in the order of the points.
+        band: years from the first point to the year that was asked for, each with the line's value
+            and the interval that holds 80 % of new points.
+    """
+
+    series: Series
+    slope: Interval
+    spread: float
+    r_squared: float
+    change: Break | None
+    without: tuple[float, ...]
+    band: tuple[tuple[float, Interval], ...]
+
+    @property
+    def per_2_years(self) -> Interval:
+        """Growth per two years."""
+        return self.slope.map(2)
+
+    @property
+    def per_20_years(self) -> Interval:
+        """Growth per twenty years, the same line."""
+        return self.slope.map(20)
+
+    @property
+    def doubling_years(self) -> float:
+        """Years to double; negative where it halves, infinite where it stands still."""
+        return math.log10(2) / self.slope.middle if self.slope.middle else math.inf
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is positive evidence that the growth changed."""
+        return self.change is not None and self.change.evidence >= 2
+
+    @property
+    def most_influential(self) -> tuple[Point, float]:
+        """The point without which growth differs most, and the growth per two years without it."""
+        middle = self.per_2_years.middle
+        pairs = zip(self.series.points, self.without, strict=True)
+        return max(pairs, key=lambda pair: abs(math.log(pair[1] / middle)))
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How a line fitted up to a year predicted what came later.
+
+    Attributes:
+        series, until: which, and the last year that was fitted.
+        fitted, later: points before and after.
+        covered: share of the later points inside the prediction interval, by its level.
+        before, after: growth per two years on either side, the later None for want of points.
+        reason: why a share is more than ten points from its level; empty where none is.
+    """
+
+    series: str
+    until: int
+    fitted: int
+    later: int
+    covered: dict[float, float]
+    before: float
+    after: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """The year in which a trend passes a level.
+
+    ``year`` is infinite where the trend never does; ``low`` and ``high`` are the ends of the
+    interval of the line's own uncertainty, infinite on a side that has no end.
+    """
+
+    series: str
+    level: float
+    confidence: float
+    year: float
+    low: float
+    high: float

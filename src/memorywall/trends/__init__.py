@@ -1,0 +1,1 @@
+"""Dated numbers in, growth out: fits, breaks, coverage, forecasts."""

@@ -1,0 +1,57 @@
+"""Every series by its name, and names for several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+from memorywall.core.errors import UnknownNameError
+from memorywall.core.trends import Series
+from memorywall.trends import devices, latency, models, published
+from memorywall.trends.selection import Selection
+
+GROUPS = {
+    "today": (
+        "peak", "bandwidth", "capacity", "link", "lane-rate", "power", "price",
+        "training-compute", "parameters",
+    ),
+    "derived": (
+        "ridge", "bytes-per-flop", "read-all", "bandwidth-per-dollar", "bandwidth-per-watt",
+        "largest-model", "largest-fit", "devices-to-hold",
+    ),
+    "latency": ("dram-latency", "dram-pin", "processor-latency"),
+    "paper": tuple(name for name in published.PRINTED if name.startswith("paper-")),
+    "blog": tuple(name for name in published.PRINTED if name.startswith("blog-")),
+}  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def _tables() -> dict[str, Callable[[Selection], Series]]:
+    return {
+        **devices.tables(), **models.tables(), **latency.tables(), **published.tables(),
+    }  # fmt: skip
+
+
+def series_names() -> list[str]:
+    """Return the names of all series, sorted."""
+    return sorted(_tables())
+
+
+def expand(names: Sequence[str]) -> list[str]:
+    """Return names of series with groups spelt out, each once, in order."""
+    parts = [GROUPS.get(name, (name,)) for name in names]
+    return list(dict.fromkeys(name for part in parts for name in part))
+
+
+def find_series(name: str, selection: Selection) -> Series:
+    """Return a series with the points that are wanted.
+
+    Raises:
+        UnknownNameError: there is none of that name.
+    """
+    build = _tables().get(name)
+    if build is None:
+        raise UnknownNameError(
+            "series", name, [*_tables(), *GROUPS], f"Several at once: {', '.join(GROUPS)}."
+        )
+    return selection.of_years(build(selection))
