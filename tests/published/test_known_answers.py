@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 import memorywall as mw
-from memorywall.families._decoder import Layers
 from tests.toys import TOY, WINDOWED, products
 
 LLAMA_2_7B, LLAMA_31_70B = "meta-llama/Llama-2-7b-hf", "meta-llama/Llama-3.1-70B"
@@ -243,9 +242,13 @@ def test_windows_hold_from_the_layer_that_the_config_says() -> None:
     config = {**WINDOWED, "num_hidden_layers": 30, "max_window_layers": 28}
     by_default = {k: v for k, v in config.items() if k != "max_window_layers"}
     listed = {**config, "layer_types": ["full_attention"] * 10 + ["sliding_attention"] * 20}
-    assert mw.model(config).architecture.layers == (Layers(28), Layers(2, 4))  # type: ignore[attr-defined]
-    assert mw.model(by_default).architecture.layers == (Layers(28), Layers(2, 4))  # type: ignore[attr-defined]
-    assert mw.model(listed).architecture.layers == (Layers(10), Layers(20, 4))  # type: ignore[attr-defined]
+    for said, layers in (
+        (config, [(28, None), (2, 4)]),
+        (by_default, [(28, None), (2, 4)]),
+        (listed, [(10, None), (20, 4)]),
+    ):
+        found: Any = mw.model(said).architecture
+        assert [(kind.count, kind.attention.window) for kind in found.layers] == layers
     with pytest.raises(mw.MemoryWallError, match="'layer_types' must list one of"):
         mw.model({**config, "layer_types": ["sliding_attention"] * 3})
 
@@ -260,9 +263,10 @@ def test_defaults_are_those_of_transformers() -> None:
         }  # fmt: skip
         ours: Any = mw.model(bare).architecture
         assert ours.max_positions == theirs.max_position_embeddings
-        assert ours.attention.kv_heads == theirs.num_key_value_heads
+        attention = ours.layers[0].attention
+        assert attention.kv_heads == theirs.num_key_value_heads
         head_dim = getattr(theirs, "head_dim", None) or 128
-        assert ours.attention.head_dim == head_dim
+        assert attention.head_dim == head_dim
         window = getattr(theirs, "sliding_window", None)
         if window and not hasattr(theirs, "use_sliding_window"):
             assert ours.windows == (window,)

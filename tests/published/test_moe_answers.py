@@ -259,8 +259,8 @@ def test_chunks_bound_what_is_attended_to() -> None:
             and "attention" in op.name
         }  # fmt: skip
     # Prefill of 10: 1+2+3+4 twice, and 1+2, of four FLOPs; decode: the second of its chunk.
-    assert scores["prefill"] == {"chunked_layers": 4 * 23, "layers": 4 * 55}
-    assert scores["decode"] == {"chunked_layers": 4 * 2, "layers": 4 * 10}
+    assert scores["prefill"] == {"chunked_layers": 4 * 23, "unrotated_layers": 4 * 55}
+    assert scores["decode"] == {"chunked_layers": 4 * 2, "unrotated_layers": 4 * 10}
     # 127 steps at 11 ... 137: 3, 4, then 31 chunks of ten pairs, then 1 (137 = 34 x 4 + 1).
     steps = 3 + 4 + 31 * 10 + 1
     assert scores["generate"]["chunked_layers"] == 4 * (23 + steps)

@@ -19,6 +19,8 @@ from memorywall.families._watched import Watched
 
 # Far above any published model, and low enough that no product of two overflows a float.
 LARGEST_SIZE = 2**31
+# As far above in layers, which readers go through one by one.
+LARGEST_DEPTH = 2**16
 
 
 class Config:

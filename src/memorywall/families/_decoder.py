@@ -1,7 +1,8 @@
 """Decoders whose layers are attention and a feed-forward, and the one way of lowering them.
 
-Families differ in how their configs say so, and in where the norms stand; they read into a
-``Decoder``, and ``lower`` writes its forward pass.
+Attention may be latent, and experts may stand in place of a feed-forward. Families differ in how
+their configs say so, and in where the norms stand; they read into a ``Decoder``, and ``lower``
+writes its forward pass.
 """
 
 from __future__ import annotations
@@ -9,34 +10,49 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 from memorywall.core.model import Forward
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
 from memorywall.families._blocks import Attention, FeedForward, Tape
+from memorywall.families._experts import Experts, record_experts
 from memorywall.families._heads import Head, record_head
+from memorywall.families._mla import LatentAttention, record_latent_attention
+
+AnyAttention: TypeAlias = Attention | LatentAttention
+AnyMlp: TypeAlias = FeedForward | Experts
 
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """Layers of one kind: how many, how far they look back, whether they rotate by position."""
+    """Layers of one kind: their block's name, how many they are, and what each is made of."""
 
+    name: str
     count: int
-    window: int | None = None
-    rotated: bool = True
-
-    @property
-    def name(self) -> str:
-        """Name of their block where a model has several kinds."""
-        sliding = "" if self.window is None else "sliding_"
-        return f"{sliding}{'' if self.rotated else 'unrotated_'}layers"
+    attention: AnyAttention
+    mlp: AnyMlp
 
 
-def grouped(kinds: Iterable[tuple[int | None, bool]]) -> tuple[Layers, ...]:
-    """Group layers, each (window, rotated), by kind: those that look all the way back first."""
-    counts = Counter(kinds)
-    ordered = sorted(counts, key=lambda kind: (kind[0] is not None, not kind[1]))
-    return tuple(Layers(counts[kind], *kind) for kind in ordered)
+def grouped(layers: Iterable[tuple[AnyAttention, AnyMlp]]) -> tuple[Layers, ...]:
+    """Count layers by kind, in the order in which the kinds first come."""
+    counts = Counter(layers)
+    kinds = tuple(counts)
+    return tuple(Layers(_name(kind, kinds), counts[kind], *kind) for kind in kinds)
+
+
+def _name(kind: tuple[AnyAttention, AnyMlp], kinds: tuple[tuple[AnyAttention, AnyMlp], ...]) -> str:
+    """Return a kind of layers' name: what may set it apart from a model's other kinds."""
+    attention, mlp = kind
+    words = []
+    if len(kinds) > 1 and isinstance(attention, Attention):
+        words += ["sliding"] if attention.window is not None else []
+        words += ["chunked"] if attention.chunk is not None else []
+        rotated = any(isinstance(other, Attention) and other.rotary for other, _ in kinds)
+        words += ["unrotated"] if rotated and not attention.rotary else []
+    if isinstance(mlp, FeedForward) and any(isinstance(other, Experts) for _, other in kinds):
+        words.insert(0, "dense")
+    return "_".join([*words, "layers"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +60,7 @@ class Decoder:
     """A decoder, as its config describes it.
 
     Attributes:
-        layers: its kinds of layers; alternating ones are counted by kind, not by place.
+        layers: its kinds of layers; those that alternate are counted, not placed.
         norm: the kind of all norms but those of queries and keys.
         norms: where they stand: ``before`` each half of a layer, ``after`` it, ``around`` it
             (both), ``outside`` (after the sum, as in BERT). Where both halves read the layer's
@@ -66,8 +82,6 @@ class Decoder:
     hidden_size: int
     max_positions: int | None
     layers: tuple[Layers, ...]
-    attention: Attention
-    mlp: FeedForward
     norm: str = "rmsnorm"
     norms: str = "before"
     positions: int = 0
@@ -83,8 +97,31 @@ class Decoder:
 
     @property
     def windows(self) -> tuple[int, ...]:
-        """Lengths past which some layer no longer looks back."""
-        return tuple(layers.window for layers in self.layers if layers.window is not None)
+        """Lengths past which some layer no longer looks back; chunks are such lengths at first."""
+        found = [a.window for a in self._plain() if a.window is not None]
+        return (*found, *self.chunks)
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        """Lengths of the chunks that some layers attend within."""
+        return tuple(a.chunk for a in self._plain() if a.chunk is not None)
+
+    @property
+    def latent(self) -> bool:
+        """Whether some layer's attention is latent."""
+        return any(isinstance(layers.attention, LatentAttention) for layers in self.layers)
+
+    def with_attention(self, **changes: Any) -> Decoder:
+        """Return a copy in which the attention of every layer is changed alike."""
+        changed = [
+            replace(layers, attention=replace(layers.attention, **changes))
+            for layers in self.layers
+        ]
+        return replace(self, layers=tuple(changed))
+
+    def _plain(self) -> list[Attention]:
+        """Return the kinds of attention that are not latent."""
+        return [a for layers in self.layers if isinstance(a := layers.attention, Attention)]
 
 
 def lower(model: Decoder, forward: Forward) -> Program:
@@ -126,18 +163,26 @@ def _embed(model: Decoder, forward: Forward, hidden: Tensor) -> Block:
 
 def _layer(model: Decoder, forward: Forward, hidden: Tensor, layers: Layers) -> Block:
     """Note the layers of one kind: [B T, D] in and out."""
-    tape = Tape(forward, "layers" if len(model.layers) == 1 else layers.name)
-    attention = model.attention
-    if layers.window is not None or not layers.rotated:
-        rotary = attention.rotary if layers.rotated else 0
-        attention = replace(attention, window=layers.window, rotary=rotary)
+    tape = Tape(forward, layers.name)
     if model.norms in ("shared", "each"):
-        _both_at_once(tape, model, hidden, attention)
+        _both_at_once(tape, model, hidden, layers)
     else:
         middle = tape.activation("middle", *hidden.shape)
-        _half(tape, model, "attention", hidden, lambda x: tape.self_attention(x, attention), middle)
-        _half(tape, model, "mlp", middle, lambda x: tape.feed_forward(x, model.mlp), hidden)
+        _half(tape, model, "attention", hidden, lambda x: _attend(tape, x, layers), middle)
+        _half(tape, model, "mlp", middle, lambda x: _feed(tape, x, layers), hidden)
     return tape.close(layers.count)
+
+
+def _attend(tape: Tape, x: Tensor, layers: Layers) -> Tensor:
+    if isinstance(layers.attention, LatentAttention):
+        return record_latent_attention(tape, x, layers.attention)
+    return tape.self_attention(x, layers.attention)
+
+
+def _feed(tape: Tape, x: Tensor, layers: Layers) -> Tensor:
+    if isinstance(layers.mlp, Experts):
+        return record_experts(tape, x, layers.mlp)
+    return tape.feed_forward(x, layers.mlp)
 
 
 def _half(
@@ -162,13 +207,13 @@ def _half(
         tape.norm(f"{name}_norm", total, model.norm, out=out)
 
 
-def _both_at_once(tape: Tape, model: Decoder, hidden: Tensor, attention: Attention) -> None:
+def _both_at_once(tape: Tape, model: Decoder, hidden: Tensor, layers: Layers) -> None:
     """Note x + attention(norm(x)) + mlp(norm(x)), by one norm or two."""
     normed = tape.norm("attention_norm", hidden, model.norm)
-    x = tape.self_attention(normed, attention)
+    x = _attend(tape, normed, layers)
     if model.norms == "each":
         normed = tape.norm("mlp_norm", hidden, model.norm)
-    y = tape.feed_forward(normed, model.mlp)
+    y = _feed(tape, normed, layers)
     tape.add("residual_add", hidden, tape.add("halves_add", x, y), out=hidden)
 
 

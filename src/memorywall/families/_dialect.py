@@ -1,6 +1,7 @@
 """Configs that speak as Llama's does, each model type with its own accent.
 
-A ``Dialect`` says where a model type departs from Llama; ``read_dialect`` reads such a config.
+A ``Dialect`` says where a model type departs from Llama, be it by experts in place of the
+feed-forward; ``read_dialect`` reads such a config.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from memorywall.families._blocks import Attention, FeedForward
-from memorywall.families._config import Config
-from memorywall.families._decoder import Decoder, Layers
-from memorywall.families._heads import ALL_HEADS, decoder_classes, decoder_head
-from memorywall.families._windows import everywhere
+from memorywall.families._config import LARGEST_DEPTH, Config
+from memorywall.families._decoder import AnyAttention, AnyMlp, Decoder, grouped
+from memorywall.families._heads import ALL_HEADS, Head, decoder_classes, decoder_head
+from memorywall.families._mixture import Mixture, read_experts
+from memorywall.families._windows import Look, everywhere
 
 # Whether something is there: always, never, or as a key says, with the default of that key.
 Switch: TypeAlias = bool | tuple[str, bool]
@@ -38,13 +40,16 @@ class Dialect:
         expansion: width of the feed-forward in hidden sizes, for configs that leave it out.
         activation: the key that names its function, if any, and the default.
         norm, norms: kind and place of the norms, as in ``Decoder``.
+        experts: what stands in place of the feed-forward in all or some layers, if anything.
+        attention: reads an attention that is not Llama's; what follows here is then not read.
         qk_norm, qk_norm_kind, qk_normed: what norms queries and keys have, and whether they do.
         kv_heads, head_dim: for configs that leave the key out; None: as many as the query heads,
             and the hidden size over the heads.
         reads_kv_heads, reads_head_dim: whether there is such a key at all.
-        layers: reads how many layers of which kinds there are.
+        layers: reads how each layer looks at positions.
         rotary: share of a head that is rotated, for configs that leave ``rotary_key`` out, or where
             there is no such key; None for no rotation.
+        rotary_elements: key that says how many elements are, with its default; None: by the share.
         on_scores, on_logits: as in ``Attention`` and ``Decoder``.
         positions: ``max_position_embeddings`` of configs that leave the key out.
         tied: whether the head is the word embedding, for configs that leave the key out.
@@ -61,12 +66,14 @@ class Dialect:
     qkv_bias: Switch = False
     out_bias: Switch = False
     mlp_bias: Switch = False
-    head_bias: bool = False
+    head_bias: Switch = False
     gated: bool = True
     expansion: int | None = None
     activation: tuple[str, str] = ("hidden_act", "silu")
     norm: str = "rmsnorm"
     norms: str = "before"
+    experts: Mixture | None = None
+    attention: Callable[[Config], AnyAttention] | None = None
     qk_norm: str = ""
     qk_norm_kind: str = "rmsnorm"
     qk_normed: Switch = True
@@ -74,9 +81,10 @@ class Dialect:
     head_dim: int | None = None
     reads_kv_heads: bool = True
     reads_head_dim: bool = True
-    layers: Callable[[Config, int], tuple[Layers, ...]] = everywhere
+    layers: Callable[[Config, int], list[Look]] = everywhere
     rotary: float | None = 1.0
     rotary_key: str = ""
+    rotary_elements: tuple[str, int | None] | None = None
     on_scores: str = ""
     on_logits: str = ""
     positions: int = 2048
@@ -106,20 +114,19 @@ def read_decoder(config: Config, dialect: Dialect) -> Decoder:
     for key, values, reason in dialect.refused:
         config.refuse(key, values, reason)
     class_name = _class_name(config, dialect)
-    tied = config.flag("tie_word_embeddings", dialect.tied)
-    head = decoder_head(config, class_name, tied=tied)
-    if head is not None and head.name == "lm_head":
-        head = replace(head, bias=dialect.head_bias)
+    depth = config.size("num_hidden_layers", most=LARGEST_DEPTH)
+    attention, mlps = _read_attention(config, dialect), _read_mlps(config, dialect, depth)
+    looks = dialect.layers(config, depth)
     return Decoder(
         class_name=class_name,
-        head=head,
+        head=_read_head(config, dialect, class_name),
         dtype=config.dtype(),
         vocab_size=config.size("vocab_size"),
         hidden_size=config.size("hidden_size"),
         max_positions=config.size("max_position_embeddings", dialect.positions),
-        layers=dialect.layers(config, config.size("num_hidden_layers")),
-        attention=_read_attention(config, dialect),
-        mlp=_read_mlp(config, dialect),
+        layers=grouped(
+            (_looking(attention, *look), mlp) for look, mlp in zip(looks, mlps, strict=True)
+        ),
         norm=dialect.norm,
         norms=dialect.norms,
         embedding_scale=dialect.embedding_scale,
@@ -137,34 +144,72 @@ def _class_name(config: Config, dialect: Dialect) -> str:
     return config.class_name(generating, known)
 
 
-def _read_mlp(config: Config, dialect: Dialect) -> FeedForward:
+def _read_head(config: Config, dialect: Dialect, class_name: str) -> Head | None:
+    tied = config.flag("tie_word_embeddings", dialect.tied)
+    head = decoder_head(config, class_name, tied=tied)
+    if head is not None and head.name == "lm_head":
+        return replace(head, bias=switched(config, dialect.head_bias))
+    return head
+
+
+def _looking(attention: AnyAttention, window: int | None, rotated: bool) -> AnyAttention:
+    """Return the attention of a layer that looks so far back, and rotates or not."""
+    if not isinstance(attention, Attention) or (window is None and rotated):
+        return attention
+    return replace(attention, window=window, rotary=attention.rotary if rotated else 0)
+
+
+def _read_mlps(config: Config, dialect: Dialect, layers: int) -> list[AnyMlp]:
+    """Return each layer's feed-forward or experts; what no layer has is not read."""
+    sparse = [False] * layers if dialect.experts is None else dialect.experts.layers(config, layers)
+    kinds = {has: _read_mlp(config, dialect, sparse=has) for has in dict.fromkeys(sparse)}
+    return [kinds[has] for has in sparse]
+
+
+def _read_mlp(config: Config, dialect: Dialect, *, sparse: bool) -> AnyMlp:
+    key, activation = dialect.activation
+    if key:
+        activation = config.activation(key, activation)
+    bias = switched(config, dialect.mlp_bias)
+    if dialect.experts is not None and sparse:
+        return read_experts(config, dialect.experts, activation, bias=bias)
     default = dialect.expansion
     width = None if default is None else default * config.size("hidden_size")
     return FeedForward(
-        config.size("intermediate_size", width),
-        config.activation(*dialect.activation),
-        gated=dialect.gated,
-        bias=switched(config, dialect.mlp_bias),
+        config.size("intermediate_size", width), activation, gated=dialect.gated, bias=bias
     )
 
 
-def _read_attention(config: Config, dialect: Dialect) -> Attention:
+def _read_attention(config: Config, dialect: Dialect) -> AnyAttention:
+    if dialect.attention is not None:
+        return dialect.attention(config)
     heads, kv_heads, head_dim = _read_heads(config, dialect)
-    share = dialect.rotary
-    if share is not None and dialect.rotary_key:
-        share = config.rotary_share(share, dialect.rotary_key)
     return Attention(
         heads,
         kv_heads,
         head_dim,
         qkv_bias=switched(config, dialect.qkv_bias),
         out_bias=switched(config, dialect.out_bias),
-        rotary=0 if share is None else max(1, int(head_dim * share)),
+        rotary=_read_rotary(config, dialect, head_dim),
         qk_norm=dialect.qk_norm if switched(config, dialect.qk_normed) else "",
         qk_norm_kind=dialect.qk_norm_kind,
         on_scores=dialect.on_scores,
         clip=dialect.clips and config.bound("clip_qkv") is not None,
     )
+
+
+def _read_rotary(config: Config, dialect: Dialect, head_dim: int) -> int:
+    """Return how many elements of a head are rotated."""
+    share = dialect.rotary
+    if share is None:
+        return 0
+    if dialect.rotary_key:
+        share = config.rotary_share(share, dialect.rotary_key)
+    elements = max(1, int(head_dim * share))
+    if dialect.rotary_elements is None:
+        return elements
+    key, default = dialect.rotary_elements
+    return config.size(key, default or elements, most=head_dim)
 
 
 def _read_heads(config: Config, dialect: Dialect) -> tuple[int, int, int]:

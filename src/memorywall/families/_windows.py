@@ -6,16 +6,19 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from memorywall.families._config import Config
-from memorywall.families._decoder import Layers, grouped
 
-Reader: TypeAlias = Callable[[Config, int], tuple[Layers, ...]]
+# How far back a layer looks, None for all the way, and whether it rotates by position.
+Look: TypeAlias = tuple[int | None, bool]
+Reader: TypeAlias = Callable[[Config, int], list[Look]]
+# Tells for each of so many layers whether it slides, where ``layer_types`` does not.
+Pattern: TypeAlias = Callable[[Config, int], list[bool]]
 
 _KINDS = ("full_attention", "sliding_attention")
 
 
-def everywhere(_: Config, layers: int) -> tuple[Layers, ...]:
+def everywhere(_: Config, layers: int) -> list[Look]:
     """Let every layer look all the way back."""
-    return (Layers(layers),)
+    return [(None, True)] * layers
 
 
 def window_of(config: Config, default: int | None) -> int | None:
@@ -26,33 +29,43 @@ def window_of(config: Config, default: int | None) -> int | None:
     return window
 
 
-def sliding(default: int | None) -> Reader:
-    """Return a reader where one window holds in every layer."""
+def sliding(default: int | None, *, flag: bool = False) -> Reader:
+    """Return a reader where one window holds in every layer, or if ``use_sliding_window`` is set.
 
-    def read(config: Config, layers: int) -> tuple[Layers, ...]:
-        return (Layers(layers, window_of(config, default)),)
+    Of a ``flag`` the default is false.
+    """
+
+    def read(config: Config, layers: int) -> list[Look]:
+        window = window_of(config, default)
+        if flag and not config.flag("use_sliding_window", False):
+            return everywhere(config, layers)
+        return [(window, True)] * layers
 
     return read
 
 
-def flagged(default: int) -> Reader:
-    """Return a reader where windows hold only if ``use_sliding_window`` is set.
+def past(default: int) -> Pattern:
+    """Return a pattern where the layers from ``max_window_layers`` on slide."""
 
-    They then hold in the layers that ``layer_types`` says, else from ``max_window_layers`` on.
+    def read(config: Config, layers: int) -> list[bool]:
+        limit = config.count("max_window_layers", default)
+        return [layer >= limit for layer in range(layers)]
+
+    return read
+
+
+def patterned(default: int, pattern: Pattern, *, flag: bool = False) -> Reader:
+    """Return a reader where ``layer_types`` says which layers slide, else a pattern.
+
+    With a ``flag`` windows hold only if ``use_sliding_window`` is set.
     """
 
-    def read(config: Config, layers: int) -> tuple[Layers, ...]:
+    def read(config: Config, layers: int) -> list[Look]:
         window = window_of(config, default)
-        if window is None or not config.flag("use_sliding_window", False):
-            return (Layers(layers),)
-        kinds = config.layer_types(layers, _KINDS)
-        if kinds is None:
-            slides = max(0, layers - config.count("max_window_layers", 28))
-        else:
-            slides = kinds.count("sliding_attention")
-        return tuple(
-            Layers(count, w) for count, w in ((layers - slides, None), (slides, window)) if count
-        )
+        if window is None or (flag and not config.flag("use_sliding_window", False)):
+            return everywhere(config, layers)
+        slides = _sliding_layers(config, layers, pattern)
+        return [(window if slide else None, True) for slide in slides]
 
     return read
 
@@ -65,7 +78,7 @@ def alternating(
     key: str = "",
     rotated: Callable[[int | None, bool], bool] | None = None,
 ) -> Reader:
-    """Return a reader where ``layer_types`` says which layers slide, else a pattern.
+    """Return a reader where ``layer_types`` says which layers slide, else one in so many does not.
 
     Args:
         default: the window of configs that leave the key out.
@@ -76,18 +89,23 @@ def alternating(
             slides; None where all do.
     """
 
-    def read(config: Config, layers: int) -> tuple[Layers, ...]:
+    def pattern(config: Config, layers: int) -> list[bool]:
+        period = config.count(key, every) if key else every
+        full = 0 if first else period - 1
+        return [period == 0 or layer % period != full for layer in range(layers)]
+
+    def read(config: Config, layers: int) -> list[Look]:
         window = window_of(config, default)
-        kinds = config.layer_types(layers, _KINDS)
-        if kinds is None:
-            period = config.count(key, every) if key else every
-            full = 0 if first else period - 1
-            slides = [period == 0 or i % period != full for i in range(layers)]
-        else:
-            slides = [kind == "sliding_attention" for kind in kinds]
-        return grouped(
+        return [
             (window if slide else None, rotated is None or rotated(window, slide))
-            for slide in slides
-        )
+            for slide in _sliding_layers(config, layers, pattern)
+        ]
 
     return read
+
+
+def _sliding_layers(config: Config, layers: int, pattern: Pattern) -> list[bool]:
+    kinds = config.layer_types(layers, _KINDS)
+    if kinds is None:
+        return pattern(config, layers)
+    return [kind == "sliding_attention" for kind in kinds]

@@ -62,7 +62,7 @@ def read(data: Mapping[str, Any], where: str) -> Decoder:
     config.check()
     if data["model_type"] == "bloom":
         return replace(decoder, max_positions=None, embedding_norm=True)
-    return replace(decoder, attention=replace(decoder.attention, clip=_clips(config)))
+    return decoder.with_attention(clip=_clips(config))
 
 
 def _clips(config: Config) -> bool:

@@ -7,13 +7,13 @@ from typing import Any
 
 from memorywall.core.model import Family
 from memorywall.families._blocks import Attention, FeedForward
-from memorywall.families._config import Config
+from memorywall.families._config import LARGEST_DEPTH, Config
+from memorywall.families._decoder import Decoder, grouped, lower
 from memorywall.families._experts import Experts
 from memorywall.families._heads import decoder_classes, decoder_head
-from memorywall.families._sparse import SparseDecoder, grouped, lower
 
 
-def read(data: Mapping[str, Any], where: str) -> SparseDecoder:
+def read(data: Mapping[str, Any], where: str) -> Decoder:
     """Read a config with ``model_type`` dbrx, whose attention and experts have their own parts."""
     config = Config(data, where)
     config.refuse("tie_word_embeddings", (True,), "the class has a head of its own")
@@ -21,14 +21,14 @@ def read(data: Mapping[str, Any], where: str) -> SparseDecoder:
         "DbrxForCausalLM", decoder_classes("Dbrx", "DbrxForCausalLM", ())
     )
     layer = (_read_attention(config), _read_experts(config))
-    architecture = SparseDecoder(
+    architecture = Decoder(
         class_name=class_name,
         head=decoder_head(config, class_name, tied=False),
         dtype=config.dtype(),
         vocab_size=config.size("vocab_size"),
         hidden_size=config.size("d_model"),
         max_positions=config.size("max_seq_len", 2048),
-        layers=grouped([layer] * config.size("n_layers")),
+        layers=grouped([layer] * config.size("n_layers", most=LARGEST_DEPTH)),
         norm="layernorm_unbiased",
         notes=config.all_notes(),
     )

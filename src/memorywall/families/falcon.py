@@ -28,16 +28,16 @@ def read(data: Mapping[str, Any], where: str) -> Decoder:
     """Read a config with ``model_type`` falcon."""
     config = Config(data, where, _DIALECT.names)
     decoder = read_decoder(config, _DIALECT)
-    attention = replace(decoder.attention, kv_heads=_kv_heads(config, decoder.attention.heads))
+    decoder = replace(decoder, norms=_norms(config)).with_attention(kv_heads=_kv_heads(config))
     if config.flag("alibi", False):
-        attention = replace(attention, rotary=0, on_scores="alibi")
-    decoder = replace(decoder, attention=attention, norms=_norms(config))
+        decoder = decoder.with_attention(rotary=0, on_scores="alibi")
     config.check()
     return decoder
 
 
-def _kv_heads(config: Config, heads: int) -> int:
+def _kv_heads(config: Config) -> int:
     """Return K: ``num_kv_heads`` counts in the new architecture, where multi-query does not."""
+    heads = config.size("num_attention_heads")
     if config.flag("new_decoder_architecture", False):
         kv_heads = config.size("num_kv_heads", heads)
         config.divides("num_kv_heads", kv_heads, "num_attention_heads", heads)

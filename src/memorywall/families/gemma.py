@@ -61,11 +61,8 @@ def read(data: Mapping[str, Any], where: str) -> Decoder:
     if model_type in _CAPS:
         scores, logits = _CAPS[model_type]
         on_scores = _cap(config, "attn_logit_softcapping", scores)
-        decoder = replace(
-            decoder,
-            attention=replace(decoder.attention, on_scores=on_scores),
-            on_logits=_cap(config, "final_logit_softcapping", logits),
-        )
+        on_logits = _cap(config, "final_logit_softcapping", logits)
+        decoder = replace(decoder.with_attention(on_scores=on_scores), on_logits=on_logits)
     config.check()
     return decoder
 

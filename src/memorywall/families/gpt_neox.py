@@ -27,6 +27,7 @@ _GPTJ_NAMES = {
     "hidden_act": "activation_function",
 }
 _GELU_NEW = ("hidden_act", "gelu_new")
+_ROTARY_DIM = ("rotary_dim", 64)
 
 DIALECTS = {
     "gpt_neox": Dialect(
@@ -34,16 +35,15 @@ DIALECTS = {
         activation=("hidden_act", "gelu"), norm="layernorm", norms="each", reads_kv_heads=False,
         reads_head_dim=False, rotary=0.25, rotary_key="rotary_pct",
     ),
-    # How much of a head these two rotate, they say in elements.
     "gptj": Dialect(
         "GPTJ", names=_GPTJ_NAMES, mlp_bias=True, head_bias=True, gated=False, expansion=4,
         activation=_GELU_NEW, norm="layernorm", norms="shared", reads_kv_heads=False,
-        reads_head_dim=False, heads=ALL_HEADS[:1],
+        reads_head_dim=False, rotary_elements=_ROTARY_DIM, heads=ALL_HEADS[:1],
     ),
     "codegen": Dialect(
         "CodeGen", names=_GPTJ_NAMES, mlp_bias=True, head_bias=True, gated=False, expansion=4,
         activation=_GELU_NEW, norm="layernorm", norms="shared", reads_kv_heads=False,
-        reads_head_dim=False, heads=(),
+        reads_head_dim=False, rotary_elements=_ROTARY_DIM, heads=(),
     ),
     "phi": Dialect(
         "Phi", qkv_bias=True, out_bias=True, mlp_bias=True, head_bias=True, gated=False,
@@ -85,9 +85,6 @@ def read(data: Mapping[str, Any], where: str) -> Decoder:
         decoder = replace(decoder, norms="before")
     if model_type == "stablelm" and config.flag("use_parallel_residual", False):
         decoder = replace(decoder, norms="shared")
-    if dialect.names is _GPTJ_NAMES:
-        rotary = config.size("rotary_dim", 64, most=decoder.attention.head_dim)
-        decoder = replace(decoder, attention=replace(decoder.attention, rotary=rotary))
     config.check()
     return decoder
 

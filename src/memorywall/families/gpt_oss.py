@@ -1,78 +1,38 @@
 """gpt-oss: attention sinks, every other layer with a window, experts and router with biases.
 
-The published checkpoints store the experts in mxfp4; that is for whoever reads the file, and a
-format of all weights can be named. The head dimension need not be the hidden size over the heads.
+The published checkpoints store the experts in mxfp4, as their configs say
+(``frontends/quantised.py``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from memorywall.core.model import Family
-from memorywall.families._blocks import Attention, FeedForward
 from memorywall.families._config import Config
-from memorywall.families._experts import Experts
-from memorywall.families._heads import decoder_classes, decoder_head
-from memorywall.families._sparse import SparseDecoder, grouped, lower
+from memorywall.families._decoder import Decoder, lower
+from memorywall.families._dialect import Dialect, read_decoder
+from memorywall.families._heads import ALL_HEADS
+from memorywall.families._mixture import NUM_LOCAL_EXPERTS, Mixture
+from memorywall.families._windows import alternating
 
-_CLASSIFIERS = ("ForSequenceClassification", "ForTokenClassification")
+_BIAS = ("attention_bias", True)
+_DIALECT = Dialect(
+    "GptOss", qkv_bias=_BIAS, out_bias=_BIAS, kv_heads=8, head_dim=64, layers=alternating(128, 2),
+    positions=131_072, heads=ALL_HEADS[:2], activation=("", "swiglu_clamped"),
+    experts=Mixture(
+        (NUM_LOCAL_EXPERTS, 128), ("num_experts_per_tok", 4), bias=True, router_bias=True
+    ),
+)  # fmt: skip
 
 
-def read(data: Mapping[str, Any], where: str) -> SparseDecoder:
+def read(data: Mapping[str, Any], where: str) -> Decoder:
     """Read a config with ``model_type`` gpt_oss."""
     config = Config(data, where)
-    class_name = config.class_name(
-        "GptOssForCausalLM", decoder_classes("GptOss", "GptOssForCausalLM", _CLASSIFIERS)
-    )
-    attention, experts = _read_attention(config), _read_experts(config)
-    architecture = SparseDecoder(
-        class_name=class_name,
-        head=decoder_head(config, class_name, tied=config.flag("tie_word_embeddings", False)),
-        dtype=config.dtype(),
-        vocab_size=config.size("vocab_size"),
-        hidden_size=config.size("hidden_size"),
-        max_positions=config.size("max_position_embeddings", 131_072),
-        layers=grouped(
-            (replace(attention, window=window), experts) for window in _read_windows(config)
-        ),
-        notes=config.all_notes(),
-    )
+    decoder = read_decoder(config, _DIALECT)
     config.check()
-    return architecture
-
-
-def _read_attention(config: Config) -> Attention:
-    heads = config.size("num_attention_heads")
-    kv_heads = config.size("num_key_value_heads", 8)
-    if config.data.get("num_key_value_heads", 0) is None:
-        kv_heads = heads
-    config.divides("num_key_value_heads", kv_heads, "num_attention_heads", heads)
-    head_dim, biased = config.size("head_dim", 64), config.flag("attention_bias", True)
-    return Attention(
-        heads, kv_heads, head_dim, qkv_bias=biased, out_bias=biased, rotary=head_dim, sinks=True
-    )
-
-
-def _read_windows(config: Config) -> list[int | None]:
-    """Return how far each layer looks back: by default the first, third, ... through a window."""
-    layers = config.size("num_hidden_layers")
-    kinds = config.layer_types(layers, ("full_attention", "sliding_attention"))
-    if kinds is None:
-        kinds = [("sliding_attention", "full_attention")[layer % 2] for layer in range(layers)]
-    window = config.size("sliding_window", 128)
-    return [window if kind == "sliding_attention" else None for kind in kinds]
-
-
-def _read_experts(config: Config) -> Experts:
-    count = config.size("num_local_experts", 128)
-    return Experts(
-        count,
-        config.size("num_experts_per_tok", 4, most=max(1, count)),
-        FeedForward(config.size("intermediate_size"), "swiglu_clamped", gated=True, bias=True),
-        router_bias=True,
-    )
+    return decoder.with_attention(sinks=True)
 
 
 FAMILY = Family("gpt_oss", ("gpt_oss",), read, lower)

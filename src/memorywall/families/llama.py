@@ -11,7 +11,7 @@ from typing import Any
 
 from memorywall.core.model import Family
 from memorywall.families._config import Config
-from memorywall.families._decoder import Decoder, Layers, grouped, lower
+from memorywall.families._decoder import Decoder, lower
 from memorywall.families._dialect import (
     ATTENTION_BIAS,
     MLP_BIAS,
@@ -20,13 +20,22 @@ from memorywall.families._dialect import (
     read_dialect,
 )
 from memorywall.families._heads import ALL_HEADS
-from memorywall.families._windows import alternating, flagged, sliding, window_of
+from memorywall.families._windows import (
+    Look,
+    alternating,
+    everywhere,
+    past,
+    patterned,
+    sliding,
+    window_of,
+)
 
 _CLASSIFIERS = ALL_HEADS[:2]
 _USE_BIAS = ("use_bias", False)
+_LATE = patterned(4096, past(28), flag=True)
 
 
-def _smollm3_layers(config: Config, layers: int) -> tuple[Layers, ...]:
+def _smollm3_layers(config: Config, layers: int) -> list[Look]:
     """Read layers of which every fourth does not rotate; windows hold only in those, if at all."""
     flags = config.data.get("no_rope_layers")
     if flags is None:
@@ -34,11 +43,11 @@ def _smollm3_layers(config: Config, layers: int) -> tuple[Layers, ...]:
         flags = [int((i + 1) % every != 0) for i in range(layers)]
     if not isinstance(flags, list) or len(flags) != layers or any(f not in (0, 1) for f in flags):
         config.faults["no_rope_layers"] = f"'no_rope_layers' must be {layers} times 0 or 1"
-        return (Layers(layers),)
+        return everywhere(config, layers)
     window = window_of(config, None) if config.flag("use_sliding_window", False) else None
     kinds = config.layer_types(layers, ("full_attention", "sliding_attention"))
     slides = [kind == "sliding_attention" for kind in kinds] if kinds else [not f for f in flags]
-    return grouped((window if s else None, bool(f)) for s, f in zip(slides, flags, strict=True))
+    return [(window if s else None, bool(f)) for s, f in zip(slides, flags, strict=True)]
 
 
 DIALECTS = {
@@ -56,10 +65,10 @@ DIALECTS = {
     ),
     "mistral": Dialect("Mistral", kv_heads=8, layers=sliding(4096), positions=131_072),
     "ministral": Dialect("Ministral", kv_heads=8, layers=alternating(4096, 0), positions=131_072),
-    "qwen2": Dialect("Qwen2", qkv_bias=True, kv_heads=32, layers=flagged(4096), positions=32_768),
+    "qwen2": Dialect("Qwen2", qkv_bias=True, kv_heads=32, layers=_LATE, positions=32_768),
     "qwen3": Dialect(
         "Qwen3", qkv_bias=ATTENTION_BIAS, out_bias=ATTENTION_BIAS, qk_norm="head", kv_heads=32,
-        head_dim=128, layers=flagged(4096), positions=32_768,
+        head_dim=128, layers=_LATE, positions=32_768,
     ),
     "phi3": Dialect(
         "Phi3", layers=sliding(None), rotary_key=PARTIAL_ROTARY, positions=4096, heads=_CLASSIFIERS

@@ -13,21 +13,21 @@ from typing import Any
 
 from memorywall.core.model import Family
 from memorywall.families._blocks import Attention, FeedForward
-from memorywall.families._config import Config
+from memorywall.families._config import LARGEST_DEPTH, Config
+from memorywall.families._decoder import AnyMlp, Decoder, grouped, lower
 from memorywall.families._experts import Experts
 from memorywall.families._heads import decoder_classes, decoder_head
-from memorywall.families._sparse import AnyMlp, SparseDecoder, grouped, lower
 
 _KINDS = ("full_attention", "chunked_attention")
 
 
-def read(data: Mapping[str, Any], where: str) -> SparseDecoder:
+def read(data: Mapping[str, Any], where: str) -> Decoder:
     """Read a config with ``model_type`` llama4_text; of a whole Llama 4 that is ``text_config``."""
     config = Config(data, where)
     known = decoder_classes("Llama4Text", "Llama4ForCausalLM", ())
     class_name = config.class_name("Llama4ForCausalLM", known)
-    layers = config.size("num_hidden_layers")
-    architecture = SparseDecoder(
+    layers = config.size("num_hidden_layers", most=LARGEST_DEPTH)
+    architecture = Decoder(
         class_name=class_name,
         head=decoder_head(config, class_name, tied=config.flag("tie_word_embeddings", False)),
         dtype=config.dtype(),
@@ -68,11 +68,10 @@ def _read_rotated(config: Config, layers: int) -> list[bool]:
     if not listed:
         every = config.size("no_rope_layer_interval", 4)
         return [(layer + 1) % every != 0 for layer in range(layers)]
-    if isinstance(listed, list) and len(listed) == layers and set(listed) <= {0, 1}:
+    good = isinstance(listed, list) and len(listed) == layers
+    if good and all(has in (0, 1) for has in listed):
         return [bool(has) for has in listed]
-    config.faults["no_rope_layers"] = (
-        f"'no_rope_layers' must list 0 or 1 for each of {layers} layers"
-    )
+    config.fault("no_rope_layers", f"'no_rope_layers' must be {layers} times 0 or 1")
     return [True] * layers
 
 

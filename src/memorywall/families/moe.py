@@ -1,197 +1,116 @@
-"""Mixtral and the decoders like it: grouped attention, then experts in place of a feed-forward.
-
-``_dialects.py`` lists in what the model types differ.
-"""
+"""Mixtral and the decoders like it: grouped attention, then experts in place of a feed-forward."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from memorywall.core.model import Family
-from memorywall.families._blocks import Attention, FeedForward
 from memorywall.families._config import Config
-from memorywall.families._dialects import DIALECTS, Dialect
-from memorywall.families._experts import Experts
-from memorywall.families._heads import Head, decoder_classes, decoder_head
-from memorywall.families._sparse import AnyMlp, SparseDecoder, grouped, lower, note_predictors
+from memorywall.families._decoder import Decoder, lower
+from memorywall.families._dialect import ATTENTION_BIAS, PARTIAL_ROTARY, Dialect, read_dialect
+from memorywall.families._heads import ALL_HEADS
+from memorywall.families._mixture import (
+    NUM_EXPERTS,
+    NUM_LOCAL_EXPERTS,
+    Mixture,
+    after_the_first,
+    by_interval,
+    by_steps,
+)
+from memorywall.families._windows import past, patterned, sliding
 
-_MULTIPLIERS = {
-    "embeddings": "embedding_multiplier",
-    "halves": "residual_multiplier",
-    "logits": "logits_scaling",
-}
+_CHOSEN, _WIDTH, _ROUTED = "num_experts_per_tok", "moe_intermediate_size", "n_routed_experts"
+_USE_BIAS = ("use_bias", False)
 
 
-def read(data: Mapping[str, Any], where: str) -> SparseDecoder:
-    """Read a config of one of the model types in ``DIALECTS``."""
-    config = Config(data, where)
-    dialect = DIALECTS[str(data["model_type"])]
-    causal = f"{dialect.prefix}ForCausalLM"
-    class_name = config.class_name(causal, decoder_classes(dialect.prefix, causal, dialect.heads))
-    layers = config.size("num_hidden_layers")
-    attention, mlps = _read_attention(config, dialect), _read_mlps(config, dialect, layers)
-    windows = _read_windows(config, dialect, layers)
-    note_predictors(config)
-    architecture = SparseDecoder(
-        class_name=class_name,
-        head=_read_head(config, dialect, class_name),
-        dtype=config.dtype(),
-        vocab_size=config.size("vocab_size"),
-        hidden_size=config.size("hidden_size"),
-        max_positions=config.size("max_position_embeddings", dialect.positions),
-        layers=grouped(
-            (attention if window is None else replace(attention, window=window), mlp)
-            for window, mlp in zip(windows, mlps, strict=True)
+def _every_other(config: Config, layers: int) -> list[bool]:
+    """Let every other layer slide, up to ``max_window_layers``."""
+    limit = config.count("max_window_layers", 28)
+    return [layer % 2 == 0 and layer < limit for layer in range(layers)]
+
+
+DIALECTS = {
+    "mixtral": Dialect(
+        "Mixtral", kv_heads=8, layers=sliding(None), positions=131_072,
+        experts=Mixture((NUM_LOCAL_EXPERTS, 8), (_CHOSEN, 2)),
+    ),
+    "qwen2_moe": Dialect(
+        "Qwen2Moe", qkv_bias=("qkv_bias", True), kv_heads=16,
+        layers=patterned(4096, _every_other, flag=True), positions=32_768,
+        experts=Mixture(
+            (NUM_EXPERTS, 60), (_CHOSEN, 4), (_WIDTH, 1408), shared_gate=True, layers=by_steps,
+            shared_width=("shared_expert_intermediate_size", 5632),
         ),
-        norm=dialect.norm,
-        norm_after=dialect.norm_after,
-        scaled=_read_multipliers(config) if dialect.scaled else (),
-        notes=config.all_notes(),
-    )
-    config.check()
-    return architecture
+    ),
+    "qwen3_moe": Dialect(
+        "Qwen3Moe", qkv_bias=ATTENTION_BIAS, out_bias=ATTENTION_BIAS, qk_norm="head", kv_heads=4,
+        layers=sliding(4096, flag=True), positions=32_768,
+        experts=Mixture((NUM_EXPERTS, 128), (_CHOSEN, 8), (_WIDTH, 768), layers=by_steps),
+    ),
+    "olmoe": Dialect(
+        "Olmoe", qkv_bias=ATTENTION_BIAS, out_bias=ATTENTION_BIAS, qk_norm="all", clips=True,
+        positions=4096, heads=(), experts=Mixture((NUM_EXPERTS, 64), (_CHOSEN, 8)),
+    ),
+    "flex_olmo": Dialect(
+        "FlexOlmo", qkv_bias=ATTENTION_BIAS, out_bias=ATTENTION_BIAS, qk_norm="all", norms="after",
+        positions=4096, heads=(), experts=Mixture((NUM_EXPERTS, 7), (_CHOSEN, 5)),
+    ),
+    "minimax_m2": Dialect(
+        "MiniMaxM2", qk_norm="all", kv_heads=8, head_dim=128, rotary_key=PARTIAL_ROTARY,
+        rotary_elements=("rotary_dim", None), positions=196_608, heads=(),
+        experts=Mixture((NUM_LOCAL_EXPERTS, 256), (_CHOSEN, 8), scoring="sigmoid"),
+    ),
+    "glm4_moe": Dialect(
+        "Glm4Moe", qkv_bias=ATTENTION_BIAS, qk_norm="head", qk_normed=("use_qk_norm", False),
+        kv_heads=8, rotary=0.5, rotary_key=PARTIAL_ROTARY, positions=131_072, heads=(),
+        experts=Mixture(
+            (_ROUTED, 128), (_CHOSEN, 8), (_WIDTH, 1408), shared_number=("n_shared_experts", 1),
+            scoring="sigmoid", layers=after_the_first(1),
+        ),
+    ),
+    "dots1": Dialect(
+        "Dots1", qkv_bias=ATTENTION_BIAS, out_bias=ATTENTION_BIAS, qk_norm="head", kv_heads=32,
+        layers=patterned(4096, past(62)), heads=(),
+        experts=Mixture(
+            (_ROUTED, None), (_CHOSEN, None), (_WIDTH, 1408),
+            shared_number=("n_shared_experts", None), scoring="sigmoid",
+            layers=after_the_first(0),
+        ),
+    ),
+    "phimoe": Dialect(
+        "Phimoe", qkv_bias=ATTENTION_BIAS, out_bias=ATTENTION_BIAS,
+        head_bias=("lm_head_bias", False), norm="layernorm", kv_heads=8, layers=sliding(None),
+        positions=131_072, heads=ALL_HEADS[:1],
+        experts=Mixture((NUM_LOCAL_EXPERTS, 16), (_CHOSEN, 2)),
+    ),
+    "granitemoe": Dialect(
+        "GraniteMoe", qkv_bias=ATTENTION_BIAS, out_bias=ATTENTION_BIAS, embedding_scale=True,
+        residual_scale=True, on_logits="scale", heads=(),
+        experts=Mixture((NUM_LOCAL_EXPERTS, 8), (_CHOSEN, 2)),
+    ),
+    "ernie4_5_moe": Dialect(
+        "Ernie4_5_Moe", qkv_bias=_USE_BIAS, out_bias=_USE_BIAS, mlp_bias=_USE_BIAS,
+        head_bias=_USE_BIAS, kv_heads=4, positions=131_072, tied=True, heads=(),
+        experts=Mixture(
+            ("moe_num_experts", 64), ("moe_k", 6), (_WIDTH, 1536), correction=True,
+            shared_number=("moe_num_shared_experts", 2), layers=by_interval,
+        ),
+    ),
+    # A feed-forward as wide as an expert stands beside them.
+    "hunyuan_v1_moe": Dialect(
+        "HunYuanMoEV1", qkv_bias=ATTENTION_BIAS, out_bias=ATTENTION_BIAS, qk_norm="head",
+        heads=ALL_HEADS[:1],
+        experts=Mixture(
+            (NUM_EXPERTS, 1), ("moe_topk", 1), shared_width=("intermediate_size", None)
+        ),
+    ),
+}  # fmt: skip
 
 
-def _read_head(config: Config, dialect: Dialect, class_name: str) -> Head | None:
-    head = decoder_head(config, class_name, tied=config.flag("tie_word_embeddings", dialect.tied))
-    biased = (dialect.head_bias and config.flag("lm_head_bias", False)) or (
-        dialect.bias_on == "everything" and _biased(config, dialect)
-    )
-    return replace(head, bias=True) if biased and head and head.name == "lm_head" else head
-
-
-def _biased(config: Config, dialect: Dialect) -> bool:
-    return dialect.biases is not None and config.flag(*dialect.biases)
-
-
-def _read_attention(config: Config, dialect: Dialect) -> Attention:
-    hidden, heads = config.size("hidden_size"), config.size("num_attention_heads")
-    kv_heads = config.size("num_key_value_heads", dialect.kv_heads or heads)
-    if config.data.get("num_key_value_heads", 0) is None:
-        kv_heads = heads
-    config.divides("num_key_value_heads", kv_heads, "num_attention_heads", heads)
-    head_dim = config.optional_size("head_dim") or dialect.head_dim
-    if head_dim is None:
-        config.divides("num_attention_heads", heads, "hidden_size", hidden, unless="head_dim")
-        head_dim = max(1, hidden // heads)
-    flagged = dialect.qk_norm == "flag"
-    qk_norm = "head" if flagged and config.flag("use_qk_norm", False) else dialect.qk_norm
-    biased = _biased(config, dialect)
-    return Attention(
-        heads,
-        kv_heads,
-        head_dim,
-        qkv_bias=biased,
-        out_bias=biased and dialect.bias_on != "qkv",
-        rotary=_read_rotary(config, dialect, head_dim),
-        qk_norm="" if qk_norm == "flag" else qk_norm,
-        clip=dialect.clip and config.bound("clip_qkv") is not None,
-    )
-
-
-def _read_rotary(config: Config, dialect: Dialect, head_dim: int) -> int:
-    """Return how many elements of a head are rotated."""
-    elements = config.optional_size(dialect.rotary_key) if dialect.rotary_key else None
-    if elements is not None:
-        return min(elements, head_dim)
-    rope = config.data.get("rope_parameters")
-    said = rope if isinstance(rope, dict) else config.data
-    if "partial_rotary_factor" not in {**said, **config.data}:
-        return max(1, int(head_dim * dialect.rotary_share))
-    return max(1, int(head_dim * config.rotary_share()))
-
-
-def _read_windows(config: Config, dialect: Dialect, layers: int) -> list[int | None]:
-    """Return how far each layer looks back."""
-    window = dialect.window
-    if "sliding_window" in config.data:
-        window = config.optional_size("sliding_window")
-    flagged = dialect.windows in ("flag", "alternate")
-    if (
-        dialect.windows == "none"
-        or window is None
-        or (flagged and not config.flag("use_sliding_window", False))
-    ):
-        return [None] * layers
-    if dialect.windows in ("all", "flag"):
-        return [window] * layers
-    kinds = config.layer_types(layers, ("full_attention", "sliding_attention"))
-    if kinds is not None:
-        return [window if kind == "sliding_attention" else None for kind in kinds]
-    limit = config.count("max_window_layers", dialect.window_layers)
-    if dialect.windows == "last":
-        return [window if layer >= limit else None for layer in range(layers)]
-    return [window if layer % 2 == 0 and layer < limit else None for layer in range(layers)]
-
-
-def _read_mlps(config: Config, dialect: Dialect, layers: int) -> list[AnyMlp]:
-    """Return each layer's feed-forward or experts."""
-    sparse = _sparse_layers(config, dialect, layers)
-    dense = None
-    if not all(sparse):
-        dense = FeedForward(
-            config.size("intermediate_size"),
-            config.activation("hidden_act", "silu"),
-            gated=True,
-            bias=dialect.bias_on == "everything" and _biased(config, dialect),
-        )
-    experts = _read_experts(config, dialect) if any(sparse) else None
-    return [mlp for has in sparse if (mlp := experts if has else dense) is not None]
-
-
-def _sparse_layers(config: Config, dialect: Dialect, layers: int) -> list[bool]:
-    """Tell which layers have experts."""
-    if dialect.dense == "first":
-        first = config.count("first_k_dense_replace", dialect.first_dense)
-        return [layer >= first for layer in range(layers)]
-    if dialect.dense == "steps":
-        step = config.size("decoder_sparse_step", 1)
-        plain = config.layer_list("mlp_only_layers", layers)
-        if config.data.get(dialect.experts[0]) == 0:
-            return [False] * layers
-        return [layer not in plain and (layer + 1) % step == 0 for layer in range(layers)]
-    if dialect.dense == "interval":
-        first = config.count("moe_layer_start_index", 1)
-        last = config.data.get("moe_layer_end_index", -1)
-        end = layers - 1 if last in (-1, None) else config.count("moe_layer_end_index", 0)
-        every = config.size("moe_layer_interval", 1)
-        return [first <= layer <= end and (layer + 1) % every == 0 for layer in range(layers)]
-    return [True] * layers
-
-
-def _read_experts(config: Config, dialect: Dialect) -> Experts:
-    count = config.same_size(*dialect.experts)
-    width = config.same_size(*dialect.width)
-    bias = dialect.bias_on == "everything" and _biased(config, dialect)
-    return Experts(
-        count,
-        config.same_size(*dialect.chosen, most=max(1, count)),
-        FeedForward(width, config.activation("hidden_act", "silu"), gated=True),
-        shared=_read_shared(config, dialect, width),
-        shared_bias=bias,
-        shared_gate=dialect.shared_gate,
-        scoring=dialect.scoring,
-        correction=dialect.correction,
-    )
-
-
-def _read_shared(config: Config, dialect: Dialect, width: int) -> int:
-    """Return the width of what every token goes through."""
-    if dialect.shared is None:
-        return 0
-    key, default, meaning = dialect.shared
-    if meaning == "dense":
-        return config.size("intermediate_size")
-    if meaning == "width":
-        return config.size(key, default)
-    return width * (0 if config.data.get(key) == 0 else config.size(key, default))
-
-
-def _read_multipliers(config: Config) -> tuple[str, ...]:
-    """Return what is multiplied by a constant other than one."""
-    return tuple(what for what, key in _MULTIPLIERS.items() if config.data.get(key, 1) != 1)
+def read(data: Mapping[str, Any], where: str) -> Decoder:
+    """Read a config of one of the model types in ``DIALECTS``."""
+    return read_dialect(data, where, DIALECTS)
 
 
 FAMILY = Family("moe", tuple(DIALECTS), read, lower)

@@ -12,16 +12,17 @@ from typing import Any
 
 from memorywall.core.model import Family
 from memorywall.families._config import Config
-from memorywall.families._decoder import Decoder, Layers, grouped, lower
+from memorywall.families._decoder import Decoder, lower
 from memorywall.families._dialect import Dialect, read_decoder
 from memorywall.families._heads import ALL_HEADS
+from memorywall.families._windows import Look, everywhere
 
 # Tables of OPT and BioGPT begin two rows late.
 _OFFSET = 2
 _CROSS = (("add_cross_attention", (True,), "a decoder that reads an encoder is not covered"),)
 
 
-def _gpt_neo_layers(config: Config, layers: int) -> tuple[Layers, ...]:
+def _gpt_neo_layers(config: Config, layers: int) -> list[Look]:
     """Read ``attention_types``, a list of (kinds of layers, how many times)."""
     window = config.size("window_size", 256)
     pairs = config.data.get("attention_types") or [[["global", "local"], 12]]
@@ -33,7 +34,8 @@ def _gpt_neo_layers(config: Config, layers: int) -> tuple[Layers, ...]:
         config.faults["attention_types"] = (
             f"'attention_types' must make {layers} layers of 'global' and 'local'"
         )
-    return grouped((window if kind == "local" else None, True) for kind in kinds)
+        return everywhere(config, layers)
+    return [(window if kind == "local" else None, True) for kind in kinds]
 
 
 _ENABLED = ("enable_bias", True)
@@ -94,7 +96,7 @@ def read(data: Mapping[str, Any], where: str) -> Decoder:
         scale = config.flag("scale_embedding", True)
         decoder = replace(decoder, embedding_scale=scale)
     if model_type == "gpt_bigcode" and config.flag("multi_query", True):
-        decoder = replace(decoder, attention=replace(decoder.attention, kv_heads=1))
+        decoder = decoder.with_attention(kv_heads=1)
     decoder = _opt(config, decoder) if model_type == "opt" else decoder
     config.check()
     if model_type == "xglm":
