@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from memorywall.core.formats import FORMATS, Format
 from memorywall.core.numbers import Number, Shape, product
 
-# Linear layers that no method quantises unless it is told to: what chooses experts, and heads.
-KEPT = ("router", "gate", "lm_head", "score", "qa_outputs", "classifier", "decoder")
+# Linear layers that no method quantises unless it is told to: what chooses experts or scales the
+# shared one, and heads.
+KEPT = ("router", "gate", "shared_gate", "lm_head", "score", "qa_outputs", "classifier", "decoder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +81,17 @@ class Storage:
 
         ``op`` and ``weight`` are paths within the block, the weight's with the block in front.
         """
-        own = self.by_name.get(weight.partition(".")[2])
+        within = weight.partition(".")[2]
+        own = self.by_name.get(within)
         if own is not None:
             return own
         is_matrix = kind == "gemm" and axes > 1 and not weight.endswith("bias")
-        return self.linear if is_matrix and not self.keeps(op) else self.rest
+        # Latents are expanded by operators that are not called as the layer that they share is.
+        return self.linear if is_matrix and not self.keeps(f"{op}.{within}") else self.rest
 
-    def keeps(self, op: str) -> bool:
+    def keeps(self, path: str) -> bool:
         """Whether a linear layer is left as the rest is."""
-        path = f".{op}."
-        return any(f".{part}." in path for part in self.kept)
+        return any(f".{part}." in f".{path}." for part in self.kept)
 
 
 def unread(reason: str) -> Storage:

@@ -14,6 +14,7 @@ from memorywall.core.calibration import Calibration, Estimate
 from memorywall.core.errors import UnsupportedError
 from memorywall.core.numbers import Number
 from memorywall.core.program import Op, Program
+from memorywall.core.tensors import Tensor
 
 # What was not measured goes by what moves as much and computes alike: the one on the right. A gated
 # activation goes by silu's. How far off that is was not measured.
@@ -97,13 +98,11 @@ def _attention(op: Op, calibration: Calibration) -> list[tuple[str, Number]]:
 
     A decode step reads its keys and values once where every query head has its own, and goes by
     their bytes; where heads share them it goes by FLOPs, as kernels work head by head. What
-    cross-attention reads neither grows nor is masked.
+    cross-attention reads neither grows nor is masked. The values of latent attention, which differ
+    from its keys in width, are taken for as wide.
     """
     keys = op.reads[1]
-    # Keys that are projected from cached latents are no cache; their rotated part is.
-    is_cache = any(tensor.role == "kv_cache" for tensor in op.reads)
-    cached = is_cache and op.function != "cross"
-    part = keys.moved_elements
+    cached = [t for t in op.reads if t.role == "kv_cache" and op.function != "cross"]
     moved = 2 * keys.moved_bytes  # keys and values
     # The call of Q K^T is that of P V as well; a score of distances is a product of its own.
     flops = 2 * op.flops if op.name.endswith("scores") else op.flops
@@ -114,8 +113,18 @@ def _attention(op: Op, calibration: Calibration) -> list[tuple[str, Number]]:
     else:
         kind = "attention causal" if cached else "attention full"
         seconds = _time(calibration, kind, op.dtype, op.queries, flops)
-    joined = 2 * _time(calibration, "copy", op.dtype, part, part) if cached else 0.0
+    joined = _join(cached[0], op.dtype, calibration) if cached else 0.0
     return [("attention", seconds), ("cache", joined)]
+
+
+def _join(cache: Tensor, dtype: str, calibration: Calibration) -> Number:
+    """Return the seconds of joining what is new to a cache of keys, and to its like of values.
+
+    Latents are both at once; where keys are made of them, scores read only a part of each.
+    """
+    elements = (cache.touched or cache.shape)[0] * cache.shape[-1]
+    copies = 1 if cache.name.endswith("latent_cache") else 2
+    return copies * _time(calibration, "copy", dtype, elements, elements)
 
 
 def _is_grouped(op: Op) -> bool:

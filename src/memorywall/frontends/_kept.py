@@ -19,11 +19,16 @@ _MOST_NAMES = 100_000
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|block|blocks|layer)\.(\d{1,6}|\*)(?:\.|$)")
 _PLAIN = re.compile(r"[\w.]+")
 # What modules are called in files, and here.
-_OURS = {"self_attn": "attention", "attn": "attention", "self_attention": "attention"}
+_OURS = {
+    "self_attn": "attention", "attn": "attention", "self_attention": "attention",
+    "block_sparse_moe": "mlp", "shared_expert": "shared_experts", "shared_mlp": "shared_experts",
+    "shared_expert_gate": "shared_gate", "kv_a_proj_with_mqa": "kv_a_proj",
+}  # fmt: skip
 _LINEAR = ("attention", "mlp", "experts")
 _KNOWN = {
     *_LINEAR, "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
-    "embed_tokens",
+    "embed_tokens", "q_a_proj", "q_b_proj", "kv_a_proj", "kv_b_proj", "shared_experts",
+    "e_score_correction_bias",
 }  # fmt: skip
 
 
