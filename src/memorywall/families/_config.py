@@ -139,7 +139,8 @@ class Config:
         """Return a number above 0; None where the key is null, the default where it is absent."""
         value = self.data.get(key)
         if value is None:
-            return default if key not in self.data else None
+            taken: float | None = self.default(key, default if key not in self.data else None)
+            return taken
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not value > 0:
             self.faults[key] = f"{key!r} must be a number above 0, got {shown(value)}"

@@ -26,6 +26,7 @@ def after_the_first(default: int) -> Placing:
     """Return a reader where ``first_k_dense_replace`` layers come before those with experts."""
 
     def read(config: Config, layers: int) -> list[bool]:
+        config.only("moe_layer_freq", 1, "transformers' class has experts in all later layers")
         first = config.count("first_k_dense_replace", default)
         return [layer >= first for layer in range(layers)]
 

@@ -8,7 +8,8 @@ _TRAINING = (
     "attention_probs_dropout_prob", "embedding_dropout", "embd_dropout", "dropout",
     "classifier_dropout", "summary_first_dropout", "activation_dropout", "pretraining_tp",
     "rescale_attention", "gradient_checkpointing", "router_aux_loss_coef", "output_router_logits",
-    "router_jitter_noise",
+    "router_jitter_noise", "moe_jitter_eps", "moe_loss_weight", "aux_loss_alpha", "seq_aux",
+    "emb_pdrop",
 )  # fmt: skip
 _TOKENS = (
     "bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id", "cls_token_id",
@@ -20,7 +21,8 @@ _VALUES = (
     "layer_norm_epsilon", "norm_eps", "scale_attn_weights", "reorder_and_upcast_attn",
     "scale_attn_by_inverse_layer_idx", "query_pre_attn_scalar", "attn_logit_softcapping",
     "final_logit_softcapping", "original_max_position_embeddings", "norm_topk_prob",
-    "routed_scaling_factor", "hidden_activation_scale", "embedding_multiplier",
+    "routed_scaling_factor", "hidden_activation_scale", "embedding_multiplier", "n_group",
+    "topk_group", "topk_method", "swiglu_limit",
 )  # fmt: skip
 _RUNNING = (
     "use_cache", "transformers_version", "auto_map", "_name_or_path", "_commit_hash",
