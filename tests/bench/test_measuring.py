@@ -246,8 +246,10 @@ def test_the_case_study_runs_here(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [len(curve.measured) for curve in here] == [2, 2, 2]
     assert [len(curve.published) for curve in here] == [6, 6, 6]
     text = Console(width=300, record=True, file=io.StringIO())
+    ran["machine"]["busy_cores_before"] = 1.5
     show_latencies(ran, rows, text)
     said = text.export_text()
+    assert "Others used 1.5 cores when this began" in said
     assert "GPT-2 takes" in said
     assert "differs: made up in fp32 by eager PyTorch" in said
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from memorywall.core.comparison import Latency
 from memorywall.core.units import render, render_number
+from memorywall.report.machine import warn_of_company
 from memorywall.report.table import columns, remark
 
 
@@ -33,6 +34,7 @@ def show_latencies(measured: Mapping[str, Any], rows: Sequence[Latency], console
     console.print(table)
     console.print()
     machine = measured["machine"]
+    warn_of_company(machine, console)
     remark(
         console,
         "differs:",

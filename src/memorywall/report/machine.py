@@ -13,6 +13,8 @@ from memorywall.core.hardware import Hardware
 from memorywall.core.units import render
 from memorywall.report.table import columns, remark
 
+_BUSY = 0.15
+
 
 def show_machine(
     record: Mapping[str, Any],
@@ -102,6 +104,7 @@ def show_profile(record: Mapping[str, Any], console: Console) -> None:
     console.print(table)
     console.print()
     _show_classes(ran, console)
+    warn_of_company(record["machine"], console)
     for case in cases:
         if case["error"]:
             where = f"{case['phase']}, batch {case['batch_size']}, seq {case['seq_len']}"
@@ -114,6 +117,18 @@ def show_profile(record: Mapping[str, Any], console: Console) -> None:
                 "measured ceiling; measure anew: memorywall measure",
             )
     console.print(f"Saved: {record['record']}", soft_wrap=True)
+
+
+def warn_of_company(machine: Mapping[str, Any], console: Console) -> None:
+    """Say that others kept the machine busy when a run began, if they did."""
+    busy = machine.get("busy_cores_before")
+    if busy is not None and busy > _BUSY:
+        remark(
+            console,
+            "warning:",
+            f"Others used {busy:.1f} cores when this began: neither the measurement nor what it is "
+            "compared with can be trusted. Run it again on a quiet machine.",
+        )
 
 
 def _profile_verdict(record: Mapping[str, Any], ran: Sequence[Mapping[str, Any]]) -> str:
