@@ -71,7 +71,8 @@ def test_deepseek_v3_in_blocks_of_fp8() -> None:
 
 @pytest.mark.parametrize("name", SPARSE)
 def test_routers_and_heads_are_kept(name: str) -> None:
-    kept, quantised = set(), set()
+    kept: set[str] = set()
+    quantised: set[str] = set()
     for path, op in ops_of({**SPARSE[name], "quantization_config": FP8}).items():
         for tensor in op.reads:
             if op.kind == "gemm" and tensor.role == "weight" and not tensor.name.endswith("bias"):
