@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import urllib.request
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -68,12 +68,14 @@ class RemoteSource:
 
     def read_at(self, offset: int, count: int) -> bytes:
         """Return exactly ``count`` bytes from ``offset`` on."""
+        from urllib.request import Request  # noqa: PLC0415 - slow, and seldom needed
+
         last = offset + count - 1
-        request = urllib.request.Request(  # noqa: S310 - the scheme was checked
+        request = Request(  # noqa: S310 - the scheme was checked
             self.url, headers={**self.headers, "Range": f"bytes={offset}-{last}"}
         )
         try:
-            with _OPENER.open(request, timeout=_TIMEOUT_S) as answer:
+            with _opener().open(request, timeout=_TIMEOUT_S) as answer:
                 found = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
                 if answer.status != 206 or found is None or int(found[1]) != offset:
                     raise MemoryWallError(
@@ -91,12 +93,16 @@ class RemoteSource:
         return _whole(self.name, data, offset, count)
 
 
-class _NoRedirection(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        """Follow nothing."""
+@lru_cache(maxsize=1)
+def _opener() -> Any:
+    """Return what opens addresses and follows no redirection."""
+    from urllib.request import HTTPRedirectHandler, build_opener  # noqa: PLC0415
 
+    class NoRedirection(HTTPRedirectHandler):
+        def redirect_request(self, *_: Any, **__: Any) -> None:
+            """Follow nothing."""
 
-_OPENER = urllib.request.build_opener(_NoRedirection)
+    return build_opener(NoRedirection)
 
 
 def _whole(name: str, data: bytes, offset: int, count: int) -> bytes:
