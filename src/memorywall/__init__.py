@@ -3,6 +3,7 @@
 from memorywall.app.analyze import analyze, analyze_scenario
 from memorywall.app.analyze import load_hardware as hardware
 from memorywall.app.crossing import memory_bound_year
+from memorywall.app.trace import trace
 from memorywall.app.trends import trends as fit_trends
 from memorywall.catalog.configs import config_names as model_names
 from memorywall.catalog.devices import device_names as hardware_names
@@ -10,6 +11,8 @@ from memorywall.core.analysis import Analysis
 from memorywall.core.errors import MemoryWallError
 from memorywall.core.hardware import Hardware
 from memorywall.core.scenario import Conventions, Precision, Scenario, Workload
+from memorywall.core.traced import Traced
+from memorywall.frontends._formulas import formula
 from memorywall.frontends.hf import load_model as model
 from memorywall.report.verdict import headline, verdict
 
@@ -22,15 +25,18 @@ __all__ = [
     "MemoryWallError",
     "Precision",
     "Scenario",
+    "Traced",
     "Workload",
     "analyze",
     "analyze_scenario",
     "fit_trends",
+    "formula",
     "hardware",
     "hardware_names",
     "headline",
     "memory_bound_year",
     "model",
     "model_names",
+    "trace",
     "verdict",
 ]

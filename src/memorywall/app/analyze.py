@@ -32,8 +32,10 @@ from memorywall.core.scenario import (
     Traffic,
     Workload,
 )
+from memorywall.core.traced import Traced
 from memorywall.core.units import render
 from memorywall.frontends.hf import load_model
+from memorywall.frontends.traced import model_of
 
 ModelSource: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Model
 HardwareSource: TypeAlias = str | os.PathLike[str] | Hardware
@@ -44,7 +46,7 @@ DEFAULT_NEW_TOKENS = 128
 
 
 def analyze(
-    model: ModelSource,
+    model: ModelSource | Traced,
     *,
     on: HardwareSource,
     phase: str | None = None,
@@ -65,7 +67,8 @@ def analyze(
     """Return what a model costs on a device: FLOPs, bytes, times, memory, and what binds.
 
     Args:
-        model: a name of the catalogue, a path, a config, a hub id, or a loaded ``Model``.
+        model: a name of the catalogue, a path, a config, a hub id, or a loaded ``Model``; or the
+            answer of ``trace``, which holds phase, lengths and formats already.
         on: a device's name, the path of its TOML, ``forecast:2030``, or a ``Hardware``.
         phase: ``prefill`` (``encode``), ``decode`` or ``generate``; by default decode for models
             that generate, else encode.
@@ -85,6 +88,13 @@ def analyze(
     Raises:
         MemoryWallError: a name, a file or a value that cannot be used; see its hint.
     """
+    if isinstance(model, Traced):
+        asked = {
+            "phase": phase, "seq_len": seq_len, "new_tokens": new_tokens, "source_len": source_len,
+            "weights": weights, "activations": activations, "kv_cache": kv_cache,
+        }  # fmt: skip
+        _refuse_changes(model, asked, batch_size)
+        return analyze_scenario(_traced_scenario(model, on, traffic))
     loaded = load_model(model)
     if phase is None:
         phase = "decode" if loaded.causal else "encode"
@@ -115,6 +125,33 @@ def analyze(
                 cache_page=cache_page,
             ),
         )
+    )
+
+
+def _refuse_changes(traced: Traced, asked: Mapping[str, Any], batch_size: Any) -> None:
+    """Refuse what a trace cannot be asked: it is of one pass, in the formats that it ran in."""
+    changed = {
+        name: value
+        for name, value in asked.items()
+        if value is not None and value != getattr(traced, name, None)
+    }
+    if batch_size not in (1, traced.batch_size):
+        changed["batch_size"] = batch_size
+    if changed:
+        name, value = next(iter(changed.items()))
+        raise InvalidInputError(
+            f"{name} is {shown(plain(value))}, but {traced.name} was traced as it is.",
+            "Trace it anew with other inputs, phase or dtype.",
+        )
+
+
+def _traced_scenario(traced: Traced, on: HardwareSource, traffic: str) -> Scenario:
+    causal = cast("Causal", traced.conventions.get("causal", "half"))
+    return Scenario(
+        model=model_of(traced),
+        workload=Workload(cast("Phase", traced.phase), traced.batch_size, traced.seq_len),
+        hardware=load_hardware(on),
+        conventions=Conventions(cast("Traffic", traffic), causal, "all"),
     )
 
 

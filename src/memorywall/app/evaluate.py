@@ -30,6 +30,7 @@ from memorywall.core.scenario import Scenario
 from memorywall.cost.calibrated import estimate
 from memorywall.cost.footprint import footprint
 from memorywall.cost.roofline import price, price_ops
+from memorywall.frontends.traced import TRACED
 
 # Some minutes of one core; past it an answer would not come, or would not fit the memory.
 MOST_POINTS = 2**28
@@ -89,8 +90,8 @@ def predict(scenario: Scenario) -> Estimate | None:
     calibration = scenario.hardware.calibration
     if scenario.hardware.draws is not None:
         return _foresee(scenario, scenario.hardware.draws)
-    if calibration is None:
-        return None
+    if calibration is None or scenario.model.family is TRACED:
+        return None  # what was measured are a model's operators, not all of PyTorch's
     conventions = replace(scenario.conventions, traffic="unfused", causal="half")
     plain = replace(scenario, conventions=conventions)
     workload = scenario.workload

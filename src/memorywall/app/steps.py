@@ -19,6 +19,8 @@ from memorywall.core.results import Cost, OpCost
 from memorywall.core.scenario import Scenario
 from memorywall.cost.calibrated import estimate
 from memorywall.cost.roofline import price, price_ops
+from memorywall.frontends.traced import TRACED
+from memorywall.passes.collapse import fuse_traced
 from memorywall.passes.fuse import fuse
 
 # Steps priced at once: their arrays fit the processor's cache.
@@ -28,7 +30,9 @@ BLOCK_STEPS = 4096
 def program_of(scenario: Scenario, phase: str, seq_len: Number) -> Program:
     """Return the operators of one forward pass of a scenario, fused if it asks for that."""
     program = scenario.model.lower(scenario.forward(phase, seq_len))
-    return fuse(program) if scenario.conventions.traffic == "fused" else program
+    if scenario.conventions.traffic == "unfused":
+        return program
+    return fuse_traced(program)[0] if scenario.model.family is TRACED else fuse(program)
 
 
 def price_steps(scenario: Scenario, first: Number, steps: int) -> Cost:

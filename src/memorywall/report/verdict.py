@@ -74,6 +74,11 @@ def headline(analysis: Analysis) -> str:
         "decode": f"one decode step at {workload.seq_len} positions",
         "generate": f"generating {workload.new_tokens} tokens after {workload.seq_len}",
     }[analysis.phase]
+    inputs = getattr(analysis.scenario.model.architecture, "inputs", None)
+    if inputs is not None:  # traced: what went in need not be tokens
+        per = f"one traced pass ({analysis.phase}) over {', '.join(inputs) or 'no inputs'}"
+        latency = render(float(analysis.latency_s), "s")
+        return f"{analysis.model} on {analysis.hardware}, {per}: {latency}"
     if workload.source_len is not None and analysis.phase != "encode":
         per += f", source of {workload.source_len}"
     rate = render_number(float(analysis.tokens_per_s), 4)

@@ -1,0 +1,140 @@
+"""The answer to a trace: a module's program, and how much of it is understood."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from memorywall.core.numbers import Number
+from memorywall.core.program import Program
+
+SCHEMA = "memorywall.trace/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """An operator without a formula: where it ran first, how often, and the bytes it moved."""
+
+    op: str
+    path: str
+    calls: int
+    moved_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of a trace has a FLOP formula; the rest has its bytes counted and its name said."""
+
+    operators: int
+    moved_bytes: int
+    unknown: tuple[Unknown, ...] = ()
+
+    @property
+    def of_operators(self) -> float:
+        """Share of the operators that ran."""
+        missing = sum(unknown.calls for unknown in self.unknown)
+        return 1 - missing / self.operators if self.operators else 1.0
+
+    @property
+    def of_bytes(self) -> float:
+        """Share of the bytes that they moved."""
+        missing = sum(unknown.moved_bytes for unknown in self.unknown)
+        return 1 - missing / self.moved_bytes if self.moved_bytes else 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Traced:
+    """One pass of a module, operator by operator.
+
+    Attributes:
+        name: the module's class.
+        program: PyTorch's own operators, unfused; layers that repeat stand once, with their number.
+        parameters: weights of the module, tied ones once, those that the pass leaves out too.
+        coverage: how much of it has a FLOP formula.
+        phase: ``prefill``, ``decode`` or ``encode``.
+        batch_size, seq_len: sequences, and positions of each; 1 where an input has none.
+        dtype: the format that most weights are in.
+        inputs: what it was run on, as text.
+        notes: what to know before the numbers are used.
+    """
+
+    name: str
+    program: Program
+    parameters: int
+    coverage: Coverage
+    phase: str
+    batch_size: int
+    seq_len: int
+    dtype: str
+    inputs: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    conventions: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<Traced {self.name}, {self.phase}: {self.flops:,} FLOP, {self.moved_bytes:,} B>"
+
+    @property
+    def flops(self) -> Number:
+        """All FLOPs that have a formula; a fused multiply-add is two."""
+        return self.program.work.flops
+
+    @property
+    def moved_bytes(self) -> Number:
+        """Bytes that the operators move as PyTorch runs them, one after the other."""
+        return self.program.work.moved_bytes
+
+    @property
+    def traffic(self) -> dict[str, Number]:
+        """The same by role."""
+        total: dict[str, Number] = {}
+        for _, op, repeat in self.program.walk():
+            for role, moved in op.traffic.items():
+                total[role] = total.get(role, 0) + moved * repeat
+        return total
+
+    def by_module(self, depth: int = 2) -> dict[str, tuple[Number, Number]]:
+        """Return FLOPs and bytes by the first so many parts of the modules' paths."""
+        found: dict[str, tuple[Number, Number]] = {}
+        for path, op, repeat in self.program.walk():
+            key = ".".join(path.split(".")[:-1][:depth]) or path
+            flops, moved = found.get(key, (0, 0))
+            work = op.work * repeat
+            found[key] = (flops + work.flops, moved + work.moved_bytes)
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the answer as a record of plain values, with the version of its schema."""
+        coverage = self.coverage
+        return {
+            "schema": SCHEMA,
+            "name": self.name,
+            "phase": self.phase,
+            "batch_size": self.batch_size,
+            "seq_len": self.seq_len,
+            "dtype": self.dtype,
+            "inputs": list(self.inputs),
+            "parameters": self.parameters,
+            "flops": self.flops,
+            "moved_bytes": self.moved_bytes,
+            "traffic": self.traffic,
+            "coverage": {
+                "operators": coverage.operators,
+                "of_operators": coverage.of_operators,
+                "of_bytes": coverage.of_bytes,
+                "unknown": [
+                    {"op": u.op, "path": u.path, "calls": u.calls, "moved_bytes": u.moved_bytes}
+                    for u in coverage.unknown
+                ],
+            },
+            "ops": [
+                {
+                    "name": path, "kind": op.kind, "function": op.function, "repeat": repeat,
+                    "flops": op.flops * repeat,
+                    "traffic": {role: moved * repeat for role, moved in op.traffic.items()},
+                }
+                for path, op, repeat in self.program.walk()
+            ],
+            "conventions": dict(self.conventions),
+            "notes": list(self.notes),
+        }  # fmt: skip

@@ -1,0 +1,179 @@
+"""Who is who among traced tensors: arrays, the views of them, and what each is called.
+
+An array is a storage. Views of it (transposed, split, expanded) are ways of reading it and cost
+nothing; writing in place makes a new version of it. Where an array is only ever read in parts that
+do not overlap (queries, keys and values of one product), the parts are tensors of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any, TypeAlias
+
+from memorywall.core.formats import FORMATS, Format
+from memorywall.core.numbers import Number
+from memorywall.core.tensors import Role, Tensor
+
+# Where a view begins in its storage, and its sizes and strides: in elements.
+Geometry: TypeAlias = tuple[int, tuple[int, ...], tuple[int, ...]]
+
+_FLOATS = {
+    "float64": "fp64", "float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "int8": "int8",
+    "float8_e4m3fn": "fp8", "float8_e5m2": "fp8",
+}  # fmt: skip
+# Of indices and masks, which no model is stored in.
+_OTHERS = {"int64": 64, "int32": 32, "int16": 16, "uint8": 8, "bool": 8, "complex64": 64}
+
+
+def format_of(dtype: object) -> Format:
+    """Return the format of a torch dtype; one of an element's width where the table has none."""
+    name = str(dtype).removeprefix("torch.")
+    if name in _FLOATS:
+        return FORMATS[_FLOATS[name]]
+    return Format(name, _OTHERS.get(name) or 8 * int(getattr(dtype, "itemsize", 1)))
+
+
+@dataclass(slots=True, eq=False)
+class Array:
+    """A storage.
+
+    Attributes:
+        name: for people; unique but in repeated layers, where one name stands for all of them.
+        shape: of the tensor that it was first seen as.
+        versions: how often all of it was written in place.
+        parents: of every view seen, the view that it was made of.
+        seen: views that operators read, of each version.
+        names: of versions that repeated layers share a name for.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    format: Format
+    role: Role = "activation"
+    versions: int = 0
+    in_parts: bool = False
+    parents: dict[Geometry, Geometry | None] = field(default_factory=dict)
+    seen: dict[int, set[Geometry]] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+    _pieces: dict[int, tuple[Geometry, ...]] = field(default_factory=dict)
+
+    @property
+    def elements(self) -> int:
+        """How many elements it has."""
+        return prod(self.shape)
+
+    def name_of(self, version: int) -> str:
+        """Return the name of a version; memory that outlives an operator has but one."""
+        if version in self.names:
+            return self.names[version]
+        return f"{self.name}'{version}" if version and self.role == "activation" else self.name
+
+    def pieces(self, version: int) -> tuple[Geometry, ...]:
+        """Return the parts that a version is read in; none where it is read as one."""
+        if version not in self._pieces:
+            self._pieces[version] = self._cut(version)
+        return self._pieces[version]
+
+    def part_of(self, view: Geometry) -> Geometry:
+        """Return the widest view above this one that still leaves some of the array out."""
+        at: Geometry | None = view
+        while at is not None and stored(at) < self.elements:
+            view, at = at, self.parents.get(at)
+        return view
+
+    def _cut(self, version: int) -> tuple[Geometry, ...]:
+        if self.role != "activation" or self.in_parts:
+            return ()
+        cuts = sorted({self.part_of(view) for view in self.seen.get(version, ())})
+        whole = sum(stored(view) for view in cuts) == self.elements
+        return tuple(cuts) if len(cuts) > 1 and whole else ()
+
+
+@dataclass(slots=True, eq=False)
+class View:
+    """A part of a version of an array, as an operator reads or writes it."""
+
+    array: Array
+    version: int
+    geometry: Geometry
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes, with those that are repeated without being stored as 1."""
+        _, sizes, strides = self.geometry
+        if 0 not in strides:
+            return sizes
+        return tuple([1 if step == 0 else size for size, step in zip(sizes, strides, strict=True)])
+
+    def parts(self) -> tuple[View, ...]:
+        """Return the parts that an array is read in where this shows all of it; else itself."""
+        pieces = self.array.pieces(self.version)
+        if not pieces or self.array.part_of(self.geometry) in pieces:
+            return (self,)
+        return tuple([View(self.array, self.version, piece) for piece in pieces])
+
+    def tensor(self, touched: Number | None = None) -> Tensor:
+        """Return it as an operator's tensor; ``touched`` elements of it are moved."""
+        array, part = self.array, self.shape
+        name, shape = array.name_of(self.version), array.shape
+        pieces = array.pieces(self.version)
+        if pieces:
+            piece = array.part_of(self.geometry)
+            name, shape = f"{name}[{pieces.index(piece)}]", piece[1]
+        moved: Number = prod(part) if touched is None else touched
+        if moved >= prod(shape):
+            return Tensor(name, shape, array.format, array.role)
+        return Tensor(name, shape, array.format, array.role, part if touched is None else (moved,))
+
+
+def address_of(tensor: Any) -> int:
+    """Return what tells a tensor's storage from all others that are held."""
+    return int(tensor.untyped_storage()._cdata)  # noqa: SLF001 - its only identity
+
+
+def stored(view: Geometry) -> int:
+    """How many elements of the storage a view shows."""
+    return prod(size for size, step in zip(view[1], view[2], strict=True) if step)
+
+
+def geometry_of(tensor: Any) -> Geometry:
+    """Return how a tensor lies in its storage."""
+    return tensor.storage_offset(), tuple(tensor.shape), tensor.stride()
+
+
+class Arrays:
+    """Arrays by their storages, as a trace meets them."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, Array] = {}
+        self._held: list[Any] = []  # a storage that is gone would lend its address to another
+
+    def add(self, tensor: Any, name: str, role: Role = "activation") -> Array:
+        """Take in a tensor's storage under a name, if it is new."""
+        storage, address = tensor.untyped_storage(), address_of(tensor)
+        found = self._known.get(address)
+        if found is not None:
+            return found
+        format_ = format_of(tensor.dtype)
+        shape = tuple(tensor.shape)
+        if not tensor.is_contiguous():
+            shape = _dense_shape(shape, tensor.stride(), storage.nbytes() // tensor.itemsize)
+        array = Array(name, shape, format_, role)
+        self._known[address] = array
+        self._held.append(storage)
+        return array
+
+    def find(self, tensor: Any) -> Array | None:
+        """Return the array of a tensor that was taken in."""
+        return self._known.get(address_of(tensor))
+
+    def of_role(self, role: Role) -> list[Array]:
+        """Return the arrays of a role, in the order in which they were met."""
+        return [array for array in self._known.values() if array.role == role]
+
+
+def _dense_shape(shape: tuple[int, ...], strides: tuple[int, ...], stored: int) -> tuple[int, ...]:
+    """Return a shape for a storage first seen through a view that may not show all of it."""
+    whole = prod(shape) == stored and all(strides)
+    return shape if whole else (stored,)

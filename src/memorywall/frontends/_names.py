@@ -1,0 +1,56 @@
+"""Names within layers that repeat: those of one stand for all.
+
+What one layer hands to the next has one name, so that it is one array through all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from memorywall.frontends._arrays import View
+from memorywall.frontends._events import Event
+
+
+def name_runs(runs: Sequence[list[Event]], path: str, prefix: str) -> None:
+    """Name what runs of the same events write: after the second, ``prefix`` taken for ``path``."""
+    ours = runs[1]
+    _name_own(ours, prefix, path)
+    _name_handed_on(runs[0], ours)
+    for run in runs:
+        for event, like in zip(run, ours, strict=True):
+            for (view, _), (named, _) in zip(event.writes, like.writes, strict=True):
+                view.array.names[view.version] = named.array.name_of(named.version)
+
+
+def _name_own(events: list[Event], prefix: str, path: str) -> None:
+    """Give what is named after this run's module the name that stands for all runs."""
+    if prefix == path:
+        return
+    for event in events:
+        for view, _ in (*event.reads, *event.writes):
+            array = view.array
+            if array.name.startswith(f"{prefix}."):
+                array.name = path + array.name[len(prefix) :]
+
+
+def _name_handed_on(first: list[Event], second: list[Event]) -> None:
+    """Give what the first run takes in the name of what it hands to the second."""
+    made = {view.array for event in first for view, _ in event.writes}
+    taken: list[tuple[View, View]] = []
+    for event, like in zip(first, second, strict=True):
+        for (view, _), (named, _) in zip(event.reads, like.reads, strict=True):
+            if named.array in made and view.array not in made:
+                taken.append((view, named))
+    still_read = {view.array for event in second for view, _ in event.reads}
+    for view, named in taken:
+        if view.array.role == "activation" and view.array not in still_read:
+            view.array.names[view.version] = _written_name(first, second, named)
+
+
+def _written_name(first: list[Event], second: list[Event], handed: View) -> str:
+    """Return the name, in the second run, of what the first wrote there."""
+    for event, like in zip(first, second, strict=True):
+        for (view, _), (named, _) in zip(event.writes, like.writes, strict=True):
+            if view.array is handed.array and view.version == handed.version:
+                return named.array.name_of(named.version)
+    return handed.array.name_of(handed.version)

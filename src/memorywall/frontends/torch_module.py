@@ -1,0 +1,187 @@
+"""Any PyTorch module, run without memory: its program, without its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from typing import Any, TypeAlias
+
+import torch
+
+from memorywall.core.errors import InvalidInputError, shown
+from memorywall.core.traced import Traced
+from memorywall.frontends._arrays import format_of
+from memorywall.frontends._bare import Bare, build
+from memorywall.frontends._caches import GROWN, argument_of, cached, generates, make_cache, mark
+from memorywall.frontends._fold import fold
+from memorywall.frontends._inputs import describe, on_meta
+from memorywall.frontends._program import coverage_of, program_of
+from memorywall.frontends.torch_dispatch import tensors
+from memorywall.frontends.torch_modes import META
+from memorywall.frontends.torch_trace import Tracer
+
+PHASES = ("prefill", "decode", "encode")
+_Given: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]  # arguments, by place and by name
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is traced; ``app.trace.trace`` says what each stands for."""
+
+    inputs: tuple[Any, ...]
+    named: Mapping[str, Any] = field(default_factory=dict)
+    phase: str | None = None
+    seq_len: int | None = None
+    cache: str | tuple[str, ...] = "dynamic"
+    dtype: str | None = None
+    full: bool = False
+
+
+def trace_module(source: Any, question: Question) -> Traced:
+    """Return the program of one pass of a module, or of what a factory makes.
+
+    Raises:
+        MemoryWallError: no module, an input that is none, or a module that cannot be traced.
+    """
+    module = build(source, question.dtype)
+    given = on_meta(question.inputs), on_meta(dict(question.named))
+    phase = _phase(module.module, question)
+    lengths = _lengths(given, question)
+    tracer = module.tracer(full=question.full)
+    past, before = None, {}
+    if argument_of(module.module) and phase != "encode":
+        past = make_cache(module.module, str(question.cache), lengths[1])
+        if phase == "decode":
+            given = _fill(module, past, given, lengths)
+        before = dict(cached(past))
+    for index, tensor in enumerate(tensors((*given[0], *given[1].values()))):
+        tracer.arrays.add(tensor, f"input_{index}")
+    module.run(tracer, given[0], given[1] | _cache_words(module, past))
+    mark(tracer, before, dict(cached(past)))
+    if not isinstance(question.cache, str):
+        _mark_buffers(tracer, question.cache)
+    return _answer(module, tracer, phase, lengths, given, question)
+
+
+def _cache_words(module: Bare, past: Any) -> dict[str, Any]:
+    """Return the arguments that hand a cache to a module of transformers."""
+    return {} if past is None else {argument_of(module.module): past, "use_cache": True}
+
+
+def _phase(module: torch.nn.Module, question: Question) -> str:
+    phase = question.phase or ("prefill" if generates(module) else "encode")
+    if phase not in PHASES:
+        raise InvalidInputError(
+            f"phase: expected one of {', '.join(PHASES)}, got {shown(phase)}",
+            "encode is one pass without a cache.",
+        )
+    if phase == "decode" and question.seq_len is None and argument_of(module):
+        raise InvalidInputError(
+            "A decode step needs seq_len: the positions that it attends to, itself the last.",
+            "Such as mw.trace(model, 'int64[1,1]', phase='decode', seq_len=2048).",
+        )
+    return phase
+
+
+def _lengths(given: _Given, question: Question) -> tuple[int, int]:
+    """Return sequences and positions of each, as the first input of indices has them."""
+    found = list(tensors((*given[0], *given[1].values())))
+    ids = next((t for t in found if t.dim() > 1 and not t.dtype.is_floating_point), None)
+    first = next((t for t in found if t.dim()), None) if ids is None else ids
+    batch = 1 if first is None else int(first.shape[0])
+    positions = 1 if ids is None else int(ids.shape[1])
+    return batch, positions if question.seq_len is None else question.seq_len
+
+
+def _fill(module: Bare, past: Any, given: _Given, lengths: tuple[int, int]) -> _Given:
+    """Fill a cache with all positions but the last; return the inputs of the step that follows.
+
+    Of an encoder-decoder the inputs are the source, which is encoded here.
+    """
+    (inputs, named), (batch, positions) = given, lengths
+    token = torch.empty((batch, 1), dtype=torch.int64, device=META)
+    before = token.new_empty((batch, positions - 1))
+    words = named | _cache_words(module, past)
+    config: Any = module.module.config
+    if config.is_encoder_decoder:
+        words["decoder_input_ids"] = before
+        out = module.run(module.tracer(), inputs, words)
+        encoded = (out.encoder_last_hidden_state,)
+        return (), {"encoder_outputs": encoded, "decoder_input_ids": token}
+    if positions > 1:
+        module.run(module.tracer(), (before,), words)
+    return (token,), named
+
+
+def _mark_buffers(tracer: Tracer, patterns: tuple[str, ...]) -> None:
+    """Give buffers that hold keys and values their role."""
+    buffers = tracer.arrays.of_role("state")
+    for pattern in patterns:
+        found = [array for array in buffers if fnmatch(array.name, pattern)]
+        if not found:
+            raise InvalidInputError(
+                f"cache: no buffer is called {shown(pattern)}.",
+                f"Buffers: {', '.join(array.name for array in buffers[:8]) or 'none'}.",
+            )
+        for array in found:
+            array.role = "kv_cache"
+
+
+def _answer(
+    module: Bare,
+    tracer: Tracer,
+    phase: str,
+    lengths: tuple[int, int],
+    given: _Given,
+    question: Question,
+) -> Traced:
+    name = type(module.module).__name__
+    read = {view.array for event in tracer.events for view, _ in event.reads}
+    unread = [array for array in tracer.arrays.of_role("weight") if array not in read]
+    segments = fold(tracer.events)
+    program = program_of(segments, name, unread)
+    inputs, named = given
+    said = [describe(value) for value in inputs]
+    said += [f"{key} {describe(value)}" for key, value in named.items() if _is_plain(value)]
+    return Traced(
+        name=name,
+        program=program,
+        parameters=program.parameters,
+        coverage=coverage_of(segments, program),
+        phase=phase,
+        batch_size=lengths[0],
+        seq_len=lengths[1],
+        dtype=_main_dtype(module.parameters),
+        inputs=tuple(said),
+        notes=tuple(_notes(tracer)),
+        conventions={"causal": "full" if question.full else "half", "flops_per_multiply_add": "2"},
+    )
+
+
+def _notes(tracer: Tracer) -> list[str]:
+    notes = []
+    if tracer.asked:
+        notes.append(
+            f"It asks for {', '.join(sorted(tracer.asked))} by name; it was traced as if all stood "
+            "on one device."
+        )
+    if any(event.function == GROWN for event in tracer.events):
+        notes.append(
+            "The cache is copied whole to grow: an artefact of concatenating it, which fused "
+            "traffic leaves out."
+        )
+    return notes
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, torch.Tensor | str | int | float)
+
+
+def _main_dtype(parameters: Mapping[str, torch.Tensor]) -> str:
+    """Return the format that most parameters are in."""
+    sizes: dict[str, int] = {}
+    for tensor in parameters.values():
+        name = format_of(tensor.dtype).name
+        sizes[name] = sizes.get(name, 0) + tensor.numel()
+    return max(sizes, key=lambda name: sizes[name], default="fp32")

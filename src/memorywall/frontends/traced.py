@@ -1,0 +1,56 @@
+"""A trace as a model: what was traced once is priced like what a family lowers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from memorywall.core.errors import UnsupportedError
+from memorywall.core.model import Family, Forward, Model
+from memorywall.core.program import Program
+from memorywall.core.traced import Traced
+
+
+@dataclass(frozen=True, slots=True)
+class TracedModule:
+    """What a trace knows in an architecture's place; its program is that of the traced pass."""
+
+    class_name: str
+    causal: bool
+    dtype: str
+    program: Program
+    inputs: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    max_positions: int | None = None
+    windows: tuple[int, ...] = ()
+
+
+def _read(_config: Any, where: str) -> TracedModule:
+    raise UnsupportedError(f"{where}: a traced module has no config.", "Trace it: mw.trace(...).")
+
+
+def _lower(module: TracedModule, _forward: Forward) -> Program:
+    return module.program
+
+
+TRACED = Family("traced", (), _read, _lower)
+
+
+def model_of(traced: Traced) -> Model:
+    """Return a trace as a model; it has the one pass that was traced."""
+    return Model(
+        traced.name,
+        TRACED,
+        TracedModule(
+            traced.name, traced.phase != "encode", traced.dtype, traced.program, traced.inputs,
+            (*_unknown(traced), *traced.notes),
+        ),
+    )  # fmt: skip
+
+
+def _unknown(traced: Traced) -> tuple[str, ...]:
+    return tuple(
+        f"{unknown.op} has no FLOP formula ({unknown.calls} calls, first in "
+        f"{unknown.path or 'the module'}): its bytes are counted, its FLOPs are not."
+        for unknown in traced.coverage.unknown
+    )

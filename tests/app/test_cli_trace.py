@@ -1,0 +1,79 @@
+"""``memorywall trace``: what it prints, and what it says where it cannot."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from memorywall.app.cli import main
+
+FILE = """
+import torch
+
+def make():
+    return torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU())
+
+class Odd(torch.nn.Module):
+    def forward(self, x):
+        return torch.cdist(x, x)
+
+class Branch(torch.nn.Module):
+    def forward(self, x):
+        return x if x.sum() > 0 else -x
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> str:
+    path = tmp_path / "model.py"
+    path.write_text(FILE, encoding="utf-8")
+    return str(path)
+
+
+def test_text(place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace", f"{place}:make", "--input", "float32[2,4]", "--on", "h100-sxm"]) == 0
+    out = capsys.readouterr().out
+    # 2 x 3 outputs of 4 multiply-adds, and 6 relus; 8 + 12 + 3 + 6 numbers and 6 + 6.
+    assert "15 parameters (fp32), 54 FLOP, 164 B as PyTorch's operators move them" in out
+    # The relu rides on the product, whose output is neither written nor read: 116 bytes.
+    assert "116 B fused" in out
+    assert "100.0% of 2 operators" in out
+    assert "one traced pass (encode) over float32[2,4]" in out
+
+
+def test_json(place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--input", "float32[2,4]", "--on", "h100-sxm", "--json", "--traffic", "unfused"]
+    assert main(["trace", f"{place}:make", *words]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["schema"] == "memorywall.trace/1"
+    assert (record["flops"], record["moved_bytes"], record["parameters"]) == (54, 164, 15)
+    assert record["traffic"] == {"activation": 104, "weight": 60}
+    assert [(op["name"], op["kind"]) for op in record["ops"]] == [
+        ("Sequential.0.addmm", "gemm"), ("Sequential.1.relu", "elementwise"),
+    ]  # fmt: skip
+    assert record["analysis"]["moved_bytes"] == 164
+
+
+def test_unknown_operators_are_said(place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace", f"{place}:Odd", "--input", "float32[2,4]"]) == 0
+    out = capsys.readouterr().out
+    assert "0.0% of 1 operators" in out
+    assert "@memorywall.formula('aten::_cdist_forward')" in out
+
+
+def test_failures_leave_with_two(place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace", f"{place}:Branch", "--input", "float32[2,4]"]) == 2
+    error = capsys.readouterr().err
+    assert "in the module's own forward (model.py, line 13, forward)" in error
+    assert "Let the branch depend on shapes" in error
+    assert main(["trace", f"{place}:make", "--input", "what"]) == 2
+    assert "dtype and sizes" in capsys.readouterr().err
+    assert main(["trace", f"{place}:none"]) == 2
+    assert "has nothing called 'none'" in capsys.readouterr().err
+
+
+def test_help_says_that_code_is_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace", "--help"]) == 0
+    assert "THIS RUNS THE FILE" in capsys.readouterr().out

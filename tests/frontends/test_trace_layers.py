@@ -1,0 +1,191 @@
+"""Layers that repeat, caches that are kept: folded, named and counted by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from torch import nn
+
+import memorywall as mw
+from memorywall.cost.footprint import peak_activations
+from memorywall.passes.collapse import fuse_traced
+
+
+class Layer(nn.Module):  # type: ignore[misc]
+    def __init__(self, wide: int = 8) -> None:
+        super().__init__()
+        self.up = nn.Linear(4, wide, bias=False)
+        self.down = nn.Linear(wide, 4, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.down(self.up(x).relu())
+
+
+class Stack(nn.Module):  # type: ignore[misc]
+    def __init__(self, *widths: int, shared: bool = False) -> None:
+        super().__init__()
+        layers = [Layer(wide) for wide in widths]
+        self.layers = nn.ModuleList(layers[:1] if shared else layers)
+        self.times = len(layers) if shared else 1
+        self.head = nn.Linear(4, 2, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for _ in range(self.times):
+            for layer in self.layers:
+                x = layer(x)
+        return self.head(x)
+
+
+def blocks(traced: mw.Traced) -> list[tuple[str, int, int]]:
+    return [(block.name, block.repeat, len(block.ops)) for block in traced.program.blocks]
+
+
+def test_layers_that_repeat_stand_once() -> None:
+    traced = mw.trace(Stack(8, 8, 8, 8, 8), "float32[3,4]")
+    assert blocks(traced) == [("layers", 5, 4), ("Stack", 1, 1)]
+    assert traced.parameters == 5 * 64 + 8
+    # A layer multiplies 3 rows by 2 x 32 weights, and does 24 relus and 12 additions.
+    assert traced.flops == 5 * (2 * 3 * 64 + 24 + 12) + 2 * 3 * 8
+    names = [path for path, _, _ in traced.program.walk()]
+    assert names == [
+        "layers.up.mm", "layers.relu", "layers.down.mm", "layers.add", "Stack.head.mm",
+    ]  # fmt: skip
+
+
+def test_what_a_layer_hands_on_has_one_name() -> None:
+    traced = mw.trace(Stack(8, 8, 8), "float32[3,4]")
+    layer, head = traced.program.blocks
+    handed = layer.ops[-1].writes[0].name
+    assert layer.ops[0].reads[0].name == layer.ops[-1].reads[0].name == handed
+    assert head.ops[0].reads[0].name == handed
+    # At the relu: what came in (12 numbers), and the wide rows before and after it (24 each).
+    assert peak_activations(traced.program) == 4 * (12 + 24 + 24)
+
+
+def test_layers_that_alternate_are_folded_in_pairs() -> None:
+    traced = mw.trace(Stack(8, 6, 8, 6, 8, 6), "float32[3,4]")
+    assert blocks(traced) == [("layers", 3, 8), ("Stack", 1, 1)]
+    assert traced.parameters == 3 * (64 + 48) + 8
+
+
+def test_a_shared_layer_is_resident_once() -> None:
+    traced = mw.trace(Stack(8, 8, 8, shared=True), "float32[3,4]")
+    assert blocks(traced) == [("layers.0", 3, 4), ("Stack", 1, 1)]
+    assert traced.program.blocks[0].shared
+    assert traced.parameters == 64 + 8
+    assert traced.traffic["weight"] == 4 * (3 * 64 + 8)
+
+
+def test_runs_of_two_kinds_keep_their_weights_apart() -> None:
+    traced = mw.trace(Stack(8, 8, 6, 6, 6), "float32[3,4]")
+    assert blocks(traced) == [("layers", 2, 4), ("layers_2", 3, 4), ("Stack", 1, 1)]
+    assert traced.parameters == 2 * 64 + 3 * 48 + 8
+
+
+def test_unlike_layers_are_not_folded() -> None:
+    traced = mw.trace(Stack(8, 7, 6), "float32[3,4]")
+    assert blocks(traced) == [("Stack", 1, 13)]
+
+
+def test_a_loop_of_operators_is_folded() -> None:
+    class Loop(nn.Module):  # type: ignore[misc]
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            state = x
+            for _ in range(100):
+                state = (state * x).relu()
+            return state
+
+    traced = mw.trace(Loop(), "float32[10]")
+    # A round reads the state and x, writes and reads and writes; the first has one x for both.
+    assert (traced.flops, traced.moved_bytes) == (100 * 20, 100 * 4 * (30 + 20) - 4 * 10)
+    assert sum(len(block.ops) for block in traced.program.blocks) < 10
+
+
+CONFIG: dict[str, Any] = {
+    "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3, "vocab_size": 40,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 64,
+}  # fmt: skip
+
+
+def llama() -> nn.Module:
+    return transformers.LlamaForCausalLM(transformers.LlamaConfig(**CONFIG))
+
+
+@pytest.mark.parametrize("cache", ["dynamic", "static"])
+def test_decode_reads_the_cache_and_writes_a_token(cache: str) -> None:
+    traced = mw.trace(
+        llama, "int64[2,1]", phase="decode", seq_len=10, cache=cache, dtype="bf16", causal="full"
+    )
+    # 3 layers of keys and of values: 2 sequences x 2 heads x 10 positions x 4.
+    whole, token = 2 * 3 * 2 * 2 * 10 * 4, 2 * 3 * 2 * 2 * 4
+    assert traced.program.resident_bytes()["kv_cache"] == 2 * whole
+    fused, _ = fuse_traced(traced.program)
+    moved = sum(op.traffic.get("kv_cache", 0) * n for _, op, n in fused.walk())
+    assert moved == 2 * (whole + token)
+    # Q K^T and P V: 2 sequences x 4 heads x 10 pairs, 2 x 4 each.
+    attention = sum(op.flops * n for _, op, n in traced.program.walk() if op.kind == "attention")
+    assert attention == 3 * 2 * 4 * 10 * 16
+
+
+def test_concatenating_a_cache_is_marked() -> None:
+    traced = mw.trace(llama, "int64[1,1]", phase="decode", seq_len=10, dtype="bf16")
+    grown = [(op, n) for _, op, n in traced.program.walk() if op.function == "cache concatenation"]
+    # Keys and values of 3 layers: 9 old positions and a new one read, 10 written, 2 heads x 4 each.
+    assert sum(n for _, n in grown) == 6
+    assert sum(op.moved_bytes * n for op, n in grown) == 6 * 2 * (9 + 1 + 10) * 8
+    assert any("artefact" in note for note in traced.notes)
+
+
+def test_prefill_fills_the_cache() -> None:
+    traced = mw.trace(llama, "int64[2,10]", dtype="bf16")
+    assert traced.phase == "prefill"
+    assert traced.program.resident_bytes()["kv_cache"] == 2 * 2 * 3 * 2 * 2 * 10 * 4
+
+
+def test_caches_of_a_module_s_own() -> None:
+    class Cached(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.project = nn.Linear(4, 4, bias=False)
+            self.register_buffer("k_cache", torch.zeros(1, 16, 4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.k_cache[:, 15:16] = self.project(x)
+            return torch.bmm(x, self.k_cache.transpose(1, 2))
+
+    traced = mw.trace(Cached(), "float32[1,1,4]", phase="decode", seq_len=16, cache=("k_cache",))
+    assert traced.program.resident_bytes() == {"weight": 4 * 16, "kv_cache": 4 * 64}
+    # One position of 4 is written, all 16 are read.
+    assert traced.traffic["kv_cache"] == 4 * (4 + 64)
+    fused, _ = fuse_traced(traced.program)
+    # The product writes where the cache is: neither its output nor the copy of it is moved.
+    assert traced.moved_bytes - fused.work.moved_bytes == 4 * (4 + 4)
+    with pytest.raises(mw.MemoryWallError, match="no buffer is called 'v_cache'"):
+        mw.trace(Cached(), "float32[1,1,4]", cache=("v_cache",))
+
+
+def test_encoder_decoders_read_a_source() -> None:
+    def t5() -> nn.Module:
+        return transformers.T5ForConditionalGeneration(
+            transformers.T5Config(
+                vocab_size=40,
+                d_model=16,
+                d_kv=4,
+                d_ff=24,
+                num_layers=2,
+                num_heads=4,
+                decoder_start_token_id=0,
+            )
+        )
+
+    prefill = mw.trace(t5, "int64[1,7]", named={"decoder_input_ids": "int64[1,5]"})
+    # Of 2 layers, keys and values of 16 for 5 positions and for the source's 7.
+    assert prefill.program.resident_bytes()["kv_cache"] == 4 * 2 * 2 * 16 * (5 + 7)
+    step = mw.trace(t5, "int64[1,7]", phase="decode", seq_len=5)
+    assert step.program.resident_bytes()["kv_cache"] == 4 * 2 * 2 * 16 * (5 + 7)
+    attention = sum(op.flops * n for _, op, n in step.program.walk() if op.kind == "attention")
+    # 2 layers x 16 wide x (5 + 7) pairs, for scores and for values.
+    assert attention == 2 * 2 * 2 * 16 * (5 + 7)
