@@ -12,6 +12,7 @@ from memorywall.core.errors import MemoryWallError
 from memorywall.core.hardware import Hardware
 from memorywall.core.scenario import Conventions, Precision, Scenario, Workload
 from memorywall.core.traced import Traced
+from memorywall.core.training import TrainingMemory
 from memorywall.frontends._formulas import formula
 from memorywall.frontends.hf import load_model as model
 from memorywall.report.verdict import headline, verdict
@@ -26,6 +27,7 @@ __all__ = [
     "Precision",
     "Scenario",
     "Traced",
+    "TrainingMemory",
     "Workload",
     "analyze",
     "analyze_scenario",

@@ -46,7 +46,7 @@ def test_record_has_its_fields() -> None:
         "time_shares", "conventions", "notes",
     ]  # fmt: skip
     assert list(record["footprint"]) == [
-        "weights", "kv_cache", "activations", "total", "capacity",
+        "weights", "kv_cache", "activations", "gradients", "optimizer_states", "total", "capacity",
     ]  # fmt: skip
     assert set(record["ops"][0]) == {
         "name", "kind", "count", "flops", "moved_bytes", "latency_s", "bound",

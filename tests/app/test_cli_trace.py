@@ -56,6 +56,51 @@ def test_json(place: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert record["analysis"]["moved_bytes"] == 164
 
 
+def test_training(place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    figure = tmp_path / "memory.svg"
+    words = ["--input", "float32[2,4]", "--train", "--optimizer", "sgd", "--figure", str(figure)]
+    assert main(["trace", f"{place}:make", *words, "--on", "h100-sxm"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Sequential, 15 parameters: training peaks at ")
+    # Forward the product's 48, relu's 6, and the sum's 6; back to the weight 48, to relu's input
+    # and the bias 6 each; a sum for each of 15 weights.
+    assert "One step on float32[2,4] does 135 FLOP" in out
+    for word in ("at the peak, by module", "optimizer states", "100.0% of", "optimizer sgd"):
+        assert word in out
+    rows = [line.split()[:3] for line in out.splitlines()]
+    assert ["forward", "60", "FLOP"] in rows
+    assert ["backward", "60", "FLOP"] in rows
+    assert ["optimizer", "15", "FLOP"] in rows
+    assert "one training step over float32[2,4]" in out
+    assert f"Drawn: {figure}" in out
+    assert "backward" in figure.read_text()
+
+
+def test_training_as_a_record(place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--input", "input=float32[2,4]", "--phase", "train", "--accumulation", "2", "--json"]
+    assert main(["trace", f"{place}:make", *words, "--optimizer", "sgd"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    # Two batches of 60 and 60, the sum of their 15 gradients, and the optimizer's 15.
+    assert (record["phase"], record["flops"]) == ("train", 2 * 120 + 15 + 15)
+    assert record["inputs"] == ["input float32[2,4]"]
+    assert record["memory"]["schema"] == "memorywall.training/1"
+    assert record["memory"]["at_peak"]["weights"] == 60
+    assert {op["name"].split(".")[0] for op in record["ops"]} == {
+        "forward", "backward", "optimizer",
+    }  # fmt: skip
+
+
+def test_words_that_do_not_go_together(place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["trace", f"{place}:make", "--input", "float32[2,4]"]
+    for more, said in (
+        (["--train", "--phase", "encode"], "two questions"),
+        (["--figure", "memory.svg"], "draws the memory of training"),
+        (["--checkpointing"], "that is for training"),
+    ):
+        assert main([*words, *more]) == 2
+        assert said in capsys.readouterr().err
+
+
 def test_unknown_operators_are_said(place: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trace", f"{place}:Odd", "--input", "float32[2,4]"]) == 0
     out = capsys.readouterr().out

@@ -69,6 +69,20 @@ def test_ours_is_the_machines() -> None:
     assert abs(rows["gemm"]["median_ratio"] - 1) <= 0.03
 
 
+def test_training_memory_is_what_was_promised() -> None:
+    cases = load("training-memory-cpu.json")["cases"]
+    for case in cases:
+        predicted, measured = case["predicted_bytes"], case["measured_bytes"]
+        assert sum(case["at_peak"].values()) == predicted
+        assert case["error"] == pytest.approx(predicted / measured - 1)
+        assert abs(case["error"]) <= 0.05
+    assert len(cases) >= 12
+    assert len({case["optimizer"] for case in cases}) >= 5
+    assert {case["autocast"] for case in cases} == {"off", "bf16"}
+    assert {case["checkpointing"] for case in cases} == {"on", "as in the module"}
+    assert {case["accumulation"] for case in cases} == {"1", "2"}
+
+
 def test_the_case_study() -> None:
     here = load("study-epyc-1-thread.json")["here"]
     rows = latencies(here)

@@ -151,8 +151,17 @@ def _traced_scenario(traced: Traced, on: HardwareSource, traffic: str) -> Scenar
         model=model_of(traced),
         workload=Workload(cast("Phase", traced.phase), traced.batch_size, traced.seq_len),
         hardware=load_hardware(on),
+        precision=Precision(activations=_arithmetic(traced)),
         conventions=Conventions(cast("Traffic", traffic), causal, "all"),
     )
+
+
+def _arithmetic(traced: Traced) -> str:
+    """Return the format that most FLOPs are done in: under autocast it is not the weights'."""
+    flops: dict[str, Number] = {}
+    for _, op, repeat in traced.program.walk():
+        flops[op.dtype] = flops.get(op.dtype, 0) + op.flops * repeat
+    return max(flops, key=lambda dtype: float(flops[dtype]), default=traced.dtype)
 
 
 def _lengths(model: Model, phase: str, seq_len: Any, source_len: Any) -> tuple[Any, Any]:

@@ -28,7 +28,7 @@ from memorywall.core.numbers import Array, Number, maximum
 from memorywall.core.results import Cost, Footprint, OpCost
 from memorywall.core.scenario import Scenario
 from memorywall.cost.calibrated import estimate
-from memorywall.cost.footprint import footprint
+from memorywall.cost.footprint import footprint, training_footprint
 from memorywall.cost.roofline import price, price_ops
 from memorywall.frontends.traced import TRACED
 
@@ -134,6 +134,9 @@ def _evaluate_piece(scenario: Scenario) -> tuple[Cost, Footprint]:
     workload, hardware = scenario.workload, scenario.hardware
     if workload.phase != "generate":
         program = program_of(scenario, workload.phase, workload.seq_len)
+        memory = getattr(scenario.model.architecture, "memory", None)  # of what was traced
+        if memory is not None:
+            return price(program, hardware), training_footprint(memory, hardware)
         return price(program, hardware), footprint(program, hardware)
     # A lone start token is a prefill of one, so no prompt and a prompt of one cost the same.
     start = maximum(workload.seq_len, 1)

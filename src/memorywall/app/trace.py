@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,40 +33,87 @@ def trace(
     dtype: str | None = None,
     causal: str = "half",
     named: Mapping[str, Any] | None = None,
+    optimizer: str | Callable[[Any], Any] = "adamw",
+    optimizer_options: Mapping[str, Any] | None = None,
+    loss: Callable[[Any], Any] | None = None,
+    autocast: str | None = None,
+    checkpointing: bool = False,
+    accumulation: int = 1,
+    create_graph: bool = False,
+    steps: int = 2,
+    device: str = "cpu",
 ) -> Traced:
     """Return one pass of a PyTorch module, operator by operator; no weight is allocated.
 
     This runs the module's own code on tensors that have shapes and no values. A module that is
-    given keeps its weights, its mode and its state; it runs as in ``eval()``.
+    given keeps its weights, its mode and its state; it runs as in ``eval()``, or to train as in
+    ``train()``.
 
     Args:
         module: a ``torch.nn.Module``, or a function that makes one. What a function makes is made
             on the meta device, so that a model of any size takes no memory.
         inputs: tensors, or text such as ``"int64[1,512]"``; lists, tuples and dicts of them too.
         phase: ``encode``, one pass without a cache; of transformers' models that generate also
-            ``prefill`` (their default) and ``decode``, one token on a cache.
+            ``prefill`` (their default) and ``decode``, one token on a cache. ``train`` is one
+            training step: forward, backward and the optimizer; ``memory`` of the answer is what the
+            steps keep. All that follows ``named`` is for ``train``.
         seq_len: positions that a decode step attends to, itself the last.
         cache: ``dynamic``, concatenated as it grows, or ``static``, set aside whole; of a module of
             your own the names of its buffers that hold keys and values, ``*`` for any.
         dtype: format that a function makes the module in, such as ``bf16``; by default its own.
         causal: ``half`` counts the pairs that a causal attention looks at, ``full`` all of them.
         named: inputs by name.
+        optimizer: a name of ``torch.optim``'s or pytorch-optimizer's, or a function that makes an
+            optimizer of the module.
+        optimizer_options: keyword arguments for an optimizer that is given by name.
+        loss: a scalar of the module's output; by default the output's own ``loss``, else the sum of
+            its first tensor.
+        autocast: ``bf16`` or ``fp16`` for the forward pass.
+        checkpointing: switch the module's own gradient checkpointing on.
+        accumulation: batches to a step of the optimizer.
+        create_graph: record the backward pass, for optimizers of second order.
+        steps: how many steps run, of which the last is counted; the first one makes the optimizer's
+            states, so that two show the peak that stays.
+        device: where it would train: ``cpu``, or ``cuda`` where PyTorch is built with CUDA.
 
     Raises:
         MissingDependencyError: torch is not installed.
-        InvalidInputError: what is no module, or no input.
+        InvalidInputError: what is no module, or no input; a word that is for another phase.
         UnsupportedError: the module cannot be run without values: where, and what to do.
     """
+    recipe: dict[str, Any] = {
+        "optimizer": optimizer, "optimizer_options": optimizer_options, "loss": loss,
+        "autocast": autocast, "checkpointing": checkpointing, "accumulation": accumulation,
+        "create_graph": create_graph, "steps": steps, "device": device,
+    }  # fmt: skip
     if causal not in ("half", "full"):
         raise InvalidInputError(f"causal: expected half or full, got {shown(causal)}")
+    if phase == "train":
+        _refuse({"seq_len": seq_len, "cache": cache}, "a training step has no cache")
+    else:
+        _refuse(recipe, "that is for training", "Ask for phase='train'.")
     try:
-        from memorywall.frontends.torch_module import Question, trace_module  # noqa: PLC0415
+        from memorywall.frontends._inputs import Question  # noqa: PLC0415
+        from memorywall.frontends.torch_module import trace_module  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise MissingDependencyError("torch", "measure", "tracing a module") from None
     question = Question(inputs, named or {}, phase, seq_len, cache, dtype, causal == "full")
-    return trace_module(module, question)
+    if phase != "train":
+        return trace_module(module, question)
+    from memorywall.frontends.torch_steps import trace_steps  # noqa: PLC0415
+    from memorywall.frontends.torch_training import Recipe  # noqa: PLC0415
+
+    return trace_steps(module, question, Recipe(**recipe))
+
+
+def _refuse(given: Mapping[str, Any], why: str, hint: str = "Leave it out.") -> None:
+    """Refuse what is given, other than by default, in a phase that it is not for."""
+    defaults = inspect.signature(trace).parameters
+    for name, value in given.items():
+        if value != defaults[name].default:
+            raise InvalidInputError(f"{name} is {shown(value)}, but {why}.", hint)
 
 
 def excess(traced: Traced) -> Excess:

@@ -66,7 +66,7 @@ class Analysis:
 
     @property
     def phase(self) -> str:
-        """``prefill``, ``encode``, ``decode`` or ``generate``."""
+        """``prefill``, ``encode``, ``decode``, ``generate`` or ``train``."""
         return self.scenario.workload.phase
 
     @property
@@ -87,10 +87,10 @@ class Analysis:
 
     @property
     def new_tokens(self) -> Number:
-        """Tokens that come out for each sequence: one of a pass, none of an encoder."""
+        """Tokens that come out for each sequence: one of a pass, none in encoding or training."""
         if self.phase == "generate":
             return self.scenario.workload.new_tokens
-        return 0 if self.phase == "encode" else 1
+        return 0 if self.phase in ("encode", "train") else 1
 
     @property
     def flops(self) -> Number:
@@ -134,11 +134,12 @@ class Analysis:
 
     @property
     def tokens_per_s(self) -> Number:
-        """Tokens of all sequences per second: read by a prefill or encoder, else made.
+        """Tokens of all sequences per second: read by a prefill, an encoder or to train, else made.
 
         A prefill of an encoder-decoder reads the source and what its decoder begins with.
         """
-        per_sequence = self.seq_len if self.phase in ("prefill", "encode") else self.new_tokens
+        reads = self.phase in ("prefill", "encode", "train")
+        per_sequence = self.seq_len if reads else self.new_tokens
         if self.phase == "prefill" and self.source_len is not None:
             per_sequence = per_sequence + self.source_len
         return self.batch_size * per_sequence / self.latency_s
@@ -273,6 +274,8 @@ class Analysis:
             "weights": footprint.weights,
             "kv_cache": footprint.kv_cache,
             "activations": footprint.activations,
+            "gradients": footprint.gradients,
+            "optimizer_states": footprint.optimizer_states,
             "total": footprint.total,
             "capacity": footprint.capacity,
         }

@@ -23,6 +23,9 @@ Kind: TypeAlias = Literal[
 ]
 
 
+OF_LAYERS = ("weight", "gradient", "optimizer_state")  # a shared layer has them once
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """FLOPs and the bytes moved for them; adds like a number."""
@@ -133,6 +136,15 @@ class Program:
         """Work of the whole."""
         return sum((block.work for block in self.blocks), Work())
 
+    @property
+    def traffic(self) -> dict[str, Number]:
+        """Bytes that the whole moves, by the role of the tensors."""
+        total: dict[str, Number] = {}
+        for _, op, repeat in self.walk():
+            for role, moved in op.traffic.items():
+                total[role] = total.get(role, 0) + moved * repeat
+        return total
+
     def walk(self) -> Iterator[tuple[str, Op, int]]:
         """Yield every operator with its path, such as ``layers.self_attn.q_proj``, and repeat."""
         for block in self.blocks:
@@ -142,15 +154,18 @@ class Program:
     def kept(self) -> dict[str, tuple[Tensor, int]]:
         """Return what outlives an operator, all but activations, by name with its resident copies.
 
-        A name that stands in several blocks (a tied head) is one array and counts once.
+        A name that stands in several blocks (a tied head) is one array and counts once, or as often
+        as the block that repeats most has copies: a phase of training may set one layer apart.
         """
         found: dict[str, tuple[Tensor, int]] = {}
         for block in self.blocks:
             for op in block.ops:
                 for tensor in op.reads + op.writes:
-                    if tensor.role != "activation" and tensor.name not in found:
-                        copies = block.copies if tensor.role == "weight" else block.repeat
-                        found[tensor.name] = (tensor, copies)
+                    if tensor.role != "activation":
+                        copies = block.copies if tensor.role in OF_LAYERS else block.repeat
+                        known = found.get(tensor.name)
+                        if known is None or known[1] < copies:
+                            found[tensor.name] = (tensor, copies)
         return found
 
     def resident_bytes(self) -> dict[str, Number]:

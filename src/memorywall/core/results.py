@@ -135,18 +135,22 @@ def _added(some: dict[str, Number], others: dict[str, Number]) -> dict[str, Numb
 class Footprint:
     """Bytes that must be resident at once; ``capacity`` is the main memory's, if known.
 
-    ``activations`` is the most that is alive at any operator, by liveness over named tensors.
+    ``activations`` is the most that is alive at any operator, by liveness over named tensors. Of a
+    training step all parts are those of the moment when most stands.
     """
 
     weights: Number
     kv_cache: Number
     activations: Number
     capacity: Number | None = None
+    gradients: Number = 0
+    optimizer_states: Number = 0
 
     @property
     def total(self) -> Number:
-        """Weights, cache and activations together."""
-        return self.weights + self.kv_cache + self.activations
+        """All of them together."""
+        kept = self.weights + self.kv_cache + self.gradients + self.optimizer_states
+        return kept + self.activations
 
     @property
     def fits(self) -> bool | Array:

@@ -16,7 +16,7 @@ from memorywall.core.model import Forward, Model
 from memorywall.core.numbers import Number, as_count, plain
 from memorywall.core.storage import Storage
 
-Phase: TypeAlias = Literal["prefill", "encode", "decode", "generate"]
+Phase: TypeAlias = Literal["prefill", "encode", "decode", "generate", "train"]
 Traffic: TypeAlias = Literal["fused", "unfused"]
 Causal: TypeAlias = Literal["half", "full"]
 Logits: TypeAlias = Literal["last", "all", "none"]
@@ -47,6 +47,7 @@ class Workload:
             ``seq_len`` 0 a lone start token, so steps at 1 ... ``new_tokens``. Of an
             encoder-decoder, ``encode`` is the encoder alone; ``prefill`` the encoder, the
             cross-attention's keys and values, and the decoder; ``decode`` the decoder alone.
+            ``train``, of what was traced: forward, backward and the optimizer's step.
         batch_size: sequences.
         seq_len: positions of each sequence, an encoder-decoder's in its decoder.
         new_tokens: tokens that ``generate`` makes for each sequence.
@@ -232,9 +233,14 @@ def _phase_of(model: Model, phase: Phase) -> Phase:
     """Return the phase by the name that it has for a model, if the model has it.
 
     Raises:
-        UnsupportedError: an encoder generates nothing.
+        UnsupportedError: an encoder generates nothing, and a config does not say how to train.
     """
-    if model.reads_source:
+    if phase == "train" and not getattr(model.architecture, "trains", False):
+        raise UnsupportedError(
+            f"{model.name}: of its config the forward pass alone is known.",
+            "Trace its module: memorywall trace FILE.py:make --train.",
+        )
+    if model.reads_source or phase == "train":
         return phase
     if model.causal:
         return "prefill" if phase == "encode" else phase

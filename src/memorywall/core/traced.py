@@ -8,6 +8,7 @@ from typing import Any
 
 from memorywall.core.numbers import Number
 from memorywall.core.program import Program
+from memorywall.core.training import TrainingMemory
 
 SCHEMA = "memorywall.trace/1"
 
@@ -45,18 +46,20 @@ class Coverage:
 
 @dataclass(frozen=True, eq=False)
 class Traced:
-    """One pass of a module, operator by operator.
+    """One pass of a module, or one training step, operator by operator.
 
     Attributes:
         name: the module's class.
         program: PyTorch's own operators, unfused; layers that repeat stand once, with their number.
         parameters: weights of the module, tied ones once, those that the pass leaves out too.
         coverage: how much of it has a FLOP formula.
-        phase: ``prefill``, ``decode`` or ``encode``.
-        batch_size, seq_len: sequences, and positions of each; 1 where an input has none.
+        phase: ``prefill``, ``decode``, ``encode`` or ``train``.
+        batch_size, seq_len: sequences, of a training step those of all its batches, and positions
+            of each; 1 where an input has none.
         dtype: the format that most weights are in.
         inputs: what it was run on, as text.
         notes: what to know before the numbers are used.
+        memory: what a training step keeps in memory; None of a single pass.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Traced:
     inputs: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     conventions: Mapping[str, str] = field(default_factory=dict)
+    memory: TrainingMemory | None = None
 
     def __repr__(self) -> str:
         return f"<Traced {self.name}, {self.phase}: {self.flops:,} FLOP, {self.moved_bytes:,} B>"
@@ -87,11 +91,7 @@ class Traced:
     @property
     def traffic(self) -> dict[str, Number]:
         """The same by role."""
-        total: dict[str, Number] = {}
-        for _, op, repeat in self.program.walk():
-            for role, moved in op.traffic.items():
-                total[role] = total.get(role, 0) + moved * repeat
-        return total
+        return self.program.traffic
 
     def by_module(self, depth: int = 2) -> dict[str, tuple[Number, Number]]:
         """Return FLOPs and bytes by the first so many parts of the modules' paths."""
@@ -137,4 +137,5 @@ class Traced:
             ],
             "conventions": dict(self.conventions),
             "notes": list(self.notes),
+            **({} if self.memory is None else {"memory": self.memory.to_dict()}),
         }  # fmt: skip

@@ -6,6 +6,7 @@ from memorywall.core.hardware import Hardware
 from memorywall.core.numbers import Number, maximum
 from memorywall.core.program import Block, Program
 from memorywall.core.results import Footprint
+from memorywall.core.training import TrainingMemory
 
 
 def footprint(program: Program, hardware: Hardware) -> Footprint:
@@ -16,6 +17,19 @@ def footprint(program: Program, hardware: Hardware) -> Footprint:
         kv_cache=kept.get("kv_cache", 0),
         activations=peak_activations(program),
         capacity=hardware.capacity,
+    )
+
+
+def training_footprint(memory: TrainingMemory, hardware: Hardware) -> Footprint:
+    """Return what training keeps at its peak; inputs and temporaries count as activations."""
+    peak = memory.at_peak
+    return Footprint(
+        weights=peak["weights"] + peak["buffers"],
+        kv_cache=0,
+        activations=peak["inputs"] + peak["activations"] + peak["temporaries"],
+        capacity=hardware.capacity,
+        gradients=peak["gradients"],
+        optimizer_states=peak["optimizer_states"],
     )
 
 

@@ -7,7 +7,9 @@ do not overlap (queries, keys and values of one product), the parts are tensors 
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass, field
+from functools import partial
 from math import prod
 from typing import Any, TypeAlias
 
@@ -143,11 +145,16 @@ def geometry_of(tensor: Any) -> Geometry:
 
 
 class Arrays:
-    """Arrays by their storages, as a trace meets them."""
+    """Arrays by their storages, as a trace meets them.
 
-    def __init__(self) -> None:
+    A storage that is gone would lend its address to another: all are held, or each is forgotten
+    as it goes, so that it goes when it would without a trace.
+    """
+
+    def __init__(self, *, hold: bool = True) -> None:
         self._known: dict[int, Array] = {}
-        self._held: list[Any] = []  # a storage that is gone would lend its address to another
+        self._hold = hold
+        self._storages: dict[int, Any] = {}  # or weak references to them
 
     def add(self, tensor: Any, name: str, role: Role = "activation") -> Array:
         """Take in a tensor's storage under a name, if it is new."""
@@ -161,8 +168,12 @@ class Arrays:
             shape = _dense_shape(shape, tensor.stride(), storage.nbytes() // tensor.itemsize)
         array = Array(name, shape, format_, role)
         self._known[address] = array
-        self._held.append(storage)
+        gone = partial(self._forget, address)
+        self._storages[address] = storage if self._hold else weakref.ref(storage, gone)
         return array
+
+    def _forget(self, address: int, _gone: object) -> None:
+        del self._known[address], self._storages[address]
 
     def find(self, tensor: Any) -> Array | None:
         """Return the array of a tensor that was taken in."""

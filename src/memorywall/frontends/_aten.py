@@ -6,28 +6,13 @@ dim.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import prod
 from typing import Any
 
-from memorywall.core.program import Kind
-from memorywall.frontends._formulas import Count, Formula, argument, schema_of
+from memorywall.frontends._formulas import Formula, argument, into, schema_of
 
 ATEN: dict[str, Formula] = {}
-
-
-def _aten(
-    *names: str, kind: Kind = "elementwise", touched: Callable[[Any], Any] | None = None
-) -> Callable[[Count], Count]:
-    """Put a formula into ``ATEN``; names are without ``aten::`` where they have no namespace."""
-
-    def put(count: Count) -> Count:
-        for name in names:
-            full = name if "::" in name else f"aten::{name}"
-            ATEN[full] = Formula(kind, count, touched)
-        return count
-
-    return put
+_aten = into(ATEN)
 
 
 @_aten("mm", "bmm", "_int_mm", "_scaled_mm", "mv", "dot",
@@ -103,10 +88,10 @@ def score_pairs(call: Any) -> int:
     Under ``is_causal`` the i-th query meets the first i keys. A mask that is a tensor says nothing
     before it is read: every pair is counted.
     """
-    query, key = call.inputs[0].shape, call.inputs[1].shape
+    query, key = argument(call, "query").shape, argument(call, "key").shape
     tokens, keys = query[-2], key[-2]
     pairs = tokens * keys
-    if argument(call, "is_causal", default=False) and not getattr(call, "full", False):
+    if argument(call, "is_causal", default=False) and not call.full:
         growing = min(tokens, keys)
         pairs = growing * (growing + 1) // 2 + (tokens - growing) * keys
     return int(prod(query[:-2]) * pairs)

@@ -37,7 +37,6 @@ class Bare:
     """
 
     def __init__(self, module: torch.nn.Module, uniform: Container[int] = ()) -> None:
-        _refuse_remote_code(module)
         self.module = module
         self._uniform = uniform
         self._paths = {id(part): name for name, part in module.named_modules()}
@@ -49,8 +48,8 @@ class Bare:
     def tracer(self, *, full: bool = False) -> Tracer:
         """Return a tracer that knows its parameters and buffers."""
         tracer = Tracer(self.module, full=full)
-        tracer.take_in(self.parameters, "weight")
-        tracer.take_in(self._buffers, "state", self._uniform)
+        tracer.notes.take_in(self.parameters, "weight")
+        tracer.notes.take_in(self._buffers, "state", self._uniform)
         return tracer
 
     def run(self, tracer: Tracer, inputs: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
@@ -63,7 +62,7 @@ class Bare:
         try:
             with (
                 torch.no_grad(), without_values(), _evaluating(self.module), _uncollected(),
-                analytic_scans(self.module, tracer.scan), tracer, one_device,
+                analytic_scans(self.module, tracer.notes.note_scan), tracer, one_device,
             ):  # fmt: skip
                 out = self._call(inputs, named)
         except Exception as error:
@@ -79,14 +78,25 @@ class Bare:
 
 
 def build(source: Any, dtype: str | None = None) -> Bare:
+    """Return a module, or what a factory makes, without memory.
+
+    Raises:
+        MemoryWallError: as ``make``.
+    """
+    return Bare(*make(source, dtype))
+
+
+def make(source: Any, dtype: str | None = None) -> tuple[torch.nn.Module, Container[int]]:
     """Return a module, or what a factory makes on the meta device with ``dtype`` as the default.
+
+    Beside it stand the addresses of what it made of one value, such as zeros.
 
     Raises:
         InvalidInputError: neither, or a factory that makes no module.
-        UnsupportedError: the factory fails.
+        UnsupportedError: the factory fails, or it is code that came with a downloaded model.
     """
     if isinstance(source, torch.nn.Module):
-        return Bare(source)
+        return _trusted(source), ()
     if not callable(source):
         raise InvalidInputError(
             f"what is traced must be a module or a function that makes one, got {shown(source)}",
@@ -109,11 +119,11 @@ def build(source: Any, dtype: str | None = None) -> Bare:
             f"the factory made {shown(made)}, which is no module.",
             "Let it return a torch.nn.Module.",
         )
-    return Bare(made, fills.made)
+    return _trusted(made), fills.made
 
 
-def _refuse_remote_code(module: torch.nn.Module) -> None:
-    """Refuse what transformers loaded from a hub as code."""
+def _trusted(module: torch.nn.Module) -> torch.nn.Module:
+    """Return a module, unless it is what transformers loaded from a hub as code."""
     for part in module.modules():
         if any(base.__module__.partition(".")[0] == _REMOTE_CODE for base in type(part).__mro__):
             raise UnsupportedError(
@@ -121,6 +131,7 @@ def _refuse_remote_code(module: torch.nn.Module) -> None:
                 "traced.",
                 "Trace transformers' own class, built without trust_remote_code.",
             )
+    return module
 
 
 def _bare(tensor: torch.Tensor, seen: dict[int, torch.Tensor]) -> torch.Tensor:

@@ -15,7 +15,7 @@ _PER_OUTPUT = {
     "gelu": 9, "silu": 4, "sigmoid": 3, "tanh": 1, "relu": 1, "mish": 6, "softplus": 3, "elu": 3,
     "hardswish": 4, "hardsigmoid": 3, "leaky_relu": 2, "celu": 3, "selu": 3, "log_sigmoid": 3,
     "addcmul": 3, "addcdiv": 3, "lerp": 3, "add": 1, "sub": 1, "mul": 1, "div": 1, "pow": 1,
-    "floor_divide": 1, "clamp": 2, "logaddexp": 4,
+    "floor_divide": 1, "clamp": 2, "logaddexp": 4, "native_dropout": 2,
     "_adaptive_avg_pool2d": 1, "_adaptive_avg_pool3d": 1,
 }  # fmt: skip
 
@@ -31,6 +31,7 @@ _PER_INPUT = {
 COPIES = {
     "clone": "copy", "copy": "copy", "_to_copy": "cast", "cat": "join", "stack": "join",
     "repeat": "repeat", "contiguous": "copy", "expand_copy": "repeat", "lift_fresh_copy": "copy",
+    "lift_fresh": "copy",
     "repeat_interleave": "repeat", "_reshape_copy": "copy", "view_copy": "copy",
 }  # fmt: skip
 _MOVES = (
@@ -45,12 +46,19 @@ _FILLS = (
     "zeros", "ones", "full", "arange", "zeros_like", "ones_like", "full_like", "fill", "zero",
     "new_zeros", "new_ones", "new_full", "linspace", "eye", "scalar_tensor", "tril_indices",
     "triu_indices", "rand", "randn", "rand_like", "randn_like", "randint", "normal", "uniform",
-    "bernoulli", "native_dropout", "randperm", "one_hot", "exponential",
+    "bernoulli", "randperm", "one_hot", "exponential",
 )  # fmt: skip
 _ORDERS = (
     "topk", "sort", "argsort", "argmax", "argmin", "searchsorted", "bucketize", "kthvalue",
     "median", "mode", "cummax", "cummin",
 )  # fmt: skip
+
+
+def per_element(name: str) -> int:
+    """Return the FLOPs of an element of an operator, by its name without a namespace."""
+    if name in COPIES or name in (*_MOVES, *_FILLS, *_ORDERS):
+        return 0
+    return _PER_OUTPUT.get(name, _PER_INPUT.get(name, 1))
 
 
 def _per_output(coefficient: int) -> Count:

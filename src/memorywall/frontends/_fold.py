@@ -8,13 +8,13 @@ run of them, alternating ones too, becomes one segment with a repeat.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from memorywall.core.numbers import Number
 from memorywall.frontends._arrays import Array, View
 from memorywall.frontends._events import Event, Frame
+from memorywall.frontends._layers import LayerPaths
 from memorywall.frontends._names import name_runs
 
 # A loop of bare operators is folded from this many rounds on; layers from two.
@@ -25,13 +25,18 @@ _NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
 
 @dataclass(slots=True, eq=False)
 class Segment:
-    """A run of events, each ``repeat`` times; under ``path``, less ``prefix`` of its own names."""
+    """A run of events, each ``repeat`` times; under ``path``, less ``prefix`` of its own names.
+
+    ``layers`` are the paths that stand for those of single layers; ``phase`` is of a training step.
+    """
 
     path: str
     prefix: str
     events: list[Event]
     repeat: int = 1
     shared: bool = False
+    layers: Mapping[str, str] = field(default_factory=dict)
+    phase: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -43,13 +48,20 @@ class _Token:
     key: Hashable = None
 
 
-def fold(events: list[Event]) -> list[Segment]:
-    """Cut a trace into segments."""
-    return _join(_fold(events, 1, Counter()))
+def fold(*phases: tuple[str, list[Event]]) -> list[Segment]:
+    """Cut a trace into segments: the phases of a training step one by one, or a single one."""
+    paths = LayerPaths()
+    segments: list[Segment] = []
+    for phase, events in phases:
+        cut = _join(_fold(events, 1, paths))
+        segments += [replace(segment, phase=phase) for segment in cut]
+    if len(phases) > 1:  # a layer that one phase sets apart has the name that it has in others
+        segments = [replace(segment, layers=paths.given) for segment in segments]
+    return segments
 
 
-def _fold(events: list[Event], depth: int, taken: Counter[str]) -> list[Segment]:
-    """Fold the calls that are ``depth`` modules deep; ``taken`` are the paths of segments."""
+def _fold(events: list[Event], depth: int, paths: LayerPaths) -> list[Segment]:
+    """Fold the calls that are ``depth`` modules deep; ``paths`` are those of segments."""
     tokens = _tokens(events, depth)
     if len(tokens) == 1 and tokens[0].frame is None:
         return [Segment("", "", events)]
@@ -63,9 +75,9 @@ def _fold(events: list[Event], depth: int, taken: Counter[str]) -> list[Segment]
             for start in range(at, at + period * rounds, period)
         ]
         if rounds > 1 and not _shares_some(runs[0], runs[1]):
-            segments.append(_repeated(tokens[at : at + period], runs, taken))
+            segments.append(_repeated(tokens[at : at + period], runs, paths))
         elif tokens[at].frame is not None:
-            segments += _fold(tokens[at].events, depth + 1, taken)
+            segments += _fold(tokens[at].events, depth + 1, paths)
             period = rounds = 1
         else:
             segments.append(Segment("", "", tokens[at].events))
@@ -81,9 +93,7 @@ def _join(segments: list[Segment]) -> list[Segment]:
         if joined and segment.repeat == joined[-1].repeat == 1:
             joined[-1].events += segment.events
         else:
-            joined.append(Segment(
-                segment.path, segment.prefix, list(segment.events), segment.repeat, segment.shared
-            ))  # fmt: skip
+            joined.append(replace(segment, events=list(segment.events)))
     return joined
 
 
@@ -152,37 +162,13 @@ def _longest_run(tokens: Sequence[_Token], at: int) -> tuple[int, int]:
     return best
 
 
-def _repeated(tokens: list[_Token], runs: list[list[Event]], taken: Counter[str]) -> Segment:
+def _repeated(tokens: list[_Token], runs: list[list[Event]], paths: LayerPaths) -> Segment:
     """Let the second run stand for all: the first is handed what no other is."""
     ours = runs[1]
-    path, prefix = _paths(tokens, runs)
-    taken[path] += 1
-    if path != prefix and taken[path] > 1:  # layers of another kind have names of their own
-        path = f"{path}_{taken[path]}"
-    shared = _weights(runs[0]) == _weights(ours)
+    path, prefix = paths.of([token.frame for token in tokens], runs)
+    shared = not _weights(ours).isdisjoint(_weights(runs[0]))
     name_runs(runs, path, prefix)
-    return Segment(path, prefix, ours, len(runs), shared)
-
-
-def _paths(tokens: list[_Token], runs: list[list[Event]]) -> tuple[str, str]:
-    """Return the path that stands for all runs, and what it stands for in the second."""
-    frames = [token.frame for token in tokens if token.frame is not None]
-    if len(tokens) > 1 or not frames:
-        above = frames[0].path.rpartition(".")[0] if frames else runs[0][0].frame.path
-        return above, above
-    ours = frame_at(runs[1][0], frames[0].depth)
-    if ours == frames[0].path:
-        return ours, ours
-    above, _, number = ours.rpartition(".")
-    return (above if number.isdigit() and above else ours), ours
-
-
-def frame_at(event: Event, depth: int) -> str:
-    """Return the path of the module so deep that an event is part of."""
-    frame = event.frame
-    while frame.depth > depth and frame.parent is not None:
-        frame = frame.parent
-    return frame.path
+    return Segment(path, prefix, ours, len(runs), shared, {prefix: path})
 
 
 def _shares_some(first: list[Event], second: list[Event]) -> bool:

@@ -64,6 +64,26 @@ def formula(
     return register
 
 
+def into(table: dict[str, Formula]) -> Callable[..., Callable[[Count], Count]]:
+    """Return a decorator that puts formulas into a table of operators.
+
+    Names are without ``aten::`` where they have no namespace.
+    """
+
+    def names_of(
+        *names: str, kind: Kind = "elementwise", touched: Callable[[Any], Any] | None = None
+    ) -> Callable[[Count], Count]:
+        def put(count: Count) -> Count:
+            for name in names:
+                full = name if "::" in name else f"aten::{name}"
+                table[full] = Formula(kind, count, touched)
+            return count
+
+        return put
+
+    return names_of
+
+
 def schema_of(op: Any) -> Any:
     """Return an overload's schema: its name and its arguments."""
     return op._schema  # noqa: SLF001 - torch offers no other door

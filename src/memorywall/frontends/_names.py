@@ -5,9 +5,11 @@ What one layer hands to the next has one name, so that it is one array through a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
-from memorywall.frontends._arrays import View
+from memorywall.core.program import OF_LAYERS
+from memorywall.frontends._arrays import Array, View
 from memorywall.frontends._events import Event
 
 
@@ -19,7 +21,35 @@ def name_runs(runs: Sequence[list[Event]], path: str, prefix: str) -> None:
     for run in runs:
         for event, like in zip(run, ours, strict=True):
             for (view, _), (named, _) in zip(event.writes, like.writes, strict=True):
-                view.array.names[view.version] = named.array.name_of(named.version)
+                if not of_layer(view.array):
+                    view.array.names[view.version] = named.array.name_of(named.version)
+
+
+def layer_names(arrays: Iterable[Array], layers: Mapping[str, str]) -> dict[Array, str]:
+    """Return names of layers' weights and what belongs to them, by the paths that layers have.
+
+    States that an optimizer keeps of several layers have a name each.
+    """
+    found = {array: _in_layer(array.name, layers) for array in set(arrays) if of_layer(array)}
+    uses = Counter(found.values())
+    return {
+        array: array.name if array.role == "optimizer_state" and uses[name] > 1 else name
+        for array, name in found.items()
+    }
+
+
+def of_layer(array: Array) -> bool:
+    """Tell whether an array is a weight, or belongs to one."""
+    return array.role in OF_LAYERS
+
+
+def _in_layer(name: str, layers: Mapping[str, str]) -> str:
+    parts = name.split(".")
+    for end in range(1, len(parts)):
+        path = layers.get(".".join(parts[:end]))
+        if path is not None:
+            return ".".join((path, *parts[end:]))
+    return name
 
 
 def _name_own(events: list[Event], prefix: str, path: str) -> None:
@@ -29,7 +59,7 @@ def _name_own(events: list[Event], prefix: str, path: str) -> None:
     for event in events:
         for view, _ in (*event.reads, *event.writes):
             array = view.array
-            if array.name.startswith(f"{prefix}."):
+            if array.name.startswith(f"{prefix}.") and not of_layer(array):
                 array.name = path + array.name[len(prefix) :]
 
 

@@ -10,6 +10,7 @@ import torch
 
 from memorywall.frontends._arrays import format_of
 from memorywall.frontends._aten import ATEN
+from memorywall.frontends._backward import find
 from memorywall.frontends._elementwise import COPIES, FILLS, POINTWISE, REDUCTION, TABLE
 from memorywall.frontends._formulas import FORMULAS, Formula, schema_of
 from memorywall.frontends.torch_dispatch import Call, tensors
@@ -32,6 +33,7 @@ class Operator:
         formula: None where there is none.
         written: positions, or names, of the arguments that it writes to.
         allocates: whether it makes memory without writing to it.
+        attends: whether it is an attention left whole, with a softmax in it.
         function: as ``Op.function``.
     """
 
@@ -39,6 +41,7 @@ class Operator:
     formula: Formula | None
     written: tuple[int | str, ...]
     allocates: bool
+    attends: bool
     function: str
 
     @property
@@ -67,7 +70,8 @@ def describe(op: Any) -> Operator:
     """Return what is known of an overload."""
     schema = schema_of(op)
     name = schema.name.rstrip("_") if schema.name.startswith("aten::") else schema.name
-    formula = FORMULAS.get(schema.name) or FORMULAS.get(name) or ATEN.get(name) or TABLE.get(name)
+    formula = FORMULAS.get(schema.name) or FORMULAS.get(name)
+    formula = formula or ATEN.get(name) or TABLE.get(name) or find(name)
     if formula is None and torch.Tag.pointwise in op.tags:
         formula = POINTWISE
     elif formula is None and torch.Tag.reduction in op.tags:
@@ -75,10 +79,14 @@ def describe(op: Any) -> Operator:
     written = tuple(
         declared.name if declared.kwarg_only else position
         for position, declared in enumerate(schema.arguments)
-        if declared.alias_info is not None and declared.alias_info.is_write
+        if declared.alias_info is not None
+        and declared.alias_info.is_write
+        and declared.name != "grads"  # fused optimizers may scale them; none does by default
     )
     short = name.partition("::")[2]
-    return Operator(name, formula, written, short in _EMPTY, _function(short, bool(written)))
+    attends = "scaled_dot_product" in short
+    function = _function(short.removeprefix("_foreach_"), bool(written))
+    return Operator(name, formula, written, short in _EMPTY, attends, function)
 
 
 def _function(short: str, writes: bool) -> str:

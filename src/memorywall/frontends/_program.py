@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
@@ -10,6 +10,7 @@ from memorywall.core.traced import Coverage, Unknown
 from memorywall.frontends._arrays import Array
 from memorywall.frontends._events import Event, Parts
 from memorywall.frontends._fold import Segment
+from memorywall.frontends._names import layer_names
 
 UNKNOWN = "unknown"  # the function of an operator that has no formula
 
@@ -24,30 +25,39 @@ def program_of(segments: Sequence[Segment], name: str, unread: Iterable[Array]) 
 
 
 def _block(segment: Segment, name: str) -> Block:
-    ops = tuple([_op(event, segment.prefix) for event in segment.events])
-    return Block(segment.path or name, ops, segment.repeat, segment.shared)
+    arrays = (view.array for event in segment.events for view, _ in event.reads + event.writes)
+    names = layer_names(arrays, segment.layers) if segment.layers else {}
+    ops = tuple([_op(event, segment.prefix, names) for event in segment.events])
+    path = ".".join(filter(None, (segment.phase, segment.path))) or name
+    return Block(path, ops, segment.repeat, segment.shared)
 
 
-def _op(event: Event, prefix: str) -> Op:
+def _op(event: Event, prefix: str, names: Mapping[Array, str]) -> Op:
     name = event.name.removeprefix(f"{prefix}.") if prefix else event.name
     function = UNKNOWN if event.flops is None else event.function
+    reads, writes = _tensors(event.reads, names), _tensors(event.writes, names)
     return Op(
-        name, event.kind, event.flops or 0, _tensors(event.reads), _tensors(event.writes),
-        event.dtype, function, event.queries,
-    )  # fmt: skip
+        name, event.kind, event.flops or 0, reads, writes, event.dtype, function, event.queries
+    )
 
 
-def _tensors(views: Parts) -> tuple[Tensor, ...]:
+def _tensors(views: Parts, names: Mapping[Array, str]) -> tuple[Tensor, ...]:
     """Return tensors; one that stands twice (x times x, or x times its transpose) is moved once.
 
-    A write to an array that is later read in parts writes every part.
+    A write to an array that is later read in parts writes every part. Of weights of several layers,
+    which stand under one name, all are moved.
     """
     found: dict[object, Tensor] = {}
+    seen: set[Array] = set()
     for view, moved in views:
         for part in view.parts():
             tensor = part.tensor(moved)
+            tensor.name = names.get(view.array, tensor.name)
             what = None if tensor.touched is None else (part.geometry, moved)
-            found.setdefault((tensor.name, what), tensor)
+            known = found.setdefault((tensor.name, what), tensor)
+            if known is not tensor and view.array in names and view.array not in seen:
+                known.touched = (known.moved_elements + tensor.moved_elements,)
+        seen.add(view.array)
     return tuple(found.values())
 
 

@@ -61,8 +61,8 @@ class Shapes:
 
 def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Run an operator; constants on the CPU join tensors without memory where they meet."""
-    if func is _GROUPED:
-        return _grouped(*args, **kwargs)
+    if func is GROUPED:
+        return grouped(*args, **kwargs)
     try:
         return func(*args, **kwargs)
     except RuntimeError as error:
@@ -71,14 +71,14 @@ def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return func(*_joined(args), **dict(zip(kwargs, _joined(kwargs.values()), strict=True)))
 
 
-_GROUPED = torch.ops.aten._grouped_mm.default  # noqa: SLF001 - an operator's name
+GROUPED = torch.ops.aten._grouped_mm.default  # noqa: SLF001 - an operator's name
 
 
-def _grouped(
+def grouped(
     left: torch.Tensor, right: torch.Tensor, offsets: Any = None, bias: Any = None,  # noqa: ARG001
     out_dtype: Any = None,
 ) -> torch.Tensor:  # fmt: skip
-    """Return what grouped products return; on the meta device PyTorch allows them in bf16 only."""
+    """Return what grouped products return; without memory PyTorch allows them in bf16 only."""
     groups = [] if left.dim() + right.dim() == 5 else [max(left.shape[0], right.shape[0])]
     if left.dim() == right.dim() == 2:
         groups = [offsets.shape[0]]

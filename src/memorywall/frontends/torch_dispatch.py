@@ -23,6 +23,7 @@ class Call:
         args, kwargs: what it was called with.
         inputs, outputs: the tensors among its arguments and results, in order, nested ones too.
         path: of the module whose ``forward`` was running, such as ``layers.0.mlp``; "" outside.
+        full: whether every pair under a causal mask counts.
     """
 
     op: Any
@@ -31,6 +32,7 @@ class Call:
     inputs: tuple[torch.Tensor, ...]
     outputs: tuple[torch.Tensor, ...]
     path: str
+    full: bool = False
 
 
 class Recorder(TorchDispatchMode):  # type: ignore[misc]

@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from fnmatch import fnmatch
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 
 from memorywall.core.errors import InvalidInputError, shown
 from memorywall.core.traced import Traced
-from memorywall.frontends._arrays import format_of
 from memorywall.frontends._bare import Bare, build
 from memorywall.frontends._caches import GROWN, argument_of, cached, generates, make_cache, mark
 from memorywall.frontends._fold import fold
-from memorywall.frontends._inputs import describe, on_meta
+from memorywall.frontends._inputs import Given, Question, lengths_of, main_dtype, on_meta, words_of
 from memorywall.frontends._program import coverage_of, program_of
 from memorywall.frontends.torch_dispatch import tensors
 from memorywall.frontends.torch_modes import META
 from memorywall.frontends.torch_trace import Tracer
 
 PHASES = ("prefill", "decode", "encode")
-_Given: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]  # arguments, by place and by name
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is traced; ``app.trace.trace`` says what each stands for."""
-
-    inputs: tuple[Any, ...]
-    named: Mapping[str, Any] = field(default_factory=dict)
-    phase: str | None = None
-    seq_len: int | None = None
-    cache: str | tuple[str, ...] = "dynamic"
-    dtype: str | None = None
-    full: bool = False
 
 
 def trace_module(source: Any, question: Question) -> Traced:
@@ -47,7 +30,8 @@ def trace_module(source: Any, question: Question) -> Traced:
     module = build(source, question.dtype)
     given = on_meta(question.inputs), on_meta(dict(question.named))
     phase = _phase(module.module, question)
-    lengths = _lengths(given, question)
+    batch, positions = lengths_of(given)
+    lengths = batch, positions if question.seq_len is None else question.seq_len
     tracer = module.tracer(full=question.full)
     past, before = None, {}
     if argument_of(module.module) and phase != "encode":
@@ -84,17 +68,7 @@ def _phase(module: torch.nn.Module, question: Question) -> str:
     return phase
 
 
-def _lengths(given: _Given, question: Question) -> tuple[int, int]:
-    """Return sequences and positions of each, as the first input of indices has them."""
-    found = list(tensors((*given[0], *given[1].values())))
-    ids = next((t for t in found if t.dim() > 1 and not t.dtype.is_floating_point), None)
-    first = next((t for t in found if t.dim()), None) if ids is None else ids
-    batch = 1 if first is None else int(first.shape[0])
-    positions = 1 if ids is None else int(ids.shape[1])
-    return batch, positions if question.seq_len is None else question.seq_len
-
-
-def _fill(module: Bare, past: Any, given: _Given, lengths: tuple[int, int]) -> _Given:
+def _fill(module: Bare, past: Any, given: Given, lengths: tuple[int, int]) -> Given:
     """Fill a cache with all positions but the last; return the inputs of the step that follows.
 
     Of an encoder-decoder the inputs are the source, which is encoded here.
@@ -133,17 +107,14 @@ def _answer(
     tracer: Tracer,
     phase: str,
     lengths: tuple[int, int],
-    given: _Given,
+    given: Given,
     question: Question,
 ) -> Traced:
     name = type(module.module).__name__
     read = {view.array for event in tracer.events for view, _ in event.reads}
     unread = [array for array in tracer.arrays.of_role("weight") if array not in read]
-    segments = fold(tracer.events)
+    segments = fold(("", tracer.events))
     program = program_of(segments, name, unread)
-    inputs, named = given
-    said = [describe(value) for value in inputs]
-    said += [f"{key} {describe(value)}" for key, value in named.items() if _is_plain(value)]
     return Traced(
         name=name,
         program=program,
@@ -152,8 +123,8 @@ def _answer(
         phase=phase,
         batch_size=lengths[0],
         seq_len=lengths[1],
-        dtype=_main_dtype(module.parameters),
-        inputs=tuple(said),
+        dtype=main_dtype(module.parameters),
+        inputs=words_of(given),
         notes=tuple(_notes(tracer)),
         conventions={"causal": "full" if question.full else "half", "flops_per_multiply_add": "2"},
     )
@@ -172,16 +143,3 @@ def _notes(tracer: Tracer) -> list[str]:
             "traffic leaves out."
         )
     return notes
-
-
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, torch.Tensor | str | int | float)
-
-
-def _main_dtype(parameters: Mapping[str, torch.Tensor]) -> str:
-    """Return the format that most parameters are in."""
-    sizes: dict[str, int] = {}
-    for tensor in parameters.values():
-        name = format_of(tensor.dtype).name
-        sizes[name] = sizes.get(name, 0) + tensor.numel()
-    return max(sizes, key=lambda name: sizes[name], default="fp32")

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from memorywall.core.errors import UnsupportedError
 from memorywall.core.model import Family, Forward, Model
 from memorywall.core.program import Program
 from memorywall.core.traced import Traced
+from memorywall.core.training import TrainingMemory
 
 
 @dataclass(frozen=True, slots=True)
 class TracedModule:
-    """What a trace knows in an architecture's place; its program is that of the traced pass."""
+    """What a trace knows in an architecture's place; its program is that of the traced pass.
+
+    ``memory`` is what a training step keeps; None of a single pass.
+    """
 
     class_name: str
     causal: bool
@@ -23,6 +27,12 @@ class TracedModule:
     notes: tuple[str, ...] = ()
     max_positions: int | None = None
     windows: tuple[int, ...] = ()
+    memory: TrainingMemory | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def trains(self) -> bool:
+        """Whether it is a training step."""
+        return self.memory is not None
 
 
 def _read(_config: Any, where: str) -> TracedModule:
@@ -42,10 +52,22 @@ def model_of(traced: Traced) -> Model:
         traced.name,
         TRACED,
         TracedModule(
-            traced.name, traced.phase != "encode", traced.dtype, traced.program, traced.inputs,
-            (*_unknown(traced), *traced.notes),
+            traced.name, traced.phase in ("prefill", "decode"), traced.dtype, traced.program,
+            traced.inputs, (*_unknown(traced), *traced.notes, *_peak(traced)),
+            memory=traced.memory,
         ),
     )  # fmt: skip
+
+
+def _peak(traced: Traced) -> tuple[str, ...]:
+    if traced.memory is None:
+        return ()
+    moment = traced.memory.peak_moment
+    note = (
+        "The memory is what PyTorch's allocator holds at the peak of the step, in the "
+        f"{moment.phase} phase at {moment.operator}, unfused; see the trace's memory."
+    )
+    return (note,)
 
 
 def _unknown(traced: Traced) -> tuple[str, ...]:

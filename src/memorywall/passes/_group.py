@@ -2,7 +2,8 @@
 
 It reads what it takes in once, and writes what others read. Operators join where one alone reads
 what the other makes, or where they stand in the same module, unless something of another kind has
-to run between them. A softmax does not take in what a product alone feeds: that rides on the
+to run between them. An optimizer's operators on one weight join through its states, too, which they
+write over. A softmax does not take in what a product alone feeds: that rides on the
 product, as ``fuse`` has it.
 """
 
@@ -18,7 +19,7 @@ from memorywall.core.tensors import Tensor
 from memorywall.passes._excess import Excess
 from memorywall.passes._through import part_of
 
-_LIGHT = ("elementwise", "norm", "softmax")
+_LIGHT = ("elementwise", "norm", "softmax", "optimizer")
 # They look along rows, and so begin a kernel of their own.
 _REDUCTIONS = frozenset({
     "mean", "sum", "var", "var_mean", "std", "std_mean", "amax", "amin", "linalg_vector_norm",
@@ -90,7 +91,7 @@ class _Grouping:
         found = self._join(op, level) if op.kind in _LIGHT and op.runs else None
         for tensor in op.writes:
             self._levels[tensor.name] = level if found is not None else max(level, 0) + 1
-            if found is not None and tensor.role == "activation":
+            if found is not None and (tensor.role == "activation" or op.kind == "optimizer"):
                 self._maker[tensor.name] = found
             else:
                 self._maker.pop(tensor.name, None)
@@ -188,6 +189,8 @@ def _kind(found: _Group, reads: Sequence[Tensor], writes: Sequence[Tensor]) -> K
     kinds = {op.kind for op in found.ops}
     if "softmax" in kinds:
         return "softmax"
+    if "optimizer" in kinds:
+        return "optimizer"
     largest = max([tensor.moved_elements for tensor in reads], default=0)
     returned = max([tensor.moved_elements for tensor in writes], default=0)
     return "norm" if "norm" in kinds or (found.reduces and returned >= largest) else "elementwise"

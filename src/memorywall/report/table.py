@@ -93,11 +93,16 @@ def remark(console: Console, word: str, text: str) -> None:
     console.print(Text.assemble((word, "yellow"), " ", text), soft_wrap=True)
 
 
+_ALWAYS = ("weights", "kv_cache", "activations")
+_PARTS = ("weights", "kv_cache", "gradients", "optimizer_states", "activations")
+
+
 def footprint_line(footprint: Footprint) -> str:
     """Return what must be resident, against what there is."""
     parts = ", ".join(
         f"{name.replace('_', ' ')} {render(float(getattr(footprint, name)), 'byte')}"
-        for name in ("weights", "kv_cache", "activations")
+        for name in _PARTS
+        if name in _ALWAYS or float(getattr(footprint, name))
     )
     total = render(float(footprint.total), "byte")
     if footprint.capacity is None:

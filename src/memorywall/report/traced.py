@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rich.console import Console
+from rich.table import Table
 
 from memorywall.core.numbers import Number
 from memorywall.core.traced import Traced
@@ -29,15 +30,16 @@ def show_traced(
         soft_wrap=True,
     )
     console.print()
-    console.print(_modules(traced, depth))
+    console.print(modules(traced, depth))
     if saved:
         console.print()
         console.print(_excess(excess, moved))
     console.print()
-    _show_coverage(traced, console)
+    show_coverage(traced, console)
 
 
-def _modules(traced: Traced, depth: int) -> object:
+def modules(traced: Traced, depth: int) -> Table:
+    """Return FLOPs and bytes by the first parts of modules' paths, most bytes first."""
     table = columns(("module", "FLOPs", "bytes", "FLOP/B", "share of bytes"))
     found = sorted(traced.by_module(depth).items(), key=lambda item: -float(item[1][1]))
     total = float(traced.moved_bytes) or 1.0
@@ -54,7 +56,7 @@ def _modules(traced: Traced, depth: int) -> object:
     return table
 
 
-def _excess(excess: Mapping[tuple[str, str], Number], moved: float) -> object:
+def _excess(excess: Mapping[tuple[str, str], Number], moved: float) -> Table:
     table = columns(("moved beyond a fused engine: class", "cause", "bytes", "share"), words=2)
     for (kind, cause), size in sorted(excess.items(), key=lambda item: -float(item[1])):
         table.add_row(
@@ -63,7 +65,8 @@ def _excess(excess: Mapping[tuple[str, str], Number], moved: float) -> object:
     return table
 
 
-def _show_coverage(traced: Traced, console: Console) -> None:
+def show_coverage(traced: Traced, console: Console) -> None:
+    """Print how much has a FLOP formula, what has none, and what else to know."""
     coverage = traced.coverage
     console.print(
         f"coverage: {coverage.of_operators:.1%} of {coverage.operators} operators and "

@@ -73,10 +73,12 @@ def headline(analysis: Analysis) -> str:
         "encode": f"encoding {workload.seq_len} {read}",
         "decode": f"one decode step at {workload.seq_len} positions",
         "generate": f"generating {workload.new_tokens} tokens after {workload.seq_len}",
+        "train": f"one training step on {workload.seq_len} {read}",
     }[analysis.phase]
     inputs = getattr(analysis.scenario.model.architecture, "inputs", None)
     if inputs is not None:  # traced: what went in need not be tokens
-        per = f"one traced pass ({analysis.phase}) over {', '.join(inputs) or 'no inputs'}"
+        what = "training step" if analysis.phase == "train" else f"traced pass ({analysis.phase})"
+        per = f"one {what} over {', '.join(inputs) or 'no inputs'}"
         latency = render(float(analysis.latency_s), "s")
         return f"{analysis.model} on {analysis.hardware}, {per}: {latency}"
     if workload.source_len is not None and analysis.phase != "encode":

@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from memorywall.app.analyze import analyze
 from memorywall.app.cli._shared import console, json_flag, print_json
+from memorywall.core.errors import InvalidInputError
 from memorywall.report.table import show_analysis
 from memorywall.report.traced import show_traced
+from memorywall.report.training import show_step
+
+if TYPE_CHECKING:
+    from memorywall.core.traced import Traced
 
 
 @click.command("trace")
 @click.argument("place", metavar="FILE.py:FACTORY")
 @click.option(
-    "--input", "inputs", multiple=True, metavar="DTYPE[SIZES]",
-    help="An input, such as 'int64[1,512]'; once for every argument.",
+    "--input", "inputs", multiple=True, metavar="[NAME=]DTYPE[SIZES]",
+    help="An input, such as 'int64[1,512]' or 'labels=int64[1,512]'; once for every argument.",
 )  # fmt: skip
 @click.option("--on", metavar="DEVICE", help="Price it too: a device's name, or its TOML's path.")
-@click.option("--phase", help="encode, prefill or decode.  [default: prefill, or encode]")
+@click.option("--phase", help="encode, prefill, decode or train.  [default: prefill, or encode]")
 @click.option("--seq", "--seq-len", "seq_len", type=int, help="Positions a decode step attends to.")
 @click.option("--cache", default="dynamic", show_default=True, help="dynamic or static.")
 @click.option("--dtype", metavar="FORMAT", help="Build the module in it.  [default: its own]")
 @click.option("--causal", default="half", show_default=True, help="half of the pairs, or full.")
+@click.option("--train", is_flag=True, help="As --phase train: forward, backward, optimizer.")
+@click.option(
+    "--optimizer", default="adamw", show_default=True, help="torch's or pytorch-optimizer's."
+)
+@click.option(
+    "--autocast", metavar="FORMAT", help="bf16 or fp16, for the forward pass in training."
+)
+@click.option("--checkpointing", is_flag=True, help="Switch its gradient checkpointing on.")
+@click.option("--accumulation", default=1, show_default=True, help="Batches to a training step.")
+@click.option("--device", default="cpu", show_default=True, help="Where it would train: cpu, cuda.")
+@click.option(
+    "--figure", "figures", multiple=True, type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw the memory of training over time (.svg, .png or .pdf; may be repeated).",
+)  # fmt: skip
 @click.option("--traffic", default="fused", show_default=True, help="fused or unfused, with --on.")
 @click.option("--depth", default=3, show_default=True, help="Parts of a module's path to group by.")
 @click.option("--ops", is_flag=True, help="List every operator, with --on.")
@@ -36,29 +56,64 @@ def COMMAND(  # noqa: N802
     depth: int,
     ops: bool,
     as_json: bool,
+    figures: tuple[Path, ...],
     **words: Any,
 ) -> None:
     """Count any PyTorch module: FLOPs, bytes, layers, without its weights.
 
     THIS RUNS THE FILE, and the factory's module, as you would: trace code that you trust. Code that
     came with a downloaded model is refused. The factory takes no argument and returns a
-    torch.nn.Module; it is made and run on tensors that have shapes and no memory.
+    torch.nn.Module; it is made and run on tensors that have shapes and no memory. With --train,
+    what training keeps in memory is counted too, and its peak.
 
     \b
     Examples:
       memorywall trace model.py:make --input 'float32[8,3,224,224]'
       memorywall trace model.py:make --input 'int64[1,512]' --on h100-sxm --dtype bf16
       memorywall trace llama.py:make --input 'int64[1,1]' --phase decode --seq 2048 --cache static
+      memorywall trace gpt2.py:make --input input_ids='int64[8,1024]' \\
+        --input labels='int64[8,1024]' --train --autocast bf16 --checkpointing --figure memory.svg
     """
     from memorywall.app.trace import excess, load_factory, trace  # noqa: PLC0415 - seldom needed
 
-    traced = trace(load_factory(place), *inputs, seq_len=words.pop("seq_len"), **words)
+    words["phase"] = _phase(words.pop("train"), words["phase"], figures)
+    unnamed, named = _inputs(inputs)
+    traced = trace(load_factory(place), *unnamed, named=named, **words)
     priced = None if on is None else analyze(traced, on=on, traffic=traffic)
+    drawn = _draw(traced, figures)
     if as_json:
         record = traced.to_dict()
         print_json(record if priced is None else {**record, "analysis": priced.to_dict()})
         return
-    show_traced(traced, excess(traced), console(), depth=depth)
+    show = show_traced if traced.memory is None else show_step
+    show(traced, excess(traced), console(), depth=depth)
     if priced is not None:
         console().print()
         show_analysis(priced, console(), by_op=ops)
+    if drawn:
+        console().print(f"\nDrawn: {', '.join(drawn)}", soft_wrap=True)
+
+
+def _phase(train: bool, phase: str | None, figures: tuple[Path, ...]) -> str | None:
+    """Return what is asked for by --train or by --phase."""
+    if train and phase not in (None, "train"):
+        raise InvalidInputError(f"--train and --phase {phase} are two questions.", "Ask for one.")
+    phase = "train" if train else phase
+    if figures and phase != "train":
+        raise InvalidInputError("--figure draws the memory of training.", "Add --train.")
+    return phase
+
+
+def _inputs(texts: tuple[str, ...]) -> tuple[list[str], dict[str, str]]:
+    """Return inputs by their place, and those that have a name by it."""
+    named = dict(text.split("=", 1) for text in texts if "=" in text)
+    return [text for text in texts if "=" not in text], named
+
+
+def _draw(traced: Traced, figures: tuple[Path, ...]) -> list[str]:
+    from memorywall.report.figures import save  # noqa: PLC0415 - seldom needed
+    from memorywall.report.memory_figures import draw_timeline  # noqa: PLC0415
+
+    if traced.memory is None:
+        return []
+    return [str(save(draw_timeline(traced.memory), path).resolve()) for path in figures]

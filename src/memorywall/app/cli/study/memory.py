@@ -1,0 +1,92 @@
+"""``memorywall study memory``: the training memory of "AI and Memory Wall"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+
+from memorywall.app.cli._shared import console, json_flag, print_json, progress_bar
+from memorywall.app.studies import memory
+from memorywall.app.studies.memory_models import SOURCES
+from memorywall.core.errors import MissingDependencyError
+from memorywall.report.figures import save
+from memorywall.report.memory_figures import draw_bars, draw_timeline
+from memorywall.report.training import show_bars, show_training
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_SCHEMA = "memorywall.study.memory/1"
+_DEFAULT_FIGURES = ("study-memory.svg", "study-memory.png", "study-memory.pdf")
+
+
+@click.command("memory")
+@click.option(
+    "--attention", type=click.Choice(memory.ATTENTION), default="sdpa", show_default=True,
+    help="Kernel of the three Transformers: fused, or one that keeps every score.",
+)  # fmt: skip
+@click.option(
+    "--model", type=click.Choice(tuple(SOURCES)),
+    help="One of them, in full: its peak by role and module, and its timeline drawn.",
+)  # fmt: skip
+@click.option(
+    "--figure", "figures", multiple=True, type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to draw (.svg, .png or .pdf; may be repeated).  [default: ./study-memory.*]",
+)  # fmt: skip
+@click.option("--no-figure", is_flag=True, help="Draw nothing.")
+@json_flag
+def COMMAND(  # noqa: N802
+    attention: str,
+    model: str | None,
+    figures: tuple[Path, ...],
+    no_figure: bool,
+    as_json: bool,
+) -> None:
+    """Compute the paper's Fig. 4: what training keeps of eight models, from AlexNet to GPT-2.
+
+    Two steps of each model are traced at the stated batch, input and optimizer, without memory for
+    any of them: a minute or so. Features are what PyTorch keeps for the backward pass, the inputs
+    apart. Needs the extra 'training'.
+
+    \b
+    Examples:
+      memorywall study memory
+      memorywall study memory --attention eager
+      memorywall study memory --model VGG19
+      memorywall study memory --json --figure memory.pdf
+    """
+    show: Callable[[Console], None]
+    if model is not None:
+        traced = memory.trace(model, None, attention)
+        record = traced.to_dict()
+        draw, show = partial(draw_timeline, traced), partial(show_training, traced)
+    else:
+        with progress_bar("tracing the models") as progress:
+            bars = memory.compare(attention, progress)
+        models = [bar.to_dict() for bar in bars]
+        record = {"schema": _SCHEMA, "attention": attention, "models": models}
+        draw, show = partial(draw_bars, bars), partial(show_bars, bars)
+    wanted = figures or (() if as_json or no_figure else tuple(map(Path, _DEFAULT_FIGURES)))
+    said = _draw(draw, wanted, must=bool(figures))
+    if as_json:
+        print_json(record)
+        return
+    show(console())
+    if said:
+        console().print(said, soft_wrap=True)
+
+
+def _draw(draw: Callable[[], Figure], wanted: Sequence[Path], *, must: bool) -> str:
+    """Draw into files, and say where; or what is missing, where no figure was asked for."""
+    try:
+        drawn = [save(draw(), path) for path in wanted]
+    except MissingDependencyError as error:
+        if must:
+            raise
+        return str(error)
+    return "Drawn: " + ", ".join(str(path.resolve()) for path in drawn) if drawn else ""

@@ -1,0 +1,86 @@
+"""What training really holds: the peak of PyTorch's own allocator while steps run."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch._C._profiler import _EventType
+from torch.profiler import ProfilerActivity, profile
+from torch.utils._pytree import tree_map_only
+
+from memorywall.frontends.torch_optimizers import make_optimizer
+from memorywall.frontends.torch_training import Recipe, enable_checkpointing, train
+
+
+def measure_training(
+    factory: Callable[[], torch.nn.Module],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    recipe: Recipe,
+) -> int:
+    """Run a recipe's steps on real tensors, and return the most bytes that stood at once.
+
+    Args:
+        factory: makes the module.
+        args, kwargs: inputs on the meta device; real ones of zeros are made of them.
+        recipe: how to train; its device decides which allocator is asked.
+    """
+
+    def steps() -> None:
+        with torch.device(recipe.device):
+            module = factory().train()
+            inputs = tree_map_only(torch.Tensor, _real, (tuple(args), dict(kwargs)))
+        if recipe.checkpointing:
+            enable_checkpointing(module)
+        train(module, inputs[0], inputs[1], make_optimizer(module, recipe), recipe)
+
+    gc.collect()
+    if torch.device(recipe.device).type == "cuda":
+        return _peak_on_gpu(steps)
+    return peak_on_cpu(steps)
+
+
+def _real(tensor: torch.Tensor) -> torch.Tensor:
+    return torch.zeros(tensor.shape, dtype=tensor.dtype)
+
+
+def peak_on_cpu(run: Callable[[], object]) -> int:
+    """Return the most bytes that the CPU's allocator had handed out at once during a run.
+
+    From the profiler's events, one for every block taken and given back: the scratch memory that
+    kernels take from the allocator is in it, what libraries take elsewhere is not.
+    """
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        run()
+    changes = sorted(_changes(profiler), key=lambda change: change[0])
+    held = peak = 0
+    for _, nbytes in changes:
+        held += nbytes
+        peak = max(peak, held)
+    return peak
+
+
+def _changes(profiler: Any) -> list[tuple[int, int]]:
+    """Return time and bytes of every allocation, negative where given back, in no order."""
+    found = []
+    left = list(profiler.profiler.kineto_results.experimental_event_tree())
+    while left:
+        event = left.pop()
+        left.extend(event.children)
+        if event.tag == _EventType.Allocation:
+            found.append((event.start_time_ns, event.extra_fields.alloc_size))
+    return found
+
+
+def _peak_on_gpu(run: Callable[[], object]) -> int:
+    """Return the most bytes that the caching allocator had handed out, beyond what stood before."""
+    square = torch.ones(64, 64, device="cuda")
+    square @ square  # cuBLAS takes its workspace once, of the same allocator
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    run()
+    torch.cuda.synchronize()
+    return int(torch.cuda.max_memory_allocated() - before)

@@ -1,0 +1,207 @@
+"""What training keeps in memory: a timeline of stored arrays, and its peak."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Phase: TypeAlias = Literal["setup", "forward", "backward", "optimizer"]
+StorageRole: TypeAlias = Literal[
+    "weights", "buffers", "inputs", "optimizer_states", "gradients", "activations", "temporaries"
+]
+# From what stays for good to what comes and goes: the order in which they are stacked and listed.
+STORAGE_ROLES: tuple[StorageRole, ...] = (
+    "weights", "buffers", "inputs", "optimizer_states", "gradients", "activations", "temporaries",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """The life of one stored array; views share it.
+
+    Attributes:
+        nbytes: what it occupies.
+        role: what it was kept for. Activations are what a forward pass leaves for the backward
+            pass, temporaries whatever else came and went.
+        module: path of the module that made it, of a weight the one that holds it.
+        operator: what made it.
+        born, died: the first and the last moment at which it stands; None if it outlives the trace.
+    """
+
+    nbytes: int
+    role: StorageRole
+    module: str
+    operator: str
+    born: int
+    died: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One operator that ran: in which phase, which, and in which module."""
+
+    phase: Phase
+    operator: str
+    module: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Arrays of one role and module that stand at a moment; repeated layers count as one module.
+
+    Attributes:
+        role: their role.
+        module: their path, a layer's number written as ``*``.
+        count: how many arrays.
+        nbytes: their bytes.
+    """
+
+    role: StorageRole
+    module: str
+    count: int
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Every operator of some training steps, and the life of every array.
+
+    Attributes:
+        moments: the operators in the order in which they ran.
+        allocations: the arrays in the order of their birth; times are indices into ``moments``.
+    """
+
+    moments: tuple[Moment, ...]
+    allocations: tuple[Allocation, ...]
+
+    @cached_property
+    def live_bytes(self) -> dict[StorageRole, NDArray[np.int64]]:
+        """Bytes that stand at every moment, by role."""
+        changes = {role: np.zeros(len(self.moments) + 1, np.int64) for role in STORAGE_ROLES}
+        for array in self.allocations:
+            changes[array.role][array.born] += array.nbytes
+            if array.died is not None:
+                changes[array.role][array.died + 1] -= array.nbytes
+        return {role: np.cumsum(change[:-1]) for role, change in changes.items()}
+
+    @cached_property
+    def total_bytes(self) -> NDArray[np.int64]:
+        """Bytes that stand at every moment, all roles together."""
+        total: NDArray[np.int64] = np.sum(list(self.live_bytes.values()), axis=0)
+        return total
+
+    @cached_property
+    def peak(self) -> int:
+        """The first moment at which most bytes stand."""
+        return int(np.argmax(self.total_bytes))
+
+    def by_role(self, moment: int) -> dict[StorageRole, int]:
+        """Return the bytes that stand at a moment, by role."""
+        return {role: int(live[moment]) for role, live in self.live_bytes.items()}
+
+    def standing(self, moment: int) -> tuple[Standing, ...]:
+        """Return what stands at a moment by role and module, most bytes first."""
+        sums: dict[tuple[StorageRole, str], list[int]] = defaultdict(lambda: [0, 0])
+        for array in self.allocations:
+            if array.born <= moment and (array.died is None or moment <= array.died):
+                entry = sums[array.role, _any_layer(array.module)]
+                entry[0] += 1
+                entry[1] += array.nbytes
+        found = (Standing(role, module, *entry) for (role, module), entry in sums.items())
+        return tuple(sorted(found, key=lambda group: -group.nbytes))
+
+    def end_of_forward(self) -> int:
+        """Return the last moment of the last forward pass."""
+        return max(i for i, moment in enumerate(self.moments) if moment.phase == "forward")
+
+    def thinned(self, count: int) -> list[int]:
+        """Return at most so many moments, each the fullest of its stretch: peaks are kept."""
+        edges = np.linspace(0, len(self.moments), min(count, len(self.moments)) + 1).astype(int)
+        return [int(low + np.argmax(self.total_bytes[low:high])) for low, high in pairwise(edges)]
+
+
+@dataclass(frozen=True)
+class TrainingMemory:
+    """The answer: what some steps of training keep in memory, and when it is most.
+
+    Attributes:
+        model: its name.
+        parameters: how many, tied ones once.
+        timeline: the steps.
+        conventions: how the steps were run.
+        notes: what was assumed on the way.
+    """
+
+    model: str
+    parameters: int
+    timeline: Timeline
+    conventions: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most bytes that stand at once."""
+        return int(self.timeline.total_bytes[self.timeline.peak])
+
+    @property
+    def peak_moment(self) -> Moment:
+        """The operator at which they do."""
+        return self.timeline.moments[self.timeline.peak]
+
+    @property
+    def at_peak(self) -> dict[StorageRole, int]:
+        """Bytes at the peak, by role."""
+        return self.timeline.by_role(self.timeline.peak)
+
+    @property
+    def by_module(self) -> tuple[Standing, ...]:
+        """What stands at the peak by role and module, most bytes first."""
+        return self.timeline.standing(self.timeline.peak)
+
+    @property
+    def activations(self) -> int:
+        """Bytes that a forward pass leaves for the backward pass, without the inputs."""
+        return self.timeline.by_role(self.timeline.end_of_forward())["activations"]
+
+    @property
+    def most(self) -> dict[StorageRole, int]:
+        """The most bytes that each role takes at any moment."""
+        return {role: int(live.max()) for role, live in self.timeline.live_bytes.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return its record, the timeline thinned to 500 moments."""
+        times = self.timeline.thinned(500)
+        peak = self.peak_moment
+        return {
+            "schema": "memorywall.training/1",
+            "model": self.model,
+            "parameters": self.parameters,
+            "peak_bytes": self.peak_bytes,
+            "peak_at": {"phase": peak.phase, "operator": peak.operator, "module": peak.module},
+            "at_peak": dict(self.at_peak),
+            "by_module": [
+                {"role": s.role, "module": s.module, "count": s.count, "bytes": s.nbytes}
+                for s in self.by_module
+            ],
+            "activations": self.activations,
+            "most": dict(self.most),
+            "timeline": {
+                "phase": [self.timeline.moments[time].phase for time in times],
+                **{r: live[times].tolist() for r, live in self.timeline.live_bytes.items()},
+            },
+            "conventions": dict(self.conventions),
+            "notes": list(self.notes),
+        }
+
+
+def _any_layer(path: str) -> str:
+    """Return a module's path with every number in it as ``*``: ``layers.*.mlp``."""
+    return re.sub(r"(?<![^.])\d+(?![^.])", "*", path)

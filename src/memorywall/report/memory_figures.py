@@ -1,0 +1,144 @@
+"""Pictures of training memory: the parts of several models, and one model over time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memorywall.core.comparison import Bar
+from memorywall.core.training import STORAGE_ROLES, StorageRole, TrainingMemory
+from memorywall.report.figures import LOOK, load_matplotlib
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours; what stands for good is dark, what comes and goes is light.
+_PARTS = {"parameters": "#0072B2", "optimizer": "#E69F00", "features": "#009E73"}
+_ROLES: dict[StorageRole, str] = {
+    "weights": "#0072B2", "buffers": "#444444", "inputs": "#999999",
+    "optimizer_states": "#E69F00", "gradients": "#D55E00", "activations": "#009E73",
+    "temporaries": "#CCCCCC",
+}  # fmt: skip
+_VISIBLE = 0.002  # of the peak: less would be a hair
+_NARROW = 0.07  # of the steps: a phase's name would not fit in less
+_POINTS = 1200  # of a timeline; a picture is no wider
+
+
+def draw_bars(bars: Sequence[Bar]) -> Figure:
+    """Draw every model's parts stacked, ours (full) beside the published (hatched).
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    with load_matplotlib().rc_context({**LOOK, "axes.grid.axis": "y", "hatch.linewidth": 0.6}):
+        from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
+
+        figure = Figure(figsize=(9.0, 4.8), layout="constrained")
+        axes = figure.subplots()
+        axes.set_axisbelow(True)
+        for index, bar in enumerate(bars):
+            _stack(axes, index - 0.2, [bar.ours[part] for part in _PARTS], hatch="")
+            printed = [float(bar.published[part]) for part in _PARTS]
+            _stack(axes, index + 0.2, printed, hatch="////")
+            axes.hlines(bar.limit, index - 0.5, index + 0.5, color="#555555", lw=1.2, ls="--")
+        axes.set_xticks(
+            range(len(bars)), [f"{_broken(bar.model)}\n{bar.setting}" for bar in bars], fontsize=8
+        )
+        axes.set_xlim(-0.5, len(bars) - 0.5)
+        axes.set_ylabel("GiB")
+        axes.set_title(
+            "Training memory: parameters, optimizer, features", loc="left", fontweight="bold"
+        )
+        _bars_legend(axes)
+    return figure
+
+
+def draw_timeline(memory: TrainingMemory) -> Figure:
+    """Draw what stands at every moment of the steps, by role, and mark the peak.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    with load_matplotlib().rc_context({**LOOK, "axes.grid.axis": "y"}):
+        from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
+
+        figure = Figure(figsize=(8.0, 4.6), layout="constrained")
+        axes = figure.subplots()
+        line = memory.timeline
+        times = line.thinned(_POINTS)
+        axes.set_axisbelow(True)
+        unit, name = _unit(memory.peak_bytes)
+        least = memory.peak_bytes * _VISIBLE
+        roles = [role for role in STORAGE_ROLES if line.live_bytes[role].max() > least]
+        axes.stackplot(
+            times, [line.live_bytes[role][times] / unit for role in roles], labels=_words(roles),
+            colors=[_ROLES[role] for role in roles], step="post", linewidth=0,
+        )  # fmt: skip
+        _mark_phases(axes, memory)
+        axes.plot(line.peak, memory.peak_bytes / unit, "kv", markersize=6)
+        axes.annotate(
+            f"peak {memory.peak_bytes / unit:.3g} {name}", (line.peak, memory.peak_bytes / unit),
+            xytext=(0, 7), textcoords="offset points", fontsize=9,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+            ha="right" if line.peak > times[-1] / 2 else "left",
+        )  # fmt: skip
+        axes.set_xlim(0, times[-1])
+        axes.set_ylim(0, memory.peak_bytes / unit * 1.15)
+        axes.set_xlabel(f"operators run, steps: {memory.conventions.get('steps', '1')}")
+        axes.set_ylabel(name)
+        axes.set_title(f"{memory.model}: what training keeps", loc="left", fontweight="bold")
+        figure.legend(loc="outside lower center", ncols=len(roles), frameon=False, fontsize=8)
+    return figure
+
+
+def _stack(axes: Axes, place: float, heights: Sequence[float], hatch: str) -> None:
+    bottoms = np.cumsum([0.0, *heights[:-1]])
+    for height, bottom, color in zip(heights, bottoms, _PARTS.values(), strict=True):
+        axes.bar(
+            place, height, 0.36, bottom, color=color, hatch=hatch, edgecolor="white", linewidth=0.4
+        )
+
+
+def _bars_legend(axes: Axes) -> None:
+    from matplotlib.lines import Line2D  # noqa: PLC0415 - an extra
+    from matplotlib.patches import Patch  # noqa: PLC0415
+
+    handles: list[Patch | Line2D] = [Patch(color=color, label=p) for p, color in _PARTS.items()]
+    handles += [
+        Patch(facecolor="#777777", label="ours"),
+        Patch(facecolor="#777777", hatch="////", edgecolor="white", label="published"),
+        Line2D([], [], color="#555555", ls="--", lw=1.2, label="GPU memory of the year"),
+    ]
+    axes.legend(handles=handles, loc="upper left", frameon=False, fontsize=9, ncols=2)
+
+
+def _mark_phases(axes: Axes, memory: TrainingMemory) -> None:
+    """Write every phase's name over its stretch, and draw a line where it begins."""
+    moments = memory.timeline.moments
+    for phase, group in groupby(range(len(moments)), lambda time: moments[time].phase):
+        stretch = list(group)
+        if phase == "setup" or len(stretch) < len(moments) / 50:
+            continue
+        axes.axvline(stretch[0], color="black", lw=0.6, alpha=0.5)
+        upright = len(stretch) < _NARROW * len(moments)
+        axes.annotate(
+            phase, ((stretch[0] + stretch[-1]) / 2, 0.985), xycoords=("data", "axes fraction"),
+            ha="center", va="top", fontsize=8, rotation=90 if upright else 0,
+        )  # fmt: skip
+
+
+def _unit(nbytes: int) -> tuple[float, str]:
+    scale = next(step for step in (1e9, 1e6, 1e3, 1.0) if nbytes >= step or step == 1.0)
+    return scale, {1e9: "GB", 1e6: "MB", 1e3: "kB", 1.0: "B"}[scale]
+
+
+def _words(roles: Sequence[StorageRole]) -> list[str]:
+    return [role.replace("_", " ") for role in roles]
+
+
+def _broken(name: str) -> str:
+    return name.replace("Transformer ", "Transf. ")

@@ -1,0 +1,160 @@
+"""Training memory as text: a model's peak, and the memory figure's models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from memorywall.core.comparison import AGREES, EXPLAINED, Bar
+from memorywall.core.errors import join_words
+from memorywall.core.numbers import Number
+from memorywall.core.program import Program
+from memorywall.core.traced import Traced
+from memorywall.core.training import TrainingMemory
+from memorywall.core.units import render
+from memorywall.report.table import columns, remark
+from memorywall.report.traced import modules, show_coverage
+
+_MOST_MODULES = 15
+_ROLES = {
+    "weight": "weights", "activation": "activations", "gradient": "gradients",
+    "optimizer_state": "optimizer states", "state": "buffers",
+}  # fmt: skip
+
+
+def training_headline(memory: TrainingMemory) -> str:
+    """Return the peak in a sentence: how much, when, and of what."""
+    moment = memory.peak_moment
+    where = f" in {moment.module}" if moment.module else ""
+    parts = sorted(memory.at_peak.items(), key=lambda part: -part[1])
+    shares = join_words(
+        [
+            f"{role.replace('_', ' ')} {nbytes / memory.peak_bytes:.0%}"
+            for role, nbytes in parts
+            if nbytes >= 0.005 * memory.peak_bytes
+        ]
+    )
+    return (
+        f"{memory.model}, {memory.parameters:,} parameters: training peaks at "
+        f"{render(memory.peak_bytes, 'byte')}, in the {moment.phase} phase at "
+        f"{moment.operator}{where}: {shares}."
+    )
+
+
+def show_training(memory: TrainingMemory, console: Console) -> None:
+    """Print a training trace: headline, roles, what stands at the peak by module, conventions."""
+    console.print(training_headline(memory), style="bold", soft_wrap=True)
+    _show_memory(memory, console)
+    words = ", ".join(f"{key} {value}" for key, value in memory.conventions.items())
+    console.print(f"conventions: {words}", style="dim", soft_wrap=True)
+    for note in memory.notes:
+        remark(console, "note:", note)
+
+
+def show_step(
+    traced: Traced, excess: Mapping[tuple[str, str], Number], console: Console, *, depth: int
+) -> None:
+    """Print a training step: the peak, what stands at it, what every phase and module does."""
+    assert traced.memory is not None
+    console.print(training_headline(traced.memory), style="bold", soft_wrap=True)
+    moved = float(traced.moved_bytes)
+    fused = moved - float(sum(excess.values()))
+    console.print(
+        f"One step on {', '.join(traced.inputs)} does {render(float(traced.flops), 'FLOP')}, and "
+        f"moves {render(moved, 'byte')} as PyTorch's operators do, {render(fused, 'byte')} fused.",
+        soft_wrap=True,
+    )  # fmt: skip
+    _show_memory(traced.memory, console)
+    console.print(_phases(traced))
+    console.print()
+    console.print(modules(traced, depth))
+    console.print()
+    show_coverage(traced, console)
+    words = ", ".join(f"{key} {value}" for key, value in traced.conventions.items())
+    console.print(f"conventions: {words}", style="dim", soft_wrap=True)
+
+
+def _show_memory(memory: TrainingMemory, console: Console) -> None:
+    """Print what stands at the peak: by role, and by module."""
+    console.print()
+    table = columns(("role", "at the peak", "", "at most"))
+    for role, nbytes in memory.at_peak.items():
+        table.add_row(
+            role.replace("_", " "), render(nbytes, "byte"), f"{nbytes / memory.peak_bytes:.1%}",
+            render(memory.most[role], "byte"),
+        )  # fmt: skip
+    console.print(table)
+    left = render(memory.activations, "byte")
+    console.print(f"A forward pass leaves {left} of activations for the backward pass.\n")
+    table = columns(("at the peak, by module", "role", "arrays", "bytes"), words=2)
+    for group in memory.by_module[:_MOST_MODULES]:
+        place = group.module or "(outermost)"
+        kept = group.role.replace("_", " ")
+        table.add_row(place, kept, str(group.count), render(group.nbytes, "byte"))
+    console.print(table)
+    console.print()
+
+
+def _phases(traced: Traced) -> Table:
+    """Return FLOPs and bytes of every phase, the bytes by role."""
+    roles = [role for role in _ROLES if traced.traffic.get(role)]
+    table = columns(("phase", "FLOPs", "", "bytes", *(_ROLES[role] for role in roles)))
+    for phase in ("forward", "backward", "optimizer"):
+        part = Program(tuple(b for b in traced.program.blocks if b.name.split(".")[0] == phase))
+        flops, traffic = part.work.flops, part.traffic
+        table.add_row(
+            phase, render(float(flops), "FLOP"), f"{float(flops) / float(traced.flops):.1%}",
+            render(float(part.work.moved_bytes), "byte"),
+            *(render(float(traffic.get(role, 0)), "byte") for role in roles),
+        )  # fmt: skip
+    return table
+
+
+def show_bars(bars: Sequence[Bar], console: Console) -> None:
+    """Print the memory figure: ours beside the printed numbers, then every reason."""
+    console.print(_bars_headline(bars), style="bold", soft_wrap=True)
+    console.print(
+        "GiB, 32 bits. = agrees to the last printed digit, else the deviation; * exception, "
+        "explained below. Gradients and the peak of two steps are not in the figure.\n",
+        style="dim", soft_wrap=True,
+    )  # fmt: skip
+    parts = list(bars[0].published)
+    titles = (title for part in parts for title in (part, "printed", ""))
+    table = columns(("model", "batch x input", "by", *titles, "gradients", "peak"), words=3)
+    for bar in bars:
+        cells = (text for part in parts for text in _beside(bar, part))
+        table.add_row(
+            bar.model, bar.setting, bar.optimizer, *cells, f"{bar.gradients:.2f}", f"{bar.peak:.2f}"
+        )
+    console.print(table)
+    for bar in bars:
+        if bar.reason:
+            remark(console, f"{bar.model}:", bar.reason)
+
+
+def _bars_headline(bars: Sequence[Bar]) -> str:
+    outside = [bar.model for bar in bars if _exceptions(bar)]
+    within = f"{len(bars) - len(outside)} of {len(bars)} models"
+    but = f"; {join_words(outside)} not, for a reason" if outside else ""
+    return (
+        f"Fig. 4: parameters and optimizer of {within} within 3 %, features within 15 %{but}. "
+        f"In {sum(_more_features(bar) for bar in bars)} of {len(bars)} features are more than "
+        "parameters and optimizer together."
+    )
+
+
+def _more_features(bar: Bar) -> bool:
+    return bar.ours["features"] > bar.ours["parameters"] + bar.ours["optimizer"]
+
+
+def _exceptions(bar: Bar) -> bool:
+    return any(verdict not in (AGREES, "within tolerance") for verdict in bar.verdicts.values())
+
+
+def _beside(bar: Bar, part: str) -> tuple[str, str, str]:
+    verdict = bar.verdicts[part]
+    compared = "=" if verdict == AGREES else f"{bar.deviation(part):+.1%}"
+    mark = " *" if verdict == EXPLAINED else "" if verdict == AGREES else "  "
+    return f"{bar.ours[part]:.3f}", bar.published[part], compared + mark
