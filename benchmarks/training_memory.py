@@ -25,7 +25,7 @@ from memorywall.app.studies.memory_models import examples
 from memorywall.bench.allocations import measure_training
 from memorywall.bench.machine import describe
 from memorywall.core.files import write_text
-from memorywall.frontends.torch_training import Recipe
+from memorywall.frontends.tracing.training import Recipe
 
 BOUND = 0.05
 

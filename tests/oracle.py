@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+import functools
+import inspect
+from typing import Any, NamedTuple
+from unittest import mock
 
 import torch
 import transformers
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import masking_utils
+from transformers.models.minimax.modeling_minimax import MiniMaxCache
+
+from tests.written_out import written_out
 
 transformers.logging.set_verbosity_error()
-# Encoders look at a mask's values for a shortcut of other kernels; the meta device has none.
-masking_utils._ignore_bidirectional_mask_sdpa = lambda *_: False
 
+# What keeps state, and so looks at a mask's values, without saying so.
+_KEEP_STATE = ("minimax", "lfm2", "lfm2_moe")
 # Published under a name of its own with another's architecture.
 _TWINS = {"kimi_k2": "deepseek_v3"}
+
+
+class Kept(NamedTuple):
+    """Bytes of a cache: keys and values, windows of convolutions, recurrent states."""
+
+    kv_cache: int
+    windows: int
+    states: int
 
 
 def build(config: dict[str, Any], class_name: str, device: str = "") -> Any:
@@ -31,12 +45,31 @@ def build(config: dict[str, Any], class_name: str, device: str = "") -> Any:
     built._experts_implementation = "batched_mm"
     with torch.device(device or _device(config)):
         model = getattr(transformers, class_name)(built).eval().requires_grad_(False)
+    model.forward = _without_shortcut(model.forward)
     return _with_own_head(model, config)
 
 
+def _without_shortcut(forward: Any) -> Any:
+    """Run with a mask: encoders look at its values for a shortcut of other kernels."""
+
+    @functools.wraps(forward)
+    def run(*args: Any, **words: Any) -> Any:
+        with _masked():
+            return forward(*args, **words)
+
+    return run
+
+
+def _masked() -> Any:
+    return mock.patch.object(masking_utils, "_ignore_bidirectional_mask_sdpa", return_value=False)
+
+
 def _device(config: dict[str, Any]) -> str:
-    """Return where a model can run: DBRX asks which experts were chosen, which meta cannot say."""
-    return "cpu" if config["model_type"] == "dbrx" else "meta"
+    """Return where a model can run: DBRX asks which experts were chosen, which meta cannot say.
+
+    Nor can it say how many patches an image of SigLIP 2 has.
+    """
+    return "cpu" if config["model_type"].startswith(("dbrx", "siglip2")) else "meta"
 
 
 def _with_own_head(model: Any, config: dict[str, Any]) -> Any:
@@ -65,24 +98,84 @@ def prefill_flops(config: dict[str, Any], class_name: str, batch: int, tokens: i
     ids = torch.ones(batch, tokens, dtype=torch.long, device=_device(config))
     if class_name.endswith("ForMultipleChoice"):
         ids = ids[:, None]  # one choice a question
+    # With a mask no model looks at ids or positions for padding; those with state look at a mask's
+    # values instead, but with a cache at nothing.
+    stateful = model._is_stateful or model.config.model_type in _KEEP_STATE
+    words = {"use_cache": True} if stateful else {"attention_mask": torch.ones_like(ids)}
+    if model.config.model_type == "rwkv":  # whose lone token is taken for a step, which is wrong
+        words = {"use_cache": False}
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        # With a mask no model looks at the ids for padding.
-        model(input_ids=ids, attention_mask=torch.ones_like(ids))
-    return int(counter.get_total_flops()) - idle_flops(config, batch * tokens)
+        model(input_ids=ids, **words)
+    beyond = idle_flops(config, batch * tokens)
+    beyond += written_out(model.config, batch, tokens, step=False)
+    return int(counter.get_total_flops()) - beyond
 
 
 def decode_flops(config: dict[str, Any], class_name: str, batch: int, positions: int) -> int:
     """Count the matrix products of one token that attends to ``positions``, itself the last."""
     model = build(config, class_name)
-    past = transformers.DynamicCache(config=model.config)
+    name = cache_name(model)
+    past = new_cache(model)
+    if name == "state":
+        return batch * _recurrent_step(model, positions)
     with torch.no_grad():
         if positions > 1:
             ids = torch.ones(batch, positions - 1, dtype=torch.long, device=_device(config))
-            model(input_ids=ids, past_key_values=past, use_cache=True)
+            model(input_ids=ids, **{name: past}, use_cache=True)
         ids = torch.ones(batch, 1, dtype=torch.long, device=_device(config))
         with FlopCounterMode(display=False) as counter:
-            model(input_ids=ids, past_key_values=past, use_cache=True)
-    return int(counter.get_total_flops()) - idle_flops(config, batch)
+            model(input_ids=ids, **{name: past}, use_cache=True)
+    beyond = idle_flops(config, batch)
+    beyond += written_out(model.config, batch, 1, step=positions > 1)
+    return int(counter.get_total_flops()) - beyond
+
+
+def cache_name(model: Any) -> str:
+    """Return what a class calls the cache that it is given; one without attention, its state."""
+    words = inspect.signature(model.forward).parameters
+    names = ("cache_params", "past_key_values", "state")
+    return next(name for name in names if name in words)
+
+
+def new_cache(model: Any) -> Any:
+    """Return an empty cache for a class; MiniMax's has its own."""
+    if model.config.model_type == "minimax":
+        return MiniMaxCache()
+    return transformers.DynamicCache(config=model.config)
+
+
+def _recurrent_step(model: Any, positions: int) -> int:
+    """Count the products of a step of RWKV for one sequence, as it is right for no more.
+
+    A step of B sequences adds arrays of (B, 1, D) and (B, D), and goes on with B x B rows.
+    """
+    state = None
+    with torch.no_grad():
+        if positions > 1:
+            state = model(input_ids=_ids(1, positions - 1), use_cache=True).state
+        with FlopCounterMode(display=False) as counter:
+            model(input_ids=_ids(1, 1), state=state, use_cache=True)
+    return int(counter.get_total_flops())
+
+
+def kept_bytes(config: dict[str, Any], class_name: str, batch: int, positions: int) -> Kept:
+    """Count the bytes that transformers keeps of ``positions``, in a model in bf16."""
+    model = build(config, class_name).to(torch.bfloat16)
+    past = transformers.DynamicCache(config=model.config)
+    with torch.no_grad():
+        model(input_ids=_ids(batch, positions), **{cache_name(model): past}, use_cache=True)
+    kept = Kept(0, 0, 0)
+    for layer in past.layers:
+        keys = [layer.keys, layer.values] if getattr(layer, "is_initialized", False) else []
+        windows = list(getattr(layer, "conv_states", {}).values())
+        states = list(getattr(layer, "recurrent_states", {}).values())
+        parts = (_nbytes(part) for part in (keys, windows, states))
+        kept = Kept(*(a + b for a, b in zip(kept, parts, strict=True)))
+    return kept
+
+
+def _nbytes(tensors: list[Any]) -> int:
+    return sum(t.numel() * t.element_size() for t in tensors if t is not None)
 
 
 def idle_flops(config: dict[str, Any], rows: int) -> int:
@@ -179,3 +272,106 @@ def seq2seq_step(
         layer.keys.numel() + layer.values.numel() for cache in caches for layer in cache.layers
     )
     return int(counter.get_total_flops()), elements
+
+
+def image_flops(
+    config: dict[str, Any], class_name: str, images: int, height: int, width: int
+) -> int:
+    """Count the products of an encoder's pass over images, convolutions among them."""
+    model = build(config, class_name)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(**_images(model, model.config, images, height, width))
+    return int(counter.get_total_flops())
+
+
+def likeness_flops(
+    config: dict[str, Any], class_name: str, texts: int, tokens: int, images: int, size: int
+) -> int:
+    """Count the products of comparing texts with square images."""
+    model = build(config, class_name)
+    seen = _images(model, model.config.vision_config, images, size, size)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(input_ids=torch.ones_like(_ids(texts, tokens), device=model.device), **seen)
+    return int(counter.get_total_flops())
+
+
+def _images(model: Any, vision: Any, images: int, height: int, width: int) -> dict[str, Any]:
+    """Return images as a model takes them: pixels, or patches of SigLIP 2, padded to as many."""
+    device = model.device
+    if vision.model_type == "siglip2_vision_model":
+        patches, side = vision.num_patches, int(vision.num_patches**0.5)
+        numbers = vision.num_channels * vision.patch_size**2
+        return {
+            "pixel_values": torch.ones(images, patches, numbers, device=device),
+            "pixel_attention_mask": torch.ones(images, patches, dtype=torch.long, device=device),
+            "spatial_shapes": torch.full((images, 2), side, device=device),
+        }
+    shape = (images, vision.num_channels, height, width)
+    words: dict[str, Any] = {"pixel_values": torch.ones(shape, device=device)}
+    if "interpolate_pos_encoding" in inspect.signature(model.forward).parameters:
+        made = vision.image_size
+        words["interpolate_pos_encoding"] = (height, width) not in ((made, made), made)
+    return words
+
+
+def image_text_flops(
+    config: dict[str, Any], class_name: str, batch: int, tokens: int, images: int,
+    size: tuple[int, int],
+) -> tuple[int, int]:  # fmt: skip
+    """Count the products of looking at images of a size, and of the decoder over all positions.
+
+    What the tower is given are the pixels that a processor would hand it. The decoder is given as
+    many positions; what stands in them changes no product.
+    """
+    model = build(config, class_name)
+    with FlopCounterMode(display=False) as looking, torch.no_grad(), _masked():
+        _look(model.model, _pixels(model, images, *size))
+    ids = _ids(batch, tokens)
+    with FlopCounterMode(display=False) as reading, torch.no_grad():
+        model(input_ids=ids, attention_mask=torch.ones_like(ids))
+    return int(looking.get_total_flops()), int(reading.get_total_flops())
+
+
+def _look(model: Any, pixels: dict[str, Any]) -> None:
+    """Run what looks at images.
+
+    Which of Idefics' views are padding, no array without content says: all are looked at.
+    """
+    if hasattr(model, "connector"):
+        model.connector(model.vision_model(**pixels).last_hidden_state)
+    else:
+        model.get_image_features(**pixels)
+
+
+def image_text_step(
+    config: dict[str, Any], class_name: str, batch: int, positions: int
+) -> tuple[int, int]:
+    """Count the products of one token at ``positions``, 2 or more, and the cache's elements."""
+    model = build(config, class_name)
+    past = transformers.DynamicCache(config=model.config)
+    ids = _ids(batch, positions)
+    with torch.no_grad():
+        before = ids[:, 1:]
+        model(input_ids=before, attention_mask=torch.ones_like(before), past_key_values=past)
+        with FlopCounterMode(display=False) as counter:
+            # With a mask no model looks at positions for packed sequences.
+            model(input_ids=ids[:, :1], attention_mask=torch.ones_like(ids), past_key_values=past)
+    elements = sum(layer.keys.numel() + layer.values.numel() for layer in past.layers)
+    return int(counter.get_total_flops()), elements
+
+
+def _pixels(model: Any, images: int, height: int, width: int) -> dict[str, Any]:
+    """Return images of a size as an image-text model takes them, on the meta device."""
+    vision = model.config.vision_config
+    if not hasattr(vision, "spatial_merge_size"):
+        shape = (images, vision.num_channels, height, width)
+        return {"pixel_values": torch.ones(shape, device="meta")}
+    # Qwen's takes patches, and grids that are counted on the host.
+    rows, columns = height // vision.patch_size, width // vision.patch_size
+    numbers = vision.in_channels * vision.temporal_patch_size * vision.patch_size**2
+    patches = images * rows * columns
+    return {
+        "pixel_values": torch.ones(patches, numbers, device="meta"),
+        "image_grid_thw": torch.tensor([[1, rows, columns]] * images),
+        "position_ids": torch.ones(patches, 2, dtype=torch.long, device="meta"),
+    }

@@ -1,30 +1,40 @@
 """Write docs/reference/coverage.md: which architectures of the installed transformers are exact.
 
-    python tools/coverage.py [--check]
+    python tools/coverage.py [--check] [TYPE...]
 
-Every model_type that transformers has a causal LM, a masked LM or a sequence-to-sequence class for
-is read from that library's own default config. Exact means that our parameters equal those of
-transformers' class on the meta device to the last digit; what no family reads is refused.
-``--check`` writes nothing and builds nothing: it compares which types are read with the page.
+Every model_type that transformers has a causal LM, a masked LM, a sequence-to-sequence, an image or
+an image-text class for is read from that library's own default config. Exact means that our
+parameters equal those of transformers' class on the meta device to the last digit. What no family
+reads is traced: a pass of its class is priced, and a decode step where it generates. The rest is
+refused. It takes some twenty minutes, or seconds for the types that are named, of which it writes
+nothing. ``--check`` builds nothing: it compares which types are read by a family with the page.
 """
 
 from __future__ import annotations
 
 import argparse
+import signal
+import warnings
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from rich.progress import track
 from transformers.models.auto import modeling_auto
 
+from memorywall.app.analyze import analyze
 from memorywall.catalog.configs import entries
-from memorywall.core.errors import InvalidInputError, UnsupportedError
+from memorywall.core.errors import InvalidInputError, MemoryWallError, UnsupportedError
 from memorywall.core.files import write_text
+from memorywall.core.model import Model
+from memorywall.families import family_of
 from memorywall.frontends.config import model_from_config
+from memorywall.frontends.traced import is_traced
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "coverage.md"
 _TASKS = {
@@ -32,45 +42,67 @@ _TASKS = {
     "masked LM": modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
     "sequence to sequence": modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
     "speech to text": {"whisper": "WhisperForConditionalGeneration"},
+    "image classification": modeling_auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES,
+    "image and text": modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
 }
 
 
-EXACT, DIFFERS, REFUSED = "exact", "DIFFERS", "refused"
+EXACT, DIFFERS, TRACED, REFUSED = "exact", "DIFFERS", "traced", "refused"
 SMALL = "exact on small configs"  # in the tests: transformers cannot build its own default
+TEXT = "traced, its text alone"  # what looks at images is counted as weights and no more
+BY_FAMILY = (EXACT, DIFFERS, SMALL)
+LONGEST_S = 120
 
 
 @dataclass(frozen=True)
 class Row:
-    """One class of one model_type: how it comes out, and by which family."""
+    """One class of one model_type: how it comes out, by which family, or why not."""
 
     task: str
     model_type: str
     class_name: str
     result: str
     family: str = ""
+    why: str = ""
 
 
 def main() -> int:
     """Write the page, or compare what is read with it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing, build nothing")
-    check = parser.parse_args().check
+    parser.add_argument("types", nargs="*", metavar="TYPE", help="print these, write nothing")
+    arguments = parser.parse_args()
     transformers.logging.set_verbosity_error()
-    found = [_row(*key, build=not check) for key in _wanted()]
-    if not check:
+    warnings.simplefilter("ignore")
+    if arguments.check:
+        return _check()
+    wanted = [key for key in _wanted() if not arguments.types or key[1] in arguments.types]
+    found = []
+    for key in track(wanted, "Reading and tracing", disable=bool(arguments.types)):
+        found.append(_row(*key))
+        if arguments.types:
+            print(*vars(found[-1]).values(), sep=" | ")
+    if not arguments.types:
         write_text(PAGE, page(found))
         print(f"written: {PAGE}")
-        return 0
-    listed = PAGE.read_text(encoding="utf-8").splitlines()
-    refused = {tuple(line.split("`")[1:4:2]) for line in listed if f"| {REFUSED} |" in line}
-    stale = [
-        row
-        for row in found
-        if (row.result == REFUSED) != ((row.model_type, row.class_name) in refused)
-    ]
-    for row in stale:
-        print(f"out of date: {row.model_type} ({row.class_name}) is now {row.result}")
-    return int(bool(stale))
+    return 0
+
+
+def _check() -> int:
+    """Compare what families read with the page."""
+    cells = [line.split(" | ") for line in PAGE.read_text(encoding="utf-8").splitlines()]
+    listed = {
+        (line[0].strip("| `"), line[1].strip("`")): line[2] for line in cells if len(line) == 4
+    }
+    stale = 0
+    for _, model_type, class_name in _wanted():
+        result = listed.get((model_type, class_name), "")
+        if (family_of(model_type) is not None and _reads(model_type, class_name)) != (
+            result in BY_FAMILY
+        ):
+            print(f"out of date: {model_type} ({class_name}) is listed as {result or 'nothing'}")
+            stale = 1
+    return stale
 
 
 def _wanted() -> list[tuple[str, str, str]]:
@@ -81,20 +113,68 @@ def _wanted() -> list[tuple[str, str, str]]:
     )
 
 
-def _row(task: str, model_type: str, class_name: str, *, build: bool) -> Row:
-    result, family = REFUSED, ""
+def _row(task: str, model_type: str, class_name: str) -> Row:
+    result, why = REFUSED, "transformers builds no default config"
     for config, known in _configs(model_type, class_name):
         try:
-            model = model_from_config(config, model_type)
-            result, family = SMALL, model.family.name
-            if not build or model.parameters == _parameters(model_type, known, class_name):
-                return Row(task, model_type, class_name, EXACT, family)
-            return Row(task, model_type, class_name, DIFFERS, family)
-        except UnsupportedError:
-            break
-        except (InvalidInputError, AttributeError, TypeError):
-            continue  # one side cannot build a default that leaves a size out
-    return Row(task, model_type, class_name, result, family)
+            with _at_most(LONGEST_S):
+                model = model_from_config(config, model_type)
+                if is_traced(model):
+                    _price(model)
+                    looked = task != "image and text" or model.images is not None
+                    return Row(task, model_type, class_name, TRACED if looked else TEXT)
+                result = SMALL
+                same = model.parameters == _parameters(model_type, known, class_name)
+                return Row(
+                    task, model_type, class_name, EXACT if same else DIFFERS, model.family.name
+                )
+        except UnsupportedError as error:
+            why = error.message
+        except (MemoryWallError, AttributeError, TypeError, ValueError) as error:
+            why = str(error)  # one side cannot build a default that leaves a size out
+        except TimeoutError:
+            why = f"not traced within {LONGEST_S} s"
+    if result == SMALL:
+        family = family_of(model_type)
+        return Row(task, model_type, class_name, SMALL, family.name if family else "")
+    return Row(task, model_type, class_name, REFUSED, "", " ".join(why.split())[:160])
+
+
+def _price(model: Model) -> None:
+    """Price a pass of what is traced, and a step."""
+    if not model.causal:
+        assert analyze(model, on="h100-sxm", phase="encode").flops
+        return
+    length = min(model.architecture.max_positions or 128, 128)
+    images = None if model.images is None else 0
+    for phase in ("prefill", "decode"):
+        assert analyze(model, on="h100-sxm", phase=phase, seq_len=length, images=images).flops
+    if model.images is not None:
+        assert analyze(model, on="h100-sxm", phase="encode").flops
+
+
+@contextmanager
+def _at_most(seconds: int) -> Iterator[None]:
+    """Give up with TimeoutError after so many seconds."""
+
+    def give_up(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _reads(model_type: str, class_name: str) -> bool:
+    """Tell whether a family reads any config of a class."""
+    for config, _ in _configs(model_type, class_name):
+        with suppress(InvalidInputError, UnsupportedError, AttributeError, TypeError):
+            return not is_traced(model_from_config(config, model_type))
+    return False
 
 
 def _configs(model_type: str, class_name: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
@@ -106,7 +186,7 @@ def _configs(model_type: str, class_name: str) -> Iterator[tuple[dict[str, Any],
     with suppress(Exception):
         yield {**transformers.AutoConfig.for_model(model_type).to_dict(), **said}, {}
     for entry in entries():
-        if entry.config["model_type"] == model_type:
+        if entry.config.get("model_type") == model_type:
             yield {**entry.config, **said}, {**entry.config, "architectures": [class_name]}
 
 
@@ -119,33 +199,65 @@ def _parameters(model_type: str, known: dict[str, Any], class_name: str) -> int:
 
 
 def page(rows: list[Row]) -> str:
-    """Return the page: a sentence, counts by task, then every type."""
-    exact = sorted({row.model_type for row in rows if row.result in (EXACT, SMALL)})
-    known = {row.model_type for row in rows}
-    lines = [
+    """Return the page: a sentence, counts by task, every type, and why what is refused is."""
+    return "\n".join((*_summary(rows), *_by_task(rows), *_by_type(rows), *_refused(rows))) + "\n"
+
+
+def _summary(rows: list[Row]) -> list[str]:
+    """Return what there is, by the best of each model_type's classes."""
+    order = (EXACT, SMALL, TRACED, TEXT, DIFFERS, REFUSED)
+    best: dict[str, str] = {}
+    for row in sorted(rows, key=lambda row: order.index(row.result)):
+        best.setdefault(row.model_type, row.result)
+    counts = Counter(best.values())
+    exact, total = counts[EXACT] + counts[SMALL], len(best)
+    traced = counts[TRACED] + counts[TEXT]
+    return [
         "<!-- Written by tools/coverage.py; do not edit. -->",
         "",
         "# Coverage",
         "",
-        f"transformers {transformers.__version__} has a class for {len(known)} `model_type`s in",
-        f"these tasks, and {len(exact)} of them are",
-        "exact: read from its default config, our parameters equal those of its class on the meta",
-        "device to the last digit. The rest is refused with the near names, never guessed at.",
+        f"transformers {transformers.__version__} has a class for {total} `model_type`s in these",
+        f"tasks. By the best of its classes {exact} of them are exact, {traced} are traced",
+        f"({counts[TEXT]} of these their text alone),",
+        f"and {total - exact - traced} are refused: {(exact + traced) / total:.0%} are answered.",
         "",
-        "| task | exact | of |",
-        "| --- | ---: | ---: |",
+        "- **exact**: a family reads its default config, and our parameters equal those of its",
+        "  class on the meta device to the last digit. On small configs: transformers cannot build",
+        "  its own default, and the tests build smaller ones.",
+        "- **traced**: no family reads it; transformers' own class was built from its default",
+        "  config, a pass of it traced and priced, and a decode step where it generates with a",
+        "  cache. Its text alone: what looks at images could not be, and counts as weights.",
+        "- **refused**: neither; it is never guessed at.",
+        "",
     ]
+
+
+def _by_task(rows: list[Row]) -> list[str]:
+    lines = ["| task | exact | traced | of |", "| --- | ---: | ---: | ---: |"]
     for task in _TASKS:
-        mine = [row for row in rows if row.task == task]
-        lines.append(f"| {task} | {sum(row.result == 'exact' for row in mine)} | {len(mine)} |")
-    lines += ["", "| model_type | class | result | family |", "| --- | --- | --- | --- |"]
-    lines += [_line(row) for row in rows]
-    return "\n".join(lines) + "\n"
+        mine = Counter(row.result for row in rows if row.task == task)
+        exact, traced = mine[EXACT] + mine[SMALL], mine[TRACED] + mine[TEXT]
+        lines.append(f"| {task} | {exact} | {traced} | {mine.total()} |")
+    return [*lines, ""]
 
 
-def _line(row: Row) -> str:
-    family = f"`{row.family}`" if row.family else ""
-    return f"| `{row.model_type}` | `{row.class_name}` | {row.result} | {family} |"
+def _by_type(rows: list[Row]) -> list[str]:
+    lines = ["| model_type | class | result | family |", "| --- | --- | --- | --- |"]
+    for row in rows:
+        family = f"`{row.family}`" if row.family else ""
+        lines.append(f"| `{row.model_type}` | `{row.class_name}` | {row.result} | {family} |")
+    return lines
+
+
+def _refused(rows: list[Row]) -> list[str]:
+    lines = ["", "## Why what is refused is", ""]
+    lines += ["| model_type | class | reason |", "| --- | --- | --- |"]
+    for row in rows:
+        if row.result == REFUSED:
+            why = row.why.replace("|", "/").replace("<", "`<`")
+            lines.append(f"| `{row.model_type}` | `{row.class_name}` | {why} |")
+    return lines
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from memorywall.catalog.devices import devices
 from memorywall.catalog.trends import Dataset, datasets, excluded, read
 from memorywall.core.files import write_text
 from memorywall.core.hardware import Hardware
+from memorywall.frontends.config import model_type_of
 from memorywall.report.devices import SUMMARY_TITLES, quantities, summary
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
@@ -115,7 +116,7 @@ def _models_page() -> str:
             cache = f"{two - one:,} B"
         cells = (
             entry.id,
-            f"`{entry.config['model_type']}`",
+            f"`{model_type_of(entry.config)}`",
             f"`{model.architecture.class_name}`",
             f"{model.parameters:,}",
             cache,

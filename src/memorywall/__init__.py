@@ -10,11 +10,12 @@ from memorywall.catalog.devices import device_names as hardware_names
 from memorywall.core.analysis import Analysis
 from memorywall.core.errors import MemoryWallError
 from memorywall.core.hardware import Hardware
-from memorywall.core.scenario import Conventions, Precision, Scenario, Workload
+from memorywall.core.scenario import Scenario
 from memorywall.core.traced import Traced
 from memorywall.core.training import TrainingMemory
-from memorywall.frontends._formulas import formula
+from memorywall.core.workload import Conventions, Precision, Workload
 from memorywall.frontends.hf import load_model as model
+from memorywall.frontends.tracing.formulas import formula
 from memorywall.report.verdict import headline, verdict
 
 __version__ = "0.1.0"

@@ -11,8 +11,10 @@ import pytest
 
 from memorywall.app.measure import to_hardware
 from memorywall.app.studies.measured import latencies
+from memorywall.app.studies.roads import CLOSE, Comparison, summary
 from memorywall.bench.record import MachineRecord
 from memorywall.report.latency import latencies_record
+from tests.bench.apart import APART, NOT_TRACED, UNEQUAL
 
 ROOT = Path(__file__).parent.parent.parent
 RESULTS = ROOT / "results"
@@ -95,3 +97,70 @@ def test_the_case_study() -> None:
     generating = next(row for row in rows if row.model == "GPT-2")
     assert generating.measured is not None
     assert generating.measured > 10
+
+
+def test_traces_were_quick_and_small() -> None:
+    """The limits that were set for tracing, and counts by hand where others are blind."""
+    rows = {row["model"]: row for row in load("trace-epyc.json")["rows"]}
+    largest, experts, mixed = (
+        rows[name] for name in ("llama-3.1-405b", "deepseek-v3", "mixtral-8x7b")
+    )
+    assert largest["seconds"] <= 3
+    assert largest["grown_bytes"] <= 1e9
+    assert experts["seconds"] <= 4
+    # A layer of the 405B: q and o D x D, k and v D x 1024, three D x F; every pair of a query and a
+    # key twice D; the head D x V.
+    d, f, t, v = 16_384, 53_248, 2048, 128_256
+    layer = 2 * t * (2 * d * d + 2 * d * 1024 + 3 * d * f) + 4 * t * t * d
+    assert largest["flops"] == 126 * layer + 2 * t * d * v == largest["peers"]["torch"]["flops"]
+    # Mixtral: two experts of three D x F for every token, and a router of 8; torch has no formula
+    # for grouped products.
+    d, f, v = 4096, 14_336, 32_000
+    chosen = 2 * t * 2 * 3 * d * f
+    layer = 2 * t * (2 * d * d + 2 * d * 1024 + 8 * d) + chosen + 4 * t * t * d
+    assert mixed["flops"] == 32 * layer + 2 * t * d * v
+    assert mixed["flops"] - mixed["peers"]["torch"]["flops"] == 32 * chosen
+    assert not any(row["unknown"] for row in rows.values())
+
+
+def test_two_roads_agree() -> None:
+    """The whole catalogue by its configs and by transformers' classes, counted again."""
+    record = load("roads.json")
+    again = [
+        Comparison(
+            row["model"], row["phase"],
+            {what: (a, b) for what, (a, b) in row["exact"].items()},
+            {kind: (a, b) for kind, (a, b) in row["fused"].items()},
+            row["excess"],
+        )
+        for row in record["rows"]
+    ]  # fmt: skip
+    said = summary(again)
+    assert said == {key: record[key] for key in said}
+    assert [one.apart for one in again] == [row["apart"] for row in record["rows"]]
+    assert {one.model for one in again if one.unequal} == set(UNEQUAL)
+    assert {what.rpartition(", ")[0] for what in record["failed"]} == set(NOT_TRACED)
+    assert said["within"] >= 0.9 * said["pairs"]
+    assert said["equal"] >= 25
+    # Every scan of every pass, and the state that it keeps.
+    scans = [one for one in again if "FLOPs of scan" in one.exact]
+    assert all("FLOPs of scan" not in one.unequal for one in scans)
+    assert len({one.model for one in scans}) >= 20
+
+
+def test_what_lies_apart_has_a_reason() -> None:
+    outside = {
+        (row["model"], kind)
+        for row in load("roads.json")["rows"]
+        for kind, share in row["apart"].items()
+        if abs(share) > CLOSE
+    }
+    rows = [(start, kind) for start, kinds, _ in APART for kind in kinds.split()]
+    named = {(model, kind) for model, kind in outside for row in rows if _fits(model, kind, row)}
+    assert outside - named == set()
+    used = [row for row in rows if any(_fits(model, kind, row) for model, kind in outside)]
+    assert used == rows
+
+
+def _fits(model: str, kind: str, row: tuple[str, str]) -> bool:
+    return model.startswith(row[0]) and kind == row[1]

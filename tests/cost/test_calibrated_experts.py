@@ -9,7 +9,7 @@ import pytest
 import memorywall as mw
 from memorywall.core.calibration import Calibration, Curve
 from memorywall.core.formats import FORMATS
-from memorywall.core.model import Forward
+from memorywall.core.forward import Forward
 from memorywall.cost.calibrated import estimate
 from tests.toys import TOY
 

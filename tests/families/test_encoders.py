@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import memorywall as mw
 from memorywall.core.errors import InvalidInputError, UnsupportedError
 from memorywall.core.formats import FORMATS
-from memorywall.core.model import Forward
+from memorywall.core.forward import Forward
 
 BF16 = FORMATS["bf16"]
 # D 4, N 2, H 2, F 6, V 9, three layers.

@@ -186,7 +186,8 @@ def test_norms_and_activations() -> None:
     assert mw.trace(nn.GELU(), "float32[5,6]").flops == 9 * 30
     assert mw.trace(nn.SiLU(), "float32[5,6]").flops == 4 * 30
     assert mw.trace(nn.Softmax(-1), "float32[5,6]").flops == 5 * 30
-    assert mw.trace(nn.BatchNorm1d(6), "float32[5,6]").flops == 4 * 30  # as in eval()
+    # As in eval(): a gain and an offset, into which mean and variance are folded.
+    assert mw.trace(nn.BatchNorm1d(6), "float32[5,6]").flops == 2 * 30
 
 
 def test_grouped_products_read_the_experts_that_are_chosen() -> None:
@@ -268,7 +269,7 @@ def _(x: torch.Tensor, up: torch.Tensor, down: torch.Tensor) -> torch.Tensor:  #
 
 
 def test_a_formula_is_one_decorated_function() -> None:
-    from memorywall.frontends import _formulas
+    from memorywall.frontends.tracing import formulas
 
     parts = {"up": nn.Linear(4, 6, bias=False), "down": nn.Linear(6, 4, bias=False)}
 
@@ -285,7 +286,7 @@ def test_a_formula_is_one_decorated_function() -> None:
     try:
         traced = run()
     finally:
-        del _formulas.FORMULAS["memorywall_test::fused_mlp"]
+        del formulas.FORMULAS["memorywall_test::fused_mlp"]
     # 2 rows by 4 x 6 and by 6 x 4 weights.
     assert (only(traced).kind, traced.flops) == ("gemm", 2 * 2 * 48)
     assert traced.coverage.of_operators == 1.0
@@ -307,31 +308,152 @@ def test_nothing_is_allocated() -> None:
     assert (traced.parameters, traced.flops) == (10**12, 2 * 10**12)
 
 
-@pytest.mark.parametrize("name", ["mamba_selective_scan", "mamba2_chunk_scan"])
-def test_scans_are_one_operator(name: str) -> None:
+def tiny(name: str, **changes: Any) -> Callable[[], Any]:
+    """Return a factory of a class of transformers, as small as said; two layers keep state."""
     import transformers
 
-    if name == "mamba_selective_scan":
-        config = transformers.MambaConfig(
-            hidden_size=8, state_size=3, num_hidden_layers=2, vocab_size=11, expand=2, conv_kernel=4
-        )
-        kind = transformers.MambaForCausalLM
-        # Of 2 x 5 positions and 16 channels: 8 for each of 3 states, 2 for D x, 1 and 3 for dt's
-        # bias and softplus, 4 and 1 for silu(z) and its product.
-        each = 2 * 5 * 16 * (8 * 3 + 2 + 4 + 5)
-    else:
-        config = transformers.Mamba2Config(
-            hidden_size=8, state_size=3, num_hidden_layers=2, vocab_size=11, expand=2, head_dim=4,
-            num_heads=4, n_groups=1,
-        )  # fmt: skip
-        kind = transformers.Mamba2ForCausalLM
-        # Of 2 x 5 positions, 4 heads and 4 values: 5 for each of 3 states, 1 for dt x, 2 for D x;
-        # 2 for the decay of every head.
-        each = 2 * 5 * (4 * 4 * (5 * 3 + 1 + 2) + 2 * 4)
-    traced = mw.trace(lambda: kind(config), "int64[2,5]", phase="encode")
+    words = {"hidden_size": 8, "num_hidden_layers": 2, "vocab_size": 11, **changes}
+    config = getattr(transformers, f"{name}Config")(**words)
+    return lambda: getattr(transformers, f"{name}ForCausalLM")(config)
+
+
+MAMBA = tiny("Mamba", state_size=3, expand=2, conv_kernel=4, time_step_rank=1)
+MAMBA2 = tiny("Mamba2", state_size=3, expand=2, head_dim=4, num_heads=4, n_groups=1, chunk_size=4)
+DELTA = tiny(
+    "Qwen3Next", intermediate_size=8, num_attention_heads=2, num_key_value_heads=1, head_dim=4,
+    linear_num_key_heads=1, linear_num_value_heads=2, linear_key_head_dim=3,
+    linear_value_head_dim=5, num_experts=0, num_hidden_layers=3,
+    layer_types=["linear_attention", "linear_attention", "full_attention"],
+)  # fmt: skip
+GRIFFIN = tiny(
+    "RecurrentGemma", num_hidden_layers=3, lru_width=8, num_attention_heads=2,
+    intermediate_size=8, conv1d_width=4, block_types=["recurrent", "recurrent", "attention"],
+)  # fmt: skip
+RWKV = tiny("Rwkv", attention_hidden_size=8, intermediate_size=16)
+MINIMAX = tiny(
+    "MiniMax", intermediate_size=8, num_attention_heads=2, num_key_value_heads=1, head_dim=4,
+    num_local_experts=2, block_size=4, layer_types=["linear_attention"] * 2,
+)  # fmt: skip
+# By class, the FLOPs of one scan over a sequence of 6 positions, and over one more position. Under
+# a causal mask 6 positions in chunks of 4 are 4 (4 + 1) / 2 + 2 (2 + 1) / 2 = 13 pairs of a
+# position with one not later of its chunk, in 2 chunks; in one chunk 6 (6 + 1) / 2 = 21.
+SCANS = {
+    # Of 16 channels with 3 numbers of state: 7 for each, and 12.
+    "selective_scan": (MAMBA, 6 * 16 * (7 * 3 + 12), 16 * (7 * 3 + 12)),
+    # Of 4 heads of 4 with 3 numbers of state. A position and head: 4 P N + 6 P + 9; a pair: 2 N,
+    # and a head's 2 P + 3; a chunk and head: 2 P N + 1. A step: 5 P N + 3 P + 6.
+    "ssd": (
+        MAMBA2,
+        6 * 4 * (48 + 24 + 9) + 13 * (2 * 3 + 4 * (2 * 4 + 3)) + 2 * 4 * (24 + 1),
+        4 * (5 * 4 * 3 + 3 * 4 + 6),
+    ),
+    # Of 2 heads, K = 3, V = 5. A pair: 6 K + 4 V + 4; a position: 6 K V + 3 V + 4 K + 4; a chunk
+    # 2 K V; the inverse of 6 by 6, 6 x 5 x 4 / 3. A step: 7 K V + 2 V. On the way in a position's
+    # one key and query, 7 K, and for each head 3 for beta and 6 for the decay.
+    "gated_delta": (
+        DELTA,
+        2 * (21 * (18 + 20 + 4) + 6 * (90 + 15 + 12 + 4) + 30 + 40) + 6 * (21 + 2 * 9),
+        2 * (7 * 15 + 2 * 5) + 21 + 2 * 9,
+    ),
+    # 15 for each of 8 channels.
+    "rg_lru": (GRIFFIN, 6 * 8 * 15, 8 * 15),
+    # 23 for each of 8 channels.
+    "wkv": (RWKV, 6 * 8 * 23, 8 * 23),
+    # Of 2 heads of 4. A pair: 4 H + 1; a position: 4 H H + 3 H; a chunk: 2 H H. A step: 5 H H.
+    "lightning": (MINIMAX, 2 * (13 * 17 + 6 * (64 + 12) + 2 * 32), 2 * 5 * 16),
+}
+
+
+@pytest.mark.parametrize("phase", ["prefill", "decode"])
+@pytest.mark.parametrize("function", SCANS)
+def test_scans_are_one_operator(function: str, phase: str) -> None:
+    make, over_six, over_one = SCANS[function]
+    tokens = 6 if phase == "prefill" else 1
+    # A step of RWKV's class with two sequences adds every one to every other.
+    batch = 1 if function == "wkv" else 2
+    traced = mw.trace(make, f"int64[{batch},{tokens}]", phase=phase, seq_len=7)
     scans = [(op, repeat) for _, op, repeat in traced.program.walk() if op.kind == "scan"]
     assert sum(repeat for _, repeat in scans) == 2
-    assert sum(op.flops * repeat for op, repeat in scans) == 2 * each
+    for op, _ in scans:
+        assert op.function == function
+        assert op.flops == batch * (over_six if phase == "prefill" else over_one)
     assert traced.coverage.unknown == ()
-    real = sum(p.numel() for p in kind(config).parameters())
-    assert traced.parameters == real
+    assert traced.parameters == sum(p.numel() for p in make().parameters())
+
+
+def the_scan(make: Callable[[], Any], phase: str) -> Op:
+    tokens = 6 if phase == "prefill" else 1
+    traced = mw.trace(make, f"int64[2,{tokens}]", phase=phase, seq_len=7, dtype="bf16")
+    return next(op for op in ops(traced) if op.kind == "scan")
+
+
+def test_a_scan_reads_its_inputs_once_and_keeps_its_state() -> None:
+    # x, the time step and the gate of 2 sequences, 16 channels and 6 positions, and B and C of 3;
+    # of the weights A, 16 by 3, and D and the step's bias, 16 each; the output. All in two bytes.
+    prefill, step = the_scan(MAMBA, "prefill"), the_scan(MAMBA, "decode")
+    inputs = 2 * 6 * (3 * 16 + 2 * 3)
+    assert prefill.traffic["weight"] == 2 * (16 * 3 + 2 * 16)
+    assert prefill.traffic["activation"] - 2 * (inputs + 2 * 6 * 16) == 4 * 2 * 16 * 3  # the state
+    # A step reads the state, 2 x 16 x 3 in four bytes, and writes it.
+    assert step.traffic["weight"] == 2 * (16 * 3 + 2 * 16)
+    assert step.traffic["activation"] == 2 * 2 * (3 * 16 + 2 * 3 + 16)
+    assert step.traffic["state"] == 2 * 4 * 2 * 16 * 3
+
+
+def test_short_convolutions() -> None:
+    def convolutions(phase: str) -> list[Op]:
+        tokens = 6 if phase == "prefill" else 1
+        traced = mw.trace(MAMBA, f"int64[2,{tokens}]", phase=phase, seq_len=7, dtype="bf16")
+        return [op for op in ops(traced) if op.kind == "conv"]
+
+    # 16 channels, width 4: no position is convolved that is cut off again.
+    assert convolutions("prefill")[0].flops == 2 * 4 * 16 * 2 * 6
+    step = convolutions("decode")[0]
+    assert step.flops == 2 * 4 * 16 * 2
+    # The window of 4 is read and written.
+    assert step.traffic["state"] == 2 * 2 * 2 * 16 * 4
+
+
+def test_state_is_written_where_it_is_made() -> None:
+    from memorywall.passes.collapse import fuse_traced
+
+    traced = mw.trace(MAMBA, "int64[2,6]", phase="prefill", dtype="bf16")
+    fused, excess = fuse_traced(traced.program)
+    states = {op.kind: op.traffic["state"] for _, op, _ in fused.walk() if "state" in op.traffic}
+    # A window of 4 in two bytes, and 3 numbers in four, for 2 x 16 channels; zeros, copies: none.
+    assert states == {"conv": 2 * 2 * 16 * 4, "scan": 4 * 2 * 16 * 3}
+    assert float(traced.moved_bytes) == float(fused.work.moved_bytes) + float(excess.total)
+
+
+def test_a_scan_takes_back_only_what_it_alone_reads() -> None:
+    # Of the same class, where its gate is read by a scan and by nothing else.
+    gated = the_scan(DELTA, "prefill")
+    read = {tensor.name.rpartition(".")[2] for tensor in gated.reads if tensor.role == "weight"}
+    assert read == {"A_log", "dt_bias"}
+
+
+def test_a_module_keeps_what_it_had() -> None:
+    module = GRIFFIN()
+    mw.trace(module, "int64[1,6]", phase="prefill")
+    blocks = [part for part in module.modules() if hasattr(part, "conv1d_state")]
+    assert blocks
+    assert all(part.conv1d_state is None for part in blocks)
+    assert torch.isfinite(module(torch.ones(1, 3, dtype=torch.int64)).logits).all()
+
+
+class OwnScan(nn.Module):  # type: ignore[misc]
+    """A recurrence that nobody stands in for: a loop over positions."""
+
+    def forward(self, x: torch.Tensor, decay: torch.Tensor) -> torch.Tensor:
+        state, out = torch.zeros_like(x[:, 0]), []
+        for position in range(x.shape[1]):
+            state = decay * state + x[:, position]
+            out.append(state)
+        return torch.stack(out, dim=1)
+
+
+def test_a_loop_of_one_s_own_is_traced_as_it_stands() -> None:
+    traced = mw.trace(OwnScan(), "float32[2,12,16]", "float32[16]")
+    # A product and a sum for each of 2 x 12 x 16 numbers.
+    assert traced.flops == 2 * 2 * 12 * 16
+    assert not any(op.kind == "scan" for op in ops(traced))

@@ -10,9 +10,9 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from memorywall.bench import allocations
-from memorywall.frontends._ledger import StorageLedger
-from memorywall.frontends.torch_optimizers import make_optimizer
-from memorywall.frontends.torch_training import Recipe
+from memorywall.frontends.tracing.ledger import StorageLedger
+from memorywall.frontends.tracing.optimizers import make_optimizer
+from memorywall.frontends.tracing.training import Recipe
 
 
 @pytest.mark.parametrize(("numbers", "held"), [(1, 512), (128, 512), (129, 1024), (0, 0)])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import memorywall as mw
 from memorywall.core.formats import FORMATS
-from memorywall.core.model import Forward
+from memorywall.core.forward import Forward
 from memorywall.core.program import Work
 from memorywall.passes.fuse import fuse
 from tests.toys import (

@@ -8,19 +8,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
-import numpy as np
-
 from memorywall.app.evaluate import evaluate, evaluate_first, evaluate_ops, predict
+from memorywall.app.notes import notes_on
 from memorywall.app.trends import FORECAST, forecast_device
 from memorywall.catalog.devices import FOLDER, LARGEST_FILE, find_device, measured_path, read_device
 from memorywall.core.analysis import Analysis
+from memorywall.core.denoising import Guidance
 from memorywall.core.errors import InvalidInputError, shown
 from memorywall.core.files import read_text, user_path
 from memorywall.core.hardware import Hardware
 from memorywall.core.model import Model
-from memorywall.core.numbers import LARGEST, Number, maximum, plain
-from memorywall.core.results import Footprint
-from memorywall.core.scenario import (
+from memorywall.core.numbers import LARGEST, Number, plain
+from memorywall.core.scenario import Scenario
+from memorywall.core.traced import Traced
+from memorywall.core.workload import (
     Causal,
     Conventions,
     LatentForm,
@@ -28,14 +29,11 @@ from memorywall.core.scenario import (
     Phase,
     Precision,
     Routing,
-    Scenario,
     Traffic,
     Workload,
 )
-from memorywall.core.traced import Traced
-from memorywall.core.units import render
 from memorywall.frontends.hf import load_model
-from memorywall.frontends.traced import model_of
+from memorywall.frontends.traced import is_traced, model_of
 
 ModelSource: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Model
 HardwareSource: TypeAlias = str | os.PathLike[str] | Hardware
@@ -54,9 +52,14 @@ def analyze(
     seq_len: Any = None,
     new_tokens: int | None = None,
     source_len: Any = None,
+    image_size: Any = None,
+    images: Any = None,
+    steps: int | None = None,
+    guidance: str | None = None,
     weights: str | None = None,
     activations: str | None = None,
     kv_cache: str | None = None,
+    state: str | None = None,
     traffic: str = "fused",
     causal: str = "half",
     logits: str = "last",
@@ -71,7 +74,7 @@ def analyze(
             answer of ``trace``, which holds phase, lengths and formats already.
         on: a device's name, the path of its TOML, ``forecast:2030``, or a ``Hardware``.
         phase: ``prefill`` (``encode``), ``decode`` or ``generate``; by default decode for models
-            that generate, else encode.
+            that generate, else encode. Of a diffusion transformer always ``denoise``.
         batch_size: sequences; a number or an array.
         seq_len: positions of each sequence, likewise; by default 2048, for encoders 512. Of an
             encoder-decoder those of its decoder: by default 512, or as many as it was made for;
@@ -79,9 +82,18 @@ def analyze(
         new_tokens: tokens that ``generate`` makes for each sequence; by default 128.
         source_len: of an encoder-decoder, positions of each source, likewise; by default the
             model's fixed number, or as many as ``seq_len``.
-        weights, activations, kv_cache: formats in memory, by default the config's dtype; weights
-            by default as files or the config's quantisation store each. Arithmetic runs in the
-            activations' dtype.
+        image_size: of a model that sees images, height and width of each in pixels, or one number
+            for both; by default what it was made for. What reads no text takes no ``seq_len``: it
+            follows from the size.
+        images: of an image-text model, images of each sequence, likewise; their positions are
+            among ``seq_len``. By default one in a pass that looks at images.
+        steps: denoising steps of a diffusion transformer, by default as many as it is usually
+            run for.
+        guidance: ``on`` or ``off``: whether each of those is taken with what is asked for and
+            without; by default as the model is usually run.
+        weights, activations, kv_cache, state: formats in memory, by default the config's dtype;
+            weights by default as files or the config's quantisation store each, recurrent state
+            as the architecture prescribes. Arithmetic runs in the activations' dtype.
         traffic, causal, logits, routing, mla, cache_page: how things are counted, see
             ``Conventions``.
 
@@ -97,7 +109,7 @@ def analyze(
         return analyze_scenario(_traced_scenario(model, on, traffic))
     loaded = load_model(model)
     if phase is None:
-        phase = "decode" if loaded.causal else "encode"
+        phase = _usual_phase(loaded)
     seq_len, source_len = _lengths(loaded, phase, seq_len, source_len)
     if new_tokens is not None and phase != "generate":
         raise InvalidInputError(
@@ -113,9 +125,13 @@ def analyze(
                 seq_len,
                 DEFAULT_NEW_TOKENS if new_tokens is None else new_tokens,
                 source_len,
+                image_size,
+                images,
+                steps,
+                cast("Guidance | None", guidance),
             ),
             hardware=load_hardware(on),
-            precision=Precision(weights, activations, kv_cache),
+            precision=Precision(weights, activations, kv_cache, state),
             conventions=Conventions(
                 traffic=cast("Traffic", traffic),
                 causal=cast("Causal", causal),
@@ -156,6 +172,13 @@ def _traced_scenario(traced: Traced, on: HardwareSource, traffic: str) -> Scenar
     )
 
 
+def _usual_phase(model: Model) -> Phase:
+    """Return what a model is asked to do where nobody says."""
+    if model.denoiser is not None:
+        return "denoise"
+    return "decode" if model.causal else "encode"
+
+
 def _arithmetic(traced: Traced) -> str:
     """Return the format that most FLOPs are done in: under autocast it is not the weights'."""
     flops: dict[str, Number] = {}
@@ -166,8 +189,12 @@ def _arithmetic(traced: Traced) -> str:
 
 def _lengths(model: Model, phase: str, seq_len: Any, source_len: Any) -> tuple[Any, Any]:
     """Return ``seq_len`` and ``source_len`` with the defaults of what is left out."""
+    if model.images is not None:
+        return _length_beside_images(model, phase, seq_len), source_len
     if not model.reads_source:
         default = DEFAULT_DECODER_LENGTH if model.causal else DEFAULT_ENCODER_LENGTH
+        if is_traced(model):  # past what it was made for, its code may fail
+            default = min(default, model.architecture.max_positions or default)
         return (default if seq_len is None else seq_len), source_len
     if phase == "encode" and seq_len is not None:
         if source_len is not None or model.fixed_source is not None:
@@ -183,10 +210,25 @@ def _lengths(model: Model, phase: str, seq_len: Any, source_len: Any) -> tuple[A
     return (default if seq_len is None else seq_len), source_len
 
 
+def _length_beside_images(model: Model, phase: str, seq_len: Any) -> Any:
+    """Return ``seq_len`` with its default; where images alone are looked at, they decide."""
+    alone = model.images is not None and not model.images.reads_text
+    if seq_len is not None and (alone or (phase == "encode" and model.causal)):
+        doing = f"{model.name} reads no text" if alone else "phase 'encode' looks at images alone"
+        raise InvalidInputError(
+            f"seq_len is {shown(plain(seq_len))}, but {doing}: its length follows from image_size.",
+            "Leave seq_len out, and give image_size.",
+        )
+    if seq_len is not None:
+        return seq_len
+    default = DEFAULT_DECODER_LENGTH if model.causal else DEFAULT_ENCODER_LENGTH
+    return default if model.causal else min(default, model.architecture.max_positions or default)
+
+
 def analyze_scenario(scenario: Scenario) -> Analysis:
     """Return the answer to a whole question; ``analyze`` is this with the question in words."""
     cost, footprint = evaluate(scenario)
-    notes = _notes(scenario, footprint)
+    notes = notes_on(scenario, footprint)
     return Analysis(
         scenario,
         cost,
@@ -243,85 +285,3 @@ def _device_path(source: object) -> Path | None:
         return measured
     is_path = source.endswith(".toml") or "/" in source or source.startswith(".")
     return user_path(source) if is_path else None
-
-
-def _notes(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
-    """Return what to know before the numbers are used, the gravest first."""
-    model, hardware = scenario.model, scenario.hardware
-    notes = []
-    fits = footprint.fits
-    if not _all(fits):
-        fits = np.asarray(fits)
-        which = f"{(~fits).sum()} of {fits.size} points do" if fits.size > 1 else "It does"
-        notes.append(
-            f"{which} not fit this device's memory; the times are what it would take if it did."
-        )
-    limit = model.architecture.max_positions
-    longest = _longest(scenario)
-    if limit is not None and not _all(longest <= limit):
-        notes.append(
-            f"{_most(longest)} positions are past the {limit} that the model was made for."
-        )
-    notes += model.architecture.notes
-    storage = scenario.storage
-    notes += _storage_notes(scenario, footprint)
-    weights = scenario.precision.format_of("weights", model.dtype)
-    if storage is None and weights.group:
-        notes.append(
-            f"{weights.name} is counted for every weight, embedding and head too, which most "
-            "quantised checkpoints keep in 16 bit."
-        )
-    wanted = scenario.arithmetic
-    done = hardware.arithmetic(wanted)
-    if done != wanted:
-        twin = {"bf16": "fp16", "fp16": "bf16"}.get(wanted, "")
-        offer = f"; with activations in {twin} it would be" if twin in hardware.peaks else ""
-        notes.append(
-            f"{hardware.name} has no peak for {wanted}; arithmetic is priced as {done}{offer}"
-            + (f" {render(float(np.max(hardware.peaks[twin])), 'FLOP/s')}." if offer else ".")
-        )
-    if hardware.kind == "spec":
-        notes.append(
-            "Data-sheet ceilings: kernels reach part of them, and launching each takes time that "
-            "is not counted."
-        )
-    elif hardware.kind == "forecast":
-        notes += hardware.notes
-        notes.append(
-            "Ceilings of a forecast: kernels reach part of them, which is not in the interval."
-        )
-    elif hardware.kind == "hypothetical":
-        notes.append(f"{hardware.name} was changed by hand: its ceilings are hypothetical.")
-    return tuple(notes)
-
-
-def _storage_notes(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
-    """Return what to know of weights that lie as the files or the config say."""
-    stored, storage = scenario.model.stored, scenario.storage
-    notes = () if storage is None else storage.notes
-    if stored is None or scenario.precision.weights is not None:
-        return notes
-    over = stored.nbytes - _most(footprint.weights)
-    if not over:
-        return notes
-    said = f"The files hold {stored.nbytes:,} B of tensors, {abs(over):,} B "
-    return (*notes, said + ("more" if over > 0 else "less") + " than is counted as weights.")
-
-
-def _longest(scenario: Scenario) -> Number:
-    """Return the positions that a sequence reaches, or its source where that is longer."""
-    workload = scenario.workload
-    longest = workload.seq_len
-    if workload.phase == "generate":
-        longest = maximum(workload.seq_len, 1) + workload.new_tokens - 1
-    if workload.source_len is None or scenario.model.fixed_source is not None:
-        return longest
-    return maximum(longest, workload.source_len)
-
-
-def _all(truth: object) -> bool:
-    return bool(truth.all()) if isinstance(truth, np.ndarray) else bool(truth)
-
-
-def _most(number: Number) -> int:
-    return int(np.max(number))

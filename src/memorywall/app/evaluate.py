@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 from functools import partial
 from math import prod
+from operator import mul
 from typing import TypeVar
 
 import numpy as np
@@ -30,7 +31,7 @@ from memorywall.core.scenario import Scenario
 from memorywall.cost.calibrated import estimate
 from memorywall.cost.footprint import footprint, training_footprint
 from memorywall.cost.roofline import price, price_ops
-from memorywall.frontends.traced import TRACED
+from memorywall.frontends.traced import is_traced
 
 # Some minutes of one core; past it an answer would not come, or would not fit the memory.
 MOST_POINTS = 2**28
@@ -73,7 +74,9 @@ def evaluate_ops(scenario: Scenario) -> list[OpCost]:
     """Return every operator's cost over all of its executions, whole grids at once."""
     workload, hardware = scenario.workload, scenario.hardware
     if workload.phase != "generate":
-        return price_ops(program_of(scenario, workload.phase, workload.seq_len), hardware)
+        costs = price_ops(program_of(scenario, workload.phase, workload.seq_len), hardware)
+        times = workload.alike
+        return costs if times == 1 else [op.map(partial(mul, times), times) for op in costs]
     start = maximum(workload.seq_len, 1)
     costs = price_ops(program_of(scenario, "prefill", start), hardware)
     steps = workload.new_tokens - 1
@@ -90,13 +93,14 @@ def predict(scenario: Scenario) -> Estimate | None:
     calibration = scenario.hardware.calibration
     if scenario.hardware.draws is not None:
         return _foresee(scenario, scenario.hardware.draws)
-    if calibration is None or scenario.model.family is TRACED:
+    if calibration is None or is_traced(scenario.model):
         return None  # what was measured are a model's operators, not all of PyTorch's
     conventions = replace(scenario.conventions, traffic="unfused", causal="half")
     plain = replace(scenario, conventions=conventions)
     workload = scenario.workload
     if workload.phase != "generate":
-        return estimate(program_of(plain, workload.phase, workload.seq_len), calibration)
+        one = estimate(program_of(plain, workload.phase, workload.seq_len), calibration)
+        return one.map(partial(mul, workload.alike))
     start = maximum(workload.seq_len, 1)
     total = estimate(program_of(plain, "prefill", start), calibration)
     if workload.new_tokens > 1:
@@ -137,7 +141,10 @@ def _evaluate_piece(scenario: Scenario) -> tuple[Cost, Footprint]:
         memory = getattr(scenario.model.architecture, "memory", None)  # of what was traced
         if memory is not None:
             return price(program, hardware), training_footprint(memory, hardware)
-        return price(program, hardware), footprint(program, hardware)
+        cost, times = price(program, hardware), workload.alike
+        if times > 1:
+            cost = cost.map(partial(mul, times))
+        return cost, footprint(program, hardware)
     # A lone start token is a prefill of one, so no prompt and a prompt of one cost the same.
     start = maximum(workload.seq_len, 1)
     prefill = program_of(scenario, "prefill", start)

@@ -23,7 +23,8 @@ from memorywall.core.calibration import Calibration
 from memorywall.core.errors import InvalidInputError, MissingDependencyError, shown
 from memorywall.core.files import write_text
 from memorywall.core.hardware import Hardware, Link, Memory
-from memorywall.core.scenario import Precision, Scenario, Workload
+from memorywall.core.scenario import Scenario
+from memorywall.core.workload import Precision, Workload
 from memorywall.cost.calibrated import calls, estimate
 from memorywall.frontends.hf import load_model
 

@@ -200,6 +200,8 @@ def _check(model: Model, phases: Sequence[str], dtypes: Sequence[str]) -> None:
             f"{model.name} is an encoder-decoder, which cannot be profiled yet.",
             f"Its prediction alone: memorywall analyze {model.name} --on here",
         )
+    if model.images is not None:
+        raise UnsupportedError(f"{model.name} sees images, and cannot be profiled yet.")
     for phase in phases:
         if phase not in _PHASES or (phase == "encode") == model.causal:
             known = "prefill, decode, generate" if model.causal else "encode"

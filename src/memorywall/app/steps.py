@@ -10,16 +10,16 @@ from operator import add
 
 import numpy as np
 
+from memorywall.core.architecture import Architecture
 from memorywall.core.calibration import Calibration, Estimate
 from memorywall.core.hardware import Hardware
-from memorywall.core.model import Architecture
 from memorywall.core.numbers import Number, halved
 from memorywall.core.program import Program
 from memorywall.core.results import Cost, OpCost
 from memorywall.core.scenario import Scenario
 from memorywall.cost.calibrated import estimate
 from memorywall.cost.roofline import price, price_ops
-from memorywall.frontends.traced import TRACED
+from memorywall.frontends.traced import is_traced
 from memorywall.passes.collapse import fuse_traced
 from memorywall.passes.fuse import fuse
 
@@ -32,7 +32,7 @@ def program_of(scenario: Scenario, phase: str, seq_len: Number) -> Program:
     program = scenario.model.lower(scenario.forward(phase, seq_len))
     if scenario.conventions.traffic == "unfused":
         return program
-    return fuse_traced(program)[0] if scenario.model.family is TRACED else fuse(program)
+    return fuse_traced(program)[0] if is_traced(scenario.model) else fuse(program)
 
 
 def price_steps(scenario: Scenario, first: Number, steps: int) -> Cost:

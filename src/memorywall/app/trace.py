@@ -93,8 +93,8 @@ def trace(
     else:
         _refuse(recipe, "that is for training", "Ask for phase='train'.")
     try:
-        from memorywall.frontends._inputs import Question  # noqa: PLC0415
-        from memorywall.frontends.torch_module import trace_module  # noqa: PLC0415
+        from memorywall.frontends.tracing.inputs import Question  # noqa: PLC0415
+        from memorywall.frontends.tracing.module import trace_module  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
@@ -102,8 +102,8 @@ def trace(
     question = Question(inputs, named or {}, phase, seq_len, cache, dtype, causal == "full")
     if phase != "train":
         return trace_module(module, question)
-    from memorywall.frontends.torch_steps import trace_steps  # noqa: PLC0415
-    from memorywall.frontends.torch_training import Recipe  # noqa: PLC0415
+    from memorywall.frontends.tracing.steps import trace_steps  # noqa: PLC0415
+    from memorywall.frontends.tracing.training import Recipe  # noqa: PLC0415
 
     return trace_steps(module, question, Recipe(**recipe))
 

@@ -66,7 +66,7 @@ class Analysis:
 
     @property
     def phase(self) -> str:
-        """``prefill``, ``encode``, ``decode``, ``generate`` or ``train``."""
+        """``prefill``, ``encode``, ``decode``, ``generate``, ``denoise`` or ``train``."""
         return self.scenario.workload.phase
 
     @property
@@ -86,11 +86,37 @@ class Analysis:
         return None if source_len is None else self._on_grid(source_len)
 
     @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Height and width of every image in pixels; None where there are none."""
+        return self.scenario.workload.pixels
+
+    @property
+    def images(self) -> Number | None:
+        """Images of each sequence; None where no text is read, or no image looked at."""
+        images = self.scenario.workload.images
+        return None if images is None else self._on_grid(images)
+
+    @property
     def new_tokens(self) -> Number:
-        """Tokens that come out for each sequence: one of a pass, none in encoding or training."""
+        """Tokens that come out for each sequence: one of a pass, none where no text is made."""
         if self.phase == "generate":
             return self.scenario.workload.new_tokens
-        return 0 if self.phase in ("encode", "train") else 1
+        return 0 if self.phase in ("encode", "denoise", "train") else 1
+
+    @property
+    def steps(self) -> int | None:
+        """Denoising steps; None where nothing is denoised."""
+        return self.scenario.workload.steps
+
+    @property
+    def step_s(self) -> Number | None:
+        """Seconds of one denoising step; None where nothing is denoised."""
+        return None if self.steps is None else self.latency_s / self.steps
+
+    @property
+    def guidance(self) -> str | None:
+        """``on`` where each denoising step is taken with what is asked for and without."""
+        return self.scenario.workload.guidance
 
     @property
     def flops(self) -> Number:
@@ -143,6 +169,13 @@ class Analysis:
         if self.phase == "prefill" and self.source_len is not None:
             per_sequence = per_sequence + self.source_len
         return self.batch_size * per_sequence / self.latency_s
+
+    @property
+    def images_per_s(self) -> Number | None:
+        """Images that are made per second, or looked at where nothing else is done."""
+        if self.image_size is None or self.phase not in ("encode", "denoise"):
+            return None
+        return self.batch_size * (1 if self.images is None else self.images) / self.latency_s
 
     @cached_property
     def ttft_s(self) -> Number | None:
@@ -250,8 +283,12 @@ class Analysis:
         found: dict[str, str] = {}
         if self.active_parameters != self.parameters:
             found["routing"] = conventions.routing
+        if self.guidance is not None:
+            found["guidance"] = self.guidance
         if getattr(self.scenario.model.architecture, "latent", False):  # few have it
             found["mla"] = conventions.mla
+        if self.scenario.model.recurrent:
+            found["state"] = self.scenario.state.name
         return found
 
     def _on_grid(self, number: Number) -> Number:
@@ -279,9 +316,13 @@ class Analysis:
             "total": footprint.total,
             "capacity": footprint.capacity,
         }
+        seen = _OF_IMAGES if self.image_size is not None else ()
+        if self.scenario.model.recurrent:
+            fields["state"] = footprint.state
+        seen = (*seen, *_OF_DENOISING) if self.steps is not None else seen
         return {
             "schema": SCHEMA,
-            **{name: plain(getattr(self, name)) for name in _NUMBERS},
+            **{name: plain(getattr(self, name)) for name in (*_NUMBERS, *seen)},
             "footprint": {name: plain(value) for name, value in fields.items()},
             "ops": [op.to_dict() for op in self.ops],
             "time_shares": {name: plain(share) for name, share in self.time_shares.items()},
@@ -318,3 +359,6 @@ _NUMBERS = (
     "mbu",
     "fits",
 )
+# What only answers about images hold.
+_OF_IMAGES = ("image_size", "images", "images_per_s")
+_OF_DENOISING = ("steps", "step_s", "guidance")

@@ -2,159 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
-from memorywall.core.formats import FORMATS, Format
-from memorywall.core.numbers import Number, halved, maximum, minimum
+from memorywall.core.architecture import (
+    Architecture,
+    Denoiser,
+    EncoderDecoder,
+    Recurrent,
+    SeesImages,
+)
+from memorywall.core.formats import FORMATS
+from memorywall.core.forward import Forward
 from memorywall.core.program import Program
 from memorywall.core.storage import Storage, Stored
-
-
-@dataclass(slots=True, eq=False)
-class Forward:
-    """One forward pass: ``batch`` sequences of ``tokens`` new tokens each on ``past`` cached ones.
-
-    Attributes:
-        full: pair every token with every position, as an eager kernel under a mask does.
-        logits: rows of the head: ``last``, ``all`` or ``none``.
-        routing: how tokens choose experts: ``uniform`` or ``skewed``.
-        mla: the form of latent attention: ``absorbed``, ``expanded`` or ``reexpanded``.
-        cache_page: positions that the cache grows by; 0 for one at a time, no more than a window.
-        source: positions that the encoder of an encoder-decoder makes of one source.
-        stacks: which halves of an encoder-decoder run: ``both``, ``encoder`` or ``decoder``; what
-            does not run stays resident.
-        storage: formats of single weights, where they do not all have the format ``weights``.
-    """
-
-    batch: Number
-    tokens: Number
-    past: Number
-    weights: Format
-    activations: Format
-    kv_cache: Format
-    full: bool = False
-    logits: str = "last"
-    routing: str = "uniform"
-    mla: str = "reexpanded"
-    cache_page: int = 0
-    source: Number = 1
-    stacks: str = "both"
-    storage: Storage | None = None
-
-    @property
-    def encodes(self) -> bool:
-        """Whether the encoder runs, and the cross-attention's keys and values are made."""
-        return self.stacks != "decoder"
-
-    @property
-    def decodes(self) -> bool:
-        """Whether the decoder runs."""
-        return self.stacks != "encoder"
-
-    def of_source(self) -> Forward:
-        """Return the encoder's part of this pass: the source are its tokens, and it has no past."""
-        return replace(self, tokens=self.source, past=0)
-
-    def keys(self, window: int | None = None, chunk: int | None = None) -> Number:
-        """Positions that the new tokens attend to, all of them together."""
-        if chunk is not None:
-            # A framework passes over the last positions as over a window's, and masks.
-            past = minimum(self.past, chunk - 1) if self.full else self.past % chunk
-        else:
-            past = self.past if window is None else minimum(self.past, window - 1)
-        return past + self.tokens
-
-    def pairs(self, causal: bool, window: int | None = None, chunk: int | None = None) -> Number:
-        """Count the (query, key) pairs of one sequence and head.
-
-        The i-th of T tokens on P cached attends to min(P + i, window) positions: the first
-        ``growing`` tokens to one more each, the rest to a full window. Who looks both ways looks
-        back twice and meets itself once. Of chunks a token attends to the positions of its own up
-        to itself.
-        """
-        if self.full or (not causal and window is None):
-            return self.tokens * self.keys(window, chunk)
-        if chunk is not None:
-            return _chunk_pairs(self.past + self.tokens, chunk) - _chunk_pairs(self.past, chunk)
-        growing = self.tokens
-        if window is not None:
-            growing = maximum(minimum(self.tokens, window - self.past), 0)
-        pairs = growing * self.past + halved(growing * (growing + 1))
-        if window is not None:
-            pairs = pairs + (self.tokens - growing) * window
-        return pairs if causal else 2 * pairs - self.tokens
-
-    def cached(self, window: int | None = None) -> Number:
-        """Positions of one sequence that the cache must hold after this pass.
-
-        An engine that pages sets whole pages aside, and in layers with a window as many as in the
-        others (hf-mem#70: so does vLLM).
-        """
-        held = self.past + self.tokens
-        if self.cache_page:
-            return self.paged(held)
-        return held if window is None else minimum(held, window)
-
-    def paged(self, positions: Number) -> Number:
-        """Return positions rounded up to whole pages."""
-        page = self.cache_page or 1
-        return -(-positions // page) * page
-
-    @property
-    def rows(self) -> Number:
-        """Tokens of all sequences."""
-        return self.batch * self.tokens
-
-    @property
-    def head_rows(self) -> Number:
-        """Rows that the head is computed for."""
-        return {"last": self.batch, "all": self.rows, "none": 0}[self.logits]
-
-
-def _chunk_pairs(positions: Number, chunk: int) -> Number:
-    """Count the pairs of the first so many positions: 1 + ... + chunk, and again."""
-    whole, rest = positions // chunk, positions % chunk
-    return whole * (chunk * (chunk + 1) // 2) + halved(rest * (rest + 1))
-
-
-class Architecture(Hashable, Protocol):
-    """What every family knows of a model beside its operators; read from its config."""
-
-    @property
-    def class_name(self) -> str:
-        """The transformers class whose weights are counted."""
-
-    @property
-    def causal(self) -> bool:
-        """Whether it generates: it then has a cache and the phases prefill and decode."""
-
-    @property
-    def dtype(self) -> str:
-        """The format that the config names, or ``bf16``."""
-
-    @property
-    def max_positions(self) -> int | None:
-        """Positions it was made for; None where the architecture sets no limit."""
-
-    @property
-    def windows(self) -> tuple[int, ...]:
-        """Lengths past which some layer no longer looks back."""
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What was assumed or left out when the config was read."""
-
-
-@runtime_checkable
-class EncoderDecoder(Protocol):
-    """What an architecture knows beside where an encoder reads a source for its decoder."""
-
-    @property
-    def fixed_source(self) -> int | None:
-        """Positions that every source has (Whisper's 1500); None where the text decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +64,10 @@ class Model:
         stored: what its files hold, where there are files.
         reads_source: whether an encoder reads a source for it, as long as ``source_len`` says.
         fixed_source: positions that every source has; None where there is none or they vary.
+        images: what it knows of images; None where it sees none.
+        recurrent: whether layers keep state in place of a cache, or beside one.
+        state_dtype: the format that the architecture keeps it in; None for the activations'.
+        denoiser: what it knows of denoising; None where it does not denoise.
     """
 
     name: str
@@ -212,6 +79,10 @@ class Model:
     stored: Stored | None = None
     reads_source: bool = field(init=False, compare=False, repr=False)
     fixed_source: int | None = field(init=False, compare=False, repr=False)
+    images: SeesImages | None = field(init=False, compare=False, repr=False)
+    recurrent: bool = field(init=False, compare=False, repr=False)
+    state_dtype: str | None = field(init=False, compare=False, repr=False)
+    denoiser: Denoiser | None = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         reads_source, fixed_source = False, None
@@ -219,6 +90,15 @@ class Model:
             reads_source, fixed_source = True, self.architecture.fixed_source
         object.__setattr__(self, "reads_source", reads_source)
         object.__setattr__(self, "fixed_source", fixed_source)
+        images = self.architecture if isinstance(self.architecture, SeesImages) else None
+        object.__setattr__(self, "images", images)
+        recurrent, state_dtype = False, None
+        if isinstance(self.architecture, Recurrent):
+            recurrent, state_dtype = self.architecture.recurrent, self.architecture.state_dtype
+        object.__setattr__(self, "recurrent", recurrent)
+        object.__setattr__(self, "state_dtype", state_dtype)
+        denoiser = self.architecture if isinstance(self.architecture, Denoiser) else None
+        object.__setattr__(self, "denoiser", denoiser)
 
     @property
     def causal(self) -> bool:
@@ -253,5 +133,7 @@ def _parameters(family: Family, architecture: Architecture) -> tuple[int, int]:
     """Return all the weights, and those that one token uses."""
     any_format = FORMATS["bf16"]
     one_token = Forward(1, 1, 0, any_format, any_format, any_format)
+    if isinstance(architecture, SeesImages):
+        one_token.image_size = architecture.image_size
     program = family.lower(architecture, one_token)
     return program.parameters, program.parameters - program.idle_parameters

@@ -106,18 +106,25 @@ class Op:
 class Block:
     """A run of operators, executed ``repeat`` times one after the other.
 
-    Its weights are resident ``repeat`` times, unless the repetitions share them.
+    Its weights are resident ``repeat`` times, unless the repetitions share them; ``own`` names
+    those that each repetition has of its own all the same.
     """
 
     name: str
     ops: tuple[Op, ...]
     repeat: int = 1
     shared: bool = False
+    own: frozenset[str] = frozenset()
 
     @property
     def copies(self) -> int:
-        """How many times its weights are resident."""
+        """How many times its weights are resident, but for its own ones."""
         return 1 if self.shared else self.repeat
+
+    def copies_of(self, tensor: Tensor) -> int:
+        """How many times what outlives an operator is resident."""
+        each = tensor.role not in OF_LAYERS or tensor.name in self.own
+        return self.repeat if each else self.copies
 
     @property
     def work(self) -> Work:
@@ -162,7 +169,7 @@ class Program:
             for op in block.ops:
                 for tensor in op.reads + op.writes:
                     if tensor.role != "activation":
-                        copies = block.copies if tensor.role in OF_LAYERS else block.repeat
+                        copies = block.copies_of(tensor)
                         known = found.get(tensor.name)
                         if known is None or known[1] < copies:
                             found[tensor.name] = (tensor, copies)

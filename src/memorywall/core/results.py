@@ -135,7 +135,8 @@ def _added(some: dict[str, Number], others: dict[str, Number]) -> dict[str, Numb
 class Footprint:
     """Bytes that must be resident at once; ``capacity`` is the main memory's, if known.
 
-    ``activations`` is the most that is alive at any operator, by liveness over named tensors. Of a
+    ``activations`` is the most that is alive at any operator, by liveness over named tensors.
+    ``state`` is what recurrent layers keep in place of a cache: as much at any length. Of a
     training step all parts are those of the moment when most stands.
     """
 
@@ -143,13 +144,14 @@ class Footprint:
     kv_cache: Number
     activations: Number
     capacity: Number | None = None
+    state: Number = 0
     gradients: Number = 0
     optimizer_states: Number = 0
 
     @property
     def total(self) -> Number:
         """All of them together."""
-        kept = self.weights + self.kv_cache + self.gradients + self.optimizer_states
+        kept = self.weights + self.kv_cache + self.state + self.gradients + self.optimizer_states
         return kept + self.activations
 
     @property

@@ -2,8 +2,9 @@
 
 Every operator is one call: its floor, what the framework takes to ask for it, and its work times
 the seconds that a unit of such work took at its size. Attention is one call (Q K^T, softmax and P V
-together), and a cache that grows is copied whole, as a framework that joins arrays does. The
-program is the unfused one; nothing is fitted to models.
+together), and a cache that grows is copied whole, as a framework that joins arrays does. A scan or
+a short convolution, neither of which is measured, is taken for a copy of as many bytes. The program
+is the unfused one; nothing is fitted to models.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 
 from memorywall.core.calibration import Calibration, Estimate
 from memorywall.core.errors import UnsupportedError
+from memorywall.core.formats import ARITHMETIC_BITS
 from memorywall.core.numbers import Number
 from memorywall.core.program import Op, Program
 from memorywall.core.tensors import Tensor
@@ -29,11 +31,15 @@ _STAND_INS = {
     "xielu": "gelu_new",
     "softcap": "tanh",
     "softmax": "layernorm",
+    "l2norm": "layernorm",
     "relu2": "relu",
     "relu": "copy",
     "clip": "copy",
     "scale": "copy",
     "alibi": "add",
+    "modulate": "add",
+    "gated": "add",
+    "mix": "add",
     "mean": "copy",
     "conv1d": "linear",
 }
@@ -78,6 +84,10 @@ def _call(op: Op, calibration: Calibration) -> list[tuple[str, Number]]:
     """Return the seconds of one call by class."""
     if op.kind == "attention":
         return _attention(op, calibration)
+    if op.kind == "scan" or op.function == "depthwise":
+        # A copy moves each of its elements twice.
+        elements = op.moved_bytes * 8 / (2 * ARITHMETIC_BITS[op.dtype])
+        return [(op.kind, _time(calibration, "copy", op.dtype, elements, elements))]
     if op.kind == "conv":
         raise UnsupportedError(
             f"{op.name}: convolutions were not measured, so a model with them has no prediction.",

@@ -1,4 +1,4 @@
-"""What must be resident at once: weights, cache, and the most activations that are alive."""
+"""What must be resident at once: weights, cache, state, and the most activations alive."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def footprint(program: Program, hardware: Hardware) -> Footprint:
         kv_cache=kept.get("kv_cache", 0),
         activations=peak_activations(program),
         capacity=hardware.capacity,
+        state=kept.get("state", 0),
     )
 
 

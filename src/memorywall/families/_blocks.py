@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from memorywall.core.formats import arithmetic_of
-from memorywall.core.model import Forward
+from memorywall.core.forward import Forward
 from memorywall.core.numbers import Number, Shape, minimum
 from memorywall.core.program import Block, Kind, Op
 from memorywall.core.storage import Storage
@@ -26,6 +26,8 @@ from memorywall.families._costs import (
 
 # Notes what is added to the scores, given queries and keys, and returns it.
 Terms: TypeAlias = Callable[["Tape", Tensor, Tensor], tuple[Tensor, ...]]
+# Notes a projection as ``Tape.linear`` does: name, x, width, bias, out.
+Projection: TypeAlias = Callable[..., Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Attention:
         clip: whether queries, keys and values are clamped.
         sinks: whether each head has a learned score that takes part in the softmax alone.
         chunk: tokens attend within chunks of so many positions; None for no chunks.
+        gated: whether the projection of the queries also makes a gate for what attention returns.
+        kept: whether keys and values are kept for later tokens; CLIP's text looks back for none.
     """
 
     heads: int
@@ -63,6 +67,8 @@ class Attention:
     clip: bool = False
     sinks: bool = False
     chunk: int | None = None
+    gated: bool = False
+    kept: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +98,11 @@ class Tape:
         self.dtype = arithmetic_of(forward.activations)
         self.ops: list[Op] = []
 
-    def close(self, repeat: int = 1, *, shared: bool = False) -> Block:
+    def close(
+        self, repeat: int = 1, *, shared: bool = False, own: frozenset[str] = frozenset()
+    ) -> Block:
         """Return what was noted as a block."""
-        return Block(self.block, tuple(self.ops), repeat, shared)
+        return Block(self.block, tuple(self.ops), repeat, shared, own)
 
     def activation(self, name: str, *shape: Number) -> Tensor:
         """Make a tensor in the activations' format; its name gets the block's in front."""
@@ -186,6 +194,14 @@ class Tape:
         self.op(name, "elementwise", flops, (x, *learned), out, function=function)
         return out
 
+    def gate(self, name: str, function: str, gate: Tensor, x: Tensor) -> Tensor:
+        """Multiply x by an activation function of the gate."""
+        out = self.activation(name, *x.shape)
+        cost = ACTIVATION_FLOPS[function] + FLOPS_PER_ELEMENT["gated"]
+        flops = cost * x.elements
+        self.op(name, "elementwise", flops, (gate, x), out, function=f"{function} gated")
+        return out
+
     def each(self, name: str, function: str, x: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Do ``scale``, ``clip``, ``softcap`` or ``alibi`` to every element."""
         out = out or self.activation(name, *x.shape)
@@ -214,34 +230,36 @@ class Tape:
         *,
         mask: Tensor | None = None,
         terms: Terms | None = None,
+        width: int | None = None,
+        project: Projection | None = None,
     ) -> Tensor:
         """Project, attend and project back: [B T, D] in and out.
 
         ``mask`` stands in a mask's place within the softmax; ``terms`` are added to the scores.
+        What comes out has the ``width`` of x unless one is given; ``project`` makes queries, keys
+        and values where that is no linear layer alone.
         """
-        q, k, v = self._queries_keys_values(x, a, path)
+        q, k, v = self._queries_keys_values(x, a, path, project or self.linear)
         added = terms(self, q, k) if terms else ()
         context = self._attend(q, k, v, a, path, mask=mask, added=added)
-        return self.linear(f"{path}.o_proj", context, int(x.shape[-1]), a.out_bias)
+        if a.gated:
+            gate = self.activation(f"{path}.gate", *context.shape)
+            context = self.gate(f"{path}.gating", "sigmoid", gate, context)
+        return self.linear(f"{path}.o_proj", context, width or int(x.shape[-1]), a.out_bias)
 
     def feed_forward(self, x: Tensor, f: FeedForward, path: str = "mlp") -> Tensor:
         """Expand to F, activate (gated or not) and contract: [B T, D] in and out."""
         if f.gated:
             gate = self.linear(f"{path}.gate_proj", x, f.width, f.bias)
             up = self.linear(f"{path}.up_proj", x, f.width, f.bias)
-            inner = self.activation(f"{path}.activation", *gate.shape)
-            cost = ACTIVATION_FLOPS[f.activation] + FLOPS_PER_ELEMENT["gated"]
-            self.op(
-                f"{path}.activation", "elementwise", cost * gate.elements, (gate, up), inner,
-                function=f"{f.activation} gated",
-            )  # fmt: skip
+            inner = self.gate(f"{path}.activation", f.activation, gate, up)
         else:
             up = self.linear(f"{path}.up_proj", x, f.width, f.bias)
             inner = self.apply(f"{path}.activation", f.activation, up)
         return self.linear(f"{path}.down_proj", inner, int(x.shape[-1]), f.bias)
 
     def _queries_keys_values(
-        self, x: Tensor, a: Attention, path: str
+        self, x: Tensor, a: Attention, path: str, project: Projection
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the queries, and the keys and values of every position that is attended to.
 
@@ -258,11 +276,9 @@ class Tape:
         clipped = None if a.qk_norm else normed
         projected = None if a.clip else clipped
 
-        q = self.linear(f"{path}.q_proj", x, n * h, a.qkv_bias)
-        key = self.linear(f"{path}.k_proj", x, k * h, a.qkv_bias and a.key_bias, out=projected)
-        value = self.linear(
-            f"{path}.v_proj", x, k * h, a.qkv_bias, out=None if a.clip else kept_values
-        )
+        q = self._query(x, a, path, project)
+        key = project(f"{path}.k_proj", x, k * h, a.qkv_bias and a.key_bias, out=projected)
+        value = project(f"{path}.v_proj", x, k * h, a.qkv_bias, out=None if a.clip else kept_values)
         if a.clip:
             q = self.each(f"{path}.q_clip", "clip", q)
             key = self.each(f"{path}.k_clip", "clip", key, out=clipped)
@@ -276,11 +292,24 @@ class Tape:
             self.rotary(f"{path}.k_rotary", key, k, a.rotary, kept)
         return q, keys, values
 
+    def _query(self, x: Tensor, a: Attention, path: str, project: Projection) -> Tensor:
+        """Project the queries, and in the same product their gate where there is one."""
+        if not a.gated:
+            return project(f"{path}.q_proj", x, a.heads * a.head_dim, a.qkv_bias)
+        (rows, inner), width = x.shape, a.heads * a.head_dim
+        q, gate = (self.activation(f"{path}.{name}", rows, width) for name in ("q_proj", "gate"))
+        reads: tuple[Tensor, ...] = (x, self.weight(f"{path}.q_proj.weight", 2 * width, inner))
+        if a.qkv_bias:
+            reads = (*reads, self.weight(f"{path}.q_proj.bias", 2 * width))
+        flops = 4 * inner * width * rows
+        self.op(f"{path}.q_proj", "gemm", flops, reads, q, gate, function=self.product)
+        return q
+
     def _key_value(self, name: str, a: Attention) -> Tensor:
         """Return the keys or values that attention reads: B S K heads of H."""
         forward = self.forward
         vectors = forward.batch * a.kv_heads
-        if not a.causal:
+        if not (a.causal and a.kept):
             return self.activation(name, vectors * forward.tokens, a.head_dim)
         return Tensor(
             f"{self.block}.{name}_cache",

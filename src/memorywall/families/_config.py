@@ -21,6 +21,8 @@ from memorywall.families._watched import Watched
 LARGEST_SIZE = 2**31
 # As far above in layers, which readers go through one by one.
 LARGEST_DEPTH = 2**16
+# Numbers in a list of sizes, such as those of an image model's stages.
+MOST_SIZES = 32
 
 
 class Config:
@@ -82,6 +84,17 @@ class Config:
             return int(value)
         self.faults[key] = f"{key!r} must be a whole number from 1 to {most}, got {shown(value)}"
         return 1
+
+    def sizes(self, key: str, default: tuple[int, ...]) -> tuple[int, ...]:
+        """Return a list of whole numbers from 1 up; an absent or null key takes the default."""
+        values = self.data.get(key)
+        if values is None:
+            return tuple(self.default(key, list(default)))
+        good = isinstance(values, list | tuple) and 0 < len(values) <= MOST_SIZES
+        if not good or not all(_is_size(value, LARGEST_SIZE) for value in values):
+            self.faults[key] = f"{key!r} must list whole numbers from 1 up, got {shown(values)}"
+            return default
+        return tuple(int(value) for value in values)
 
     def count(self, key: str, default: int) -> int:
         """Return a whole number from 0 up."""

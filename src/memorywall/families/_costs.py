@@ -16,12 +16,20 @@ FLOPS_PER_ELEMENT = {
     "layernorm_plain": 5,  # without gamma and beta
     "rmsnorm": 4,  # square, sum, times 1/rms, times gamma
     "rmsnorm_plain": 3,  # without gamma
+    "batchnorm": 2,  # times a gain, plus an offset: mean and variance are folded into both
+    # ConvNeXt 2's global response: square, sum over the map, times the channel's share, times
+    # gamma, plus beta, plus x; the shares themselves are too few to count.
+    "responses": 6,
+    "l2norm": 3,  # square, sum, divide by the root
     "mean": 1,  # sum; one division a row is left out
     "gated": 1,  # activation(gate) times up
     "scale": 1,  # times a constant
     "clip": 2,  # minimum, maximum
+    "max_pool": 9,  # the largest of 3 x 3
+    "modulate": 2,  # times a scale of the image's own, plus a shift
     "top_k": 1,  # a comparison with the best so far
     "softcap": 3,  # cap tanh(x / cap): divide, tanh, times cap
+    "mix": 3,  # x times a weight, and the token before times one minus it
     "alibi": 1,  # plus a bias by distance, which is made once for all layers
 }
 
@@ -32,6 +40,9 @@ NORM_WEIGHTS = {
     "layernorm_plain": (),
     "rmsnorm": ("weight",),
     "rmsnorm_plain": (),
+    "l2norm": (),
+    "batchnorm": ("weight", "bias"),
+    "responses": ("weight", "bias"),
 }
 
 # Activation functions, as configs spell them.

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from memorywall.families._blocks import Attention, FeedForward
 from memorywall.families._config import LARGEST_DEPTH, Config
-from memorywall.families._decoder import AnyAttention, AnyMlp, Decoder, grouped
+from memorywall.families._decoder import AnyAttention, AnyMixer, AnyMlp, Decoder, Mixer, grouped
 from memorywall.families._heads import ALL_HEADS, Head, decoder_classes, decoder_head
 from memorywall.families._mixture import Mixture, read_experts
 from memorywall.families._windows import Look, everywhere
@@ -37,10 +37,14 @@ class Dialect:
         qkv_bias, out_bias, mlp_bias, head_bias: on the projections of attention, the feed-forward
             and the language model's head.
         gated: whether the feed-forward is.
-        expansion: width of the feed-forward in hidden sizes, for configs that leave it out.
+        width: key of the width of the feed-forward, with its default.
+        expansion: that width in hidden sizes, for configs that leave it out.
         activation: the key that names its function, if any, and the default.
         norm, norms: kind and place of the norms, as in ``Decoder``.
         experts: what stands in place of the feed-forward in all or some layers, if anything.
+        mixers: reads what mixes tokens in each layer in place of attention; None where nothing.
+        state_dtype: as in ``Decoder``.
+        gated_attention: whether attention's output is gated.
         attention: reads an attention that is not Llama's; what follows here is then not read.
         qk_norm, qk_norm_kind, qk_normed: what norms queries and keys have, and whether they do.
         kv_heads, head_dim: for configs that leave the key out; None: as many as the query heads,
@@ -68,11 +72,15 @@ class Dialect:
     mlp_bias: Switch = False
     head_bias: Switch = False
     gated: bool = True
+    width: tuple[str, int | None] = ("intermediate_size", None)
     expansion: int | None = None
     activation: tuple[str, str] = ("hidden_act", "silu")
     norm: str = "rmsnorm"
     norms: str = "before"
     experts: Mixture | None = None
+    mixers: Callable[[Config, int], list[Mixer | None]] | None = None
+    state_dtype: str | None = None
+    gated_attention: bool = False
     attention: Callable[[Config], AnyAttention] | None = None
     qk_norm: str = ""
     qk_norm_kind: str = "rmsnorm"
@@ -115,8 +123,7 @@ def read_decoder(config: Config, dialect: Dialect) -> Decoder:
         config.refuse(key, values, reason)
     class_name = _class_name(config, dialect)
     depth = config.size("num_hidden_layers", most=LARGEST_DEPTH)
-    attention, mlps = _read_attention(config, dialect), _read_mlps(config, dialect, depth)
-    looks = dialect.layers(config, depth)
+    mixers, mlps = _read_mixers(config, dialect, depth), _read_mlps(config, dialect, depth)
     return Decoder(
         class_name=class_name,
         head=_read_head(config, dialect, class_name),
@@ -124,14 +131,13 @@ def read_decoder(config: Config, dialect: Dialect) -> Decoder:
         vocab_size=config.size("vocab_size"),
         hidden_size=config.size("hidden_size"),
         max_positions=config.size("max_position_embeddings", dialect.positions),
-        layers=grouped(
-            (_looking(attention, *look), mlp) for look, mlp in zip(looks, mlps, strict=True)
-        ),
+        layers=grouped(zip(mixers, mlps, strict=True)),
         norm=dialect.norm,
         norms=dialect.norms,
         embedding_scale=dialect.embedding_scale,
         residual_scale=dialect.residual_scale,
         on_logits=dialect.on_logits,
+        state_dtype=dialect.state_dtype,
         notes=config.all_notes(),
     )
 
@@ -150,6 +156,18 @@ def _read_head(config: Config, dialect: Dialect, class_name: str) -> Head | None
     if head is not None and head.name == "lm_head":
         return replace(head, bias=switched(config, dialect.head_bias))
     return head
+
+
+def _read_mixers(config: Config, dialect: Dialect, layers: int) -> list[AnyMixer]:
+    """Return each layer's attention, or what stands in its place; what no layer has is not read."""
+    others = [None] * layers if dialect.mixers is None else dialect.mixers(config, layers)
+    if all(mixer is not None for mixer in others):
+        return [mixer for mixer in others if mixer is not None]
+    attention, looks = read_attention(config, dialect), dialect.layers(config, layers)
+    return [
+        _looking(attention, *look) if mixer is None else mixer
+        for mixer, look in zip(others, looks, strict=True)
+    ]
 
 
 def _looking(attention: AnyAttention, window: int | None, rotated: bool) -> AnyAttention:
@@ -173,14 +191,14 @@ def _read_mlp(config: Config, dialect: Dialect, *, sparse: bool) -> AnyMlp:
     bias = switched(config, dialect.mlp_bias)
     if dialect.experts is not None and sparse:
         return read_experts(config, dialect.experts, activation, bias=bias)
-    default = dialect.expansion
-    width = None if default is None else default * config.size("hidden_size")
-    return FeedForward(
-        config.size("intermediate_size", width), activation, gated=dialect.gated, bias=bias
-    )
+    key, width = dialect.width
+    if dialect.expansion is not None:
+        width = dialect.expansion * config.size("hidden_size")
+    return FeedForward(config.size(key, width), activation, gated=dialect.gated, bias=bias)
 
 
-def _read_attention(config: Config, dialect: Dialect) -> AnyAttention:
+def read_attention(config: Config, dialect: Dialect) -> AnyAttention:
+    """Read what a config says of attention in a dialect."""
     if dialect.attention is not None:
         return dialect.attention(config)
     heads, kv_heads, head_dim = _read_heads(config, dialect)
@@ -194,6 +212,7 @@ def _read_attention(config: Config, dialect: Dialect) -> AnyAttention:
         qk_norm=dialect.qk_norm if switched(config, dialect.qk_normed) else "",
         qk_norm_kind=dialect.qk_norm_kind,
         on_scores=dialect.on_scores,
+        gated=dialect.gated_attention,
         clip=dialect.clips and config.bound("clip_qkv") is not None,
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from memorywall.core.model import Forward
+from memorywall.core.forward import Forward
 from memorywall.core.numbers import minimum
 from memorywall.core.program import Block
 from memorywall.core.tensors import Tensor

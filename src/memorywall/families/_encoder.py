@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from memorywall.core.model import Forward
+from memorywall.core.forward import Forward
 from memorywall.core.numbers import Number, minimum
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor

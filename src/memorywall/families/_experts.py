@@ -31,13 +31,15 @@ class Experts:
 
     Attributes:
         count, chosen: E, and k of them for each token.
-        expert: one of them, always gated; its ``bias`` stands on both products.
+        expert: one of them; its ``bias`` stands on both products.
         shared: width of what every token goes through beside them; 0 for nothing.
         shared_bias: whether that has biases.
         shared_gate: whether a learned gate scales it.
         scoring: what turns the router's logits into weights, ``softmax`` or ``sigmoid``.
         router_bias: whether the router has a bias that is added.
         correction: whether the model keeps one weight an expert to balance the choice.
+        latent: width that rows are projected to for the experts, and back from; 0 for none.
+        latent_bias: whether these projections have biases.
     """
 
     count: int
@@ -49,6 +51,8 @@ class Experts:
     scoring: str = "softmax"
     router_bias: bool = False
     correction: bool = False
+    latent: int = 0
+    latent_bias: bool = False
 
 
 def distinct(experts: int, chosen: int, tokens: Number, routing: str) -> Number:
@@ -78,16 +82,21 @@ def record_experts(tape: Tape, x: Tensor, e: Experts, path: str = "mlp") -> Tens
     """Route, run the chosen experts and add what is shared: [B T, D] in and out."""
     rows, width = x.shape[0], int(x.shape[-1])
     scores = _route(tape, x, e, path)
-    expanded = _chosen(tape, x, e, f"{path}.experts", rows)
-    out = tape.activation(f"{path}.combine", rows, width)
+    narrow = x
+    if e.latent:
+        narrow = tape.linear(f"{path}.latent_in", x, e.latent, e.latent_bias)
+    expanded = _chosen(tape, narrow, e, f"{path}.experts", rows)
+    out = tape.activation(f"{path}.combine", rows, narrow.shape[-1])
     # Times its weight and added, for each of k rows of a token.
     tape.op(
         f"{path}.combine", "elementwise", 2 * expanded.elements, (expanded, scores), out,
         function="add",
     )  # fmt: skip
+    if e.latent:
+        out = tape.linear(f"{path}.latent_out", out, width, e.latent_bias)
     if not e.shared:
         return out
-    shape = FeedForward(e.shared, e.expert.activation, gated=True, bias=e.shared_bias)
+    shape = FeedForward(e.shared, e.expert.activation, gated=e.expert.gated, bias=e.shared_bias)
     shared = tape.feed_forward(x, shape, f"{path}.shared_experts")
     if e.shared_gate:
         shared = _gate(tape, x, shared, f"{path}.shared_gate")
@@ -114,13 +123,17 @@ def _chosen(tape: Tape, x: Tensor, e: Experts, path: str, rows: Number) -> Tenso
     routed = rows * e.chosen
     touched = distinct(e.count, e.chosen, rows, tape.forward.routing)
     gathered = Tensor(x.name, x.shape, x.format, x.role, (routed, width))
-    up = _stacked(tape, f"{path}.gate_up_proj", gathered, e, touched, (width, 2 * inner))
-    active = tape.activation(f"{path}.activation", routed, inner)
-    cost = ACTIVATION_FLOPS[e.expert.activation] + FLOPS_PER_ELEMENT["gated"]
-    tape.op(
-        f"{path}.activation", "elementwise", cost * active.elements, (up,), active,
-        function=f"{e.expert.activation} gated",
-    )  # fmt: skip
+    if e.expert.gated:
+        up = _stacked(tape, f"{path}.gate_up_proj", gathered, e, touched, (width, 2 * inner))
+        active = tape.activation(f"{path}.activation", routed, inner)
+        cost = ACTIVATION_FLOPS[e.expert.activation] + FLOPS_PER_ELEMENT["gated"]
+        tape.op(
+            f"{path}.activation", "elementwise", cost * active.elements, (up,), active,
+            function=f"{e.expert.activation} gated",
+        )  # fmt: skip
+    else:
+        up = _stacked(tape, f"{path}.up_proj", gathered, e, touched, (width, inner))
+        active = tape.apply(f"{path}.activation", e.expert.activation, up)
     return _stacked(tape, f"{path}.down_proj", active, e, touched, (inner, width))
 
 

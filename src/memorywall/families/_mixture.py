@@ -84,7 +84,7 @@ def read_experts(config: Config, mixture: Mixture, activation: str, *, bias: boo
     """Read the experts of a layer; ``bias`` is that of what is shared."""
     count = config.same_size(*mixture.count)
     width = config.same_size(*mixture.width)
-    _note_predictors(config)
+    note_predictors(config)
     return Experts(
         count,
         config.same_size(*mixture.chosen, most=max(1, count)),
@@ -108,7 +108,7 @@ def _read_shared(config: Config, mixture: Mixture, width: int) -> int:
     return width * (0 if config.data.get(key) == 0 else config.size(key, default))
 
 
-def _note_predictors(config: Config) -> None:
+def note_predictors(config: Config) -> None:
     """Say it where a checkpoint has layers that its class leaves out, to predict several tokens."""
     for key in ("num_nextn_predict_layers", "num_mtp_modules"):
         if key in config.data and config.count(key, 0):

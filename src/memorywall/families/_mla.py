@@ -35,6 +35,7 @@ class LatentAttention:
         plain, rotary: H and P, elements of a query that meet the latent and the rotated key.
         value: V, elements of a value.
         bias: whether the first projections and the last have biases.
+        rotated: whether what is called rotated is; Kimi Linear leaves positions to other layers.
     """
 
     heads: int
@@ -44,6 +45,7 @@ class LatentAttention:
     rotary: int
     value: int
     bias: bool = False
+    rotated: bool = True
 
 
 def record_latent_attention(
@@ -65,6 +67,8 @@ def _query(tape: Tape, x: Tensor, a: LatentAttention, path: str) -> Tensor:
         low = tape.linear(f"{path}.q_a_proj", x, a.query_rank, a.bias)
         low = tape.norm(f"{path}.q_a_norm", low, "rmsnorm")
         query = tape.linear(f"{path}.q_b_proj", low, width)
+    if not a.rotated:
+        return query
     rotated = tape.activation(f"{path}.q_rotary", *query.shape)
     return tape.rotary(f"{path}.q_rotary", query, a.heads, a.rotary, rotated)
 
@@ -77,6 +81,9 @@ def _latent(
     both = tape.linear(f"{path}.kv_a_proj", x, a.rank + a.rotary, a.bias)
     gain = tape.weight(f"{path}.kv_a_norm.weight", a.rank)
     flops = FLOPS_PER_ELEMENT["rmsnorm"] * a.rank * rows
+    if not a.rotated:  # the norm's kernel passes the shared key on
+        tape.op(f"{path}.kv_a_norm", "norm", flops, (both, gain), latent, key, function="rmsnorm")
+        return
     reads = (_part(both, rows, a.rank), gain)
     tape.op(f"{path}.kv_a_norm", "norm", flops, reads, latent, function="rmsnorm")
     tape.rotary(f"{path}.k_rotary", _part(both, rows, a.rotary), 1, a.rotary, key)

@@ -9,12 +9,27 @@ _TRAINING = (
     "classifier_dropout", "summary_first_dropout", "activation_dropout", "pretraining_tp",
     "rescale_attention", "gradient_checkpointing", "router_aux_loss_coef", "output_router_logits",
     "router_jitter_noise", "moe_jitter_eps", "moe_loss_weight", "aux_loss_alpha", "seq_aux",
-    "emb_pdrop",
+    "emb_pdrop", "drop_path_rate", "encoder_stride", "pretrained_window_sizes",
+    "rescale_prenorm_residual", "time_step_init_scheme", "time_step_scale", "z_loss_coefficient",
+    "layerscale_value", "logit_scale_init_value", "pos_embed_rescale",
 )  # fmt: skip
+_LINEAR = (
+    "logits_soft_cap", "linear_allow_neg_eigval", "num_expert_group", "moe_renormalize",
+    "use_grouped_topk", "use_expert_bias", "shared_moe_mode", "rotary_dim", "block_norm_eps",
+    "use_pos_enc", "mrope_section", "mrope_interleaved",
+)  # fmt: skip
+_STARTING = (
+    "w_init_variance_scale", "final_w_init_variance_scale", "block_mlp_init_scale",
+    "block_out_init_scale", "block_use_xavier_init", "conv_use_xavier_init",
+    "mtp_use_dedicated_embeddings",
+)  # fmt: skip
+_TWICE = ("block_dim", "conv_dim", "conv_dim_out", "num_heads")
 _TOKENS = (
     "bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id", "cls_token_id",
     "mask_token_id", "unk_token_id", "decoder_start_token_id", "forced_eos_token_id", "label2id",
-    "suppress_tokens", "begin_suppress_tokens", "tokenizer_class",
+    "suppress_tokens", "begin_suppress_tokens", "tokenizer_class", "image_token_index",
+    "image_token_id", "boi_token_index", "eoi_token_index", "ignore_index", "video_token_id",
+    "vision_start_token_id", "vision_end_token_id", "vision_token_id",
 )  # fmt: skip
 _VALUES = (
     "rope_theta", "rope_scaling", "rope_parameters", "rms_norm_eps", "layer_norm_eps",
@@ -22,14 +37,21 @@ _VALUES = (
     "scale_attn_by_inverse_layer_idx", "query_pre_attn_scalar", "attn_logit_softcapping",
     "final_logit_softcapping", "original_max_position_embeddings", "norm_topk_prob",
     "routed_scaling_factor", "hidden_activation_scale", "embedding_multiplier", "n_group",
-    "topk_group", "topk_method", "swiglu_limit",
+    "topk_group", "topk_method", "swiglu_limit", "upcast_attention", "residual_in_fp32",
+    "time_step_floor", "time_step_max", "time_step_min", "time_step_limit", "key_multiplier",
+    "lm_head_multiplier", "mlp_multipliers", "ssm_multipliers", "ssm_in_multiplier",
+    "ssm_out_multiplier", "attention_in_multiplier", "attention_out_multiplier",
+    "residual_multiplier", "attention_multiplier", "logits_scaling", "mamba_norm_before_gate",
+    "tokens_per_second",
 )  # fmt: skip
 _RUNNING = (
     "use_cache", "transformers_version", "auto_map", "_name_or_path", "_commit_hash",
     "task_specific_params", "output_attentions", "output_hidden_states", "return_dict",
     "use_return_dict", "torchscript", "_attn_implementation", "attn_implementation",
     "summary_type", "summary_use_proj", "summary_activation", "summary_proj_to_labels", "n_ctx",
-    "finetuning_task", "problem_type", "generation_config", "cache_implementation",
+    "_diffusers_version", "finetuning_task", "problem_type", "generation_config",
+    "cache_implementation", "use_mamba_kernels", "use_mambapy", "use_associative_scan",
+    "use_mem_eff_path", "num_logits_to_keep",
 )  # fmt: skip
 _PACKING = (
     "quant_method", "sym", "desc_act", "damp_percent", "true_sequential", "static_groups", "meta",
@@ -44,6 +66,9 @@ _PACKING = (
 )  # fmt: skip
 
 NO_BEARING = {
+    **dict.fromkeys(_LINEAR, "changes values, not shapes"),
+    **dict.fromkeys(_STARTING, "for training only"),
+    **dict.fromkeys(_TWICE, "says again what another key says"),
     **dict.fromkeys(_TRAINING, "for training only"),
     **dict.fromkeys(_TOKENS, "names and numbers of tokens"),
     **dict.fromkeys(_VALUES, "changes values, not shapes"),

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from memorywall.core.model import Forward
+from memorywall.core.forward import Forward
 from memorywall.core.numbers import Number, minimum
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from memorywall.core.model import Forward
+from memorywall.core.forward import Forward
 from memorywall.core.numbers import Number
 from memorywall.core.tensors import Tensor
 from memorywall.families._blocks import Tape

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from memorywall.core.errors import shown
-from memorywall.core.model import Family, Forward
+from memorywall.core.forward import Forward
+from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
 from memorywall.families._blocks import Attention, FeedForward

@@ -14,14 +14,21 @@ from memorywall.core.errors import (
     shown,
 )
 from memorywall.core.model import Model
-from memorywall.core.storage import Storage, Stored
+from memorywall.core.storage import Storage, Stored, unread
 from memorywall.families import families, family_of
 from memorywall.families._config import Config
 from memorywall.families._watched import Watched
 from memorywall.frontends._storage import storage_of_files
 from memorywall.frontends.quantised import read_quantisation
+from memorywall.frontends.traced_class import TRACED_CLASS, can_trace, read_traced
 
+_TRACING = "pip install 'memorywall[measure]'. "
 LARGEST_CONFIG = 4 * 1024 * 1024
+
+_BY_NORM = {
+    "ada_norm_zero": "DiTTransformer2DModel",
+    "ada_norm_single": "PixArtTransformer2DModel",
+}
 
 
 def model_from_config(
@@ -41,7 +48,7 @@ def model_from_config(
         storage: how its weights lie, where that is not the config's to say.
     """
     watched = Watched(config)
-    model_type = watched.get("model_type")
+    model_type = model_type_of(watched)
     if not isinstance(model_type, str):
         raise InvalidInputError(
             f"{where}: 'model_type' must be a text, got {shown(model_type)}.",
@@ -49,21 +56,53 @@ def model_from_config(
         )
     family = family_of(model_type)
     if family is None:
-        known = [known for family in families() for known in family.model_types]
-        near = near_names(model_type, known)
-        offer = f"Near names: {', '.join(near)}. " if near else ""
-        raise UnsupportedError(
-            f"{where}: the architecture {shown(model_type)} is not known; "
-            "it is not guessed at, since a wrong guess would mislead.",
-            f"{offer}Known: {', '.join(sorted(known))}.",
-        )
-    architecture = family.read(watched, where)
-    if storage is None:
-        storage = _storage_of(Config(watched, where), architecture.dtype, stored)
+        architecture, family = read_traced(config, where), TRACED_CLASS
+        if architecture is None:
+            raise _unknown(model_type, where)
+        storage = _no_storage(config)
+    else:
+        architecture = family.read(watched, where)
+        if storage is None:
+            storage = _storage_of(Config(watched, where), architecture.dtype, stored)
     said = name or str(config.get("_name_or_path") or model_type)
     return Model(
         printable(said), family, architecture, dict(config), watched.reading(), storage, stored
     )
+
+
+def _unknown(model_type: str, where: str) -> UnsupportedError:
+    """Return the error for an architecture that neither a family nor transformers knows."""
+    known = [known for family in families() for known in family.model_types]
+    near = near_names(model_type, known)
+    offer = f"Near names: {', '.join(near)}. " if near else ""
+    if not can_trace():
+        offer += "With torch and transformers the latter's class is traced: " + _TRACING
+    return UnsupportedError(
+        f"{where}: the architecture {shown(model_type)} is not known; "
+        "it is not guessed at, since a wrong guess would mislead.",
+        f"{offer}Known: {', '.join(sorted(known))}.",
+    )
+
+
+def _no_storage(config: Mapping[str, Any]) -> Storage | None:
+    """Return what asks for a format where the weights of a traced class are quantised."""
+    if config.get("quantization_config") is None:
+        return None
+    return unread("its weights are quantised, and which of them a traced class does not say")
+
+
+def model_type_of(config: Mapping[str, Any]) -> Any:
+    """Return what a config says it is of: ``model_type``, or diffusers' ``_class_name``.
+
+    What diffusers once saved as a Transformer2DModel it takes, by ``norm_type``, for others.
+    """
+    name = config.get("model_type")
+    if name is None:
+        name = config.get("_class_name")
+        if name == "Transformer2DModel":
+            norm = config.get("norm_type")
+            name = _BY_NORM.get(norm, name) if isinstance(norm, str) else name
+    return name
 
 
 def _storage_of(config: Config, dtype: str, stored: Stored | None) -> Storage | None:

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from memorywall.core.errors import UnsupportedError
-from memorywall.core.model import Family, Forward, Model
+from memorywall.core.forward import Forward
+from memorywall.core.model import Family, Model
 from memorywall.core.program import Program
 from memorywall.core.traced import Traced
 from memorywall.core.training import TrainingMemory
+from memorywall.frontends.traced_class import TRACED_CLASS
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,11 @@ def _lower(module: TracedModule, _forward: Forward) -> Program:
 
 
 TRACED = Family("traced", (), _read, _lower)
+
+
+def is_traced(model: Model) -> bool:
+    """Tell whether a model's operators are PyTorch's own, of a module or of a class."""
+    return model.family is TRACED or model.family is TRACED_CLASS
 
 
 def model_of(traced: Traced) -> Model:

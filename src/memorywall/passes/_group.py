@@ -2,9 +2,9 @@
 
 It reads what it takes in once, and writes what others read. Operators join where one alone reads
 what the other makes, or where they stand in the same module, unless something of another kind has
-to run between them. An optimizer's operators on one weight join through its states, too, which they
-write over. A softmax does not take in what a product alone feeds: that rides on the
-product, as ``fuse`` has it.
+to run between them for others' sake. An optimizer's operators on one weight join through its
+states, too, which they write over. A softmax does not take in what a product alone feeds: that
+rides on the product, as ``fuse`` has it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ _REDUCTIONS = frozenset({
     "mean", "sum", "var", "var_mean", "std", "std_mean", "amax", "amin", "linalg_vector_norm",
     "norm", "logsumexp",
 })  # fmt: skip
+# What a norm has no use for: experts are chosen, and tokens brought to them.
+_PICKS = frozenset({"topk", "sort", "index", "gather", "write part"})
 _ANY = -1  # the level of what depends on no activation, and so can be made at any time
 
 
@@ -107,14 +109,27 @@ class _Grouping:
         for tensor in op.reads:
             found = self._maker.get(tensor.name)
             made = None if found is None else found.root()
-            if made is None or made is home or made.level not in (level, _ANY):
+            if made is None or made is home:
                 continue
             alone = self._readers[tensor.name] == 1 and not reduces
+            waits = alone and made.level < level and self._feeds_only(made, tensor)
+            if made.level not in (level, _ANY) and not waits:
+                continue
             rides = reduces and made.fed and not made.reduces
             if (alone or made.path == path) and not rides:
                 made.take_in(home)
                 home = made
         return home
+
+    def _feeds_only(self, made: _Group, tensor: Tensor) -> bool:
+        """Tell whether a tensor is all that others read of a group, which so can be made late."""
+        inside = Counter(t.name for op in made.ops for t in op.reads)
+        written = [t for op in made.ops for t in op.writes]
+        return all(
+            t.role == "activation" and self._readers[t.name] == inside[t.name]
+            for t in written
+            if t.name != tensor.name
+        )
 
 
 def _level(tensor: Tensor) -> int:
@@ -128,6 +143,11 @@ def _emitted(
     """Return a block's operators; a group stands where its last operator stood."""
     roots = [None if found is None else found.root() for found in groups]
     last = {root: index for index, root in enumerate(roots) if root is not None}
+    for group in last:
+        group.ops = []
+    for op, root in zip(block.ops, roots, strict=True):
+        if root is not None:
+            root.ops.append(op)  # in the order in which they run
     ops = []
     for index, (op, root) in enumerate(zip(block.ops, roots, strict=True)):
         if root is None:
@@ -151,14 +171,18 @@ def _one(found: _Group, readers: Counter[str]) -> Op:
 
 
 def _taken_in(ops: Sequence[Op]) -> tuple[Tensor, ...]:
-    """Return what comes from outside, none of it twice."""
-    made = {tensor.name for op in ops for tensor in op.writes if tensor.role == "activation"}
+    """Return what comes from outside, none of it twice.
+
+    What is read under a name before it is written is what the layer before handed on.
+    """
+    made: set[str] = set()
     found: dict[str, Tensor] = {}
     for op in ops:
         for tensor in op.reads:
             if tensor.name not in made:
                 known = found.get(tensor.name)
                 found[tensor.name] = tensor if known is None else _both(known, tensor)
+        made |= {tensor.name for tensor in op.writes if tensor.role == "activation"}
     return tuple(found.values())
 
 
@@ -193,4 +217,6 @@ def _kind(found: _Group, reads: Sequence[Tensor], writes: Sequence[Tensor]) -> K
         return "optimizer"
     largest = max([tensor.moved_elements for tensor in reads], default=0)
     returned = max([tensor.moved_elements for tensor in writes], default=0)
-    return "norm" if "norm" in kinds or (found.reduces and returned >= largest) else "elementwise"
+    picks = any(op.function in _PICKS for op in found.ops)
+    looks_along = found.reduces and returned >= largest and not picks
+    return "norm" if "norm" in kinds or looks_along else "elementwise"

@@ -11,6 +11,7 @@ from memorywall.core.tensors import Tensor
 from memorywall.passes._excess import Excess
 
 _COPIES = ("copy", "cast", "repeat")
+_KEPT = ("kv_cache", "state")
 _INTO_CACHE = ("cache concatenation", "write part", "copy", "cast")
 
 
@@ -73,15 +74,22 @@ def _stand_ins(program: Program) -> _StandIns:
         if not op.reads or not op.writes:
             continue
         out = op.writes[0]
-        if out.role == "kv_cache" and op.function in _INTO_CACHE:
+        if out.role in _KEPT and op.function in _INTO_CACHE:
             _note_cached(op, out, found)
-        elif out.role == "activation" and op.function in _COPIES and writers[out.name] == 1:
+        elif out.role == "activation" and _copies(op) and writers[out.name] == 1:
             _note_copied(op, found)
     return found
 
 
+def _copies(op: Op) -> bool:
+    """Tell whether an operator copies: also one that looks up all rows of a table, once each."""
+    table, out = op.reads[0], op.writes[0]
+    whole = table.role == "weight" and table.touched is None and table.elements == out.elements
+    return op.function in _COPIES or (op.kind == "embedding" and whole)
+
+
 def _note_cached(op: Op, cache: Tensor, found: _StandIns) -> None:
-    """Note that what is put into a cache can be written there in the first place."""
+    """Note that what is put into a cache, or a state, can be written there in the first place."""
     for new in op.reads:
         source = found.source(new)
         whole = source.touched is None and new.touched is None
@@ -107,7 +115,7 @@ def _is_needless(op: Op, stand_ins: _StandIns) -> bool:
     if not op.writes:
         return False
     out = op.writes[0]
-    if out.role == "kv_cache" and op.function in _INTO_CACHE:
+    if out.role in _KEPT and op.function in _INTO_CACHE:
         return any(stand_ins.source(tensor).name in stand_ins.cached for tensor in op.reads)
     return out.name in stand_ins.copied
 

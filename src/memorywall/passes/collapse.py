@@ -1,11 +1,12 @@
 """A traced program as an engine would run it: PyTorch's operators made into those of a model.
 
-PyTorch runs a norm as eight operators, and copies where a kernel would read what is there. Two
+PyTorch runs a norm as eight operators, and copies where a kernel would read what is there. Three
 steps, after which ``fuse`` applies as it does to any program:
 
 1. ``read_through``: whoever reads a copy reads what was copied, and new keys and values are written
    where the cache is.
-2. ``group``: what one module does element by element, and along rows, is one operator.
+2. ``keep_states``: a state is written by what makes it, and does not begin with zeros written.
+3. ``group``: what one module does element by element, and along rows, is one operator.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 from memorywall.core.program import Program
 from memorywall.passes._excess import Excess
 from memorywall.passes._group import group
+from memorywall.passes._states import keep_states
 from memorywall.passes._through import read_through
 from memorywall.passes.fuse import fuse
 
@@ -24,7 +26,7 @@ def fuse_traced(program: Program) -> tuple[Program, Excess]:
     class of operators and cause.
     """
     excess = Excess()
-    grouped = group(read_through(program, excess), excess)
+    grouped = group(keep_states(read_through(program, excess), excess), excess)
     fused = fuse(grouped)
     for before, after in zip(grouped.blocks, fused.blocks, strict=True):
         for op, left in zip(before.ops, after.ops, strict=True):

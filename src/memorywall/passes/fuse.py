@@ -56,7 +56,7 @@ def _fuse_block(block: Block, readers: dict[str, int]) -> Block:
         for tensor in op.writes:
             if tensor.role == "activation":
                 maker[tensor.name] = host
-    return Block(block.name, tuple(fused), block.repeat, block.shared)
+    return Block(block.name, tuple(fused), block.repeat, block.shared, block.own)
 
 
 def _without(tensors: tuple[Tensor, ...], dropped: Tensor) -> tuple[Tensor, ...]:

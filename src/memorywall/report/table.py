@@ -45,13 +45,15 @@ def show_grid(analysis: Analysis, console: Console) -> None:
     lengths = [("batch", analysis.batch_size), ("seq", analysis.seq_len)]
     if analysis.source_len is not None:
         lengths.append(("source", analysis.source_len))
+    if analysis.images is not None:
+        lengths.append(("images", analysis.images))
     titles = (title for title, _ in lengths)
-    table = columns(
-        (*titles, "FLOP/B", "time", "tokens/s", "MFU", "MBU", "memory", "bound"), words=0
-    )
+    made = analysis.tokens_per_s if analysis.images_per_s is None else analysis.images_per_s
+    what = "tokens/s" if analysis.images_per_s is None else "images/s"
+    table = columns((*titles, "FLOP/B", "time", what, "MFU", "MBU", "memory", "bound"), words=0)
     grids = np.broadcast_arrays(
         *(values for _, values in lengths), analysis.arithmetic_intensity, analysis.latency_s,
-        analysis.tokens_per_s, analysis.mfu, analysis.mbu, analysis.footprint.total,
+        made, analysis.mfu, analysis.mbu, analysis.footprint.total,
         analysis.fits, analysis.bound,
     )  # fmt: skip
     for point in zip(*(grid.ravel() for grid in grids), strict=True):
@@ -94,7 +96,7 @@ def remark(console: Console, word: str, text: str) -> None:
 
 
 _ALWAYS = ("weights", "kv_cache", "activations")
-_PARTS = ("weights", "kv_cache", "gradients", "optimizer_states", "activations")
+_PARTS = ("weights", "kv_cache", "state", "gradients", "optimizer_states", "activations")
 
 
 def footprint_line(footprint: Footprint) -> str:

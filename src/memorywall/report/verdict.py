@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from memorywall.core.analysis import Analysis
+from memorywall.core.images import written
 from memorywall.core.units import render, render_number
 
 _WORDS = {
@@ -73,6 +74,7 @@ def headline(analysis: Analysis) -> str:
         "encode": f"encoding {workload.seq_len} {read}",
         "decode": f"one decode step at {workload.seq_len} positions",
         "generate": f"generating {workload.new_tokens} tokens after {workload.seq_len}",
+        "denoise": f"{workload.steps} denoising steps, guidance {workload.guidance},",
         "train": f"one training step on {workload.seq_len} {read}",
     }[analysis.phase]
     inputs = getattr(analysis.scenario.model.architecture, "inputs", None)
@@ -81,12 +83,15 @@ def headline(analysis: Analysis) -> str:
         per = f"one {what} over {', '.join(inputs) or 'no inputs'}"
         latency = render(float(analysis.latency_s), "s")
         return f"{analysis.model} on {analysis.hardware}, {per}: {latency}"
+    per += _images(analysis)
     if workload.source_len is not None and analysis.phase != "encode":
         per += f", source of {workload.source_len}"
-    rate = render_number(float(analysis.tokens_per_s), 4)
+    rate = f"{render_number(float(analysis.tokens_per_s), 4)} tokens/s"
+    if analysis.images_per_s is not None:
+        rate = f"{render_number(float(analysis.images_per_s), 4)} images/s"
     text = (
         f"{analysis.model} on {analysis.hardware}, {per}, batch {workload.batch_size}: "
-        f"{render(float(analysis.latency_s), 's')}, {rate} tokens/s"
+        f"{render(float(analysis.latency_s), 's')}, {rate}"
     )
     prediction = analysis.prediction
     if prediction is not None:
@@ -102,3 +107,13 @@ def headline(analysis: Analysis) -> str:
         first, step = (render(float(t), "s") for t in (analysis.ttft_s, analysis.tpot_s))
         text += f" (first token after {first}, then one every {step})"
     return text
+
+
+def _images(analysis: Analysis) -> str:
+    """Say how many images of what size are looked at, if any."""
+    if analysis.image_size is None or analysis.phase == "decode":
+        return ""
+    images, size = analysis.scenario.workload.images, written(analysis.image_size)
+    if images is None:
+        return f" of an image of {size} pixels"
+    return f" with {images} image{'s' * (images != 1)} of {size} pixels"

@@ -1,4 +1,4 @@
-"""A group of subcommands that are modules of one folder."""
+"""A group of subcommands that are modules of one folder: long-context is long_context.py."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ class Subcommands(click.Group):
         return type("Subcommands", (cls,), {"room": room})
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the modules' names, without the private ones."""
+        """Return the modules' names, without the private ones, with dashes."""
         modules = pkgutil.iter_modules(import_module(self.room).__path__)
-        return sorted(module.name for module in modules if not module.name.startswith("_"))
+        names = (module.name for module in modules if not module.name.startswith("_"))
+        return sorted(name.replace("_", "-") for name in names)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Return one of them, or None."""
-        return cast("click.Command | None", find(self.room, cmd_name, "COMMAND"))
+        module = cmd_name.replace("-", "_")
+        return cast("click.Command | None", find(self.room, module, "COMMAND"))

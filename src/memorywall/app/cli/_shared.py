@@ -12,6 +12,9 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
+from memorywall.core.model import Model
+from memorywall.frontends.hf import load_model
+from memorywall.frontends.traced import is_traced
 from memorywall.report.record import to_json
 
 json_flag = click.option("--json", "as_json", is_flag=True, help="One JSON record, for machines.")
@@ -26,6 +29,14 @@ def console() -> Console:
     A narrower terminal wraps a wide table's lines; to squeeze them would cut digits and units.
     """
     return Console(file=sys.stdout, highlight=False, markup=False, emoji=False, width=_WIDTH)
+
+
+def load_and_tell(name: str) -> Model:
+    """Return a model, and say so where transformers' own class stands in for a family."""
+    model = load_model(name)
+    if is_traced(model):
+        click.echo(f"{model.architecture.notes[0]} Each pass takes seconds.", err=True)
+    return model
 
 
 def print_json(record: Any) -> None:
@@ -56,6 +67,25 @@ class Counts(click.ParamType[list[int]]):
                 self.fail(f"{shown} is not a whole number; give 8, or 1,4,16", param, ctx)
             numbers.append(int(digits))
         return numbers
+
+
+class Pixels(click.ParamType[tuple[int, int]]):
+    """``224`` or ``448x336``, height by width, as two whole numbers."""
+
+    name = "HEIGHT[xWIDTH]"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Read the text; anything but one or two whole numbers ends the command with code 2."""
+        if isinstance(value, tuple):
+            return value
+        sides = str(value).casefold().split("x")
+        good = all(side.isascii() and side.isdigit() and len(side) <= 12 for side in sides)
+        if not good or len(sides) > 2:
+            shown = repr(value if len(value) < 40 else value[:40] + "...")
+            self.fail(f"{shown} is no size in pixels; give 224, or 448x336", param, ctx)
+        return int(sides[0]), int(sides[-1])
 
 
 def axis(values: list[int], position: int, axes: int) -> Any:

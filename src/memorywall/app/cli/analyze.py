@@ -7,7 +7,15 @@ from typing import Any
 import click
 
 from memorywall.app.analyze import analyze
-from memorywall.app.cli._shared import Counts, axis, console, json_flag, print_json
+from memorywall.app.cli._shared import (
+    Counts,
+    Pixels,
+    axis,
+    console,
+    json_flag,
+    load_and_tell,
+    print_json,
+)
 from memorywall.core.errors import InvalidInputError
 from memorywall.report.table import show_analysis, show_grid
 
@@ -15,7 +23,10 @@ from memorywall.report.table import show_analysis, show_grid
 @click.command("analyze")
 @click.argument("model")
 @click.option("--on", required=True, metavar="DEVICE", help="A device's name, or its TOML's path.")
-@click.option("--phase", help="prefill, encode, decode or generate.  [default: decode, or encode]")
+@click.option(
+    "--phase",
+    help="prefill, encode, decode, generate or denoise.  [default: decode, else what there is]",
+)
 @click.option(
     "--batch", "--batch-size", "batch_size", type=Counts(), default="1", show_default=True,
     help="Sequences.",
@@ -28,10 +39,30 @@ from memorywall.report.table import show_analysis, show_grid
     "--source", "--source-len", "source_len", type=Counts(),
     help="Positions of each source, of an encoder-decoder.  [default: as --seq, or the model's]",
 )  # fmt: skip
+@click.option(
+    "--image-size", type=Pixels(),
+    help="Pixels of each image, 224 or 448x336.  [default: what the model was made for]",
+)  # fmt: skip
+@click.option(
+    "--images", type=Counts(),
+    help="Images of each sequence, of an image-text model.  [default: 1 where they are looked at]",
+)  # fmt: skip
+@click.option(
+    "--steps", type=int,
+    help="Denoising steps of a diffusion transformer.  [default: as it is usually run]",
+)  # fmt: skip
+@click.option(
+    "--guidance", metavar="on|off",
+    help="Whether each step is taken with the prompt and without.  [default: as usually run]",
+)  # fmt: skip
 @click.option("--new-tokens", type=int, help="Tokens that generate makes.  [default: 128]")
 @click.option("--weights", metavar="FORMAT", help="Format of all weights.  [default: as stored]")
 @click.option("--activations", metavar="FORMAT", help="Format of activations and arithmetic.")
 @click.option("--kv-cache", metavar="FORMAT", help="Format of the KV cache.")
+@click.option(
+    "--state", metavar="FORMAT",
+    help="Format of recurrent state.  [default: as the architecture prescribes]",
+)  # fmt: skip
 @click.option("--traffic", default="fused", show_default=True, help="fused or unfused.")
 @click.option("--causal", default="half", show_default=True, help="half of the pairs, or full.")
 @click.option("--logits", default="last", show_default=True, help="Head rows: last, all or none.")
@@ -53,6 +84,7 @@ def COMMAND(  # noqa: N802 - the constant that the subcommand is found by
     batch_size: list[int],
     seq_len: list[int] | None,
     source_len: list[int] | None,
+    images: list[int] | None,
     ops: bool,
     as_json: bool,
     **words: Any,
@@ -70,18 +102,22 @@ def COMMAND(  # noqa: N802 - the constant that the subcommand is found by
       memorywall analyze ./config.json --on ./my-device.toml --weights int4 --json
       memorywall analyze llama-3.1-8b --on h200-sxm --batch 1,8,64 --seq 2048,32768
       memorywall analyze t5-large --on h100-sxm --phase generate --source 512 --new-tokens 64
+      memorywall analyze vit-base-patch16-224 --on h100-sxm --batch 64 --image-size 384
+      memorywall analyze llava-1.5-7b-hf --on h100-sxm --phase prefill --images 2 --seq 2048
+      memorywall analyze stable-diffusion-3-medium --on h100-sxm --steps 28 --image-size 1024
     """
-    grid = any(len(sizes or [0]) > 1 for sizes in (batch_size, seq_len, source_len))
+    grid = any(len(sizes or [0]) > 1 for sizes in (batch_size, seq_len, source_len, images))
     if grid and ops:
         raise InvalidInputError(
             "--ops lists the operators of one point.", "Give one --batch, --seq, --source."
         )
-    axes = 2 if source_len is None else 3
+    axes = 2 + (source_len is not None) + (images is not None)
     answer = analyze(
-        words.pop("model"),
+        load_and_tell(words.pop("model")),
         batch_size=axis(batch_size, 0, axes),
         seq_len=None if seq_len is None else axis(seq_len, 1, axes),
         source_len=None if source_len is None else axis(source_len, 2, axes),
+        images=None if images is None else axis(images, axes - 1, axes),
         **words,
     )
     if as_json:

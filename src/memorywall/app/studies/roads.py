@@ -1,15 +1,14 @@
 """Two roads to one program: a model's config, and transformers' class traced.
 
-For a model of the catalogue, in prefill and decode: the FLOPs of matrix products, convolutions and
-scans, and the bytes of weights and of the cache, class by class, which must be equal; and fused
-bytes, which should lie within 2 %. Where a class stays wholly on chip by the config, what the trace
-moves for it is compared with the whole pass. What PyTorch's operators move beyond that is told by
-class and cause. Every pair of a query and a key is counted.
+For a model of the catalogue, in each of its passes: the FLOPs of matrix products, convolutions and
+scans, and the bytes of weights, of the cache and of state, class by class, which must be equal; and
+fused bytes, which should lie within 2 %. Where a class stays wholly on chip by the config, what the
+trace moves for it is compared with the whole pass. What PyTorch's operators move beyond that is
+told by class and cause. Every pair of a query and a key is counted.
 """
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,18 +17,17 @@ from typing import Any
 
 from memorywall.app.analyze import analyze
 from memorywall.app.steps import program_of
-from memorywall.app.trace import trace
 from memorywall.catalog.configs import entries
-from memorywall.core.errors import MissingDependencyError
+from memorywall.core.errors import MissingDependencyError, UnsupportedError
+from memorywall.core.forward import Forward
+from memorywall.core.model import Model
 from memorywall.core.program import Program
-from memorywall.core.traced import Traced
 from memorywall.frontends.hf import load_model
 from memorywall.passes.collapse import fuse_traced
 
 EXACT = ("gemm", "attention", "conv", "scan")
 CLOSE = 0.02
 _CAUSAL = ("prefill", "decode")
-_NOT_SHAPES = ("architectures", "dtype", "torch_dtype", "auto_map", "_name_or_path", "model_type")
 
 
 @dataclass(frozen=True)
@@ -81,15 +79,13 @@ class Comparison:
 def compare(name: str, phase: str, tokens: int = 128, dtype: str = "bf16") -> Comparison:
     """Return one pass of a model of the catalogue by both roads."""
     model = load_model(name)
-    length = min(tokens, model.architecture.max_positions or tokens)
-    answer = analyze(
-        name, on="h100-sxm", phase=phase, seq_len=length, logits="all", causal="full",
-        weights=dtype, activations=dtype, kv_cache=dtype,
-    )  # fmt: skip
+    answer = analyze(name, on="h100-sxm", phase=phase, **_asked(model, phase, tokens, dtype))
     scenario = answer.scenario
-    ours = program_of(scenario, scenario.workload.phase, length)
-    traced = traced_class(name, phase, length, dtype)
-    theirs, excess = fuse_traced(traced.program)
+    workload = scenario.workload
+    length = int(workload.seq_len)
+    ours = program_of(scenario, workload.phase, length)
+    traced = traced_class(model, scenario.forward(workload.phase, length))
+    theirs, excess = fuse_traced(traced)
     exact = {"parameters": (model.parameters, traced.parameters)}
     for what, count in _EXACTLY.items():
         a, b = count(ours), count(theirs)
@@ -100,27 +96,41 @@ def compare(name: str, phase: str, tokens: int = 128, dtype: str = "bf16") -> Co
     return Comparison(name, phase, exact, fused, told)
 
 
-def traced_class(name: str, phase: str, length: int, dtype: str) -> Traced:
-    """Trace transformers' class of a model of the catalogue."""
-    tokens = 1 if phase == "decode" else length
-    seq_len = length if phase == "decode" else None
-    return trace(
-        factory(name), f"int64[1,{tokens}]", phase=phase, seq_len=seq_len, dtype=dtype,
-        causal="full",
-    )  # fmt: skip
-
-
-def factory(name: str) -> Callable[[], Any]:
-    """Return a function that builds transformers' class of a model of the catalogue."""
+def traced_class(model: Model, forward: Forward) -> Program:
+    """Trace a pass of transformers' class of a model of the catalogue."""
     try:
-        import transformers  # noqa: PLC0415 - an extra, and slow
-    except ModuleNotFoundError:
-        raise MissingDependencyError("transformers", "measure", "its classes") from None
-    transformers.logging.set_verbosity_error()
-    model = load_model(name)
-    words = {key: value for key, value in model.config.items() if key not in _NOT_SHAPES}
-    config = transformers.AutoConfig.for_model(model.config["model_type"], **copy.deepcopy(words))
-    return partial(getattr(transformers, model.architecture.class_name), config)
+        from memorywall.frontends.tracing.classes import lower_class, read_class  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(str(error.name), "measure", "its classes") from None
+    named = {**model.config, "architectures": [model.architecture.class_name]}
+    traced = read_class(named, model.name)
+    if traced is None:
+        raise UnsupportedError(f"{model.name}: transformers has no class of its type.")
+    return lower_class(traced, forward)
+
+
+def _asked(model: Model, phase: str, tokens: int, dtype: str) -> dict[str, Any]:
+    """Return what the config is asked: as many positions as it allows, or the images themselves.
+
+    Latents of a cache are expanded again, as the classes do.
+    """
+    asked: dict[str, Any] = {
+        "logits": "all", "causal": "full", "mla": "reexpanded", "weights": dtype,
+        "activations": dtype, "kv_cache": dtype,
+    }  # fmt: skip
+    if model.reads_source and model.fixed_source is None:
+        asked["source_len"] = tokens
+    if model.images is None or model.images.reads_text:
+        positions = _positions(model, phase, tokens)
+        asked["seq_len"] = min(positions, model.architecture.max_positions or positions)
+    return asked
+
+
+def _positions(model: Model, phase: str, tokens: int) -> int:
+    """Return so many positions of text, and those of one image where it stands among them."""
+    if model.images is None or phase == "decode" or not model.causal:
+        return tokens
+    return tokens + model.images.image_tokens(*model.images.image_size)
 
 
 def _flops(program: Program) -> Counter[str]:
@@ -139,6 +149,17 @@ def _of_role(role: str, program: Program) -> Counter[str]:
     return found
 
 
+def _of_state(program: Program) -> Counter[str]:
+    """Return the bytes of state by class: of what some operator writes, which buffers are not."""
+    written = {t.name for _, op, _ in program.walk() for t in op.writes}
+    found: Counter[str] = Counter()
+    for _, op, repeat in program.walk():
+        for tensor in (*op.reads, *op.writes):
+            if tensor.role == "state" and tensor.name in written:
+                found[op.kind] += int(tensor.moved_bytes) * repeat
+    return found
+
+
 def _bytes(program: Program) -> Counter[str]:
     found: Counter[str] = Counter()
     for _, op, repeat in program.walk():
@@ -150,17 +171,18 @@ _EXACTLY: dict[str, Callable[[Program], Counter[str]]] = {
     "FLOPs": _flops,
     "bytes of weights": partial(_of_role, "weight"),
     "bytes of the cache": partial(_of_role, "kv_cache"),
+    "bytes of state": _of_state,
 }
 
 
 def passes(names: Iterable[str] = ()) -> Iterator[tuple[str, str]]:
     """Yield models and phases to compare, by default of all the catalogue.
 
-    Encoder-decoders, which read two inputs, are left out.
+    What makes images of noise is left out: its classes are not transformers'.
     """
     for name in names or [entry.id for entry in entries()]:
         model = load_model(name)
-        if not model.reads_source:
+        if model.denoiser is None:
             yield from ((name, phase) for phase in (_CAUSAL if model.causal else ("encode",)))
 
 

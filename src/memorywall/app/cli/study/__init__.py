@@ -1,4 +1,4 @@
-"""``memorywall study``: a paper's argument computed anew, beside what it printed."""
+"""``memorywall study``: one argument at length, a paper's beside what it printed or our own."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ from memorywall.app.cli._groups import Subcommands
 
 @click.group(cls=Subcommands.of(__name__))
 def COMMAND() -> None:  # noqa: N802 - the constant that the subcommand is found by
-    """Compute a published study anew, and show ours beside what was printed."""
+    """Follow one argument at length: a published one beside what was printed, or one of ours."""

@@ -22,9 +22,9 @@ def COMMAND(  # noqa: N802
 ) -> None:
     """Compare what a config says of MODELS with transformers' class, traced.
 
-    Equal to the last digit should be FLOPs of products, bytes of weights and of the cache, class by
-    class; within 2 % fused bytes. By default all of the catalogue but encoder-decoders, which takes
-    some minutes. Needs the extra `measure`.
+    Equal to the last digit should be FLOPs of products and scans, and bytes of weights, the cache
+    and state, class by class; within 2 % fused bytes. By default all of the catalogue but what
+    makes images of noise, which takes some minutes. Needs the extra `measure`.
 
     \b
     Examples:
@@ -55,7 +55,7 @@ def COMMAND(  # noqa: N802
 
 def _print_table(found: list[Any]) -> None:
     table = columns(
-        ("model", "phase", "FLOPs, weights, cache", "bytes more than 2 % apart"), words=4
+        ("model", "phase", "FLOPs, weights, cache, state", "bytes more than 2 % apart"), words=4
     )
     for one in found:
         apart = ", ".join(f"{kind} {share:+.1%}" for kind, share in one.outside.items())

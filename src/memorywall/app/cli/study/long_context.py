@@ -1,0 +1,78 @@
+"""``memorywall study long-context``: what decode and prefill cost from 1k to 1M positions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from memorywall.app.cli._shared import Counts, console, json_flag, print_json
+from memorywall.app.studies import long_context as study
+from memorywall.report.figures import save
+from memorywall.report.long_context import show_long_contexts
+from memorywall.report.long_context_figure import draw_long_contexts
+from memorywall.report.long_context_record import long_contexts_record
+
+_SCHEMA = "memorywall.study.long-context/1"
+
+
+@click.command("long-context")
+@click.option(
+    "--models", metavar="MODEL[,MODEL...]",
+    help="Decoders to compare.  [default: one of each kind, of 7 to 9 billion parameters]",
+)  # fmt: skip
+@click.option("--on", default="h100-sxm", show_default=True, metavar="DEVICE", help="A device.")
+@click.option("--batch", "batch_size", default=1, show_default=True, help="Sequences of a step.")
+@click.option(
+    "--contexts", type=Counts(), help="Positions, in rising order.  [default: 1k, 2k, ... 1M]"
+)
+@click.option("--weights", default="bf16", show_default=True, help="Format of all weights.")
+@click.option("--kv-cache", default="bf16", show_default=True, help="Format of the KV cache.")
+@click.option("--state", help="Format of recurrent state.  [default: as prescribed]")
+@click.option(
+    "--figure", "figures", multiple=True, type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to draw (.svg, .png or .pdf; may be repeated).",
+)  # fmt: skip
+@json_flag
+def COMMAND(  # noqa: N802
+    models: str | None,
+    on: str,
+    batch_size: int,
+    contexts: list[int] | None,
+    weights: str,
+    kv_cache: str,
+    state: str | None,
+    figures: tuple[Path, ...],
+    as_json: bool,
+) -> None:
+    """Follow decode and prefill over the context, and say where each model leaves the memory roof.
+
+    Full attention, grouped queries, latents, a sliding window, hybrids and pure state, side by
+    side: bytes and time a token, memory, how many sequences fit and what that does to the roof,
+    and time to first token.
+
+    \b
+    Examples:
+      memorywall study long-context
+      memorywall study long-context --on mi300x --batch 16 --figure long-context.svg
+      memorywall study long-context --models llama-3.1-8b,zamba2-7b --contexts 4096,131072
+      memorywall study long-context --kv-cache fp8 --state bf16 --json
+    """
+    found = study.long_contexts(
+        study.MODELS if models is None else [name.strip() for name in models.split(",")],
+        on=on,
+        batch_size=batch_size,
+        contexts=contexts or study.CONTEXTS,
+        weights=weights,
+        kv_cache=kv_cache,
+        state=state,
+    )
+    for path in figures:
+        save(draw_long_contexts(found), path)
+    if as_json:
+        print_json({"schema": _SCHEMA, **long_contexts_record(found)})
+        return
+    out = console()
+    show_long_contexts(found, out)
+    if figures:
+        out.print(f"Drawn: {', '.join(str(p.resolve()) for p in figures)}", soft_wrap=True)

@@ -1,0 +1,161 @@
+"""What the study of long contexts holds: a model's decode and prefill over the context."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from memorywall.core.hardware import Hardware
+from memorywall.core.numbers import Array
+
+# The roles of memory that a decode step moves, as the study tells them apart.
+ROLES = ("weight", "kv_cache", "state", "activation")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Contexts from ``first`` to ``last``, in tokens; None for no end within what was looked at."""
+
+    first: int
+    last: int | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Steps:
+    """Decode steps, one for each context.
+
+    Attributes:
+        batch: sequences of each step; 0 where not even one fits.
+        moved: bytes a token of one sequence by role, see ``ROLES``.
+        seconds: of a step, which is the time a token of each sequence.
+        arithmetic_intensity: FLOP per byte of the whole step.
+        compute_bound: whether the step as a whole does more FLOPs per byte than the ridge point.
+        cache, state, activations: resident bytes of all sequences.
+        resident: those and the weights.
+        fits: whether that is within the device's memory.
+    """
+
+    batch: Array
+    moved: Mapping[str, Array]
+    seconds: Array
+    arithmetic_intensity: Array
+    compute_bound: Array
+    cache: Array
+    state: Array
+    activations: Array
+    resident: Array
+    fits: Array
+
+    @property
+    def moved_bytes(self) -> Array:
+        """Bytes a token, all roles together."""
+        total: Array = sum(self.moved[role] for role in ROLES)  # type: ignore[assignment]
+        return total
+
+    @property
+    def cache_share(self) -> Array:
+        """What part of the bytes is cache and state."""
+        share: Array = (self.moved["kv_cache"] + self.moved["state"]) / self.moved_bytes
+        return share
+
+    @property
+    def tokens_per_s(self) -> Array:
+        """Of all sequences together."""
+        rate: Array = self.batch / self.seconds
+        return rate
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prefills:
+    """Prefills of one sequence, one for each context.
+
+    Attributes:
+        seconds: to the first token.
+        attention_share: of the FLOPs of products and scans, what attention's products are.
+        compute_bound: as of decode.
+    """
+
+    seconds: Array
+    attention_share: Array
+    compute_bound: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What a token costs a sequence in a batch so large that weights cost it nothing.
+
+    Attributes:
+        context: positions of the sequence.
+        arithmetic_s: seconds of arithmetic.
+        cache_s, state_s, other_s: seconds of traffic of cache, state and what else.
+    """
+
+    context: int
+    arithmetic_s: float
+    cache_s: float
+    state_s: float
+    other_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LongContext:
+    """One model over the contexts of the study.
+
+    Attributes:
+        model, kind: its name, and how it looks back, as its operators show.
+        parameters, active_parameters: all, and those that one token uses.
+        max_positions: what it was made for; None where nothing says.
+        weights: resident bytes.
+        cache_per_token: bytes that the cache grows by with the first positions.
+        cache_growth: likewise at the longest context, past all windows; 0 where it has stopped.
+        cache_intensity, state_intensity: FLOP per byte of cache that attention does, and of state
+            that a scan does; None without.
+        steps: decode at the batch that was asked for.
+        filled: decode at the largest batch that fits at each context.
+        prefills: of one sequence.
+        cache_passes: first context at which a step moves more cache and state than weights.
+        memory_full: first context that does not fit the memory.
+        attention_passes: first context at which attention's products in a prefill pass all else.
+        leaves: contexts at which decode is compute-bound, at the batch that was asked for.
+        leaves_filled: likewise at the largest batch that fits.
+        leaves_ever: likewise in a batch without end, for which no memory is large enough.
+        limit: what a token costs in such a batch, at the first context.
+    """
+
+    model: str
+    kind: str
+    parameters: int
+    active_parameters: int
+    max_positions: int | None
+    weights: float
+    cache_per_token: float
+    cache_growth: float
+    cache_intensity: float | None
+    state_intensity: float | None
+    steps: Steps
+    filled: Steps
+    prefills: Prefills
+    cache_passes: int | None
+    memory_full: int | None
+    attention_passes: int | None
+    leaves: Span | None
+    leaves_filled: Span | None
+    leaves_ever: Span | None
+    limit: Limit
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LongContexts:
+    """The study: a device, what was asked of it, and one model after the other.
+
+    Attributes:
+        ridge_point: FLOP per byte at which the roofs of the device meet.
+        conventions: how all models were counted.
+    """
+
+    hardware: Hardware
+    contexts: tuple[int, ...]
+    batch_size: int
+    ridge_point: float
+    conventions: Mapping[str, str]
+    models: tuple[LongContext, ...]

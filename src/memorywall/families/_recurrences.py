@@ -1,0 +1,129 @@
+"""FLOPs of the scans of linear attention and of gated linear recurrences.
+
+Letters: B batch, T new tokens, N heads, K and V the widths of a head's keys and values, C the
+length of a chunk. A state is K x V for each head, or one number a channel. What depends on weights
+alone, such as the exponential of a decay that is the same for all tokens, is made once and left
+out.
+"""
+
+from __future__ import annotations
+
+from memorywall.core.forward import Forward
+from memorywall.core.numbers import Number, halved
+
+# Tokens of a chunk in the published kernels of the delta rules (flash-linear-attention).
+DELTA_CHUNK = 64
+
+# The RG-LRU, a token and channel (De et al., "Griffin", arXiv:2402.19427, equations 1 to 4):
+# two sigmoids 6; the gate times -8 softplus(weight) 1, a = exp 1; a^2 1, 1 - a^2 1, root 1; input
+# times its gate 1, times the root 1; h = a h + input 2.
+_RG_LRU = 15
+
+# RWKV-4's recurrence, a token and channel, in the form that keeps the largest exponent apart (Peng
+# et al., arXiv:2305.13048, appendix D). Output: k + first 1, maximum 1, two differences 2, two
+# exponentials 2, numerator 3, denominator 2, quotient 1. State: maximum + decay 1, maximum 1, two
+# differences 2, two exponentials 2, numerator 3, denominator 2.
+_WKV = 12 + 11
+
+
+def rg_lru_flops(rows: Number, channels: int) -> Number:
+    """Return the FLOPs of an RG-LRU over B T rows; its gates' products are counted apart."""
+    return _RG_LRU * rows * channels
+
+
+def wkv_flops(rows: Number, channels: int) -> Number:
+    """Return the FLOPs of RWKV-4's recurrence over B T rows."""
+    return _WKV * rows * channels
+
+
+def delta_rule_flops(
+    forward: Forward, heads: int, keys: int, values: int, *, channelwise: bool = False
+) -> Number:
+    """Return the FLOPs of a gated delta rule, S = a S (1 - b k k^T) + b v k^T, o = S q.
+
+    Yang, Kautz and Hatamizadeh, "Gated Delta Networks", arXiv:2412.06464. A step, of each head:
+
+        decay K V; what the state holds for the key 2 K V; its difference from the value, times b,
+        2 V; the update 2 K V; the output 2 K V
+
+    A prefill, chunk by chunk through the UT transform (section 3.3; Yang et al., arXiv:2406.06484,
+    section 3.2):
+
+        a pair (token, one not later, of one chunk): K K^T and Q K^T 4 K; the inverse's products
+            with V and with the decayed K 2 V + 2 K; the scores' with the new values 2 V; the pair's
+            decay (difference, exponential) and its product with both scores 4
+        a token: what the old state predicts, what it answers, and the update 6 K V; b K, its
+            decay, and those of Q and K 4 K; b V, less the prediction, and both outputs' sum 3 V;
+            the running sum of decays, and those from the chunk's start and to its end 4
+        a chunk of C: the unit triangular inverse by substitution C (C - 1) (C - 2) / 3; the
+            state's decay and sum 2 K V
+
+    Pairs are those of the causal half unless the pass pairs every token of a chunk with all of it.
+    Where every channel of a key decays by itself (``channelwise``; Kimi Linear, arXiv:2510.26692,
+    section 3) the pairs' decays are parts of Q and K before they meet: a token's running sum,
+    exponentials from the start, back to it and to the end with a difference, their products with
+    b K, Q, K and K, and b K take 10 K in place of 4 K + 4, and a pair none.
+    """
+    if forward.step:
+        return forward.rows * heads * (7 * keys * values + 2 * values)
+    by_pair = 6 * keys + 4 * values + (0 if channelwise else 4)
+    by_token = 6 * keys * values + 3 * values + (10 * keys if channelwise else 4 * keys + 4)
+    whole, rest = forward.tokens // DELTA_CHUNK, forward.tokens % DELTA_CHUNK
+    flops = by_pair * _pairs(forward, DELTA_CHUNK) + by_token * forward.tokens
+    flops = flops + _chunks(forward, DELTA_CHUNK) * 2 * keys * values
+    flops = flops + whole * _inverse(DELTA_CHUNK) + _inverse(rest)
+    return forward.batch * heads * flops
+
+
+def delta_inputs_flops(
+    rows: Number, key_heads: int, keys: int, heads: int, *, channelwise: bool = False
+) -> Number:
+    """Return the FLOPs of what a delta rule's kernel does to B T rows of its inputs.
+
+    A query or key is divided by its length, 3 FLOPs an element, and the query scaled, 1. A head's
+    beta is a sigmoid, 3, and its decay, or that of each channel of its keys, is
+    exp(-A softplus(x + bias)): add, exponential, add, logarithm, times A, exponential.
+    """
+    decays = keys if channelwise else 1
+    return rows * (7 * key_heads * keys + heads * (3 + 6 * decays))
+
+
+def lightning_flops(forward: Forward, heads: int, width: int, chunk: int) -> Number:
+    """Return the FLOPs of lightning attention, S = a S + k v^T, o = q S, with K = V = ``width``.
+
+    Qin et al., "Lightning Attention-2", arXiv:2401.04658, algorithm 1. A step, of each head: decay
+    H H, update and output 2 H H each. A prefill, chunk by chunk:
+
+        a pair: Q K^T and its product with V 4 H, its decay 1
+        a token: Q times the old state and K^T V 4 H H; decays of Q and K, both outputs' sum 3 H
+        a chunk: the state's decay and sum 2 H H
+
+    Pairs are counted as in ``delta_rule_flops``; decays are the same in every pass, and made once.
+    """
+    if forward.step:
+        return forward.rows * heads * 5 * width * width
+    by_token = 4 * width * width + 3 * width
+    flops = (4 * width + 1) * _pairs(forward, chunk) + by_token * forward.tokens
+    flops = flops + _chunks(forward, chunk) * 2 * width * width
+    return forward.batch * heads * flops
+
+
+def _chunks(forward: Forward, chunk: int) -> Number:
+    """Count the chunks of a sequence, the last maybe shorter."""
+    return -(-forward.tokens // chunk)
+
+
+def _pairs(forward: Forward, chunk: int) -> Number:
+    """Count the pairs of a token with one not later of its chunk, or with all of its chunk."""
+    whole, rest = forward.tokens // chunk, forward.tokens % chunk
+    if forward.full:
+        return whole * (chunk * chunk) + rest * rest
+    return whole * (chunk * (chunk + 1) // 2) + halved(rest * (rest + 1))
+
+
+def _inverse(size: Number) -> Number:
+    """FLOPs of inverting a unit lower triangular matrix: three numbers in a row are one in three.
+
+    The entry (i, j) takes i - j - 1 multiply-adds.
+    """
+    return size * (size - 1) * (size - 2) // 3

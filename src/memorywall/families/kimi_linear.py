@@ -1,0 +1,164 @@
+"""Kimi Linear: delta rules whose every channel decays by itself, latent attention, experts.
+
+Kimi Linear (arXiv:2510.26692). Latent attention stands in one layer of four, without rotation.
+Letters: B batch, T new tokens, D hidden, N heads, H head dim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from memorywall.core.model import Family
+from memorywall.core.tensors import Tensor
+from memorywall.families._blocks import Tape
+from memorywall.families._config import Config
+from memorywall.families._decoder import Decoder, lower
+from memorywall.families._delta import gated_norm
+from memorywall.families._dialect import Dialect, read_decoder
+from memorywall.families._mixture import NUM_LOCAL_EXPERTS, Mixture, after_the_first
+from memorywall.families._mla import LatentAttention
+from memorywall.families._placed import placed
+from memorywall.families._recurrences import delta_inputs_flops, delta_rule_flops
+from memorywall.families._scans import record_scan, recurrent_state, short_convolution
+
+# The published configs' own names of keys that others share.
+_NAMES = {
+    "max_position_embeddings": "model_max_length",
+    "num_local_experts": "num_experts",
+    "num_experts_per_tok": "num_experts_per_token",
+    "n_shared_experts": "num_shared_experts",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaAttention:
+    """Shape of a Kimi delta attention: N heads of H, a kernel's width, an activation's name."""
+
+    heads: int
+    head_dim: int
+    kernel: int
+    activation: str
+    name: ClassVar[str] = "linear"
+
+    def record(self, tape: Tape, x: Tensor) -> Tensor:
+        """Note its operators: [B T, D] in and out.
+
+        The class projects queries, keys and values one by one, and convolves them together.
+        """
+        width = self.heads * self.head_dim
+        mixed = tape.linear("linear_attention.qkv_proj", x, 3 * width)
+        mixed = short_convolution(tape, "linear_attention.conv", mixed, self.kernel, bias=False)
+        mixed = tape.apply("linear_attention.activation", self.activation, mixed)
+        decay = self._through(tape, "linear_attention.decay", x)
+        beta = tape.linear("linear_attention.beta_proj", x, self.heads)
+        out = self._scan(tape, mixed, beta, decay)
+        gate = self._through(tape, "linear_attention.gate", x)
+        out = gated_norm(tape, "linear_attention.norm", out, gate, self.head_dim, "sigmoid")
+        return tape.linear("linear_attention.o_proj", out, int(x.shape[-1]))
+
+    def _through(self, tape: Tape, name: str, x: Tensor) -> Tensor:
+        """Project x to all channels through one head's."""
+        low = tape.linear(f"{name}_a_proj", x, self.head_dim)
+        return tape.linear(f"{name}_b_proj", low, self.heads * self.head_dim)
+
+    def _scan(self, tape: Tape, mixed: Tensor, beta: Tensor, decay: Tensor) -> Tensor:
+        """Note the recurrence, with what kernels do on the way in: norms and gates."""
+        heads, width, rows = self.heads, self.head_dim, mixed.shape[0]
+        flops = delta_rule_flops(tape.forward, heads, width, width, channelwise=True)
+        flops = flops + delta_inputs_flops(rows, heads, width, heads, channelwise=True)
+        weights = (
+            tape.weight("linear_attention.A_log", heads),
+            tape.weight("linear_attention.dt_bias", heads * width),
+        )
+        shape = (tape.forward.batch, heads, width, width)
+        state = recurrent_state(tape, "linear_attention.state", *shape)
+        out = tape.activation("linear_attention.scan", rows, heads * width)
+        reads, name = (mixed, beta, decay, *weights), "linear_attention.scan"
+        return record_scan(tape, name, "kimi_delta", flops, reads, state, out)
+
+
+def _read_delta(config: Config) -> DeltaAttention:
+    """Read the shape, which published configs keep in a mapping of its own."""
+    nested = config.within("linear_attn_config")
+    activation = config.activation("hidden_act", "silu")
+    if nested is None:
+        heads, width = config.size("linear_num_heads", 32), config.size("linear_head_dim", 128)
+        return DeltaAttention(heads, width, config.size("linear_conv_kernel_dim", 4), activation)
+    heads, width = nested.size("num_heads", 32), nested.size("head_dim", 128)
+    return DeltaAttention(heads, width, nested.size("short_conv_kernel_size", 4), activation)
+
+
+def _attending(config: Config, layers: int) -> list[bool]:
+    """Read the layers that attend, listed from 1; one in four, the fifth first, without a list."""
+    nested = config.within("linear_attn_config")
+    if nested is None or not nested.has("full_attn_layers"):
+        return [layer > 0 and layer % 4 == 0 for layer in range(layers)]
+    listed = nested.layer_list("full_attn_layers", layers + 1)
+    others = nested.layer_list("kda_layers", layers + 1)
+    if sorted((*listed, *others)) != list(range(1, layers + 1)):
+        text = "'full_attn_layers' and 'kda_layers' must list each layer once, from 1"
+        config.fault("linear_attn_config", text)
+    return [layer + 1 in listed for layer in range(layers)]
+
+
+def _sparse(config: Config, layers: int) -> list[bool]:
+    """Read which layers have experts, from a list or from the number of those before."""
+    kinds = config.data.get("mlp_layer_types")
+    if kinds is None:
+        return after_the_first(1)(config, layers)
+    known = ("dense", "sparse")
+    good = isinstance(kinds, list) and len(kinds) == layers
+    if not good or any(kind not in known for kind in kinds):
+        text = f"'mlp_layer_types' must list dense or sparse for each of {layers} layers"
+        config.fault("mlp_layer_types", text)
+        return [False] * layers
+    return [kind == "sparse" for kind in kinds]
+
+
+def _read_attention(config: Config) -> LatentAttention:
+    heads = config.size("num_attention_heads")
+    if config.size("num_key_value_heads", heads) != heads:
+        config.fault(
+            "num_key_value_heads",
+            "'num_key_value_heads' must be 'num_attention_heads': latents are projected to keys "
+            "and values of every head",
+        )
+    return LatentAttention(
+        heads,
+        config.optional_size("q_lora_rank"),
+        config.size("kv_lora_rank", 512),
+        config.size("qk_nope_head_dim", 128),
+        config.size("qk_rope_head_dim", 64),
+        config.size("v_head_dim", 128),
+        bias=config.flag("attention_bias", False),
+        rotated=False,
+    )
+
+
+_REFUSED = (
+    ("tie_word_embeddings", (True,), "transformers' class never ties its head"),
+    ("mla_use_nope", (False,), "transformers' class rotates nothing"),
+    ("moe_router_activation_func", ("softmax",), "transformers' class has sigmoids"),
+)
+_DIALECT = Dialect(
+    "KimiLinear", attention=_read_attention, positions=1_048_576, heads=(),
+    refused=_REFUSED,
+    mixers=placed("linear_attention", _read_delta, _attending), state_dtype="fp32",
+    experts=Mixture(
+        (NUM_LOCAL_EXPERTS, 256), ("num_experts_per_tok", 8), ("moe_intermediate_size", 1024),
+        shared_number=("n_shared_experts", 1), scoring="sigmoid", layers=_sparse,
+    ),
+)  # fmt: skip
+
+
+def read(data: Mapping[str, Any], where: str) -> Decoder:
+    """Read a config of the model type ``kimi_linear``."""
+    config = Config(data, where, _NAMES)
+    decoder = read_decoder(config, _DIALECT)
+    config.check()
+    return decoder
+
+
+FAMILY = Family("kimi_linear", ("kimi_linear",), read, lower)

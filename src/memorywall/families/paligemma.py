@@ -1,0 +1,68 @@
+"""PaliGemma: SigLIP's patches, through one linear layer, in place of a Gemma's words.
+
+All tokens of a prefill look at one another in both directions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from memorywall.core.model import Family
+from memorywall.families._config import Config
+from memorywall.families._heads import Head
+from memorywall.families._image_text import ImageText, OneView, lower
+from memorywall.families._images import vision_part
+from memorywall.families._projector import Projector
+from memorywall.families._texts import read_text
+from memorywall.families._tops import Dense
+from memorywall.families._towers import read_seeing
+from memorywall.families._vision import resized
+
+_CLASS = "PaliGemmaForConditionalGeneration"
+_AHEAD = "use_bidirectional_attention"
+# Of the decoder where the config has no part for it.
+_DECODER = {
+    "vocab_size": 257_152,
+    "hidden_size": 2048,
+    "intermediate_size": 16_384,
+    "num_hidden_layers": 18,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 1,
+}
+
+
+def read(data: Mapping[str, Any], where: str) -> ImageText:
+    """Read a config with ``model_type`` paligemma."""
+    config = Config(data, where)
+    class_name = config.class_name(_CLASS, (_CLASS,))
+    tied = config.flag("tie_word_embeddings", True)
+    more = {} if config.has("text_config") else _DECODER
+    decoder = read_text(config, "gemma", tied=tied, more=more, without=(_AHEAD,))
+    seeing = read_seeing(vision_part(config), "siglip_vision_model")
+    width = config.size("projection_dim", 2048)
+    if width != decoder.hidden_size:
+        config.fault("projection_dim", f"'projection_dim' ({width}) is not the decoder's width")
+    architecture = ImageText(
+        class_name=class_name,
+        dtype=decoder.dtype,
+        decoder=decoder,
+        sight=OneView(
+            resized(seeing.tower),
+            seeing.top,
+            Projector((Dense(Head("linear", width, bias=True)),)),
+        ),
+        ahead="prefix" if _looks_ahead(config) else "",
+        notes=config.all_notes(),
+    )
+    config.check()
+    return architecture
+
+
+def _looks_ahead(config: Config) -> bool:
+    """Tell whether all tokens of a prefill see one another, as they do unless the config denies."""
+    part = config.within("text_config")
+    return part is None or part.flag(_AHEAD, True)
+
+
+FAMILY = Family("paligemma", ("paligemma",), read, lower)

@@ -1,0 +1,196 @@
+"""PixArt-alpha and -Sigma: a DiT that attends to a prompt, with one modulation for all layers.
+
+Chen et al., "PixArt-alpha", 2023, section 2.3: scales, shifts and gates are made of the step once,
+and each layer adds a learned table of its own. Models made for images of 1024 pixels may be told
+the size and the shape of the image beside the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from memorywall.core.forward import Forward
+from memorywall.core.model import Family
+from memorywall.core.program import Block, Program
+from memorywall.core.tensors import Tensor
+from memorywall.families._blocks import Attention, FeedForward
+from memorywall.families._config import LARGEST_DEPTH, Config
+from memorywall.families._costs import FLOPS_PER_ELEMENT
+from memorywall.families._denoising import LEFT_OUT, DenoisingTape, Latents, flow
+
+_CLASS = "PixArtTransformer2DModel"
+_TEXT = 120  # positions that diffusers' pipeline of PixArt-alpha pads prompts to
+_TOLD_FROM = 128  # latents of a side from which models are told the size, where none says
+_ACTIVATIONS = {"gelu-approximate": "gelu_pytorch_tanh", "gelu": "gelu"}
+
+
+@dataclass(frozen=True, slots=True)
+class PixArt:
+    """A PixArt as its config describes it.
+
+    Attributes:
+        text_width: of the prompt's positions as their encoder leaves them.
+        norm: kind of the norms within layers.
+        told_size: whether the size and the shape of the image are embedded beside the step.
+        text: positions of a prompt.
+    """
+
+    class_name: str
+    dtype: str
+    latents: Latents
+    layers: int
+    attention: Attention
+    mlp: FeedForward
+    text_width: int
+    norm: str
+    told_size: bool
+    notes: tuple[str, ...] = ()
+    text: int = _TEXT
+    steps: int = 20  # as diffusers' pipeline
+    guided: bool = True
+    causal: bool = False
+    reads_text: bool = False
+    windows: tuple[int, ...] = ()
+    max_positions: int | None = None
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width in pixels that it was made for."""
+        return self.latents.image_size
+
+    @property
+    def hidden_size(self) -> int:
+        """D."""
+        return self.attention.heads * self.attention.head_dim
+
+    def image_tokens(self, height: int, width: int) -> int:
+        """Patches of an image."""
+        return self.latents.tokens(height, width)
+
+    def image_notes(self, height: int, width: int) -> tuple[str, ...]:  # noqa: ARG002
+        """There is nothing to know of any size."""
+        return ()
+
+
+def read(data: Mapping[str, Any], where: str) -> PixArt:
+    """Read a config of diffusers' class, or of the one that it was once saved as."""
+    config = Config(data, where)
+    gated = ("gated", "gated-text-image")
+    config.refuse("attention_type", gated, "attention to boxes and words beside it is not covered")
+    heads, head_dim = config.size("num_attention_heads", 16), config.size("attention_head_dim", 72)
+    hidden, channels = heads * head_dim, config.size("in_channels", 4)
+    if config.size("cross_attention_dim", 1152) != hidden:
+        config.fault("cross_attention_dim", f"'cross_attention_dim' must be {hidden}")
+    side = config.size("sample_size", 128, most=2**16)
+    told = config.flag("use_additional_conditions", side == _TOLD_FROM)
+    if told and hidden % 3:
+        config.fault("num_attention_heads", f"{hidden} channels are not divided by three")
+    function = config.choice("activation_fn", tuple(_ACTIVATIONS), "gelu-approximate")
+    bias, affine = (
+        config.flag("attention_bias", True),
+        config.flag("norm_elementwise_affine", False),
+    )
+    config.notes += [
+        LEFT_OUT,
+        f"A prompt takes {_TEXT} positions, to which PixArt-alpha pads it; Sigma pads to 300.",
+    ]
+    architecture = PixArt(
+        class_name=_CLASS,
+        dtype=config.dtype(),
+        latents=Latents(
+            side,
+            channels,
+            _out_channels(config, channels),
+            config.size("patch_size", 2, most=2**16),
+        ),
+        layers=config.size("num_layers", 28, most=LARGEST_DEPTH),
+        attention=Attention(heads, heads, head_dim, qkv_bias=bias, out_bias=True, causal=False),
+        mlp=FeedForward(4 * hidden, _ACTIVATIONS[function], bias=True),
+        text_width=config.size("caption_channels"),
+        norm="layernorm" if affine else "layernorm_plain",
+        told_size=told,
+        notes=config.all_notes(),
+    )
+    config.check()
+    architecture.image_tokens(*architecture.image_size)
+    return architecture
+
+
+def _out_channels(config: Config, channels: int) -> int:
+    """Return ``out_channels``: 8 where the key is absent, as many as come in where it is null."""
+    if "out_channels" in config.data and not config.has("out_channels"):
+        return channels
+    return config.size("out_channels", 8)
+
+
+def lower(model: PixArt, forward: Forward) -> Program:
+    """Return the operators of one denoising step."""
+    forward = forward.of_images(model.image_tokens(*forward.image_size))
+    batch, width = forward.batch, model.hidden_size
+    hidden = flow(forward, "hidden", forward.rows, width)
+    text = flow(forward, "text", batch * model.text, width)
+    step, factors = (
+        flow(forward, name, batch, parts * width) for name, parts in (("step", 1), ("factors", 6))
+    )
+    tape = _PixArtTape(forward, "embeddings")
+    tape.latents(model.latents, hidden)
+    tape.told_step(model, step)
+    tape.linear("modulation", tape.apply("silu", "silu", step), 6 * width, True, out=factors)
+    prompt = tape.activation("prompt", batch * model.text, model.text_width)
+    tape.two_layers("prompt_proj", prompt, width, "gelu_pytorch_tanh", out=text)
+    top = _PixArtTape(forward, "head")
+    top.noise(model.latents, hidden, top.tabled("table", step, 2, width))
+    return Program((tape.close(), _layers(model, forward, hidden, text, factors), top.close()))
+
+
+def _layers(model: PixArt, forward: Forward, hidden: Tensor, text: Tensor, shared: Tensor) -> Block:
+    tape = _PixArtTape(forward, "layers")
+    factors = tape.tabled("table", shared, 6, model.hidden_size)
+    middle, crossed = (tape.activation(name, *hidden.shape) for name in ("middle", "crossed"))
+    x = tape.modulated("attention_norm", hidden, factors, model.norm)
+    tape.gated_add("attention", hidden, tape.self_attention(x, model.attention), factors, middle)
+    y = tape.cross_attention(middle, text, model)
+    tape.add("cross_attention_add", middle, y, out=crossed)
+    x = tape.modulated("mlp_norm", crossed, factors, model.norm)
+    tape.gated_add("mlp", crossed, tape.feed_forward(x, model.mlp), factors, hidden)
+    return tape.close(model.layers)
+
+
+class _PixArtTape(DenoisingTape):
+    """Notes the operators of a block of a PixArt."""
+
+    def told_step(self, model: PixArt, out: Tensor) -> None:
+        """Embed the step into out [B, D]; with it, two sides and one shape of the image."""
+        width, batch = model.hidden_size, self.forward.batch
+        if not model.told_size:
+            self.step(width, out=out)
+            return
+        step = self.step(width)
+        told = self.activation("size", batch, width)
+        sides = self.step(width // 3, "sides", rows=2 * batch)
+        shape = self.step(width // 3, "shape")
+        self.op("size", "embedding", 0, (sides, shape), told, function="copy")
+        self.add("size_add", step, told, out=out)
+
+    def tabled(self, name: str, factors: Tensor, parts: int, width: int) -> Tensor:
+        """Add a learned table to factors [B, parts D], or to one vector [B, D] for all parts."""
+        out = self.activation(name, self.forward.batch, parts * width)
+        table = self.weight(f"{name}.weight", parts, width)
+        flops = FLOPS_PER_ELEMENT["add"] * out.elements
+        self.op(f"{name}_add", "elementwise", flops, (factors, table), out, function="add")
+        return out
+
+    def cross_attention(self, x: Tensor, text: Tensor, model: PixArt) -> Tensor:
+        """Attend from x [B P, D] to the prompt [B S, D]: [B P, D] out."""
+        a, path = model.attention, "cross_attention"
+        width = a.heads * a.head_dim
+        q = self.linear(f"{path}.q_proj", x, width, a.qkv_bias)
+        k = self.linear(f"{path}.k_proj", text, width, a.qkv_bias)
+        v = self.linear(f"{path}.v_proj", text, width, a.qkv_bias)
+        context = self._attend(q, k, v, a, path, sources=model.text)
+        return self.linear(f"{path}.o_proj", context, width, a.out_bias)
+
+
+FAMILY = Family("pixart", (_CLASS,), read, lower)

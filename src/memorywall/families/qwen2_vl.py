@@ -1,0 +1,217 @@
+"""Qwen2-VL and Qwen2.5-VL: images of any size, and a token for each two by two patches.
+
+An image is resized to sides that a token's patches divide, within bounds of pixels; a still image
+is its own next frame. Most layers of Qwen2.5-VL's tower look within windows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from memorywall.core.errors import InvalidInputError
+from memorywall.core.forward import Forward
+from memorywall.core.images import written
+from memorywall.core.model import Family
+from memorywall.core.program import Block
+from memorywall.core.tensors import Tensor
+from memorywall.families._blocks import Attention, FeedForward
+from memorywall.families._config import LARGEST_DEPTH, Config
+from memorywall.families._heads import Head
+from memorywall.families._image_text import ImageText, lower
+from memorywall.families._images import LARGEST_SIDE, vision_part
+from memorywall.families._projector import Projector, lower_projector
+from memorywall.families._texts import is_tied, read_text
+from memorywall.families._tops import Dense
+from memorywall.families._vision import Patches, Stack, Tower, lower_stack, lower_tower
+
+# Of the processors that are published beside the models; their configs do not say.
+LEAST_PIXELS, MOST_PIXELS = 56 * 56, 28 * 28 * 16_384
+# No size is what the models were made for: one that gives 256 tokens stands for it.
+_USUAL = (448, 448)
+
+
+@dataclass(frozen=True, slots=True)
+class AnySize:
+    """A tower that takes images as large as they come, and joins patches to rows.
+
+    Attributes:
+        windowed: layers that look within windows, and how many of them there are.
+        edge: of a window, in rows of the decoder.
+    """
+
+    tower: Tower
+    projector: Projector
+    windowed: Stack | None = None
+    edge: int = 1
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """A usual size."""
+        return self.tower.patches.image_size
+
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size that an image is resized to, as the models' processors do.
+
+        Sides are rounded to whole rows of the decoder; too many or too few pixels scale both.
+
+        Raises:
+            InvalidInputError: one side is more than 200 times the other.
+        """
+        if max(height, width) > 200 * min(height, width):
+            raise InvalidInputError(
+                f"image_size: one side of {written((height, width))} pixels is more than 200 times "
+                "the other."
+            )
+        unit = self.tower.patches.size[0] * self.projector.joined
+        rows, columns = round(height / unit), round(width / unit)
+        if rows * columns * unit * unit > MOST_PIXELS:
+            shrink = math.sqrt(height * width / MOST_PIXELS)
+            rows = max(1, math.floor(height / shrink / unit))
+            columns = max(1, math.floor(width / shrink / unit))
+        elif rows * columns * unit * unit < LEAST_PIXELS:
+            grow = math.sqrt(LEAST_PIXELS / (height * width))
+            rows = math.ceil(height * grow / unit)
+            columns = math.ceil(width * grow / unit)
+        return rows * unit, columns * unit
+
+    def tokens(self, height: int, width: int) -> int:
+        """Positions of the decoder that an image takes."""
+        return self.projector.rows(self.tower.patches.grid(*self.resized(height, width)))
+
+    def notes(self, height: int, width: int) -> tuple[str, ...]:
+        """What to know of images of that size."""
+        size = self.resized(height, width)
+        if size == (height, width):
+            return ()
+        return (f"Images of {written((height, width))} are resized to {written(size)} pixels.",)
+
+    def lower(self, forward: Forward) -> tuple[list[Block], Tensor]:
+        """Return the blocks that look at all images, and the rows that come out."""
+        size = self.resized(*forward.image_size)
+        images = replace(forward, image_size=size)
+        images = images.of_images(self.tower.image_tokens(*size))
+        blocks, hidden = lower_tower(self.tower, images, "vision.")
+        rows = self.tokens(*forward.image_size)
+        if self.windowed is not None:
+            near = replace(images, windowed=self._pairs(size))
+            blocks.append(lower_stack(self.windowed, near, hidden, "vision.windowed_"))
+        last, found = lower_projector(self.projector, images, hidden, rows)
+        return [*blocks, last], found
+
+    def _pairs(self, size: tuple[int, int]) -> int:
+        """Pairs of one image within windows; those at its right and lower edges are cut."""
+        rows, columns = self.tower.patches.grid(*size)
+        joined = self.projector.joined
+        down, across = _squares(rows // joined, self.edge), _squares(columns // joined, self.edge)
+        return int(down * across * joined**4)
+
+
+def _squares(length: int, edge: int) -> int:
+    """Sum the squares of the runs that windows of an edge cut a length into."""
+    whole, rest = divmod(length, edge)
+    return whole * edge * edge + rest * rest
+
+
+@dataclass(frozen=True, slots=True)
+class _Dialect:
+    """What sets one model type apart."""
+
+    class_name: str
+    text: str
+
+
+_DIALECTS = {
+    "qwen2_vl": _Dialect("Qwen2VLForConditionalGeneration", "qwen2_vl_text"),
+    "qwen2_5_vl": _Dialect("Qwen2_5_VLForConditionalGeneration", "qwen2_5_vl_text"),
+}
+
+
+def read(data: Mapping[str, Any], where: str) -> ImageText:
+    """Read a config of one of the model types in ``_DIALECTS``."""
+    config, model_type = Config(data, where), str(data["model_type"])
+    dialect = _DIALECTS[model_type]
+    class_name = config.class_name(dialect.class_name, (dialect.class_name,))
+    flat = not config.has("text_config")
+    tied = is_tied(config, default=False)
+    decoder = read_text(config, dialect.text, tied=tied, flat=flat)
+    part = vision_part(config)
+    sight = _read_newer(part) if model_type == "qwen2_5_vl" else _read_older(part)
+    if sight.projector.layers[-1].head.width != decoder.hidden_size:
+        config.fault("vision_config", "the tower's output is not as wide as the decoder")
+    config.notes.append(
+        f"The processor is taken to keep images between {LEAST_PIXELS:,} and {MOST_PIXELS:,} "
+        f"pixels; {written(_USUAL)} where no size is given."
+    )
+    architecture = ImageText(class_name, decoder.dtype, decoder, sight, notes=config.all_notes())
+    config.check()
+    return architecture
+
+
+def _read_older(config: Config) -> AnySize:
+    """Read Qwen2-VL's tower."""
+    width = config.size("embed_dim", 1280)
+    mlp = FeedForward(
+        width * config.size("mlp_ratio", 4),
+        config.activation("hidden_act", "quick_gelu"),
+        bias=True,
+    )
+    depth = config.size("depth", 32, most=LARGEST_DEPTH)
+    stack = Stack(width, depth, _read_heads(config, "embed_dim", width), mlp)
+    return _joined(config, stack, config.size("hidden_size", 3584))
+
+
+def _read_newer(config: Config) -> AnySize:
+    """Read Qwen2.5-VL's tower, of which a few layers look at everything."""
+    width, depth = config.size("hidden_size", 3584), config.size("depth", 32, most=LARGEST_DEPTH)
+    mlp = FeedForward(
+        config.size("intermediate_size", 3420), config.activation("hidden_act", "silu"),
+        gated=True, bias=True,
+    )  # fmt: skip
+    stack = Stack(width, depth, _read_heads(config, "hidden_size", width), mlp, norm="rmsnorm")
+    full = len(set(_read_full(config, depth)))
+    sight = _joined(config, replace(stack, layers=full), config.size("out_hidden_size", 3584))
+    unit = sight.tower.patches.size[0] * sight.projector.joined
+    edge = config.size("window_size", 112) // unit
+    if not edge:
+        config.fault("window_size", f"'window_size' must be {unit} or more")
+    windowed = replace(stack, layers=depth - full) if depth > full else None
+    return replace(sight, windowed=windowed, edge=max(1, edge))
+
+
+def _read_full(config: Config, depth: int) -> tuple[int, ...]:
+    """Return which layers look at everything."""
+    if config.has("fullatt_block_indexes"):
+        return config.layer_list("fullatt_block_indexes", depth)
+    usual = [layer for layer in (7, 15, 23, 31) if layer < depth]
+    return tuple(config.default("fullatt_block_indexes", usual))
+
+
+def _read_heads(config: Config, key: str, width: int) -> Attention:
+    heads = config.size("num_heads", 16)
+    config.divides("num_heads", heads, key, width)
+    head_dim = max(1, width // heads)
+    return Attention(
+        heads, heads, head_dim, qkv_bias=True, out_bias=True, rotary=head_dim, causal=False
+    )
+
+
+def _joined(config: Config, stack: Stack, out: int) -> AnySize:
+    """Read how patches are cut, and joined to rows of so many numbers."""
+    side = config.size("patch_size", 14, most=LARGEST_SIDE)
+    merge = config.size("spatial_merge_size", 2, most=LARGEST_SIDE)
+    channels = config.size("in_channels", 3)
+    frames = config.size("temporal_patch_size", 2)
+    cut = Patches(_USUAL, (side, side), channels, bias=False, frames=frames)
+    wide = merge * merge * stack.hidden_size
+    layers = (
+        Dense(Head("linear_1", wide, bias=True), "gelu"),
+        Dense(Head("linear_2", out, bias=True)),
+    )
+    projector = Projector(layers, norm=stack.norm, joined=merge)
+    return AnySize(Tower(cut, stack, positions=False), projector)
+
+
+FAMILY = Family("qwen2_vl", tuple(_DIALECTS), read, lower)

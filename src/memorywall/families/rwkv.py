@@ -1,0 +1,157 @@
+"""RWKV-4: a recurrence in place of attention, and a feed-forward that looks one token back.
+
+Peng et al., "RWKV: Reinventing RNNs for the Transformer Era", arXiv:2305.13048. Beside the three
+numbers a channel of its recurrence each layer keeps its last two inputs, since every projection
+reads a mixture of a token and the one before. Letters: B batch, T new tokens, D hidden, F
+feed-forward, A the recurrence's channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from memorywall.core.forward import Forward
+from memorywall.core.model import Family
+from memorywall.core.program import Block, Program
+from memorywall.core.tensors import Tensor
+from memorywall.families._blocks import Tape
+from memorywall.families._config import LARGEST_DEPTH, Config
+from memorywall.families._costs import FLOPS_PER_ELEMENT
+from memorywall.families._heads import Head, decoder_classes, decoder_head, record_head
+from memorywall.families._recurrences import wkv_flops
+from memorywall.families._scans import record_scan, recurrent_state
+
+
+@dataclass(frozen=True, slots=True)
+class Rwkv:
+    """An RWKV-4, as its config describes it.
+
+    Attributes:
+        channels: A, of the recurrence.
+        rescale_every: the hidden states are halved after every so many layers, so that half
+            precision does not overflow; 0 for never.
+    """
+
+    class_name: str
+    head: Head | None
+    dtype: str
+    vocab_size: int
+    hidden_size: int
+    channels: int
+    width: int
+    num_layers: int
+    rescale_every: int
+    max_positions: int | None
+    notes: tuple[str, ...] = ()
+    causal: bool = True
+    windows: tuple[int, ...] = ()
+    recurrent: bool = True
+    state_dtype: str | None = "fp32"
+
+
+def read(data: Mapping[str, Any], where: str) -> Rwkv:
+    """Read a config of the model type ``rwkv``."""
+    config = Config(data, where)
+    class_name = config.class_name(
+        "RwkvForCausalLM", decoder_classes("Rwkv", "RwkvForCausalLM", ())
+    )
+    hidden = config.size("hidden_size", 4096)
+    model = Rwkv(
+        class_name=class_name,
+        head=decoder_head(config, class_name, tied=config.flag("tie_word_embeddings", False)),
+        dtype=config.dtype(),
+        vocab_size=config.size("vocab_size"),
+        hidden_size=hidden,
+        channels=config.size("attention_hidden_size", hidden),
+        width=config.size("intermediate_size", 4 * hidden),
+        num_layers=config.size("num_hidden_layers", 32, most=LARGEST_DEPTH),
+        rescale_every=config.count("rescale_every", 6),
+        max_positions=config.size("context_length", 1024),
+        notes=config.all_notes(),
+    )
+    config.check()
+    return model
+
+
+def lower(model: Rwkv, forward: Forward) -> Program:
+    """Return the operators of one forward pass."""
+    hidden = Tensor("hidden", (forward.rows, model.hidden_size), forward.activations)
+    embeddings = _embed(model, forward, hidden)
+    blocks = [embeddings, _layer(model, forward, hidden)]
+    if model.rescale_every and model.num_layers >= model.rescale_every:
+        tape = Tape(forward, "rescale")
+        tape.each("halve", "scale", hidden, out=hidden)
+        blocks.append(tape.close(model.num_layers // model.rescale_every))
+    tape = Tape(forward, "head")
+    x = tape.norm("norm", hidden, "layernorm")
+    if model.head is not None:
+        record_head(tape, x, model.head, forward.head_rows, embeddings.ops[0].reads[0])
+    return Program((*blocks, tape.close()))
+
+
+def _embed(model: Rwkv, forward: Forward, hidden: Tensor) -> Block:
+    """Note the embeddings and the norm that stands before the first layer: [B T, D]."""
+    tape = Tape(forward, "embeddings")
+    x = tape.activation("words", forward.rows, model.hidden_size)
+    tape.embed("words", x, ("words", model.vocab_size, forward.rows))
+    tape.norm("norm", x, "layernorm", out=hidden)
+    return tape.close()
+
+
+def _layer(model: Rwkv, forward: Forward, hidden: Tensor) -> Block:
+    """Note the layers: [B T, D] in and out."""
+    tape = Tape(forward, "layers")
+    x = _mix_in_time(tape, tape.norm("time_norm", hidden, "layernorm"), model)
+    middle = tape.add("time_add", hidden, x)
+    x = _mix_channels(tape, tape.norm("channel_norm", middle, "layernorm"), model)
+    tape.add("channel_add", middle, x, out=hidden)
+    return tape.close(model.num_layers)
+
+
+def _mix_in_time(tape: Tape, x: Tensor, model: Rwkv) -> Tensor:
+    """Project three mixtures, run the recurrence, gate it and project back."""
+    key, value, receptance = _shift(tape, "time.shift", x, ("key", "value", "receptance"))
+    key = tape.linear("time.key", key, model.channels)
+    value = tape.linear("time.value", value, model.channels)
+    receptance = tape.linear("time.receptance", receptance, model.channels)
+    # Numerator, denominator and largest exponent of every channel.
+    state = recurrent_state(tape, "time.state", tape.forward.batch, 3, model.channels)
+    weights = [tape.weight(f"time.{name}", model.channels) for name in ("decay", "first")]
+    flops = wkv_flops(key.shape[0], model.channels)
+    out = tape.activation("time.wkv", *key.shape)
+    record_scan(tape, "time.wkv", "wkv", flops, (key, value, *weights), state, out)
+    out = tape.gate("time.gate", "sigmoid", receptance, out)
+    return tape.linear("time.output", out, model.hidden_size)
+
+
+def _mix_channels(tape: Tape, x: Tensor, model: Rwkv) -> Tensor:
+    """Expand, square what is positive, contract and gate."""
+    key, receptance = _shift(tape, "channels.shift", x, ("key", "receptance"))
+    inner = tape.apply(
+        "channels.activation", "relu2", tape.linear("channels.key", key, model.width)
+    )
+    value = tape.linear("channels.value", inner, model.hidden_size)
+    receptance = tape.linear("channels.receptance", receptance, model.hidden_size)
+    return tape.gate("channels.gate", "sigmoid", receptance, value)
+
+
+def _shift(tape: Tape, path: str, x: Tensor, names: tuple[str, ...]) -> list[Tensor]:
+    """Mix every token with the one before, in as many ways as there are names.
+
+    One operator reads x once and writes all mixtures, as fused kernels do. The last token of each
+    sequence is kept for the next pass.
+    """
+    forward, width = tape.forward, int(x.shape[-1])
+    shape = (forward.batch, width)
+    last = Tensor(f"{tape.block}.{path}.last", shape, forward.activations, "state")
+    weights = [tape.weight(f"{path}.mix_{name}", width) for name in names]
+    mixed = [tape.activation(f"{path}.{name}", *x.shape) for name in names]
+    flops = len(names) * FLOPS_PER_ELEMENT["mix"] * x.elements
+    reads = (x, *weights, last) if forward.step else (x, *weights)
+    tape.op(path, "elementwise", flops, reads, *mixed, last, function="mix")
+    return mixed
+
+
+FAMILY = Family("rwkv", ("rwkv",), read, lower)

@@ -1,0 +1,201 @@
+"""Stable Diffusion 3 and 3.5: an image and its prompt, each with weights of its own.
+
+A layer modulates both streams, lets them attend together, and feeds each forward; the last has no
+use for the prompt's any more. Layers of 3.5 medium attend once more, over the image alone. Sines of
+positions lie in the checkpoint, ``pos_embed_max_size`` squared of them, and are no parameters:
+their memory is not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from memorywall.core.forward import Forward
+from memorywall.core.model import Family
+from memorywall.core.program import Block, Program
+from memorywall.core.tensors import Tensor
+from memorywall.families._blocks import Attention, FeedForward
+from memorywall.families._config import LARGEST_DEPTH, Config
+from memorywall.families._denoising import LEFT_OUT, DenoisingTape, Latents, flow
+from memorywall.families._joint import JointTape, Streams
+
+_CLASS = "SD3Transformer2DModel"
+# What diffusers' pipeline pads prompts to: 77 positions of CLIP's encoders and 256 of T5's.
+_TEXT = 77 + 256
+_NORMS = {"rms_norm": "rmsnorm", "layer_norm": "layernorm"}
+
+
+@dataclass(frozen=True, slots=True)
+class SD3:
+    """A Stable Diffusion 3 as its config describes it.
+
+    Attributes:
+        text_width: of the prompt's positions as its encoders leave them.
+        pooled_width: of the one vector that they make of a prompt.
+        dual: numbers of the layers that attend over the image once more.
+        text: positions of a prompt.
+    """
+
+    class_name: str
+    dtype: str
+    latents: Latents
+    layers: int
+    attention: Attention
+    mlp: FeedForward
+    text_width: int
+    pooled_width: int
+    dual: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+    text: int = _TEXT
+    steps: int = 28  # as diffusers' pipeline
+    guided: bool = True
+    causal: bool = False
+    reads_text: bool = False
+    windows: tuple[int, ...] = ()
+    max_positions: int | None = None
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width in pixels that it was made for."""
+        return self.latents.image_size
+
+    @property
+    def hidden_size(self) -> int:
+        """D."""
+        return self.attention.heads * self.attention.head_dim
+
+    def image_tokens(self, height: int, width: int) -> int:
+        """Patches of an image."""
+        return self.latents.tokens(height, width)
+
+    def image_notes(self, height: int, width: int) -> tuple[str, ...]:  # noqa: ARG002
+        """There is nothing to know of any size."""
+        return ()
+
+
+def read(data: Mapping[str, Any], where: str) -> SD3:
+    """Read a config of diffusers' class."""
+    config = Config(data, where)
+    heads, head_dim = config.size("num_attention_heads", 18), config.size("attention_head_dim", 64)
+    hidden, layers = heads * head_dim, config.size("num_layers", 18, most=LARGEST_DEPTH)
+    if config.size("caption_projection_dim", 1152) != hidden:
+        config.fault("caption_projection_dim", f"'caption_projection_dim' must be {hidden}")
+    norm = config.choice("qk_norm", tuple(_NORMS), "rms_norm") if config.has("qk_norm") else ""
+    config.notes += [LEFT_OUT, f"A prompt takes {_TEXT} positions, to which it is padded."]
+    architecture = SD3(
+        class_name=_CLASS,
+        dtype=config.dtype(),
+        latents=_read_latents(config),
+        layers=layers,
+        attention=Attention(
+            heads, heads, head_dim, qkv_bias=True, out_bias=True, causal=False,
+            qk_norm="head" if norm else "", qk_norm_kind=_NORMS.get(norm, ""),
+        ),
+        mlp=FeedForward(4 * hidden, "gelu_pytorch_tanh", bias=True),
+        text_width=config.size("joint_attention_dim", 4096),
+        pooled_width=config.size("pooled_projection_dim", 2048),
+        dual=config.layer_list("dual_attention_layers", layers),
+        notes=config.all_notes(),
+    )  # fmt: skip
+    config.check()
+    architecture.image_tokens(*architecture.image_size)
+    return architecture
+
+
+def _read_latents(config: Config) -> Latents:
+    channels = config.size("in_channels", 16)
+    out = config.size("out_channels", 16) if config.has("out_channels") else None
+    return Latents(
+        config.size("sample_size", 128, most=2**16),
+        channels,
+        out or (channels if "out_channels" in config.data else 16),
+        config.size("patch_size", 2, most=2**16),
+        config.size("pos_embed_max_size", 96),
+    )
+
+
+def lower(model: SD3, forward: Forward) -> Program:
+    """Return the operators of one denoising step."""
+    image = forward.of_images(model.image_tokens(*forward.image_size))
+    both = replace(image, tokens=image.tokens + model.text)
+    width, batch = model.hidden_size, image.batch
+    hidden, text = (
+        flow(forward, name, rows, width)
+        for name, rows in (("hidden", image.rows), ("text", batch * model.text))
+    )
+    tape = DenoisingTape(image, "embeddings")
+    tape.latents(model.latents, hidden)
+    prompt = tape.activation("prompt", batch * model.text, model.text_width)
+    tape.linear("prompt_proj", prompt, width, bias=True, out=text)
+    pooled = tape.activation("pooled", batch, model.pooled_width)
+    condition = flow(forward, "condition", batch, width)
+    tape.add("condition", tape.step(width), tape.two_layers("pooled_proj", pooled, width),
+             out=condition)  # fmt: skip
+    streams = Streams(hidden, text, condition)
+    top = DenoisingTape(image, "head")
+    top.noise(model.latents, hidden, top.factors("modulation", condition, 2))
+    return Program((tape.close(), *_layers(model, both, image, streams), top.close()))
+
+
+def _layers(model: SD3, both: Forward, image: Forward, streams: Streams) -> list[Block]:
+    """Note the layers by kind: those that attend twice, the others, and the last."""
+    last = model.layers - 1
+    dual = len({layer for layer in model.dual if layer != last})
+    blocks = []
+    for name, count, twice in (("dual_layers", dual, True), ("layers", last - dual, False)):
+        if count:
+            tape = JointTape(both, name, model.text)
+            _layer(tape, model, image, streams, twice=twice)
+            blocks.append(tape.close(count))
+    tape = JointTape(both, "last_layer", model.text)
+    _layer(tape, model, image, streams, twice=last in model.dual, last=True)
+    return [*blocks, tape.close()]
+
+
+def _layer(
+    tape: JointTape,
+    model: SD3,
+    image: Forward,
+    streams: Streams,
+    *,
+    twice: bool,
+    last: bool = False,
+) -> None:
+    """Note one layer; of a prompt, the last only makes queries, keys and values."""
+    a, hidden, text = model.attention, streams.hidden, streams.text
+    factors = tape.factors("modulation", streams.condition, 9 if twice else 6)
+    x = tape.modulated("attention_norm", hidden, factors)
+    tape.project(x, a, "")
+    text_factors = tape.factors("text_modulation", streams.condition, 2 if last else 6)
+    tape.project(tape.modulated("text_attention_norm", text, text_factors), a, "text_")
+    context = tape.attend(a)
+    middle = tape.activation("middle", *hidden.shape)
+    y = tape.project_back(context, model.hidden_size, "")
+    tape.gated_add("attention", hidden, y, factors, middle)
+    if twice:
+        middle = _attend_again(tape, model, image, hidden, middle, factors)
+    tape.feed(middle, factors, model.mlp, "", hidden)
+    if not last:
+        y = tape.project_back(context, model.hidden_size, "text_")
+        text_middle = tape.activation("text_middle", *text.shape)
+        tape.gated_add("text_attention", text, y, text_factors, text_middle)
+        tape.feed(text_middle, text_factors, model.mlp, "text_", text)
+
+
+def _attend_again(
+    tape: JointTape, model: SD3, image: Forward, hidden: Tensor, middle: Tensor, factors: Tensor
+) -> Tensor:
+    """Attend over the image alone from the same norm, and add that too."""
+    alone = DenoisingTape(image, tape.block)
+    normed = tape.activation("attention_norm", *hidden.shape)
+    x = alone.modulated("attention_norm", normed, factors, again=True)
+    y = alone.self_attention(x, model.attention, "attention2")
+    out = alone.activation("middle2", *hidden.shape)
+    alone.gated_add("attention2", middle, y, factors, out)
+    tape.ops += alone.ops
+    return out
+
+
+FAMILY = Family("sd3", (_CLASS,), read, lower)

@@ -1,0 +1,168 @@
+"""What no family reads: transformers' own class for a config, traced in a family's place.
+
+Nothing here imports torch or transformers; ``tracing.classes`` does, once such a config comes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from memorywall.core.errors import InvalidInputError
+from memorywall.core.forward import Forward
+from memorywall.core.model import Family
+from memorywall.core.program import Program
+
+LARGEST_DEPTH = 4096
+_DEEP = ("layer", "depth", "block", "stage", "expert", "repeat")
+# Keys that make transformers fetch or run more than its own class.
+_NOT_READ = frozenset((
+    "auto_map", "custom_pipelines", "attn_implementation", "experts_implementation",
+    "use_pretrained_backbone", "backbone", "backbone_config", "quantization_config", "use_kernels",
+    "transformers_version", "torch_dtype", "dtype", "architectures", "name_or_path",
+))  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class TracedClass:
+    """A class of transformers and the config that it is built from; passes are traced when asked.
+
+    Attributes:
+        config: the keys that the class is built with, as JSON.
+        reads: ``text``, ``images`` or ``both``.
+    """
+
+    class_name: str
+    model_type: str
+    config: str
+    causal: bool
+    dtype: str
+    max_positions: int | None
+    notes: tuple[str, ...]
+    reads: str = "text"
+    windows: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TracedSeq2Seq(TracedClass):
+    """One whose encoder reads a source."""
+
+    fixed_source: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TracedSeer(TracedClass):
+    """One that looks at images.
+
+    Attributes:
+        image_size: height and width in pixels that the config names.
+        form: how its towers take images, one of ``_looks.FORMS``.
+        tokens: positions that an image of that size takes.
+    """
+
+    image_size: tuple[int, int] = (0, 0)
+    form: str = "batch"
+    tokens: int = 1
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether it reads a text as well."""
+        return self.reads == "both"
+
+    def image_tokens(self, height: int, width: int) -> int:
+        """Positions that one image takes.
+
+        Raises:
+            InvalidInputError: a size other than the config's, whose positions are not known.
+        """
+        if (height, width) != self.image_size and self.reads_text:
+            raise InvalidInputError(
+                f"image_size is {height}x{width}, but {self.class_name} is traced at "
+                f"{self.image_size[0]}x{self.image_size[1]} only.",
+                "Leave image_size out.",
+            )
+        return self.tokens
+
+    def image_notes(self, height: int, width: int) -> tuple[str, ...]:  # noqa: ARG002 - a protocol
+        """What to know of images of that size: nothing."""
+        return ()
+
+
+def can_trace() -> bool:
+    """Tell whether torch and transformers are here."""
+    return find_spec("torch") is not None and find_spec("transformers") is not None
+
+
+def read_traced(config: Mapping[str, Any], where: str) -> TracedClass | None:
+    """Return transformers' class for a config; None where it is not here or has none.
+
+    Raises:
+        InvalidInputError: a config that the class cannot be built from, or that is out of bounds.
+        UnsupportedError: a class that cannot be traced.
+    """
+    if not (can_trace() and _is_mentioned(config.get("model_type"))):
+        return None
+    _check_bounds(config, where)
+    architecture: TracedClass | None = _tracing().read_class(config, where)
+    return architecture
+
+
+def _is_mentioned(model_type: object) -> bool:
+    """Tell whether transformers' tables mention a type: to import them takes seconds."""
+    spec = find_spec("transformers")
+    if spec is None or spec.origin is None:
+        return False
+    tables = (Path(spec.origin).parent / "models" / "auto").glob("*.py")
+    return any(f'"{model_type}"' in table.read_text(encoding="utf-8") for table in tables)
+
+
+def plain_keys(config: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return the keys that describe a model, without those that fetch, run or describe files."""
+    return {
+        key: plain_keys(value) if isinstance(value, Mapping) else value
+        for key, value in config.items()
+        if not str(key).startswith("_") and key not in _NOT_READ
+    }
+
+
+def as_text(config: Mapping[str, Any]) -> str:
+    """Return a config's plain keys as text, which can be compared and kept."""
+    return json.dumps(plain_keys(config), sort_keys=True)
+
+
+def _check_bounds(config: Mapping[Any, Any], where: str) -> None:
+    """Refuse depths that would take hours to build, before anything is built."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            _check_bounds(value, f"{where}: {key}")
+        elif (
+            isinstance(value, int)
+            and value > LARGEST_DEPTH
+            and any(word in str(key) for word in _DEEP)
+            and not str(key).endswith(("_size", "_dim", "_id"))
+        ):
+            raise InvalidInputError(
+                f"{where}: {key} is {value}; what is traced has at most {LARGEST_DEPTH} of them."
+            )
+
+
+def _lower(architecture: TracedClass, forward: Forward) -> Program:
+    program: Program = _tracing().lower_class(architecture, forward)
+    return program
+
+
+def _tracing() -> Any:
+    """Import what imports torch: found by name, so that counting and pricing need none of it."""
+    return import_module("memorywall.frontends.tracing.classes")
+
+
+def _read(config: Mapping[str, Any], where: str) -> TracedClass | None:
+    return read_traced(config, where)
+
+
+TRACED_CLASS = Family("traced", (), _read, _lower)

@@ -1,0 +1,1 @@
+"""Modules run without memory: what they compute, move and keep, operator by operator."""

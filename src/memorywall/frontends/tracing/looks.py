@@ -1,0 +1,127 @@
+"""How classes of transformers are handed images: the forms that their towers take them in."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.utils._pytree import tree_leaves
+
+# Images as one batch, as tiles of a batch of images, as patches in one row with their grid.
+FORMS = ("batch", "tiles", "patches")
+_USUAL_SIZE = 224
+
+
+def reads_of(class_: type) -> str:
+    """Return what a class reads: ``text``, ``images`` or ``both``."""
+    taken = inspect.signature(class_.forward).parameters  # type: ignore[attr-defined]
+    if hasattr(class_, "get_image_features") and "input_ids" in taken:
+        return "both"
+    return "images" if "pixel_values" in taken and "input_ids" not in taken else "text"
+
+
+def image_size_of(config: Any) -> tuple[int, int]:
+    """Return the height and width of images that a config names, else a usual one."""
+    for part in (config, getattr(config, "vision_config", None)):
+        size = getattr(part, "image_size", None)
+        if isinstance(size, int) and size > 0:
+            return size, size
+        if isinstance(size, list | tuple) and len(size) == 2:
+            return int(size[0]), int(size[1])
+    return _USUAL_SIZE, _USUAL_SIZE
+
+
+def looking(
+    make: Callable[[], Any], form: str, images: int, size: tuple[int, int], *, alone: bool
+) -> Any:
+    """Return a module that looks at images before it reads its text, or does nothing else.
+
+    What it sees is not placed among the text, which takes values; that moves next to nothing.
+    """
+    module = make()
+    forward = module.forward
+
+    @functools.wraps(forward)
+    def look_then_read(*args: Any, **words: Any) -> Any:
+        seen = _look(module, forward, form, images, size)
+        return seen if alone else forward(*args, **words)
+
+    module.forward = look_then_read
+    return module
+
+
+def comparing(make: Callable[[], Any], form: str, images: int, size: tuple[int, int]) -> Any:
+    """Return a module that is handed images beside its texts, to compare them."""
+    module = make()
+    forward = module.forward
+
+    @functools.wraps(forward)
+    def compare(*args: Any, **words: Any) -> Any:
+        return forward(*args, **words, **_images(module, forward, form, images, size))
+
+    module.forward = compare
+    return module
+
+
+def rows(seen: Any) -> int:
+    """Return how many positions the features of an image take: all but the last axis of each.
+
+    Where a tower returns its own states beside what the text is given, the latter are counted.
+    """
+    seen = getattr(seen, "pooler_output", None) if hasattr(seen, "pooler_output") else seen
+    found = [leaf for leaf in tree_leaves(seen) if isinstance(leaf, torch.Tensor)]
+    return sum(tensor.numel() // tensor.shape[-1] for tensor in found)
+
+
+def _look(
+    module: Any, forward: Callable[..., Any], form: str, images: int, size: tuple[int, int]
+) -> Any:
+    look = getattr(module, "get_image_features", forward)
+    return look(**_images(module, look, form, images, size))
+
+
+def _images(
+    module: Any, look: Callable[..., Any], form: str, images: int, size: tuple[int, int]
+) -> dict[str, Any]:
+    """Return the arguments that hand images to a function."""
+    taken = inspect.signature(look).parameters
+    words: dict[str, Any] = {"pixel_values": _pixels(module, form, images, size)}
+    if form == "patches":
+        words["image_grid_thw"] = torch.tensor([_grid(module, size)] * images, device="cpu")
+    elif "image_sizes" in taken:
+        words["image_sizes"] = torch.tensor([size] * images, device="cpu")
+    return words
+
+
+def _pixels(module: Any, form: str, images: int, size: tuple[int, int]) -> torch.Tensor:
+    vision = _vision(module)
+    channels = _first(vision, 3, "num_channels", "in_channels", "in_chans")
+    dtype = next(module.parameters()).dtype
+    shape: tuple[int, ...] = (images, channels, *size)
+    if form == "tiles":
+        shape = (images, 1, channels, *size)
+    elif form == "patches":
+        side, frames = vision.patch_size, _first(vision, 1, "temporal_patch_size")
+        _, high, wide = _grid(module, size)
+        shape = (images * high * wide, channels * frames * side * side)
+    return torch.empty(shape, dtype=dtype, device="meta")
+
+
+def _grid(module: Any, size: tuple[int, int]) -> tuple[int, int, int]:
+    """Return frames, and patches high and wide, whole windows of those that are merged."""
+    vision = _vision(module)
+    merged = _first(vision, 1, "spatial_merge_size")
+    whole = vision.patch_size * merged
+    return 1, size[0] // whole * merged, size[1] // whole * merged
+
+
+def _vision(module: Any) -> Any:
+    return getattr(module.config, "vision_config", None) or module.config
+
+
+def _first(config: Any, default: int, *names: str) -> int:
+    found = (getattr(config, name, None) for name in names)
+    return next((value for value in found if isinstance(value, int)), default)

@@ -1,0 +1,77 @@
+"""From what a trace noted to a program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from memorywall.core.program import Block, Op, Program
+from memorywall.core.tensors import Tensor
+from memorywall.core.traced import Coverage, Unknown
+from memorywall.frontends.tracing.arrays import Array
+from memorywall.frontends.tracing.events import Event, Parts
+from memorywall.frontends.tracing.fold import Segment
+from memorywall.frontends.tracing.names import layer_names
+
+UNKNOWN = "unknown"  # the function of an operator that has no formula
+
+
+def program_of(segments: Sequence[Segment], name: str, unread: Iterable[Array]) -> Program:
+    """Return the program of a trace; what no operator reads is resident and moves nothing."""
+    blocks = [_block(segment, name) for segment in segments]
+    left = tuple([Tensor(a.name, a.shape, a.format, a.role, (0,)) for a in unread])
+    if left:
+        blocks.append(Block("unread", (Op("parameters", "elementwise", 0, left, (), "fp32"),)))
+    return Program(tuple(blocks))
+
+
+def _block(segment: Segment, name: str) -> Block:
+    arrays = (view.array for event in segment.events for view, _ in event.reads + event.writes)
+    names = layer_names(arrays, segment.layers) if segment.layers else {}
+    ops = tuple([_op(event, segment.prefix, names) for event in segment.events])
+    path = ".".join(filter(None, (segment.phase, segment.path))) or name
+    return Block(path, ops, segment.repeat, segment.shared)
+
+
+def _op(event: Event, prefix: str, names: Mapping[Array, str]) -> Op:
+    name = event.name.removeprefix(f"{prefix}.") if prefix else event.name
+    function = UNKNOWN if event.flops is None else event.function
+    reads, writes = _tensors(event.reads, names), _tensors(event.writes, names)
+    return Op(
+        name, event.kind, event.flops or 0, reads, writes, event.dtype, function, event.queries
+    )
+
+
+def _tensors(views: Parts, names: Mapping[Array, str]) -> tuple[Tensor, ...]:
+    """Return tensors; one that stands twice (x times x, or x times its transpose) is moved once.
+
+    A write to an array that is later read in parts writes every part. Of weights of several layers,
+    which stand under one name, all are moved.
+    """
+    found: dict[object, Tensor] = {}
+    seen: set[Array] = set()
+    for view, moved in views:
+        for part in view.parts():
+            tensor = part.tensor(moved)
+            tensor.name = names.get(view.array, tensor.name)
+            what = None if tensor.touched is None else (part.geometry, moved)
+            known = found.setdefault((tensor.name, what), tensor)
+            if known is not tensor and view.array in names and view.array not in seen:
+                known.touched = (known.moved_elements + tensor.moved_elements,)
+        seen.add(view.array)
+    return tuple(found.values())
+
+
+def coverage_of(segments: Sequence[Segment], program: Program) -> Coverage:
+    """Return how much of a program has a FLOP formula."""
+    operators = moved = 0
+    unknown: dict[str, Unknown] = {}
+    for segment, block in zip(segments, program.blocks, strict=False):
+        for event, op in zip(segment.events, block.ops, strict=True):
+            size = int(op.moved_bytes) * segment.repeat
+            operators, moved = operators + segment.repeat, moved + size
+            if event.flops is None:
+                known = unknown.get(event.op, Unknown(event.op, event.frame.path, 0, 0))
+                unknown[event.op] = Unknown(
+                    known.op, known.path, known.calls + segment.repeat, known.moved_bytes + size
+                )
+    return Coverage(operators, moved, tuple(unknown.values()))

@@ -1,0 +1,62 @@
+"""State as engines keep it: begun without writing zeros, and written by what makes it."""
+
+from __future__ import annotations
+
+from memorywall.core.program import Block, Op, Program
+from memorywall.core.tensors import Tensor
+from memorywall.passes._excess import Excess
+
+_COPIES = ("copy", "cast")
+_BEGUN = "zeros of a state"
+_WINDOW = "window of a convolution"
+
+
+def keep_states(program: Program, excess: Excess) -> Program:
+    """Return a program without zeros that a state begins with, and copies into windows."""
+    begun = {t.name for _, op, _ in program.walk() if op.function == "fill" for t in _states(op)}
+    blocks = []
+    for block in program.blocks:
+        ops = _with_windows(_without_zeros(block, begun, excess), block.repeat, excess)
+        blocks.append(Block(block.name, tuple(ops), block.repeat, block.shared))
+    return Program(tuple(blocks))
+
+
+def _states(op: Op) -> list[Tensor]:
+    return [tensor for tensor in op.writes if tensor.role == "state"]
+
+
+def _without_zeros(block: Block, begun: set[str], excess: Excess) -> list[Op]:
+    """Leave out what fills a state, and the reading of one that begins in this pass."""
+    ops = []
+    for op in block.ops:
+        if op.function == "fill" and _states(op):
+            excess.add(op.kind, _BEGUN, op.moved_bytes * block.repeat)
+            continue
+        reads = tuple([tensor for tensor in op.reads if tensor.name not in begun])
+        kept = _moving(op, reads, op.writes)
+        excess.add(op.kind, _BEGUN, (op.moved_bytes - kept.moved_bytes) * block.repeat)
+        ops.append(kept)
+    return ops
+
+
+def _with_windows(ops: list[Op], repeat: int, excess: Excess) -> list[Op]:
+    """Let a convolution write the window that is copied from its input for the next token."""
+    convolved = {tensor.name for op in ops if op.kind == "conv" for tensor in op.reads}
+    windows: dict[str, Tensor] = {}
+    kept = []
+    for op in ops:
+        source = op.reads[0].name if op.reads else ""
+        if op.function in _COPIES and _states(op) and source in convolved:
+            windows[source] = op.writes[0]
+            excess.add(op.kind, _WINDOW, op.moved_bytes * repeat)
+        elif op.kind == "conv" and op.reads[0].name in windows:
+            window = windows[op.reads[0].name]
+            kept.append(_moving(op, op.reads, (*op.writes, window)))
+            excess.add(op.kind, _WINDOW, -window.moved_bytes * repeat)
+        else:
+            kept.append(op)
+    return kept
+
+
+def _moving(op: Op, reads: tuple[Tensor, ...], writes: tuple[Tensor, ...]) -> Op:
+    return Op(op.name, op.kind, op.flops, reads, writes, op.dtype, op.function, op.queries)

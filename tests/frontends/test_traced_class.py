@@ -1,0 +1,240 @@
+"""What no family reads: transformers' class in a family's place, against families and by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import memorywall as mw
+from memorywall.app.cli import app, main
+from memorywall.core.errors import InvalidInputError, UnsupportedError
+from memorywall.core.formats import FORMATS
+from memorywall.core.model import Model
+from memorywall.core.program import Block, Op, Program
+from memorywall.core.tensors import Tensor
+from memorywall.frontends import config as configs
+from memorywall.frontends.traced import is_traced
+from memorywall.frontends.traced_class import TRACED_CLASS, as_text, read_traced
+from memorywall.frontends.tracing.growth import between
+
+# A type that transformers knows and no family does.
+UNREAD: dict[str, Any] = {
+    "model_type": "diffllama", "architectures": ["DiffLlamaForCausalLM"], "hidden_size": 64,
+    "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 100, "dtype": "bfloat16",
+    "max_position_embeddings": 512, "tie_word_embeddings": False,
+}  # fmt: skip
+
+
+def by_class(name: str) -> Model:
+    """Return a model of the catalogue as if no family read it."""
+    model = mw.model(name)
+    architecture = read_traced(model.config, name)
+    assert architecture is not None
+    return Model(name, TRACED_CLASS, architecture, model.config)
+
+
+@pytest.mark.parametrize(
+    ("name", "phase"),
+    [
+        ("gpt2", "prefill"), ("gpt2", "decode"), ("Qwen/Qwen2.5-0.5B", "prefill"),
+        ("Qwen/Qwen2.5-0.5B", "decode"), ("bert-base-uncased", "encode"),
+        ("google-t5/t5-small", "prefill"), ("google-t5/t5-small", "decode"),
+        ("google-t5/t5-small", "encode"), ("Qwen/Qwen3-30B-A3B", "prefill"),
+    ],
+)  # fmt: skip
+def test_class_and_family_agree(name: str, phase: str) -> None:
+    """FLOPs of products and parameters to the last digit.
+
+    Fused bytes within 3 %: the roads fuse one pass over the hidden state a layer more or less.
+    """
+    words: dict[str, Any] = {"on": "h100-sxm", "phase": phase, "batch_size": 2}
+    words |= {"causal": "full", "logits": "all"}
+    if phase == "encode" and "t5" in name:
+        words["source_len"] = 96
+    else:
+        words |= {"seq_len": 128} | ({"source_len": 96} if "t5" in name else {})
+    traced = by_class(name)
+    theirs, ours = mw.analyze(traced, **words), mw.analyze(name, **words)
+    assert traced.parameters == ours.parameters
+    for kind in ("gemm", "attention"):
+        counts = [sum(op.flops for op in a.ops if op.kind == kind) for a in (theirs, ours)]
+        assert counts[0] == counts[1], kind
+    assert float(theirs.moved_bytes) == pytest.approx(float(ours.moved_bytes), rel=0.03)
+    assert float(theirs.footprint.weights) == float(ours.footprint.weights)
+
+
+def test_generation_agrees() -> None:
+    """A prefill and 31 steps, three of which are traced: the sum of what the family says of all."""
+    words: dict[str, Any] = {"on": "h100-sxm", "phase": "generate", "seq_len": 64}
+    theirs = mw.analyze(by_class("gpt2"), new_tokens=32, causal="full", **words)
+    ours = mw.analyze("gpt2", new_tokens=32, causal="full", **words)
+    products = [
+        sum(float(op.flops) for op in a.ops if op.kind in ("gemm", "attention"))
+        for a in (theirs, ours)
+    ]
+    assert products[0] == products[1]
+    assert float(theirs.latency_s) == pytest.approx(float(ours.latency_s), rel=0.02)
+
+
+def test_formats_are_those_asked_for() -> None:
+    """int8 weights are a byte each; what is cached in fp8 is half of what is in bf16."""
+    model = by_class("gpt2")
+    plain = mw.analyze(model, on="h100-sxm", seq_len=128)
+    packed = mw.analyze(model, on="h100-sxm", seq_len=128, weights="int8", kv_cache="fp8")
+    assert plain.footprint.weights == 2 * model.parameters
+    family = mw.analyze("gpt2", on="h100-sxm", seq_len=128, weights="int8", kv_cache="fp8")
+    assert packed.footprint.weights == family.footprint.weights
+    assert 2 * packed.footprint.kv_cache == plain.footprint.kv_cache
+
+
+def test_what_no_family_reads_is_traced_and_said() -> None:
+    """Parameters of DiffLlama by hand, and the note first."""
+    model = mw.model(UNREAD)
+    assert is_traced(model)
+    # Embedding and head 2 x 100 x 64; a layer: q and o 2 x 64 x 64, k and v 2 x 64 x 32,
+    # feed-forward 3 x 64 x 96, two norms of 64, four lambdas of 16; its group norm has no weights.
+    # The last norm 64.
+    layer = 2 * 64 * 64 + 2 * 64 * 32 + 3 * 64 * 96 + 2 * 64 + 4 * 16
+    assert model.parameters == 2 * 100 * 64 + 2 * layer + 64
+    answer = mw.analyze(model, on="h100-sxm", phase="prefill", seq_len=32)
+    assert "No family reads 'diffllama'" in " ".join(answer.notes)
+    assert "DiffLlamaForCausalLM" in " ".join(answer.notes)
+
+
+def test_the_command_says_so_first(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(UNREAD))
+    told = CliRunner().invoke(app, ["analyze", str(path), "--on", "h100-sxm", "--json"])
+    assert told.exit_code == 0, told.output
+    assert told.stderr.startswith("No family reads 'diffllama'")
+    assert json.loads(told.stdout)["flops"] > 0
+
+
+def test_without_torch_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memorywall.frontends.traced_class.find_spec", lambda _: None)
+    with pytest.raises(UnsupportedError, match="is not known") as caught:
+        mw.model(UNREAD)
+    assert "memorywall[measure]" in caught.value.hint
+
+
+def test_what_neither_knows_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="is not known"):
+        mw.model({**UNREAD, "model_type": "quantum_llama"})
+
+
+def test_a_head_for_every_position_is_said() -> None:
+    """DiffLlama's class can keep the last position's logits; BERT's cannot."""
+    last, every = (
+        mw.analyze(UNREAD, on="h100-sxm", phase="prefill", seq_len=32, logits=logits)
+        for logits in ("last", "all")
+    )
+    assert every.flops - last.flops == 2 * 31 * 64 * 100  # 31 rows more of the head's product
+    assert not any("every position" in note for note in last.notes)
+    assert any("every position" in n for n in by_class("bert-base-uncased").architecture.notes)
+
+
+def test_what_cannot_be_traced_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """LED asks for the values of its mask: the command says where, and ends with 2."""
+    led = {"model_type": "led", "architectures": ["LEDForConditionalGeneration"]}
+    (tmp_path / "config.json").write_text(json.dumps(led))
+    assert main(["analyze", str(tmp_path), "--on", "h100-sxm"]) == 2
+    said = capsys.readouterr()
+    assert "in module 'led.encoder'" in said.err
+    assert not said.out
+
+
+def test_code_of_a_model_is_never_run(tmp_path: Path) -> None:
+    """Keys that make transformers fetch code, kernels or weights are not handed on."""
+    trap = {
+        "auto_map": {"AutoModelForCausalLM": "modeling_trap.Trap"},
+        "_attn_implementation": "owner/kernel",
+        "attn_implementation": "owner/kernel",
+        "use_pretrained_backbone": True,
+        "vision_config": {"auto_map": {}, "_attn_implementation_internal": "owner/kernel"},
+    }
+    kept = json.loads(as_text({**UNREAD, **trap}))
+    assert not {*trap} - {"vision_config"} & {*kept}
+    assert kept["vision_config"] == {}
+    (tmp_path / "modeling_trap.py").write_text("raise SystemExit('ran')")
+    (tmp_path / "config.json").write_text(json.dumps({**UNREAD, **trap, "vision_config": {}}))
+    assert mw.model(tmp_path).parameters == mw.model(UNREAD).parameters
+
+
+@pytest.mark.parametrize("name", ["AutoConfig", "pipeline", "LlamaForCausalLM", "__version__"])
+def test_only_its_own_classes_are_built(name: str) -> None:
+    """A class of another type, or no class at all, is passed over for the type's own."""
+    model = mw.model({**UNREAD, "architectures": [name]})
+    assert model.architecture.class_name == "DiffLlamaForCausalLM"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"num_hidden_layers": 10**7}, "num_hidden_layers is 10000000"),
+        ({"hidden_size": "wide"}, "transformers"),
+        ({"num_attention_heads": 0}, "transformers"),
+    ],
+)
+def test_bad_configs_are_refused(change: dict[str, Any], said: str) -> None:
+    with pytest.raises((InvalidInputError, UnsupportedError), match=said):
+        mw.model({**UNREAD, **change})
+
+
+def test_quantised_weights_need_a_format() -> None:
+    """Which weights a method packs, a class does not say; a format that is named settles it."""
+    model = mw.model({**UNREAD, "quantization_config": {"quant_method": "gptq", "bits": 4}})
+    with pytest.raises(UnsupportedError, match="quantised"):
+        mw.analyze(model, on="h100-sxm", seq_len=32)
+    assert mw.analyze(model, on="h100-sxm", seq_len=32, weights="int4").flops
+
+
+def test_one_question_at_a_time() -> None:
+    with pytest.raises(UnsupportedError, match="batch_size is an array"):
+        mw.analyze(UNREAD, on="h100-sxm", seq_len=32, batch_size=np.array([1, 2]))
+
+
+def test_many_steps_are_each_step() -> None:
+    """An array of positions, from three traces, is what each would be by itself."""
+    lengths = np.array([33, 40, 64])
+    together = mw.analyze(UNREAD, on="h100-sxm", phase="decode", seq_len=lengths)
+    alone = [mw.analyze(UNREAD, on="h100-sxm", phase="decode", seq_len=int(n)) for n in lengths]
+    assert np.asarray(together.flops).tolist() == [float(a.flops) for a in alone]
+    assert np.asarray(together.moved_bytes).tolist() == [float(a.moved_bytes) for a in alone]
+
+
+def _program(flops: int, keys: int) -> Program:
+    cache = Tensor("cache", (2, keys), FORMATS["bf16"], "kv_cache")
+    return Program((Block("layer", (Op("attend", "attention", flops, (cache,), (), "bf16"),)),))
+
+
+def test_growth_by_hand() -> None:
+    """From 10 + 3 n FLOPs and 2 x n keys at n = 4 and 8: at 6 they are 28 and 2 x 6 x 2 B."""
+    grown = between(np.array([4.0, 6.0, 8.0]), lambda n: _program(10 + 3 * n, n))
+    work = grown.work
+    assert np.asarray(work.flops).tolist() == [22, 28, 34]
+    assert np.asarray(work.moved_bytes).tolist() == [16, 24, 32]
+
+
+def test_uneven_growth_is_refused() -> None:
+    """A window: from 6 on no more keys."""
+    with pytest.raises(UnsupportedError, match="do not grow evenly"):
+        between(np.array([4.0, 8.0]), lambda n: _program(min(n, 6), min(n, 6)))
+
+
+def test_an_image_is_looked_at_by_size() -> None:
+    """BiT has no family: four times the pixels are four times the products' FLOPs, but the head."""
+    config = {"model_type": "bit", "architectures": ["BitForImageClassification"]}
+    small, large = (
+        mw.analyze(config, on="h100-sxm", phase="encode", image_size=size) for size in (224, 448)
+    )
+    convolutions = [sum(op.flops for op in a.ops if op.kind == "conv") for a in (small, large)]
+    assert convolutions[1] == 4 * convolutions[0] > 0
+    assert configs.model_from_config(config, "config").causal is False
