@@ -17,7 +17,7 @@ from memorywall.core.forward import Forward
 from memorywall.core.images import written
 from memorywall.core.numbers import Number
 from memorywall.core.tensors import Tensor
-from memorywall.families._blocks import Tape
+from memorywall.families._blocks import Attention, FeedForward, Tape
 from memorywall.families._costs import FLOPS_PER_ELEMENT
 from memorywall.families._vision import Patches, patches
 
@@ -79,6 +79,49 @@ class Latents:
                 "Give a smaller image_size.",
             )
         return (height // unit) * (width // unit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Denoising:
+    """What every diffusion transformer's config describes.
+
+    Attributes:
+        layers: how many.
+        steps: denoising steps where nobody says how many, as in diffusers' pipeline.
+        guided: whether a step is usually taken with what is asked for and without.
+    """
+
+    class_name: str
+    dtype: str
+    latents: Latents
+    layers: int
+    attention: Attention
+    mlp: FeedForward
+    steps: int
+    guided: bool = True
+    notes: tuple[str, ...] = ()
+    causal: bool = False
+    reads_text: bool = False
+    windows: tuple[int, ...] = ()
+    max_positions: int | None = None
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width in pixels that it was made for, or is usually asked for."""
+        return self.latents.image_size
+
+    @property
+    def hidden_size(self) -> int:
+        """D."""
+        return self.attention.heads * self.attention.head_dim
+
+    def image_tokens(self, height: int, width: int) -> int:
+        """Patches of an image, or packed latents."""
+        return self.latents.tokens(height, width)
+
+    def image_notes(self, height: int, width: int) -> tuple[str, ...]:  # noqa: ARG002
+        """There is nothing to know of any size."""
+        return ()
 
 
 class DenoisingTape(Tape):

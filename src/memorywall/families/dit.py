@@ -17,14 +17,14 @@ from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
 from memorywall.families._blocks import Attention, FeedForward
 from memorywall.families._config import Config
-from memorywall.families._denoising import LEFT_OUT, DenoisingTape, Latents, flow
+from memorywall.families._denoising import LEFT_OUT, Denoising, DenoisingTape, Latents, flow
 
 _CLASS = "DiTTransformer2DModel"
 _ACTIVATIONS = {"gelu-approximate": "gelu_pytorch_tanh", "gelu": "gelu"}
 
 
-@dataclass(frozen=True, slots=True)
-class DiT:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiT(Denoising):
     """A DiT as its config describes it.
 
     Attributes:
@@ -32,39 +32,8 @@ class DiT:
         norm: kind of the norm before the feed-forward.
     """
 
-    class_name: str
-    dtype: str
-    latents: Latents
-    layers: int
-    attention: Attention
-    mlp: FeedForward
     classes: int
     norm: str
-    notes: tuple[str, ...] = ()
-    steps: int = 50  # as diffusers' pipeline
-    guided: bool = True
-    causal: bool = False
-    reads_text: bool = False
-    windows: tuple[int, ...] = ()
-    max_positions: int | None = None
-
-    @property
-    def image_size(self) -> tuple[int, int]:
-        """Height and width in pixels that it was made for."""
-        return self.latents.image_size
-
-    @property
-    def hidden_size(self) -> int:
-        """D."""
-        return self.attention.heads * self.attention.head_dim
-
-    def image_tokens(self, height: int, width: int) -> int:
-        """Patches of an image."""
-        return self.latents.tokens(height, width)
-
-    def image_notes(self, height: int, width: int) -> tuple[str, ...]:  # noqa: ARG002
-        """There is nothing to know of any size."""
-        return ()
 
 
 def read(data: Mapping[str, Any], where: str) -> DiT:
@@ -82,6 +51,7 @@ def read(data: Mapping[str, Any], where: str) -> DiT:
     )
     config.notes.append(LEFT_OUT)
     architecture = DiT(
+        steps=50,  # as diffusers' pipeline
         class_name=_CLASS,
         dtype=config.dtype(),
         latents=_read_latents(config),

@@ -17,7 +17,7 @@ from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
 from memorywall.families._blocks import Attention, FeedForward
 from memorywall.families._config import LARGEST_DEPTH, Config
-from memorywall.families._denoising import LEFT_OUT, DenoisingTape, Latents, flow
+from memorywall.families._denoising import LEFT_OUT, Denoising, DenoisingTape, Latents, flow
 from memorywall.families._joint import JointTape, Streams
 
 _CLASS = "FluxTransformer2DModel"
@@ -26,8 +26,8 @@ _PACKED = 2  # latents of a side that are packed into one
 _USUAL_SIDE = 128  # latents of an image; configs name none
 
 
-@dataclass(frozen=True, slots=True)
-class Flux:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flux(Denoising):
     """A FLUX.1 as its config describes it.
 
     Attributes:
@@ -38,46 +38,11 @@ class Flux:
         text: positions of a prompt.
     """
 
-    class_name: str
-    dtype: str
-    latents: Latents
-    layers: int
     single_layers: int
-    attention: Attention
-    mlp: FeedForward
     text_width: int
     pooled_width: int
     tells_guidance: bool
-    notes: tuple[str, ...] = ()
     text: int = _TEXT
-    guided: bool = False
-    causal: bool = False
-    reads_text: bool = False
-    windows: tuple[int, ...] = ()
-    max_positions: int | None = None
-
-    @property
-    def steps(self) -> int:
-        """As diffusers' pipeline; what is distilled to do without guidance needs few."""
-        return 28 if self.tells_guidance else 4
-
-    @property
-    def image_size(self) -> tuple[int, int]:
-        """Height and width in pixels that it is usually asked for."""
-        return self.latents.image_size
-
-    @property
-    def hidden_size(self) -> int:
-        """D."""
-        return self.attention.heads * self.attention.head_dim
-
-    def image_tokens(self, height: int, width: int) -> int:
-        """Packed latents of an image."""
-        return self.latents.tokens(height, width)
-
-    def image_notes(self, height: int, width: int) -> tuple[str, ...]:  # noqa: ARG002
-        """There is nothing to know of any size."""
-        return ()
 
 
 def read(data: Mapping[str, Any], where: str) -> Flux:
@@ -90,7 +55,10 @@ def read(data: Mapping[str, Any], where: str) -> Flux:
     if sum(config.sizes("axes_dims_rope", (16, 56, 56))) != head_dim:
         config.fault("axes_dims_rope", f"'axes_dims_rope' must add up to {head_dim}")
     config.notes += [LEFT_OUT, f"A prompt takes {_TEXT} positions, to which it is padded."]
+    tells_guidance = config.flag("guidance_embeds", False)
     architecture = Flux(
+        steps=28 if tells_guidance else 4,  # distilled to do without guidance, it needs few
+        guided=False,
         class_name=_CLASS,
         dtype=config.dtype(),
         latents=Latents(_USUAL_SIDE, packed, out, _PACKED, packed=True),
@@ -103,7 +71,7 @@ def read(data: Mapping[str, Any], where: str) -> Flux:
         mlp=FeedForward(4 * heads * head_dim, "gelu_pytorch_tanh", bias=True),
         text_width=config.size("joint_attention_dim", 4096),
         pooled_width=config.size("pooled_projection_dim", 768),
-        tells_guidance=config.flag("guidance_embeds", False),
+        tells_guidance=tells_guidance,
         notes=config.all_notes(),
     )  # fmt: skip
     config.check()

@@ -18,7 +18,7 @@ from memorywall.core.tensors import Tensor
 from memorywall.families._blocks import Attention, FeedForward
 from memorywall.families._config import LARGEST_DEPTH, Config
 from memorywall.families._costs import FLOPS_PER_ELEMENT
-from memorywall.families._denoising import LEFT_OUT, DenoisingTape, Latents, flow
+from memorywall.families._denoising import LEFT_OUT, Denoising, DenoisingTape, Latents, flow
 
 _CLASS = "PixArtTransformer2DModel"
 _TEXT = 120  # positions that diffusers' pipeline of PixArt-alpha pads prompts to
@@ -26,8 +26,8 @@ _TOLD_FROM = 128  # latents of a side from which models are told the size, where
 _ACTIVATIONS = {"gelu-approximate": "gelu_pytorch_tanh", "gelu": "gelu"}
 
 
-@dataclass(frozen=True, slots=True)
-class PixArt:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixArt(Denoising):
     """A PixArt as its config describes it.
 
     Attributes:
@@ -37,41 +37,10 @@ class PixArt:
         text: positions of a prompt.
     """
 
-    class_name: str
-    dtype: str
-    latents: Latents
-    layers: int
-    attention: Attention
-    mlp: FeedForward
     text_width: int
     norm: str
     told_size: bool
-    notes: tuple[str, ...] = ()
     text: int = _TEXT
-    steps: int = 20  # as diffusers' pipeline
-    guided: bool = True
-    causal: bool = False
-    reads_text: bool = False
-    windows: tuple[int, ...] = ()
-    max_positions: int | None = None
-
-    @property
-    def image_size(self) -> tuple[int, int]:
-        """Height and width in pixels that it was made for."""
-        return self.latents.image_size
-
-    @property
-    def hidden_size(self) -> int:
-        """D."""
-        return self.attention.heads * self.attention.head_dim
-
-    def image_tokens(self, height: int, width: int) -> int:
-        """Patches of an image."""
-        return self.latents.tokens(height, width)
-
-    def image_notes(self, height: int, width: int) -> tuple[str, ...]:  # noqa: ARG002
-        """There is nothing to know of any size."""
-        return ()
 
 
 def read(data: Mapping[str, Any], where: str) -> PixArt:
@@ -97,6 +66,7 @@ def read(data: Mapping[str, Any], where: str) -> PixArt:
         f"A prompt takes {_TEXT} positions, to which PixArt-alpha pads it; Sigma pads to 300.",
     ]
     architecture = PixArt(
+        steps=20,  # as diffusers' pipeline
         class_name=_CLASS,
         dtype=config.dtype(),
         latents=Latents(

@@ -18,7 +18,7 @@ from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
 from memorywall.families._blocks import Attention, FeedForward
 from memorywall.families._config import LARGEST_DEPTH, Config
-from memorywall.families._denoising import LEFT_OUT, DenoisingTape, Latents, flow
+from memorywall.families._denoising import LEFT_OUT, Denoising, DenoisingTape, Latents, flow
 from memorywall.families._joint import JointTape, Streams
 
 _CLASS = "SD3Transformer2DModel"
@@ -27,8 +27,8 @@ _TEXT = 77 + 256
 _NORMS = {"rms_norm": "rmsnorm", "layer_norm": "layernorm"}
 
 
-@dataclass(frozen=True, slots=True)
-class SD3:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SD3(Denoising):
     """A Stable Diffusion 3 as its config describes it.
 
     Attributes:
@@ -38,41 +38,10 @@ class SD3:
         text: positions of a prompt.
     """
 
-    class_name: str
-    dtype: str
-    latents: Latents
-    layers: int
-    attention: Attention
-    mlp: FeedForward
     text_width: int
     pooled_width: int
     dual: tuple[int, ...]
-    notes: tuple[str, ...] = ()
     text: int = _TEXT
-    steps: int = 28  # as diffusers' pipeline
-    guided: bool = True
-    causal: bool = False
-    reads_text: bool = False
-    windows: tuple[int, ...] = ()
-    max_positions: int | None = None
-
-    @property
-    def image_size(self) -> tuple[int, int]:
-        """Height and width in pixels that it was made for."""
-        return self.latents.image_size
-
-    @property
-    def hidden_size(self) -> int:
-        """D."""
-        return self.attention.heads * self.attention.head_dim
-
-    def image_tokens(self, height: int, width: int) -> int:
-        """Patches of an image."""
-        return self.latents.tokens(height, width)
-
-    def image_notes(self, height: int, width: int) -> tuple[str, ...]:  # noqa: ARG002
-        """There is nothing to know of any size."""
-        return ()
 
 
 def read(data: Mapping[str, Any], where: str) -> SD3:
@@ -85,6 +54,7 @@ def read(data: Mapping[str, Any], where: str) -> SD3:
     norm = config.choice("qk_norm", tuple(_NORMS), "rms_norm") if config.has("qk_norm") else ""
     config.notes += [LEFT_OUT, f"A prompt takes {_TEXT} positions, to which it is padded."]
     architecture = SD3(
+        steps=28,  # as diffusers' pipeline
         class_name=_CLASS,
         dtype=config.dtype(),
         latents=_read_latents(config),
