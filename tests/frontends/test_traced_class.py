@@ -14,10 +14,12 @@ import memorywall as mw
 from memorywall.app.cli import app, main
 from memorywall.core.errors import InvalidInputError, UnsupportedError
 from memorywall.core.formats import FORMATS
+from memorywall.core.images import UNSEEN
 from memorywall.core.model import Model
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
 from memorywall.frontends import config as configs
+from memorywall.frontends._bounds import check_bounds
 from memorywall.frontends.traced import is_traced
 from memorywall.frontends.traced_class import TRACED_CLASS, as_text, read_traced
 from memorywall.frontends.tracing.growth import between
@@ -93,6 +95,32 @@ def test_formats_are_those_asked_for() -> None:
     assert 2 * packed.footprint.kv_cache == plain.footprint.kv_cache
 
 
+def _cached(config: dict[str, Any], formats: dict[str, Any]) -> float:
+    """Return the bytes of cache that a decode step moves."""
+    answer = mw.analyze(config, on="h100-sxm", phase="decode", seq_len=2000, **formats)
+    return sum(float(op.traffic.get("kv_cache", 0)) for op in answer.ops)
+
+
+@pytest.mark.parametrize(
+    ("formats", "times"),
+    [
+        ({"kv_cache": "fp8"}, 0.5),
+        ({"kv_cache": "fp32"}, 2),
+        ({"activations": "fp8", "kv_cache": "bf16"}, 1),
+    ],
+)
+def test_a_cache_in_another_format_is_read_as_often(formats: dict[str, str], times: float) -> None:
+    """A step reads 2 layers x keys and values x 32 x 2000 positions, and writes one, of 2 B."""
+    config = {
+        "model_type": "nanochat", "hidden_size": 32, "num_hidden_layers": 2, "vocab_size": 100,
+        "num_attention_heads": 2, "num_key_value_heads": 2, "intermediate_size": 64,
+        "max_position_embeddings": 4096,
+    }  # fmt: skip
+    plain, other = (_cached(config, changed) for changed in ({}, formats))
+    assert plain == 2 * 2 * 32 * (2000 + 1) * 2
+    assert other == times * plain
+
+
 def test_what_no_family_reads_is_traced_and_said() -> None:
     """Parameters of DiffLlama by hand, and the note first."""
     model = mw.model(UNREAD)
@@ -124,8 +152,61 @@ def test_without_torch_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_neither_knows_is_refused() -> None:
-    with pytest.raises(UnsupportedError, match="is not known"):
+    """The way out is named, and a few near names, not hundreds."""
+    with pytest.raises(UnsupportedError, match="is not known, and transformers has no") as caught:
         mw.model({**UNREAD, "model_type": "quantum_llama"})
+    assert "memorywall trace FILE.py:make" in caught.value.hint
+    assert "'memorywall models'" in caught.value.hint
+    assert len(caught.value.hint) < 400
+
+
+@pytest.mark.parametrize("model_type", ["blip", "blip-2", "kosmos-2"])
+def test_what_needs_images_beside_its_text_is_refused_when_read(
+    model_type: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything of it is printed, and with what to do."""
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type}))
+    assert main(["analyze", str(tmp_path), "--on", "h100-sxm"]) == 2
+    said = capsys.readouterr()
+    assert "pixel_values" in said.err
+    assert "memorywall trace FILE.py:make" in said.err
+    assert not said.out
+
+
+def test_towers_that_are_not_looked_through_are_said() -> None:
+    """Mllama reads a text; its towers, and the layers that attend to them, are weights alone."""
+    model = mw.model({"model_type": "mllama"})
+    assert any(note.startswith(UNSEEN) for note in model.architecture.notes)
+    assert any("so do layers" in note for note in model.architecture.notes)
+    with pytest.raises(InvalidInputError, match="looks at images is not traced"):
+        mw.analyze(model, on="h100-sxm", seq_len=8, images=1)
+
+
+def test_a_dtype_that_is_assumed_is_said() -> None:
+    said = "The config names no dtype: bf16 is assumed."
+    assert said not in mw.model(UNREAD).architecture.notes
+    silent = {key: value for key, value in UNREAD.items() if key != "dtype"}
+    assert said in mw.model(silent).architecture.notes
+
+
+def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As transformers says it over several lines: what to install, and nothing of keys."""
+    import transformers
+
+    def missing(_self: object, _config: object) -> None:
+        raise ImportError("\nX requires the timm library.\nYou can install it: `pip install timm`.")
+
+    monkeypatch.setattr(transformers.DiffLlamaForCausalLM, "__init__", missing)
+    with pytest.raises(UnsupportedError, match="needs timm, which is not installed") as caught:
+        mw.model(UNREAD)
+    assert caught.value.hint == "Install it: pip install timm"
+
+
+def test_keys_of_the_config_class_are_read() -> None:
+    """The class has ``lambda_std_dev``; of ``flux`` and of what is not handed on, nobody knows."""
+    reading = mw.model({**UNREAD, "flux": 3, "lambda_std_dev": 0.1, "auto_map": {}}).reading
+    assert {*dict(reading.used)} == {*UNREAD, "lambda_std_dev"}
+    assert {*dict(reading.unused)} == {"flux", "auto_map"}
 
 
 def test_a_head_for_every_position_is_said() -> None:
@@ -168,6 +249,30 @@ def test_code_of_a_model_is_never_run(tmp_path: Path) -> None:
     assert mw.model(tmp_path).parameters == mw.model(UNREAD).parameters
 
 
+@pytest.mark.parametrize("model_type", ["mra", "yoso"])
+def test_kernels_are_not_fetched(model_type: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Classes that load a kernel where there is a GPU do not, and fetching is as before after."""
+    from transformers.integrations import hub_kernels
+    from transformers.models.mra import modeling_mra
+    from transformers.models.yoso import modeling_yoso
+
+    fetched: list[object] = []
+    recorder = fetched.append
+    monkeypatch.setattr(hub_kernels, "get_kernel", lambda *args, **_: recorder(args))
+    for module in (modeling_mra, modeling_yoso):
+        for asked in ("is_torch_cuda_available", "is_cuda_platform", "is_ninja_available"):
+            monkeypatch.setattr(module, asked, lambda: True, raising=False)
+        monkeypatch.setattr(module, "is_kernels_available", lambda: True, raising=False)
+    config = {
+        "model_type": model_type, "hidden_size": 32, "num_attention_heads": 2,
+        "num_hidden_layers": 1, "intermediate_size": 32, "vocab_size": 50,
+    }  # fmt: skip
+    assert mw.model(config).parameters > 0
+    assert not fetched
+    hub_kernels.get_kernel("owner/kernel", version=1)
+    assert fetched == [("owner/kernel",)]
+
+
 @pytest.mark.parametrize("name", ["AutoConfig", "pipeline", "LlamaForCausalLM", "__version__"])
 def test_only_its_own_classes_are_built(name: str) -> None:
     """A class of another type, or no class at all, is passed over for the type's own."""
@@ -188,12 +293,105 @@ def test_bad_configs_are_refused(change: dict[str, Any], said: str) -> None:
         mw.model({**UNREAD, **change})
 
 
+def _nested(levels: int) -> dict[str, Any]:
+    deep: dict[str, Any] = {}
+    for _ in range(levels):
+        deep = {"more": deep}
+    return deep
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"num_labels": 20_000_000}, "num_labels is 20000000"),
+        ({"num_hidden_layers": 0}, "num_hidden_layers is 0; it must be at least 1"),
+        ({"n_layer": -3}, "n_layer is -3"),
+        ({"depths": [10_000_000, 1, 1]}, "depths is 10000000"),
+        ({"depths": [4000, 97]}, "the sum of depths is 4097"),
+        ({"block_sizes": [4097]}, "block_sizes is 4097"),
+        ({"parts": [{"num_experts": 10**6}]}, "num_experts is 1000000"),
+        ({"conv_dim": [1] * 4097}, "has 4097 entries"),
+        ({"vocab_size": 2**31 + 1}, "vocab_size is 2147483649"),
+        ({"rope_theta": float("inf")}, "rope_theta is inf"),
+        ({"more": _nested(900)}, "nested deeper than 64"),
+    ],
+)
+def test_sizes_of_a_config_are_bounded(change: dict[str, Any], said: str) -> None:
+    """Refused before anything is built: some of them would take the machine's memory."""
+    with pytest.raises(InvalidInputError, match=said):
+        read_traced({**UNREAD, **change}, "config")
+
+
+def test_widths_are_no_counts() -> None:
+    """What looks like a count or a depth, and is a width, a length or an index, is let through."""
+    check_bounds(
+        {
+            "n_positions": 131_072, "n_embd": 2**17, "stage_out_channels": [2048, 4096],
+            "expert_dim": 8192, "num_shared_experts": 0, "vision_feature_layer": -2,
+            "depths": [3, 4, 6, 3], "id2label": {str(n): "label" for n in range(1000)},
+        },
+        "config",
+    )  # fmt: skip
+
+
+SMALL_SWIN: dict[str, Any] = {
+    "model_type": "swin", "embed_dim": 8, "depths": [1, 1, 1, 1], "num_heads": [1, 1, 1, 1],
+    "window_size": 7, "image_size": 64, "out_features": ["stage1", "stage2", "stage3", "stage4"],
+}  # fmt: skip
+
+
+def test_a_backbone_is_the_one_named() -> None:
+    """As many parameters as the class has that transformers builds with it."""
+    import torch
+    import transformers
+
+    config = {
+        "model_type": "mask2former",
+        "backbone_config": {**SMALL_SWIN, "auto_map": {"a": "b"}},
+    }
+    kept = json.loads(as_text(config))["backbone_config"]
+    assert kept == SMALL_SWIN
+    backbone = transformers.SwinConfig(**{k: v for k, v in SMALL_SWIN.items() if k != "model_type"})
+    with torch.device("meta"):
+        built = transformers.Mask2FormerModel(
+            transformers.Mask2FormerConfig(backbone_config=backbone)
+        )
+    model = mw.model({**config, "architectures": ["Mask2FormerModel"]})
+    assert model.parameters == sum(p.numel() for p in built.parameters())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"backbone": "microsoft/resnet-50"},
+        {"use_timm_backbone": True},
+        {"backbone_config": "resnet"},
+        {"backbone_config": {"model_type": "timm_backbone", "backbone": "resnet18"}},
+        {"backbone_config": {"model_type": "unheard_of"}},
+        {"parts": [{"backbone": "resnet50"}]},
+    ],
+)
+def test_backbones_from_elsewhere_are_refused(change: dict[str, Any]) -> None:
+    """One that transformers would fetch, or that timm makes, is not left out in silence."""
+    with pytest.raises(UnsupportedError, match="backbone"):
+        read_traced({"model_type": "mask2former", **change}, "config")
+
+
 def test_quantised_weights_need_a_format() -> None:
     """Which weights a method packs, a class does not say; a format that is named settles it."""
     model = mw.model({**UNREAD, "quantization_config": {"quant_method": "gptq", "bits": 4}})
     with pytest.raises(UnsupportedError, match="quantised"):
         mw.analyze(model, on="h100-sxm", seq_len=32)
     assert mw.analyze(model, on="h100-sxm", seq_len=32, weights="int4").flops
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"cache_page": 16}, {"routing": "skewed"}, {"mla": "expanded"}, {"state": "fp32"}],
+)
+def test_options_without_effect_are_refused(asked: dict[str, Any]) -> None:
+    with pytest.raises(UnsupportedError, match=next(iter(asked))):
+        mw.analyze(UNREAD, on="h100-sxm", phase="decode", seq_len=32, **asked)
 
 
 def test_one_question_at_a_time() -> None:

@@ -19,7 +19,7 @@ from memorywall.core.results import Cost, OpCost
 from memorywall.core.scenario import Scenario
 from memorywall.cost.calibrated import estimate
 from memorywall.cost.roofline import price, price_ops
-from memorywall.frontends.traced import is_traced
+from memorywall.frontends.traced import check_honoured, is_traced
 from memorywall.passes.collapse import fuse_traced
 from memorywall.passes.fuse import fuse
 
@@ -29,6 +29,7 @@ BLOCK_STEPS = 4096
 
 def program_of(scenario: Scenario, phase: str, seq_len: Number) -> Program:
     """Return the operators of one forward pass of a scenario, fused if it asks for that."""
+    check_honoured(scenario)
     program = scenario.model.lower(scenario.forward(phase, seq_len))
     if scenario.conventions.traffic == "unfused":
         return program

@@ -8,6 +8,9 @@ from memorywall.core.errors import InvalidInputError, shown
 from memorywall.core.model import Model
 from memorywall.core.numbers import Number, as_count, plain
 
+# How the note begins of a model whose towers are there and are not counted on.
+UNSEEN = "What looks at images is not traced, and counts as weights alone"
+
 
 def as_image_size(size: object) -> tuple[int, int]:
     """Return height and width in pixels, of one whole number or two.
@@ -64,8 +67,14 @@ def images_of(
 def _refuse_any(model: Model, size: tuple[int, int] | None, images: Number | None) -> None:
     for name, value in (("image_size", size), ("images", images)):
         if value is not None:
+            unseen = any(note.startswith(UNSEEN) for note in model.architecture.notes)
+            reason = (
+                f"what of {model.name} looks at images is not traced."
+                if unseen
+                else f"{model.name} sees no images."
+            )
             raise InvalidInputError(
-                f"{name} is {shown(plain(value))}, but {model.name} sees no images.",
+                f"{name} is {shown(plain(value))}, but {reason}",
                 f"Leave {name} out; google/vit-base-patch16-224 and others see images.",
             )
 

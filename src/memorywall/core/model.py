@@ -131,9 +131,14 @@ class Model:
 @lru_cache(maxsize=1024)
 def _parameters(family: Family, architecture: Architecture) -> tuple[int, int]:
     """Return all the weights, and those that one token uses."""
-    any_format = FORMATS["bf16"]
-    one_token = Forward(1, 1, 0, any_format, any_format, any_format)
-    if isinstance(architecture, SeesImages):
-        one_token.image_size = architecture.image_size
-    program = family.lower(architecture, one_token)
+    program = family.lower(architecture, one_token(architecture))
     return program.parameters, program.parameters - program.idle_parameters
+
+
+def one_token(architecture: Architecture) -> Forward:
+    """Return the least pass: a single token, and an image where images are seen."""
+    any_format = FORMATS["bf16"]
+    forward = Forward(1, 1, 0, any_format, any_format, any_format)
+    if isinstance(architecture, SeesImages):
+        forward.image_size = architecture.image_size
+    return forward

@@ -20,9 +20,15 @@ from memorywall.families._config import Config
 from memorywall.families._watched import Watched
 from memorywall.frontends._storage import storage_of_files
 from memorywall.frontends.quantised import read_quantisation
-from memorywall.frontends.traced_class import TRACED_CLASS, can_trace, read_traced
+from memorywall.frontends.traced_class import (
+    TRACED_CLASS,
+    can_trace,
+    look_up_known,
+    read_traced,
+)
 
-_TRACING = "pip install 'memorywall[measure]'. "
+_TRACING = "pip install 'memorywall[measure]'."
+_MOST_NEAR = 10
 LARGEST_CONFIG = 4 * 1024 * 1024
 
 _BY_NORM = {
@@ -59,6 +65,7 @@ def model_from_config(
         architecture, family = read_traced(config, where), TRACED_CLASS
         if architecture is None:
             raise _unknown(model_type, where)
+        look_up_known(watched, architecture)
         storage = _no_storage(config)
     else:
         architecture = family.read(watched, where)
@@ -73,14 +80,18 @@ def model_from_config(
 def _unknown(model_type: str, where: str) -> UnsupportedError:
     """Return the error for an architecture that neither a family nor transformers knows."""
     known = [known for family in families() for known in family.model_types]
-    near = near_names(model_type, known)
-    offer = f"Near names: {', '.join(near)}. " if near else ""
-    if not can_trace():
-        offer += "With torch and transformers the latter's class is traced: " + _TRACING
+    near = near_names(model_type, known, _MOST_NEAR)
+    hints = [f"Near names: {', '.join(near)}."] if near else []
+    here = can_trace()
+    if not here:
+        hints.append(f"With torch and transformers the latter's class is traced: {_TRACING}")
+    hints.append("Code of your own is traced by memorywall trace FILE.py:make --input ...;")
+    hints.append("'memorywall models' lists what is known.")
     return UnsupportedError(
-        f"{where}: the architecture {shown(model_type)} is not known; "
+        f"{where}: the architecture {shown(model_type)} is not known"
+        f"{', and transformers has no class for it' if here else ''}; "
         "it is not guessed at, since a wrong guess would mislead.",
-        f"{offer}Known: {', '.join(sorted(known))}.",
+        " ".join(hints),
     )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from memorywall.core.errors import UnsupportedError
+from memorywall.core.errors import UnsupportedError, shown
 from memorywall.core.forward import Forward
 from memorywall.core.model import Family, Model
 from memorywall.core.program import Program
+from memorywall.core.scenario import Scenario
 from memorywall.core.traced import Traced
 from memorywall.core.training import TrainingMemory
 from memorywall.frontends.traced_class import TRACED_CLASS
@@ -51,6 +52,30 @@ TRACED = Family("traced", (), _read, _lower)
 def is_traced(model: Model) -> bool:
     """Tell whether a model's operators are PyTorch's own, of a module or of a class."""
     return model.family is TRACED or model.family is TRACED_CLASS
+
+
+def check_honoured(scenario: Scenario) -> None:
+    """Refuse what a class that is traced cannot be asked for: it runs as transformers wrote it.
+
+    Raises:
+        UnsupportedError: the first option that would change nothing.
+    """
+    if scenario.model.family is not TRACED_CLASS:
+        return
+    conventions = scenario.conventions
+    asked = {
+        "cache_page": conventions.cache_page or None,
+        "routing": conventions.routing if conventions.routing != "uniform" else None,
+        "mla": conventions.mla if conventions.mla != "auto" else None,
+        "state": scenario.precision.state,
+    }
+    for name, value in asked.items():
+        if value is not None:
+            raise UnsupportedError(
+                f"{name} is {shown(value)}, which {scenario.model.architecture.class_name} is not "
+                "asked for: transformers' class is traced as it is.",
+                f"Leave {name} out.",
+            )
 
 
 def model_of(traced: Traced) -> Model:

@@ -17,14 +17,13 @@ from memorywall.core.errors import InvalidInputError
 from memorywall.core.forward import Forward
 from memorywall.core.model import Family
 from memorywall.core.program import Program
+from memorywall.frontends._bounds import check_bounds
 
-LARGEST_DEPTH = 4096
-_DEEP = ("layer", "depth", "block", "stage", "expert", "repeat")
 # Keys that make transformers fetch or run more than its own class.
 _NOT_READ = frozenset((
     "auto_map", "custom_pipelines", "attn_implementation", "experts_implementation",
-    "use_pretrained_backbone", "backbone", "backbone_config", "quantization_config", "use_kernels",
-    "transformers_version", "torch_dtype", "dtype", "architectures", "name_or_path",
+    "use_pretrained_backbone", "backbone", "use_timm_backbone", "quantization_config",
+    "use_kernels", "transformers_version", "torch_dtype", "dtype", "architectures", "name_or_path",
 ))  # fmt: skip
 
 
@@ -107,9 +106,15 @@ def read_traced(config: Mapping[str, Any], where: str) -> TracedClass | None:
     """
     if not (can_trace() and _is_mentioned(config.get("model_type"))):
         return None
-    _check_bounds(config, where)
+    check_bounds(config, where)
     architecture: TracedClass | None = _tracing().read_class(config, where)
     return architecture
+
+
+def look_up_known(config: Mapping[str, Any], architecture: TracedClass) -> None:
+    """Look up, in a config that is watched, the keys that transformers' config class has."""
+    known = import_module("memorywall.frontends.tracing.known")
+    known.look_up_known(config, architecture.model_type)
 
 
 def _is_mentioned(model_type: object) -> bool:
@@ -123,32 +128,23 @@ def _is_mentioned(model_type: object) -> bool:
 
 def plain_keys(config: Mapping[Any, Any]) -> dict[Any, Any]:
     """Return the keys that describe a model, without those that fetch, run or describe files."""
-    return {
-        key: plain_keys(value) if isinstance(value, Mapping) else value
-        for key, value in config.items()
-        if not str(key).startswith("_") and key not in _NOT_READ
-    }
+    return {key: _plain(value) for key, value in config.items() if is_handed_on(key)}
+
+
+def is_handed_on(key: object) -> bool:
+    """Tell whether a class is built with a key."""
+    return not str(key).startswith("_") and key not in _NOT_READ
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return plain_keys(value)
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def as_text(config: Mapping[str, Any]) -> str:
     """Return a config's plain keys as text, which can be compared and kept."""
     return json.dumps(plain_keys(config), sort_keys=True)
-
-
-def _check_bounds(config: Mapping[Any, Any], where: str) -> None:
-    """Refuse depths that would take hours to build, before anything is built."""
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            _check_bounds(value, f"{where}: {key}")
-        elif (
-            isinstance(value, int)
-            and value > LARGEST_DEPTH
-            and any(word in str(key) for word in _DEEP)
-            and not str(key).endswith(("_size", "_dim", "_id"))
-        ):
-            raise InvalidInputError(
-                f"{where}: {key} is {value}; what is traced has at most {LARGEST_DEPTH} of them."
-            )
 
 
 def _lower(architecture: TracedClass, forward: Forward) -> Program:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from memorywall.core.formats import FORMATS
 from memorywall.core.numbers import Number, minimum
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
@@ -89,11 +90,16 @@ def _copies(op: Op) -> bool:
 
 
 def _note_cached(op: Op, cache: Tensor, found: _StandIns) -> None:
-    """Note that what is put into a cache, or a state, can be written there in the first place."""
+    """Note that what is put into a cache, or a state, can be written there in the first place.
+
+    Whatever format the cache has: the kernel that makes it also converts it. Of what is read with
+    it, indices have none that a model is stored in.
+    """
     for new in op.reads:
         source = found.source(new)
         whole = source.touched is None and new.touched is None
-        if source.role == "activation" and whole and source.format is cache.format:
+        number = source.format is cache.format or source.format.name in FORMATS
+        if source.role == "activation" and whole and number:
             found.cached[source.name] = part_of(cache, *new.shape)
             found.causes[source.name] = op.function
 

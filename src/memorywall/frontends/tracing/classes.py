@@ -24,13 +24,17 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from memorywall.core.errors import InvalidInputError, UnsupportedError, printable
 from memorywall.core.formats import Format, find_format
 from memorywall.core.forward import Forward
+from memorywall.core.images import UNSEEN
+from memorywall.core.model import one_token
 from memorywall.core.numbers import Number
 from memorywall.core.program import Program
 from memorywall.core.tensors import Role
 from memorywall.frontends.traced_class import TracedClass, TracedSeer, TracedSeq2Seq, as_text
+from memorywall.frontends.tracing.backbones import check_backbones
 from memorywall.frontends.tracing.bare import build
 from memorywall.frontends.tracing.caches import argument_of
 from memorywall.frontends.tracing.growth import between
+from memorywall.frontends.tracing.hubs import no_hub_kernels
 from memorywall.frontends.tracing.inputs import Question
 from memorywall.frontends.tracing.looks import (
     FORMS,
@@ -75,12 +79,20 @@ def read_class(config: Mapping[str, Any], where: str) -> TracedClass | None:
     transformers.logging.set_verbosity_error()
     if config.get("model_type") not in CONFIG_MAPPING_NAMES:
         return None
+    check_backbones(config, where)
     model_type, text = str(config["model_type"]), as_text(config)
     built = _built_config(model_type, text, where)
     class_name = _class_name(config, reads_source=bool(getattr(built, "is_encoder_decoder", False)))
     if class_name is None:
         return None
-    module = _build(class_name, built)
+    architecture = _described(config, built, class_name, text)
+    # What one token cannot be traced of is refused before anything is told of it.
+    lower_class(architecture, one_token(architecture))
+    return architecture
+
+
+def _described(config: Mapping[str, Any], built: Any, class_name: str, text: str) -> TracedClass:
+    module, model_type = _build(class_name, built), str(config["model_type"])
     words: dict[str, Any] = {
         "class_name": class_name,
         "model_type": model_type,
@@ -88,13 +100,17 @@ def read_class(config: Mapping[str, Any], where: str) -> TracedClass | None:
         "causal": bool(module.can_generate()) and bool(argument_of(module)),
         "dtype": _dtype(config),
         "max_positions": _positions(built),
-        "notes": tuple(_notes(module, model_type)),
+        "notes": (*_notes(module, model_type), *_assumed(config)),
     }
     if "decoder_input_ids" in inspect.signature(module.forward).parameters:
         # Without a head it generates nothing, and yet steps on a cache.
         return TracedSeq2Seq(**{**words, "causal": bool(argument_of(module))})
     reads = reads_of(type(module))
-    return TracedClass(**words) if reads == "text" else _seer(words, built, reads)
+    if reads != "text":
+        return _seer(words, built, reads)
+    if getattr(built, "vision_config", None) is not None:
+        words["notes"] += (f"{UNSEEN}, and so do layers that look at what that sees.",)
+    return TracedClass(**words)
 
 
 def _seer(words: dict[str, Any], built: Any, reads: str) -> TracedClass:
@@ -108,14 +124,16 @@ def _seer(words: dict[str, Any], built: Any, reads: str) -> TracedClass:
             return replace(seer, form=form, tokens=_image_rows(replace(seer, form=form)))
         except (UnsupportedError, InvalidInputError) as error:
             reason = reason or error.message
-    note = f"What looks at images is not traced, and counts as weights alone: {reason}"
+    note = f"{UNSEEN}: {reason}"
     return TracedClass(**{**words, "notes": (*words["notes"], printable(note, 300))})
 
 
 def _image_rows(seer: TracedSeer) -> int:
     """Return the positions that one image takes: the rows of what its tower returns."""
-    module = build(partial(looking, _maker(seer), seer.form, 1, seer.image_size, alone=True))
-    return rows(module.run(module.tracer(), (), {}))
+    make = partial(looking, _maker(seer), seer.form, 1, seer.image_size, alone=True)
+    with no_hub_kernels():
+        module = build(make)
+        return rows(module.run(module.tracer(), (), {}))
 
 
 def _notes(module: Any, model_type: str) -> Iterator[str]:
@@ -152,21 +170,42 @@ def _built_config(model_type: str, text: str, where: str) -> Any:
         return transformers.AutoConfig.for_model(model_type, **words)
     except Exception as error:
         raise InvalidInputError(
-            f"{where}: transformers makes no config of it: "
-            f"{printable(f'{type(error).__name__}: {error}', 300)}"
+            f"{where}: transformers makes no config of it: {_said(error)}"
         ) from error
 
 
 def _build(class_name: str, config: Any) -> Any:
+    class_ = getattr(transformers, class_name)
     try:
-        with torch.device("meta"):
-            return getattr(transformers, class_name)(config)
+        with torch.device("meta"), no_hub_kernels():
+            return class_(config)
+    except ImportError as error:
+        library = _library(error)
+        raise UnsupportedError(
+            f"transformers' {class_name} needs {library}, which is not installed.",
+            f"Install it: pip install {library}",
+        ) from error
     except Exception as error:
         raise UnsupportedError(
-            f"transformers' {class_name} is not built from this config: "
-            f"{printable(f'{type(error).__name__}: {error}', 300)}",
+            f"transformers' {class_name} is not built from this config: {_said(error)}",
             "Check its keys against transformers' documentation of the class.",
         ) from error
+
+
+def _library(error: ImportError) -> str:
+    """Return the name of what is to be installed, as transformers says it, or Python."""
+    found = re.search(r"pip install (?:-U )?([\w.-]*\w)", str(error))
+    return found[1] if found else printable(error.name or "a library", 60)
+
+
+def _said(error: Exception) -> str:
+    """Return an error of others as one line."""
+    return printable(" ".join(f"{type(error).__name__}: {error}".split()), 300)
+
+
+def _assumed(config: Mapping[str, Any]) -> Iterator[str]:
+    if config.get("dtype") is None and config.get("torch_dtype") is None:
+        yield "The config names no dtype: bf16 is assumed."
 
 
 def _dtype(config: Mapping[str, Any]) -> str:
@@ -267,10 +306,21 @@ def _program(architecture: TracedClass, one: _Pass) -> Program:
         return _trace(architecture, one)
     except UnsupportedError as error:
         if one.dtype == _SINGLE.name or not _MIXED.search(error.message):
-            raise
-    program = _trace(architecture, replace(one, dtype=_SINGLE.name))
+            raise UnsupportedError(error.message, _own_inputs(architecture)) from error
+    try:
+        program = _trace(architecture, replace(one, dtype=_SINGLE.name))
+    except UnsupportedError as error:
+        raise UnsupportedError(error.message, _own_inputs(architecture)) from error
     asked = find_format(one.dtype)
     return in_formats(program, _SINGLE, {"weight": asked, "kv_cache": asked, "activation": asked})
+
+
+def _own_inputs(architecture: TracedClass) -> str:
+    """Return what to do about a class that takes other inputs: its code is not the user's."""
+    return (
+        "Trace it with inputs of your own: memorywall trace FILE.py:make --input ..., where "
+        f"make returns transformers' {architecture.class_name}."
+    )
 
 
 def _trace(architecture: TracedClass, one: _Pass) -> Program:
@@ -289,7 +339,8 @@ def _trace(architecture: TracedClass, one: _Pass) -> Program:
         make, phase = partial(_encoding, make), "encode"
     seq_len = one.past + one.tokens if steps else None
     question = Question((), inputs, phase, seq_len, "dynamic", one.dtype, one.full)
-    return trace_module(make, question).program
+    with no_hub_kernels():
+        return trace_module(make, question).program
 
 
 def _encoding(make: Callable[[], Any]) -> Any:

@@ -1,0 +1,114 @@
+"""Bounds of configs that transformers builds a class from: what is beyond them is never built.
+
+A family reads the keys that it knows; a class takes what is there, and a file can come from anyone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from memorywall.core.errors import InvalidInputError, shown
+
+MOST_NESTED = 64
+LARGEST = 2**31
+LARGEST_DEPTH = 4096  # of what a class makes modules of
+LARGEST_EXPERTS = 2**14  # some are rows of a table
+LARGEST_COUNT = 100_000  # of other things, such as labels
+LARGEST_POSITION = 2**24  # tables of some are worked out row by row
+_DEEP = ("layer", "depth", "block", "stage", "expert", "repeat")
+_WIDE = (
+    "size", "sizes", "dim", "dims", "id", "ids", "channels", "width", "widths", "features",
+)  # fmt: skip
+# What begins like a count, and is a length or a width.
+_LENGTHS = ("vocab", "word", "position", "embd", "embed", "ctx", "inner", "token", "param")
+_AT_LEAST_ONE = frozenset((
+    "n_layer", "n_layers", "num_layers", "num_hidden_layers", "depth", "num_blocks",
+    "encoder_layers", "decoder_layers", "num_encoder_blocks", "num_stages",
+))  # fmt: skip
+
+
+def check_bounds(config: Mapping[Any, Any], where: str) -> None:
+    """Refuse values that would take hours, or the memory of the machine, to build from.
+
+    Raises:
+        InvalidInputError: the first value that is out of bounds, and its place.
+    """
+    _check_mapping(config, where, 0)
+
+
+def _check_mapping(config: Mapping[Any, Any], where: str, level: int) -> None:
+    _check_level(level, where)
+    _check_length(config, where, LARGEST_COUNT)
+    for key, value in config.items():
+        _check(str(key), value, where, level)
+
+
+def _check(key: str, value: Any, where: str, level: int) -> None:
+    if isinstance(value, Mapping):
+        _check_mapping(value, f"{where}: {shown(key)}", level + 1)
+    elif isinstance(value, list | tuple):
+        _check_list(key, value, where, level + 1)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        _check_number(key, value, where)
+
+
+def _check_list(key: str, values: Any, where: str, level: int) -> None:
+    """Check each of a list; that of depths has no more in sum than one depth may be."""
+    _check_level(level, where)
+    texts = all(isinstance(value, str) for value in values)
+    _check_length(values, f"{where}: {shown(key)}", LARGEST_COUNT if texts else LARGEST_DEPTH)
+    for value in values:
+        _check(key, value, where, level)
+    if _is_depth(key):
+        whole = sum(value for value in values if isinstance(value, int))
+        _check_most(f"the sum of {key}", whole, LARGEST_DEPTH, where)
+
+
+def _check_number(key: str, value: int | float, where: str) -> None:  # noqa: PYI041 - told apart
+    if not math.isfinite(value) and not key.endswith("_limit"):  # steps of scans have none
+        raise InvalidInputError(f"{where}: {key} is {value}, which is no finite number.")
+    if isinstance(value, float):
+        return
+    _check_most(key, abs(value), LARGEST, where)
+    if "position" in key:
+        _check_most(key, value, LARGEST_POSITION, where)
+    if _is_depth(key):
+        most = LARGEST_EXPERTS if "expert" in key else LARGEST_DEPTH
+        _check_most(key, value, most, where)
+    if _is_count(key):
+        _check_most(key, value, LARGEST_COUNT, where)
+    if key in _AT_LEAST_ONE and value < 1:
+        raise InvalidInputError(f"{where}: {key} is {value}; it must be at least 1.")
+
+
+def _is_depth(key: str) -> bool:
+    """Tell whether a class makes as many modules as a key says; funnels name theirs sizes."""
+    deep = any(word in key for word in _DEEP) and "vocab" not in key
+    return key == "block_sizes" or (deep and key.rpartition("_")[2] not in _WIDE)
+
+
+def _is_count(key: str) -> bool:
+    begins = key.startswith(("num_", "n_"))
+    return begins and not any(word in key for word in _LENGTHS)
+
+
+def _check_most(what: str, value: int, most: int, where: str) -> None:
+    if value > most:
+        raise InvalidInputError(
+            f"{where}: {what} is {shown(value)}; what is traced has at most {most}."
+        )
+
+
+def _check_level(level: int, where: str) -> None:
+    if level > MOST_NESTED:
+        place = where[:80]
+        raise InvalidInputError(f"{place}: the config is nested deeper than {MOST_NESTED} levels.")
+
+
+def _check_length(values: Any, where: str, most: int) -> None:
+    if len(values) > most:
+        raise InvalidInputError(
+            f"{where} has {len(values)} entries; what is traced at most {most}."
+        )
