@@ -135,6 +135,16 @@ def test_what_no_family_reads_is_traced_and_said() -> None:
     assert "DiffLlamaForCausalLM" in " ".join(answer.notes)
 
 
+def test_a_class_that_a_family_does_not_cover_is_traced() -> None:
+    """CLIP's classifier: its tower by the family, and 2 labels' weights and biases on top."""
+    config = {"model_type": "clip", "architectures": ["CLIPForImageClassification"]}
+    model = mw.model(config)
+    assert is_traced(model)
+    assert model.architecture.notes[0].startswith("No family covers this class of 'clip'")
+    tower = mw.model({"model_type": "clip_vision_model", "architectures": ["CLIPVisionModel"]})
+    assert model.parameters == tower.parameters + 2 * 768 + 2
+
+
 def test_the_command_says_so_first(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text(json.dumps(UNREAD))

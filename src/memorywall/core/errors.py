@@ -47,6 +47,10 @@ class UnsupportedError(MemoryWallError):
     """A question that is well put, but that the model of the world here does not cover."""
 
 
+class UncoveredClassError(UnsupportedError):
+    """A class that a family does not cover, though it covers the architecture."""
+
+
 class MissingDependencyError(MemoryWallError):
     """An optional library is needed and not installed."""
 

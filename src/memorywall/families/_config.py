@@ -8,6 +8,7 @@ from typing import Any
 
 from memorywall.core.errors import (
     MemoryWallError,
+    UncoveredClassError,
     UnsupportedError,
     invalid_file,
     near_names,
@@ -255,7 +256,7 @@ class Config:
             return default
         if name not in known:
             self.check()
-            raise UnsupportedError(
+            raise UncoveredClassError(
                 f"{self.where}: the class {shown(name)} is not covered.",
                 f"Covered for this model_type: {', '.join(known)}.",
             )

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from memorywall.core.errors import (
     InvalidInputError,
+    UncoveredClassError,
     UnsupportedError,
     near_names,
     printable,
@@ -61,16 +62,23 @@ def model_from_config(
             'A Hugging Face config.json has one, such as "model_type": "llama".',
         )
     family = family_of(model_type)
-    if family is None:
-        architecture, family = read_traced(config, where), TRACED_CLASS
+    architecture: Any = None
+    if family is not None:
+        try:
+            architecture = family.read(watched, where)
+        except UncoveredClassError:
+            architecture, family = read_traced(config, where, by_family=True), None
+            if architecture is None:
+                raise
+    if family is not None:
+        if storage is None:
+            storage = _storage_of(Config(watched, where), architecture.dtype, stored)
+    else:
+        family, architecture = TRACED_CLASS, architecture or read_traced(config, where)
         if architecture is None:
             raise _unknown(model_type, where)
         look_up_known(watched, architecture)
         storage = _no_storage(config)
-    else:
-        architecture = family.read(watched, where)
-        if storage is None:
-            storage = _storage_of(Config(watched, where), architecture.dtype, stored)
     said = name or str(config.get("_name_or_path") or model_type)
     return Model(
         printable(said), family, architecture, dict(config), watched.reading(), storage, stored

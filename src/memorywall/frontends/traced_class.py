@@ -97,8 +97,16 @@ def can_trace() -> bool:
     return find_spec("torch") is not None and find_spec("transformers") is not None
 
 
-def read_traced(config: Mapping[str, Any], where: str) -> TracedClass | None:
+def read_traced(
+    config: Mapping[str, Any], where: str, *, by_family: bool = False
+) -> TracedClass | None:
     """Return transformers' class for a config; None where it is not here or has none.
+
+    Args:
+        config: as transformers writes it.
+        where: its name in messages.
+        by_family: whether a family reads the architecture, and does not cover the class that is
+            named; then no other class will do.
 
     Raises:
         InvalidInputError: a config that the class cannot be built from, or that is out of bounds.
@@ -107,7 +115,7 @@ def read_traced(config: Mapping[str, Any], where: str) -> TracedClass | None:
     if not (can_trace() and _is_mentioned(config.get("model_type"))):
         return None
     check_bounds(config, where)
-    architecture: TracedClass | None = _tracing().read_class(config, where)
+    architecture: TracedClass | None = _tracing().read_class(config, where, by_family=by_family)
     return architecture
 
 

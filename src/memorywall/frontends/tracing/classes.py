@@ -29,6 +29,7 @@ from memorywall.core.model import one_token
 from memorywall.core.numbers import Number
 from memorywall.core.program import Program
 from memorywall.core.tensors import Role
+from memorywall.families import family_of
 from memorywall.frontends.traced_class import TracedClass, TracedSeer, TracedSeq2Seq, as_text
 from memorywall.frontends.tracing.backbones import check_backbones
 from memorywall.frontends.tracing.bare import build
@@ -69,20 +70,26 @@ _MIXED = re.compile(
 )
 
 
-def read_class(config: Mapping[str, Any], where: str) -> TracedClass | None:
+def read_class(
+    config: Mapping[str, Any], where: str, *, by_family: bool = False
+) -> TracedClass | None:
     """Return the class that a config is for; None where transformers has none.
+
+    ``by_family``: a family reads the architecture, and does not cover the class that is named.
 
     Raises:
         InvalidInputError: it cannot be built from these values.
         UnsupportedError: its class cannot be traced.
     """
     transformers.logging.set_verbosity_error()
-    if config.get("model_type") not in CONFIG_MAPPING_NAMES:
+    named = _named_class(config)
+    if config.get("model_type") not in CONFIG_MAPPING_NAMES or (by_family and named is None):
         return None
     check_backbones(config, where)
     model_type, text = str(config["model_type"]), as_text(config)
     built = _built_config(model_type, text, where)
-    class_name = _class_name(config, reads_source=bool(getattr(built, "is_encoder_decoder", False)))
+    reads_source = bool(getattr(built, "is_encoder_decoder", False))
+    class_name = named or _usual_class(model_type, reads_source=reads_source)
     if class_name is None:
         return None
     architecture = _described(config, built, class_name, text)
@@ -138,28 +145,33 @@ def _image_rows(seer: TracedSeer) -> int:
 
 def _notes(module: Any, model_type: str) -> Iterator[str]:
     class_name = type(module).__name__
+    said = "No family reads" if family_of(model_type) is None else "No family covers this class of"
     yield (
-        f"No family reads {model_type!r}: transformers' {class_name} is traced in its place, "
+        f"{said} {model_type!r}: transformers' {class_name} is traced in its place, "
         f"by version {transformers.__version__}."
     )
     if class_name in _HEADED and not keeps_last(class_name):
         yield "Its head is computed for every position: the class cannot be asked for the last."
 
 
-def _class_name(config: Mapping[str, Any], *, reads_source: bool) -> str | None:
-    """Return the class that the config names among transformers' own, else its type's first."""
-    model_type = config["model_type"]
-    known = []
-    for task in (_SEQ2SEQ, *_TASKS) if reads_source else _TASKS:
-        names = task.get(model_type, ())
-        known += [names] if isinstance(names, str) else list(names)
+def _named_class(config: Mapping[str, Any]) -> str | None:
+    """Return the class that the config names, if it is one of transformers' own for its type."""
     named = config.get("architectures")
     for name in named if isinstance(named, list) else ():
         found = getattr(transformers, name, None) if isinstance(name, str) else None
         own = getattr(getattr(found, "config_class", None), "model_type", None)
-        if own == model_type and isinstance(found, type):
+        if own == config.get("model_type") and isinstance(found, type):
             return str(name)
-    return next(iter(known), None)
+    return None
+
+
+def _usual_class(model_type: str, *, reads_source: bool) -> str | None:
+    """Return the first class of a type, task by task."""
+    for task in (_SEQ2SEQ, *_TASKS) if reads_source else _TASKS:
+        names = task.get(model_type, ())
+        if names:
+            return names if isinstance(names, str) else str(names[0])
+    return None
 
 
 @lru_cache(maxsize=64)
