@@ -19,6 +19,15 @@ class Odd(torch.nn.Module):
     def forward(self, x):
         return torch.cdist(x, x)
 
+class Keeps(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("k_cache", torch.zeros(1, 16, 4))
+        self.register_buffer("v_cache", torch.zeros(1, 16, 4))
+
+    def forward(self, x):
+        return torch.bmm(torch.bmm(x, self.k_cache.transpose(1, 2)), self.v_cache)
+
 class Branch(torch.nn.Module):
     def forward(self, x):
         return x if x.sum() > 0 else -x
@@ -90,12 +99,35 @@ def test_training_as_a_record(place: str, capsys: pytest.CaptureFixture[str]) ->
     }  # fmt: skip
 
 
+def test_buffers_that_hold_a_cache(place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["trace", f"{place}:Keeps", "--input", "float32[1,1,4]", "--phase", "decode", "--json"]
+    for names in (["*_cache"], ["k_cache", "v_cache"]):
+        assert main([*words, *(word for name in names for word in ("--cache", name))]) == 0
+        # 16 positions of 4 numbers of 4 bytes, twice.
+        assert json.loads(capsys.readouterr().out)["traffic"]["kv_cache"] == 2 * 16 * 4 * 4
+    assert main([*words, "--cache", "x_cache"]) == 2
+    assert "no buffer is called 'x_cache'" in capsys.readouterr().err
+
+
+def test_a_loss_from_a_file(place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    loss = Path(place).with_name("loss.py")
+    loss.write_text("def square(out):\n    return out.square().sum()\n", encoding="utf-8")
+    words = ["trace", f"{place}:make", "--input", "float32[2,4]", "--train", "--json"]
+    assert main([*words, "--loss", f"{loss}:square"]) == 0
+    assert json.loads(capsys.readouterr().out)["conventions"]["loss"] == "as given"
+    assert main([*words, "--loss", "square"]) == 2
+    assert "must be FILE.py:name" in capsys.readouterr().err
+
+
 def test_words_that_do_not_go_together(place: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["trace", f"{place}:make", "--input", "float32[2,4]"]
     for more, said in (
         (["--train", "--phase", "encode"], "two questions"),
         (["--figure", "memory.svg"], "draws the memory of training"),
         (["--checkpointing"], "that is for training"),
+        (["--depth", "-1"], "--depth: expected a whole number from 1 on, got -1"),
+        (["--phase", "decode", "--seq", "-3"], "seq_len: expected a whole number from 1 on"),
+        (["--train", "--device", "cpu:abc"], "expected cpu or cuda, got 'cpu:abc'"),
     ):
         assert main([*words, *more]) == 2
         assert said in capsys.readouterr().err
@@ -111,7 +143,7 @@ def test_unknown_operators_are_said(place: str, capsys: pytest.CaptureFixture[st
 def test_failures_leave_with_two(place: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trace", f"{place}:Branch", "--input", "float32[2,4]"]) == 2
     error = capsys.readouterr().err
-    assert "in the module's own forward (model.py, line 13, forward)" in error
+    assert "in the module's own forward (model.py, line 22, forward)" in error
     assert "Let the branch depend on shapes" in error
     assert main(["trace", f"{place}:make", "--input", "what"]) == 2
     assert "dtype and sizes" in capsys.readouterr().err

@@ -163,6 +163,13 @@ def test_caches_of_a_module_s_own() -> None:
     fused, _ = fuse_traced(traced.program)
     # The product writes where the cache is: neither its output nor the copy of it is moved.
     assert traced.moved_bytes - fused.work.moved_bytes == 4 * (4 + 4)
+    assert traced.notes == ()
+    words: dict[str, Any] = {"phase": "decode", "seq_len": 4096}
+    for cache, advised in (("*cache", False), ("dynamic", True)):
+        (note,) = mw.trace(Cached(), "float32[1,1,4]", cache=cache, **words).notes
+        assert note.startswith("seq_len=4096 changed nothing: ")
+        assert "k_cache [1, 16, 4]" in note
+        assert ("Name those" in note) == advised
     with pytest.raises(mw.MemoryWallError, match="no buffer is called 'v_cache'"):
         mw.trace(Cached(), "float32[1,1,4]", cache=("v_cache",))
 

@@ -19,6 +19,7 @@ from memorywall.core.errors import (
     shown,
 )
 from memorywall.core.files import user_path
+from memorywall.core.numbers import LARGEST
 from memorywall.core.traced import Traced
 from memorywall.passes._excess import Excess
 from memorywall.passes.collapse import fuse_traced
@@ -59,7 +60,8 @@ def trace(
             steps keep. All that follows ``named`` is for ``train``.
         seq_len: positions that a decode step attends to, itself the last.
         cache: ``dynamic``, concatenated as it grows, or ``static``, set aside whole; of a module of
-            your own the names of its buffers that hold keys and values, ``*`` for any.
+            your own the names of its buffers that hold keys and values, ``*`` for any. There the
+            buffers' sizes decide, and ``seq_len`` changes nothing.
         dtype: format that a function makes the module in, such as ``bf16``; by default its own.
         causal: ``half`` counts the pairs that a causal attention looks at, ``full`` all of them.
         named: inputs by name.
@@ -88,6 +90,11 @@ def trace(
     }  # fmt: skip
     if causal not in ("half", "full"):
         raise InvalidInputError(f"causal: expected half or full, got {shown(causal)}")
+    if seq_len is not None and not _is_length(seq_len):
+        raise InvalidInputError(
+            f"seq_len: expected a whole number from 1 on, got {shown(seq_len)}",
+            "It is the positions that a decode step attends to, itself the last.",
+        )
     if phase == "train":
         _refuse({"seq_len": seq_len, "cache": cache}, "a training step has no cache")
     else:
@@ -106,6 +113,10 @@ def trace(
     from memorywall.frontends.tracing.training import Recipe  # noqa: PLC0415
 
     return trace_steps(module, question, Recipe(**recipe))
+
+
+def _is_length(given: object) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool) and 1 <= given <= LARGEST
 
 
 def _refuse(given: Mapping[str, Any], why: str, hint: str = "Leave it out.") -> None:
@@ -131,7 +142,7 @@ def load_factory(place: str) -> Any:
     file, _, name = place.rpartition(":")
     if not file or not name:
         raise InvalidInputError(
-            f"what is traced must be FILE.py:name, got {shown(place)}",
+            f"a function's place must be FILE.py:name, got {shown(place)}",
             "Such as model.py:make, where make() returns a torch.nn.Module.",
         )
     path = user_path(file)

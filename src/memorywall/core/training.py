@@ -138,6 +138,7 @@ class TrainingMemory:
         timeline: the steps.
         conventions: how the steps were run.
         notes: what was assumed on the way.
+        inputs: what it was run on, as text.
     """
 
     model: str
@@ -145,6 +146,7 @@ class TrainingMemory:
     timeline: Timeline
     conventions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
 
     @property
     def peak_bytes(self) -> int:
@@ -183,6 +185,7 @@ class TrainingMemory:
         return {
             "schema": "memorywall.training/1",
             "model": self.model,
+            "inputs": list(self.inputs),
             "parameters": self.parameters,
             "peak_bytes": self.peak_bytes,
             "peak_at": {"phase": peak.phase, "operator": peak.operator, "module": peak.module},

@@ -91,15 +91,24 @@ def model_of(traced: Traced) -> Model:
     )  # fmt: skip
 
 
+_OF_A_CPU = (
+    "The memory is that of a run on the CPU. A GPU's optimizers work on all weights at once, which "
+    "takes room for another copy of them, and its allocator hands out blocks of 512 bytes: ask for "
+    "device='cuda' (--device cuda) with a PyTorch built for CUDA. Without one, "
+    "optimizer_options={'foreach': True} counts the copy."
+)
+
+
 def _peak(traced: Traced) -> tuple[str, ...]:
     if traced.memory is None:
         return ()
     moment = traced.memory.peak_moment
+    device = traced.memory.conventions.get("device", "cpu")
     note = (
         "The memory is what PyTorch's allocator holds at the peak of the step, in the "
         f"{moment.phase} phase at {moment.operator}, unfused; see the trace's memory."
     )
-    return (note,)
+    return (note,) if device.startswith("cuda") else (note, _OF_A_CPU)
 
 
 def _unknown(traced: Traced) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,8 +24,12 @@ _ROLES: dict[StorageRole, str] = {
     "optimizer_states": "#E69F00", "gradients": "#D55E00", "activations": "#009E73",
     "temporaries": "#CCCCCC",
 }  # fmt: skip
+_HOW = ("optimizer", "autocast", "checkpointing")  # of the conventions, in a title
 _VISIBLE = 0.002  # of the peak: less would be a hair
 _NARROW = 0.07  # of the steps: a phase's name would not fit in less
+_HAIR = 0.004  # of the steps: two pixels of a picture 600 wide
+_LONGEST = 110  # characters of a line of the title
+_TIP = 7  # matplotlib's triangle whose tip is at the point
 _POINTS = 1200  # of a timeline; a picture is no wider
 
 
@@ -79,7 +84,8 @@ def draw_timeline(memory: TrainingMemory) -> Figure:
             colors=[_ROLES[role] for role in roles], step="post", linewidth=0,
         )  # fmt: skip
         _mark_phases(axes, memory)
-        axes.plot(line.peak, memory.peak_bytes / unit, "kv", markersize=6)
+        _draw_peak(axes, memory, roles, unit, _HAIR * times[-1])
+        axes.plot(line.peak, memory.peak_bytes / unit, "k", marker=_TIP, zorder=4)
         axes.annotate(
             f"peak {memory.peak_bytes / unit:.3g} {name}", (line.peak, memory.peak_bytes / unit),
             xytext=(0, 7), textcoords="offset points", fontsize=9,
@@ -90,9 +96,39 @@ def draw_timeline(memory: TrainingMemory) -> Figure:
         axes.set_ylim(0, memory.peak_bytes / unit * 1.15)
         axes.set_xlabel(f"operators run, steps: {memory.conventions.get('steps', '1')}")
         axes.set_ylabel(name)
-        axes.set_title(f"{memory.model}: what training keeps", loc="left", fontweight="bold")
+        axes.set_title(
+            f"{memory.model}: what training keeps", loc="left", fontweight="bold", pad=30
+        )
+        axes.text(0, 1.015, _subtitle(memory), transform=axes.transAxes, fontsize=8, va="bottom")
         figure.legend(loc="outside lower center", ncols=len(roles), frameon=False, fontsize=8)
     return figure
+
+
+def _subtitle(memory: TrainingMemory) -> str:
+    """Return how the steps were run, and where the peak is, in two lines."""
+    said, moment = memory.conventions, memory.peak_moment
+    how = ", ".join(
+        (
+            *memory.inputs,
+            *(f"{name} {said[name]}" for name in _HOW if name in said),
+        )
+    )
+    where = moment.module or "the model itself"
+    peak = f"peak in the {moment.phase} phase, at {moment.operator} in {where}"
+    return f"{shorten(how, _LONGEST, placeholder=' ...')}\n{shorten(peak, _LONGEST)}"
+
+
+def _draw_peak(
+    axes: Axes, memory: TrainingMemory, roles: Sequence[StorageRole], unit: float, width: float
+) -> None:
+    """Draw what stands at the peak as a bar: one operator among thousands would not be seen."""
+    bottom = 0.0
+    for role in roles:
+        height = memory.at_peak[role] / unit
+        axes.bar(
+            memory.timeline.peak, height, width, bottom, color=_ROLES[role], linewidth=0, zorder=3
+        )
+        bottom += height
 
 
 def _stack(axes: Axes, place: float, heights: Sequence[float], hatch: str) -> None:

@@ -27,13 +27,21 @@ if TYPE_CHECKING:
 @click.option("--on", metavar="DEVICE", help="Price it too: a device's name, or its TOML's path.")
 @click.option("--phase", help="encode, prefill, decode or train.  [default: prefill, or encode]")
 @click.option("--seq", "--seq-len", "seq_len", type=int, help="Positions a decode step attends to.")
-@click.option("--cache", default="dynamic", show_default=True, help="dynamic or static.")
+@click.option(
+    "--cache", "caches", multiple=True, metavar="KIND|PATTERN",
+    help="dynamic or static; of a module of your own its buffers of keys and values, such as "
+    "'*.k_cache' (may be repeated).  [default: dynamic]",
+)  # fmt: skip
 @click.option("--dtype", metavar="FORMAT", help="Build the module in it.  [default: its own]")
 @click.option("--causal", default="half", show_default=True, help="half of the pairs, or full.")
 @click.option("--train", is_flag=True, help="As --phase train: forward, backward, optimizer.")
 @click.option(
     "--optimizer", default="adamw", show_default=True, help="torch's or pytorch-optimizer's."
 )
+@click.option(
+    "--loss", metavar="FILE.py:FUNCTION",
+    help="Of the output.  [default: the output's own, else the sum of its first tensor]",
+)  # fmt: skip
 @click.option(
     "--autocast", metavar="FORMAT", help="bf16 or fp16, for the forward pass in training."
 )
@@ -57,6 +65,7 @@ def COMMAND(  # noqa: N802
     ops: bool,
     as_json: bool,
     figures: tuple[Path, ...],
+    caches: tuple[str, ...],
     **words: Any,
 ) -> None:
     """Count any PyTorch module: FLOPs, bytes, layers, without its weights.
@@ -71,12 +80,20 @@ def COMMAND(  # noqa: N802
       memorywall trace model.py:make --input 'float32[8,3,224,224]'
       memorywall trace model.py:make --input 'int64[1,512]' --on h100-sxm --dtype bf16
       memorywall trace llama.py:make --input 'int64[1,1]' --phase decode --seq 2048 --cache static
+      memorywall trace own.py:make --input 'float32[1,1,64]' --phase decode --seq 2048 \\
+        --cache '*.k_cache' --cache '*.v_cache'
       memorywall trace gpt2.py:make --input input_ids='int64[8,1024]' \\
         --input labels='int64[8,1024]' --train --autocast bf16 --checkpointing --figure memory.svg
     """
     from memorywall.app.trace import excess, load_factory, trace  # noqa: PLC0415 - seldom needed
 
+    if depth < 1:
+        raise InvalidInputError(f"--depth: expected a whole number from 1 on, got {depth}.")
     words["phase"] = _phase(words.pop("train"), words["phase"], figures)
+    if words["loss"] is not None:
+        words["loss"] = load_factory(words["loss"])
+    if caches:
+        words["cache"] = caches[0] if len(caches) == 1 else caches
     unnamed, named = _inputs(inputs)
     traced = trace(load_factory(place), *unnamed, named=named, **words)
     priced = None if on is None else analyze(traced, on=on, traffic=traffic)

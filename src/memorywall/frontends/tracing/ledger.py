@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -52,15 +51,14 @@ class StorageLedger:
             self._last_gradient = len(self.moments) - 1
 
     def note(self, tensor: torch.Tensor, module: str, role: StorageRole | None = None) -> None:
-        """Note the storages of a tensor, those that are new as born now."""
-        for part in _strided(tensor):
-            storage = part.untyped_storage()
-            key = storage._cdata  # noqa: SLF001 - a storage's one identity
-            life = self._alive.get(key)
-            if life is None:
-                life = self._alive[key] = self._birth(part, storage.nbytes(), module)
-                life.watched = weakref.ref(storage, partial(self._death, key))
-            life.role = role or life.role
+        """Note the storage of a tensor, as born now if it is new."""
+        storage = tensor.untyped_storage()
+        key = storage._cdata  # noqa: SLF001 - a storage's one identity
+        life = self._alive.get(key)
+        if life is None:
+            life = self._alive[key] = self._birth(tensor, storage.nbytes(), module)
+            life.watched = weakref.ref(storage, partial(self._death, key))
+        life.role = role or life.role
 
     def overwrite(self, tensor: torch.Tensor) -> None:
         """Say that the operator of now writes over a tensor, if that is its last use."""
@@ -70,15 +68,13 @@ class StorageLedger:
 
     def belongs(self, tensor: torch.Tensor, module: str) -> None:
         """Say which module a tensor belongs to that none was running for."""
-        for part in _strided(tensor):
-            life = self._alive.get(part.untyped_storage()._cdata)  # noqa: SLF001
-            if life is not None:
-                life.module = life.module or module
+        life = self._alive.get(tensor.untyped_storage()._cdata)  # noqa: SLF001
+        if life is not None:
+            life.module = life.module or module
 
     def module_of(self, tensor: torch.Tensor) -> str:
         """Return the path that a tensor's storage was noted with; "" for none."""
-        part = next(_strided(tensor))
-        life = self._alive.get(part.untyped_storage()._cdata)  # noqa: SLF001
+        life = self._alive.get(tensor.untyped_storage()._cdata)  # noqa: SLF001
         return life.module if life else ""
 
     def settle(self, role: StorageRole, *phases: Phase) -> None:
@@ -117,11 +113,3 @@ class StorageLedger:
         # What a checkpoint computes again was kept for the backward pass if that came in between.
         if life.role is None and life.recomputed and self._last_gradient > life.born:
             life.role = "activations"
-
-
-def _strided(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Yield the dense tensors that hold a tensor's data."""
-    if tensor.layout is torch.sparse_coo:
-        yield from (tensor._indices(), tensor._values())  # noqa: SLF001 - uncoalesced, too
-    else:
-        yield tensor

@@ -13,6 +13,7 @@ from memorywall.core.traced import Traced
 from memorywall.frontends.tracing.bare import Bare, build, unchanged
 from memorywall.frontends.tracing.caches import (
     GROWN,
+    KINDS,
     argument_of,
     cached,
     generates,
@@ -33,6 +34,10 @@ from memorywall.frontends.tracing.modes import META
 from memorywall.frontends.tracing.program import coverage_of, program_of
 from memorywall.frontends.tracing.tracer import Tracer
 
+_NAME_THEM = (
+    "Name those that hold keys and values: cache=('*.k_cache', '*.v_cache'), or "
+    "--cache '*.k_cache' --cache '*.v_cache'."
+)
 PHASES = ("prefill", "decode", "encode")
 
 
@@ -63,8 +68,7 @@ def _trace(module: Bare, question: Question) -> Traced:
         tracer.arrays.add(tensor, f"input_{index}")
     out = module.run(tracer, given[0], given[1] | _cache_words(module, past, phase))
     mark(tracer, before, dict(cached(_after(past, out), module.module)))
-    if not isinstance(question.cache, str):
-        _mark_buffers(tracer, question.cache)
+    _mark_buffers(tracer, _named_buffers(question.cache))
     return _answer(module, tracer, phase, lengths, given, question)
 
 
@@ -119,6 +123,30 @@ def _fill(module: Bare, past: Any, given: Given, lengths: tuple[int, int]) -> tu
     return (((), named | {"input_ids": token}) if by_name else ((token,), named)), past
 
 
+def _named_buffers(cache: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of buffers that a question gives, in place of a kind of cache."""
+    if isinstance(cache, str):
+        return () if cache in KINDS else (cache,)
+    return tuple(cache)
+
+
+def _unheard(module: Bare, tracer: Tracer, phase: str, question: Question) -> list[str]:
+    """Say that ``seq_len`` changed nothing, where buffers of a module's own hold the positions."""
+    if phase != "decode" or argument_of(module.module):
+        return []
+    marked, states = (tracer.arrays.of_role(role) for role in ("kv_cache", "state"))
+    buffers = [array for array in marked or states if len(array.shape) > 1]
+    sizes = {size for array in buffers for size in array.shape}
+    if question.seq_len is None or not buffers or question.seq_len in sizes:
+        return []
+    held = ", ".join(f"{array.name} {list(array.shape)}" for array in buffers[:4])
+    note = (
+        f"seq_len={question.seq_len} changed nothing: the positions that are attended to are those "
+        f"that the buffers hold ({held}). Make the module with a cache of that length."
+    )
+    return [note if marked else f"{note} {_NAME_THEM}"]
+
+
 def _mark_buffers(tracer: Tracer, patterns: tuple[str, ...]) -> None:
     """Give buffers that hold keys and values their role."""
     buffers = tracer.arrays.of_role("state")
@@ -156,7 +184,7 @@ def _answer(
         seq_len=lengths[1],
         dtype=main_dtype(module.parameters),
         inputs=words_of(given),
-        notes=tuple(_notes(tracer)),
+        notes=(*_notes(tracer), *_unheard(module, tracer, phase, question)),
         conventions={"causal": "full" if question.full else "half", "flops_per_multiply_add": "2"},
     )
 

@@ -10,6 +10,7 @@ import torch
 from memorywall.core.training import Moment, Phase
 from memorywall.frontends.tracing.dispatch import Call, Recorder
 from memorywall.frontends.tracing.events import Frame
+from memorywall.frontends.tracing.fakes import check_dense
 from memorywall.frontends.tracing.frames import Frames
 from memorywall.frontends.tracing.ledger import StorageLedger
 from memorywall.frontends.tracing.shapes import GROUPED, grouped
@@ -31,6 +32,7 @@ class TrainingRecorder(Recorder):
         ledger: what is stored.
         phase: what the steps are at; set by ``enter``.
         optimizer: whose states are known by their names; None before it is made.
+        loss: what the steps went back from; "" before they did.
         reads: how many values of fake tensors the optimizer asked for, and got 1.
         failure: the ``id`` of the error that went through a module or an operator last, and that
             one's path. The error itself would hold on to frames, and they to tensors.
@@ -41,6 +43,7 @@ class TrainingRecorder(Recorder):
         self.ledger = StorageLedger()
         self.phase: Phase = "setup"
         self.optimizer: torch.optim.Optimizer | None = None
+        self.loss = ""
         self.reads = 0
         self.failure: tuple[int, str] = (0, "")
         self._module = module
@@ -60,6 +63,8 @@ class TrainingRecorder(Recorder):
         else:
             self._note_weights()  # an optimizer may have put new arrays in their place
             self.ledger.settle("optimizer_states", "setup", "optimizer")
+            if self.phase == "setup":  # nothing of a batch is left: what is was made in hooks
+                self.ledger.settle("optimizer_states", "backward")
             self._settle_owners()
         self.phase = phase
         if phase == "setup":
@@ -93,6 +98,8 @@ class TrainingRecorder(Recorder):
         recorded = torch.is_grad_enabled()
         frame = self._frame(call)
         self._frames.remember(frame)
+        for tensor in call.outputs:
+            check_dense(tensor, f"{frame.path or 'the module'}, {self.phase}")
         self.ledger.advance(Moment(self.phase, str(call.op), frame.path), recorded=recorded)
         if self.phase == "backward" and not recorded and _sums_gradients(call):
             self.ledger.overwrite(call.inputs[0])
@@ -151,7 +158,7 @@ def _sums_gradients(call: Call) -> bool:
     if call.op is not torch.ops.aten.add.Tensor or len(call.inputs) != 2:
         return False
     held, new = call.inputs
-    return held.shape == new.shape and held.layout is torch.strided and not held._is_view()  # noqa: SLF001
+    return held.shape == new.shape and not held._is_view()  # noqa: SLF001
 
 
 def _owner(name: str) -> str:

@@ -82,7 +82,7 @@ class Step:
                 array.name, array.role = f"{name}.{key}", "optimizer_state"
 
     def _array(self, tensor: torch.Tensor) -> Array | None:
-        return self._notes.arrays.find(tensor) if tensor.layout is torch.strided else None
+        return self._notes.arrays.find(tensor)
 
 
 def states_of(
@@ -91,7 +91,7 @@ def states_of(
     """Yield what an optimizer keeps for each weight: the weight's name, its own, the array."""
     for weight, states in optimizer.state.items():
         for key, state in states.items() if isinstance(states, dict) else ():
-            if torch.is_tensor(state) and state.layout is torch.strided and weight in names:
+            if torch.is_tensor(state) and weight in names:
                 yield names[weight], str(key), state
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_leaves
 
-from memorywall.core.errors import InvalidInputError, UnsupportedError, shown
+from memorywall.core.errors import UnsupportedError
 from memorywall.core.traced import Traced
 from memorywall.core.training import TrainingMemory
 from memorywall.frontends.tracing.bare import make
@@ -17,11 +17,17 @@ from memorywall.frontends.tracing.failures import explain
 from memorywall.frontends.tracing.fakes import fake_inputs, fake_mode, fake_module
 from memorywall.frontends.tracing.fold import fold
 from memorywall.frontends.tracing.inputs import Question, lengths_of, main_dtype, on_meta, words_of
+from memorywall.frontends.tracing.lstms import NOTE, unfold_lstms
 from memorywall.frontends.tracing.optimizers import make_optimizer
 from memorywall.frontends.tracing.program import coverage_of, program_of
 from memorywall.frontends.tracing.recorder import TrainingRecorder
 from memorywall.frontends.tracing.step import Step
-from memorywall.frontends.tracing.training import Recipe, enable_checkpointing, train
+from memorywall.frontends.tracing.training import (
+    SUMMED_LOSS,
+    Recipe,
+    enable_checkpointing,
+    train,
+)
 
 
 def trace_steps(source: Any, question: Question, recipe: Recipe) -> Traced:
@@ -41,10 +47,13 @@ def trace_steps(source: Any, question: Question, recipe: Recipe) -> Traced:
         module = fake_module(module, recipe.device, copied=module is source).train()
         if recipe.checkpointing:
             enable_checkpointing(module)
+        unfolded = recipe.device.startswith("cpu") and unfold_lstms(module)
         inputs = fake_inputs(given, recipe.device)
         step = Step(module, inputs, full=question.full)
         recorder = _record(module, inputs, step, recipe)
-    return _answer(module, given, step, _memory(module, recorder, recipe), question)
+    notes = (*_notes(recorder), *([NOTE] if unfolded else []))
+    memory = _memory(module, recorder, recipe, notes, words_of(given))
+    return _answer(module, given, step, memory, question)
 
 
 def _record(module: torch.nn.Module, inputs: Any, step: Step, recipe: Recipe) -> TrainingRecorder:
@@ -56,20 +65,27 @@ def _record(module: torch.nn.Module, inputs: Any, step: Step, recipe: Recipe) ->
     try:
         with without_values(), recorder:
             recorder.optimizer = make_optimizer(module, recipe)
-            train(module, args, kwargs, recorder.optimizer, recipe, recorder.enter)
+            recorder.loss = train(module, args, kwargs, recorder.optimizer, recipe, recorder.enter)
     except Exception as error:
         failed, path = recorder.failure
         raise explain(error, path if failed == id(error) else "", recorder.phase) from error
     return recorder
 
 
-def _memory(module: torch.nn.Module, recorder: TrainingRecorder, recipe: Recipe) -> TrainingMemory:
+def _memory(
+    module: torch.nn.Module,
+    recorder: TrainingRecorder,
+    recipe: Recipe,
+    notes: tuple[str, ...],
+    inputs: tuple[str, ...],
+) -> TrainingMemory:
     return TrainingMemory(
         model=type(module).__name__,
         parameters=sum(weight.numel() for weight in module.parameters()),
         timeline=recorder.ledger.timeline(),
-        conventions=_conventions(recipe),
-        notes=_notes(recorder),
+        conventions={**_conventions(recipe), "loss": recorder.loss},
+        notes=notes,
+        inputs=inputs,
     )
 
 
@@ -89,7 +105,7 @@ def _answer(
         batch_size=batch * int(memory.conventions["accumulation"]),
         seq_len=positions,
         dtype=main_dtype(dict(module.named_parameters())),
-        inputs=words_of(given),
+        inputs=memory.inputs,
         notes=memory.notes,
         conventions={"causal": causal, "flops_per_multiply_add": "2", **memory.conventions},
         memory=memory,
@@ -111,15 +127,21 @@ def _conventions(recipe: Recipe) -> dict[str, str]:
 
 
 def _notes(recorder: TrainingRecorder) -> tuple[str, ...]:
-    if not recorder.reads:
-        return ()
-    note = f"the optimizer read {recorder.reads} values, which a trace does not have; each is 1"
-    return (note,)
+    notes = []
+    if recorder.loss == SUMMED_LOSS:
+        notes.append(
+            "The loss is the sum of the output's first tensor, for want of labels: what a real one "
+            "keeps is not counted. Give a model of transformers its labels, or loss=, a function "
+            "of the output (--loss FILE.py:function)."
+        )
+    if recorder.reads:
+        notes.append(
+            f"the optimizer read {recorder.reads} values, which a trace does not have; each is 1"
+        )
+    return tuple(notes)
 
 
 def _check_device(device: str) -> None:
-    if device.partition(":")[0] not in ("cpu", "cuda"):
-        raise InvalidInputError(f"device: expected cpu or cuda, got {shown(device)}")
     if torch.device(device).type == "cuda" and torch.version.cuda is None:
         raise UnsupportedError(
             "this PyTorch is built without CUDA, and cannot trace for it.",

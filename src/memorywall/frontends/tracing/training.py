@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,14 @@ from memorywall.core.training import Phase
 _SWITCHES = (
     "activation_checkpointing_enable", "gradient_checkpointing_enable", "set_grad_checkpointing",
 )  # fmt: skip
+_FUNCTIONS = {
+    "optimizer": "Such as lambda module: torch.optim.SGD(module.parameters()), or a name: adamw.",
+    "loss": "Of the output: lambda out: torch.nn.functional.cross_entropy(out, labels).",
+}
+_DEVICE = re.compile(r"(cpu|cuda)(:\d{1,2})?")
+_MOST_RUNS = 4096  # batches to a step, and steps: each takes as long as the first
+_OWN_LOSS, _GIVEN_LOSS = "the output's own", "as given"
+SUMMED_LOSS = "the sum of its first tensor, for want of labels"
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -48,15 +57,32 @@ class Recipe:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
+        for name, made in (("optimizer", self.optimizer), ("loss", self.loss)):
+            named = name == "optimizer" and isinstance(made, str)
+            if made is not None and not named and not callable(made):
+                raise InvalidInputError(
+                    f"{name}: expected a function, got {shown(made)}", _FUNCTIONS[name]
+                )
+        if self.autocast is not None and not isinstance(self.autocast, str):
+            raise InvalidInputError(f"autocast: expected bf16 or fp16, got {shown(self.autocast)}")
         if self.autocast is not None and self.autocast not in AUTOCAST:
             raise UnknownNameError(
                 "autocast format", self.autocast, AUTOCAST, "Formats: bf16, fp16."
             )
         for name in ("accumulation", "steps"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise InvalidInputError(
-                    f"{name}: expected a whole number from 1 on, got {shown(getattr(self, name))}."
-                )
+            _check_count(name, getattr(self, name))
+        if not isinstance(self.device, str) or not _DEVICE.fullmatch(self.device):
+            raise InvalidInputError(
+                f"device: expected cpu or cuda, got {shown(self.device)}", "Or one, such as cuda:1."
+            )
+
+
+def _check_count(name: str, count: object) -> None:
+    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= _MOST_RUNS:
+        raise InvalidInputError(
+            f"{name}: expected a whole number from 1 on, got {shown(count)}",
+            f"Every one is run: at most {_MOST_RUNS} are.",
+        )
 
 
 def train(
@@ -66,20 +92,22 @@ def train(
     optimizer: torch.optim.Optimizer,
     recipe: Recipe,
     enter: Callable[[Phase], object] = lambda _phase: None,
-) -> None:
+) -> str:
     """Run the steps of a recipe; nothing of one batch is held when the next begins.
 
     ``enter`` is called before the set-up of a step, every forward and backward pass, and every
-    step of the optimizer.
+    step of the optimizer. Returns what the loss was.
     """
+    loss = ""
     for _ in range(recipe.steps):
         enter("setup")
         optimizer.zero_grad()
         for _ in range(recipe.accumulation):
-            _pass(module, args, kwargs, recipe, enter)
+            loss = _pass(module, args, kwargs, recipe, enter)
         enter("optimizer")
         optimizer.step()
     enter("setup")
+    return loss
 
 
 def enable_checkpointing(module: torch.nn.Module) -> None:
@@ -108,12 +136,13 @@ def _pass(
     kwargs: Mapping[str, Any],
     recipe: Recipe,
     enter: Callable[[Phase], object],
-) -> None:
+) -> str:
     enter("forward")
     with _autocast(recipe):
-        loss = _loss(module(*args, **kwargs), recipe.loss)
+        loss, what = _loss(module(*args, **kwargs), recipe.loss)
     enter("backward")
     loss.backward(create_graph=recipe.create_graph)
+    return what
 
 
 def _autocast(recipe: Recipe) -> Any:
@@ -122,17 +151,17 @@ def _autocast(recipe: Recipe) -> Any:
     return torch.autocast(torch.device(recipe.device).type, AUTOCAST[recipe.autocast])
 
 
-def _loss(output: Any, of: Callable[[Any], torch.Tensor] | None) -> torch.Tensor:
-    """Return a scalar to go back from."""
+def _loss(output: Any, of: Callable[[Any], torch.Tensor] | None) -> tuple[torch.Tensor, str]:
+    """Return a scalar to go back from, and what it is."""
     if of is not None:
-        return of(output)
+        return of(output), _GIVEN_LOSS
     own = getattr(output, "loss", None)
     if isinstance(own, torch.Tensor):
-        return own
+        return own, _OWN_LOSS
     first = next((leaf for leaf in tree_leaves(output) if isinstance(leaf, torch.Tensor)), None)
     if first is None:
         raise InvalidInputError(
             f"the module returned {type(output).__name__}: no loss and no tensor is in it.",
             "Give loss=, a function of the output that returns a scalar.",
         )
-    return first if first.ndim == 0 else first.sum()
+    return (first, _OWN_LOSS) if first.ndim == 0 else (first.sum(), SUMMED_LOSS)
