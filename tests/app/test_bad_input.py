@@ -359,7 +359,7 @@ def test_sources(capsys: Captured, model: str, arguments: list[str], said: str) 
         (MARIAN_TOY, {"tie_word_embeddings": False}, "a table of words for each half"),
         (MARIAN_TOY, {"architectures": ["MarianForVision"]}, "'MarianForVision' is not covered"),
         (MARIAN_TOY, {"model_type": "marian2"}, "the architecture 'marian2' is not known"),
-        (T5_TOY, {"model_type": "t55"}, "Near names: t5"),
+        (T5_TOY, {"model_type": "t5x"}, "Near names: t5"),
         (T5_TOY, {"architectures": ["T5ForVision"]}, "'T5ForVision' is not covered"),
         (T5_TOY, {"feed_forward_proj": "gated-mish"}, "'feed_forward_proj' must be an activation"),
         (T5_TOY, {"feed_forward_proj": "twice-gelu"}, "got 'twice-gelu'"),

@@ -130,6 +130,29 @@ def test_help_has_examples(capsys: Captured, command: str) -> None:
     assert f"memorywall {command}" in out
 
 
+@pytest.mark.parametrize("words", [(), ("study",)])
+def test_no_line_of_help_is_cut(capsys: Captured, words: tuple[str, ...]) -> None:
+    code, out, _ = run(capsys, *words, "--help")
+    listed = out.partition("Commands:")[2].splitlines()[1:]
+    assert code == 0
+    assert len(listed) > 5
+    assert all(line.endswith(".") and not line.endswith("...") for line in listed)
+
+
+def test_help_lists_the_words_of_a_choice(capsys: Captured) -> None:
+    _, out, _ = run(capsys, "analyze", "--help")
+    for words in (
+        "[prefill|encode|decode|generate|denoise]", "[fused|unfused]", "[half|full]",
+        "[last|all|none]", "[uniform|skewed]", "[auto|absorbed|expanded|reexpanded]", "[on|off]",
+    ):  # fmt: skip
+        assert words in out
+
+
+def test_a_model_of_no_positions_is_a_dash(capsys: Captured) -> None:
+    _, out, _ = run(capsys, "models", "resnet-50", "gpt2")
+    assert [line.split()[-1] for line in out.splitlines()[2:]] == ["-", "1024"]
+
+
 def test_a_model_too_long_or_too_large_is_an_answer(capsys: Captured) -> None:
     code, out, _ = run(
         capsys, "analyze", "meta-llama/Llama-3.1-405B", "--on", "rtx-4090", "--seq", "200000"

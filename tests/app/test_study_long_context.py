@@ -18,8 +18,8 @@ from memorywall.app.studies._thresholds import LONGEST, first_context, span_of
 from memorywall.app.studies.long_context import CONTEXTS, long_contexts
 from memorywall.core.errors import InvalidInputError, UnsupportedError
 from memorywall.core.long_context import LongContext, LongContexts, Span
-from memorywall.report.line_names import spread
-from memorywall.report.long_context_figure import names
+from memorywall.report.line_names import spread, wrapped
+from memorywall.report.long_context_figure import draw_long_contexts, names
 from memorywall.report.long_context_verdict import sentence, verdict, where
 
 Captured = pytest.CaptureFixture[str]
@@ -233,7 +233,7 @@ def test_sentences_follow_the_numbers(study: LongContexts, models: dict[str, Lon
     lone = long_contexts(["llama-3.1-8b"], on="v100-sxm-32gb")  # fp32 arithmetic: a ridge of 17
     assert "all leave it" in verdict(lone)
     (nowhere,) = long_contexts(["deepseek-v3"]).models
-    assert "not even one position fits" in sentence(nowhere, study)
+    assert "its weights alone do not fit" in sentence(nowhere, study)
     assert "one without end would" in sentence(nowhere, study)
 
 
@@ -283,10 +283,47 @@ def test_text(capsys: Captured) -> None:
         assert word in out
 
 
+def test_weights_that_do_not_fit_are_told(capsys: Captured, tmp_path: Path) -> None:
+    figure = tmp_path / "long.svg"
+    # 51.57e9 parameters of 2 B are 103 GB of the 80 GB.
+    words = ["--models", "jamba-v0.1,zamba2-7b", "--contexts", "4k,8K,1M", "--figure", str(figure)]
+    assert main(["study", "long-context", *words]) == 0
+    out = capsys.readouterr().out
+    assert "weights do not fit" in out
+    assert "its weights alone do not fit the memory" in out
+    for context in ("4,096", "8,192", "1,048,576"):
+        assert f"\n{context.rjust(9)} " in out
+    # Of the two panels with as many as fit.
+    assert figure.read_text().count("does not fit: Jamba-v0.1") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("GQA", ["GQA"]),
+        ("state and window", ["state and", "window"]),
+        ("Qwen3-Next-80B-A3B-Instruct", ["Qwen3-Next-80B-", "A3B-Instruct"]),
+    ],
+)
+def test_long_names_are_wrapped(name: str, lines: list[str]) -> None:
+    assert wrapped(name).splitlines() == lines
+
+
+def test_no_name_is_cut(study: LongContexts) -> None:
+    large = long_contexts(["qwen3-next-80b-a3b-instruct", "jamba-v0.1"], contexts=[1024, 2**20])
+    for drawn in (draw_long_contexts(study), draw_long_contexts(large)):
+        drawn.canvas.draw()
+        edge = drawn.bbox.x1
+        texts = [text for axes in drawn.axes for text in axes.texts]
+        assert max(text.get_window_extent().x1 for text in texts) <= edge
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["--models", "bert-base-uncased"], "is no decoder"),
+        (["--contexts", "4q"], "'4q' is not a whole number; give 4096, or 4k,32k,1M"),
+        (["--contexts", "k"], "'k' is not a whole number"),
         (["--models", "t5-small"], "is no decoder"),
         (["--models", "llama-3.1-8c"], "llama-3.1-8c"),
         (["--contexts", "2048,1024"], "rising order"),

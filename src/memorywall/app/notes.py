@@ -28,9 +28,7 @@ def notes_on(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
             f"{_most(longest)} positions are past the {limit} that the model was made for."
         )
     notes += model.architecture.notes
-    size = scenario.workload.pixels
-    if model.images is not None and size is not None and scenario.workload.phase != "decode":
-        notes += model.images.image_notes(*size)
+    notes += _image_notes(scenario)
     storage = scenario.storage
     notes += _storage_notes(scenario, footprint)
     weights = scenario.precision.format_of("weights", model.dtype)
@@ -48,6 +46,7 @@ def notes_on(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
             f"{hardware.name} has no peak for {wanted}; arithmetic is priced as {done}{offer}"
             + (f" {render(float(np.max(hardware.peaks[twin])), 'FLOP/s')}." if offer else ".")
         )
+    notes += [*_cache_notes(scenario, footprint), *_arithmetic_notes(scenario)]
     if model.recurrent and hardware.calibration is not None:
         notes.append(
             "Scans and short convolutions were not measured: the prediction takes each for a copy "
@@ -66,6 +65,53 @@ def notes_on(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
     elif hardware.kind == "hypothetical":
         notes.append(f"{hardware.name} was changed by hand: its ceilings are hypothetical.")
     return tuple(notes)
+
+
+def _image_notes(scenario: Scenario) -> tuple[str, ...]:
+    """Return what to know of the images that are looked at or made."""
+    model, workload = scenario.model, scenario.workload
+    if model.images is None or workload.pixels is None or workload.phase == "decode":
+        return ()
+    notes = model.images.image_notes(*workload.pixels)
+    if model.denoiser is None or model.denoiser.guided or workload.guidance != "on":
+        return notes
+    usual = (
+        f"{model.name} is distilled to follow the prompt without guidance: it is run once a step"
+    )
+    return (*notes, f"{usual}, and --guidance on counts each step twice.")
+
+
+# From so many times the peak on, a format of 16 bits is worth a note.
+_MUCH = 4
+
+
+def _cache_notes(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
+    """Return a note where nobody named a format for a cache that is wider than the activations."""
+    precision, dtype = scenario.precision, scenario.model.dtype
+    if precision.activations is None or precision.kv_cache is not None:
+        return ()
+    done, cache = precision.format_of("activations", dtype), precision.format_of("kv_cache", dtype)
+    if cache.bits <= done.bits or not np.any(footprint.kv_cache):
+        return ()
+    times = cache.bits // done.bits
+    less = "halves it" if times == 2 else f"makes it {times} times smaller"
+    kept = f"The cache is kept in {cache.name}, as the config says"
+    return (f"{kept}; --kv-cache {done.name} {less}.",)
+
+
+def _arithmetic_notes(scenario: Scenario) -> tuple[str, ...]:
+    """Return a note where fp32, which nobody asked for, is much slower than 16 bits here."""
+    precision = scenario.precision
+    peaks = {name: float(np.max(peak)) for name, peak in scenario.hardware.peaks.items()}
+    if precision.activations is not None or scenario.arithmetic != "fp32" or "fp32" not in peaks:
+        return ()
+    narrow = next((name for name in ("bf16", "fp16") if name in peaks), "fp32")
+    if peaks[narrow] < _MUCH * peaks["fp32"]:
+        return ()
+    words = f"--weights {narrow} " if precision.weights is None else ""
+    slow, fast = (render(peaks[name], "FLOP/s") for name in ("fp32", narrow))
+    now = f"Arithmetic is in fp32, as the config says, at {slow}"
+    return (f"{now}; {words}--activations {narrow} would run at {fast}.",)
 
 
 def _storage_notes(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:

@@ -33,6 +33,12 @@ def written(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
 
 
+def resized(model: Model, size: tuple[int, int]) -> tuple[int, int]:
+    """Return the height and width in which a model looks at an image of so many pixels."""
+    resize = getattr(model.images, "resized", None)  # few architectures resize
+    return size if resize is None else resize(*size)
+
+
 def images_of(
     model: Model, phase: str, size: tuple[int, int] | None, images: Number | None
 ) -> tuple[tuple[int, int] | None, Number | None]:

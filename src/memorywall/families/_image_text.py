@@ -30,6 +30,9 @@ class Sight(Protocol):
     def image_size(self) -> tuple[int, int]:
         """Height and width that it was made for, or a usual one."""
 
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size that an image is resized to before it is looked at."""
+
     def tokens(self, height: int, width: int) -> int:
         """Positions of the decoder that an image takes."""
 
@@ -56,6 +59,10 @@ class OneView:
     def image_size(self) -> tuple[int, int]:
         """Height and width that images are resized to."""
         return self.tower.patches.image_size
+
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size that an image is resized to."""
+        return self.tower.patches.looked_at(height, width)
 
     def tokens(self, height: int, width: int) -> int:
         """Rows that the projector makes of an image."""
@@ -128,6 +135,10 @@ class ImageText:
     def image_tokens(self, height: int, width: int) -> int:
         """Positions of the decoder that an image takes."""
         return self.sight.tokens(height, width)
+
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size that an image is resized to."""
+        return self.sight.resized(height, width)
 
     def image_notes(self, height: int, width: int) -> tuple[str, ...]:
         """What to know of images of that size."""

@@ -45,14 +45,17 @@ class Patches:
         Raises:
             InvalidInputError: the image is smaller than a patch.
         """
-        if self.resized:
-            height, width = self.image_size
+        height, width = self.looked_at(height, width)
         if height < self.size[0] or width < self.size[1]:
             raise InvalidInputError(
                 f"image_size: {written((height, width))} pixels are less than a patch of "
                 f"{written(self.size)}."
             )
         return height // self.size[0], width // self.size[1]
+
+    def looked_at(self, height: int, width: int) -> tuple[int, int]:
+        """Return the height and width that an image has when it is cut."""
+        return self.image_size if self.resized else (height, width)
 
     def notes(self, height: int, width: int) -> tuple[str, ...]:
         """Return what to know where an image is resized, or patches do not divide it."""

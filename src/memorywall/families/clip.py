@@ -87,6 +87,10 @@ class ImageTextEncoder:
         """Tokens of an image in its tower."""
         return self.image.tower.image_tokens(height, width)
 
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size that an image is resized to before it is looked at."""
+        return self.image.tower.patches.looked_at(height, width)
+
     def image_notes(self, height: int, width: int) -> tuple[str, ...]:
         """What to know of images of that size."""
         return self.image.tower.image_notes(height, width)

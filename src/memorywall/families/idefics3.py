@@ -47,6 +47,10 @@ class Views:
         height, width = self.tower.patches.image_size
         return _VIEWS * height, _VIEWS * width
 
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size as it is: images are cut into views, as a note says."""
+        return height, width
+
     def views(self, height: int, width: int) -> int:
         """How often the tower looks at an image: at each view, and at the whole."""
         longer, shorter = max(height, width), min(height, width)

@@ -47,6 +47,10 @@ class ImageEncoder:
         """Tokens of an image: its patches, and the learned ones before them."""
         return self.tower.image_tokens(height, width)
 
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size that an image is resized to before it is looked at."""
+        return self.tower.patches.looked_at(height, width)
+
     def image_notes(self, height: int, width: int) -> tuple[str, ...]:
         """What to know of images of that size."""
         return self.tower.image_notes(height, width)

@@ -29,7 +29,6 @@ from memorywall.frontends.traced_class import (
 )
 
 _TRACING = "pip install 'memorywall[measure]'."
-_MOST_NEAR = 10
 LARGEST_CONFIG = 4 * 1024 * 1024
 
 _BY_NORM = {
@@ -88,7 +87,7 @@ def model_from_config(
 def _unknown(model_type: str, where: str) -> UnsupportedError:
     """Return the error for an architecture that neither a family nor transformers knows."""
     known = [known for family in families() for known in family.model_types]
-    near = near_names(model_type, known, _MOST_NEAR)
+    near = near_names(model_type, known)
     hints = [f"Near names: {', '.join(near)}."] if near else []
     here = can_trace()
     if not here:

@@ -128,7 +128,7 @@ def look_up_known(config: Mapping[str, Any], architecture: TracedClass) -> None:
 def _is_mentioned(model_type: object) -> bool:
     """Tell whether transformers' tables mention a type: to import them takes seconds."""
     spec = find_spec("transformers")
-    if spec is None or spec.origin is None:
+    if not model_type or spec is None or spec.origin is None:
         return False
     tables = (Path(spec.origin).parent / "models" / "auto").glob("*.py")
     return any(f'"{model_type}"' in table.read_text(encoding="utf-8") for table in tables)

@@ -9,7 +9,13 @@ from rich.console import Console
 from memorywall.core.long_context import LongContext, LongContexts
 from memorywall.core.units import render, render_number
 from memorywall.report.long_context_record import NOTES
-from memorywall.report.long_context_verdict import sentence, short, verdict, where
+from memorywall.report.long_context_verdict import (
+    sentence,
+    short,
+    verdict,
+    weights_fit,
+    where,
+)
 from memorywall.report.table import columns, remark
 
 
@@ -34,12 +40,12 @@ def _show_models(study: LongContexts, console: Console) -> None:
         words=2,
     )  # fmt: skip
     for model in study.models:
-        table.add_row(*_row(model))
+        table.add_row(*_row(model, study))
     console.print(table)
     console.print()
 
 
-def _row(model: LongContext) -> tuple[str, ...]:
+def _row(model: LongContext, study: LongContexts) -> tuple[str, ...]:
     count, active = (f"{n / 1e9:.2f}e9" for n in (model.parameters, model.active_parameters))
     state = float(model.steps.state[0])
     return (
@@ -49,7 +55,9 @@ def _row(model: LongContext) -> tuple[str, ...]:
         render(model.weights, "byte"),
         _growing(model),
         render(state, "byte") if state else "-",
-        *(_position(n) for n in (model.cache_passes, model.memory_full, model.attention_passes)),
+        _position(model.cache_passes),
+        _position(model.memory_full) if weights_fit(model, study) else "weights do not fit",
+        _position(model.attention_passes),
         *(where(span) for span in (model.leaves, model.leaves_filled, model.leaves_ever)),
     )
 

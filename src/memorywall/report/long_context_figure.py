@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from memorywall.core.long_context import LongContext, LongContexts
 from memorywall.core.numbers import Array
 from memorywall.core.units import render, render_number
 from memorywall.report.figures import LOOK, load_matplotlib
-from memorywall.report.line_names import SMALL, name_lines
+from memorywall.report.line_names import SMALL, name_lines, width
 from memorywall.report.long_context_verdict import short
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours without the yellow, which white paper swallows.
 _COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _INK = "#444444"
-# Room that names need right of the last context, in shares of the contexts' width.
-_ROOM = 0.62
+# Inches: of the contexts, of what is left of them, and between a line's end and its name.
+_PLOT, _LEFT, _LEAD = 2.35, 0.75, 0.2
 _FEW_DECADES = 2.2
 
 
@@ -84,7 +85,8 @@ def draw_long_contexts(study: LongContexts) -> Figure:
     from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
 
     with matplotlib.rc_context(LOOK):
-        figure = Figure(figsize=(7.6, 10.2), layout="constrained")
+        across = 2 * (_LEFT + _PLOT + _room(study))
+        figure = Figure(figsize=(across, 10.2), layout="constrained")
         for axes, letter, panel in zip(figure.subplots(3, 2).flat, "abcdef", _PANELS, strict=True):
             _draw_panel(axes, panel, study)
             title = panel.title.format(batch=study.batch_size)
@@ -110,6 +112,11 @@ def names(study: LongContexts) -> list[str]:
     return [m.kind if kinds[m.kind] == 1 else short(m.model) for m in study.models]
 
 
+def _room(study: LongContexts) -> float:
+    """Return what names need right of the last context, in inches."""
+    return _LEAD + width(names(study))
+
+
 def _colors(study: LongContexts) -> list[str]:
     return [_COLORS[index % len(_COLORS)] for index in range(len(study.models))]
 
@@ -120,14 +127,23 @@ def _draw_panel(axes: Axes, panel: _Panel, study: LongContexts) -> None:
     axes.set_yscale("log")
     for index, (model, color) in enumerate(zip(study.models, _colors(study), strict=True)):
         # Later lines are thinner: what lies beneath them still shows.
-        width = max(1.2, 3.4 - 0.35 * index)
-        _draw_line(axes, contexts, panel.values(model), model.max_positions, color, width)
+        thick = max(1.2, 3.4 - 0.35 * index)
+        _draw_line(axes, contexts, panel.values(model), model.max_positions, color, thick)
         _draw_dot(axes, contexts, panel.values(model), panel.dot(model), color)
-    _set_axes(axes, contexts, panel.unit)
+    _set_axes(axes, contexts, panel.unit, _room(study) / _PLOT)
+    axes.set_xlabel(f"context, tokens{_absent(panel, study)}")
     if panel.line is not None:
         _draw_level(axes, contexts[0], panel.line(study), panel.line_text(study))
     lines = [panel.values(model) for model in study.models]
     name_lines(axes, contexts, lines, _colors(study), names(study))
+
+
+def _absent(panel: _Panel, study: LongContexts) -> str:
+    """Name the models that have no line, since not one sequence of them fits."""
+    lines = zip(study.models, names(study), strict=True)
+    absent = [name for model, name in lines if np.isnan(panel.values(model)).all()]
+    text = textwrap.fill(f"does not fit: {', '.join(absent)}", 44, break_on_hyphens=False)
+    return f"\n{text}" if absent else ""
 
 
 def _draw_line(
@@ -161,15 +177,15 @@ def _draw_level(axes: Axes, left: float, level: float, text: str) -> None:
     )
 
 
-def _set_axes(axes: Axes, contexts: Array, unit: str) -> None:
+def _set_axes(axes: Axes, contexts: Array, unit: str, room: float) -> None:
+    """Set scales and ticks; ``room`` is left for names, in shares of the contexts' width."""
     from matplotlib import ticker  # noqa: PLC0415 - an extra
 
     octaves = float(np.log2(contexts[-1] / contexts[0])) or 1.0
-    axes.set_xlim(contexts[0], contexts[-1] * 2 ** (octaves * _ROOM))
+    axes.set_xlim(contexts[0], contexts[-1] * 2 ** (octaves * room))
     marked = contexts[[0, contexts.size // 2, -1]]  # 1k, 32k and 1M of the usual contexts
     axes.set_xticks(marked, [_tokens(context) for context in marked])
     axes.xaxis.set_minor_locator(ticker.NullLocator())
-    axes.set_xlabel("context, tokens")
     low, high = axes.get_ylim()
     subs = (1.0, 2.0, 5.0) if np.log10(high / low) < _FEW_DECADES else (1.0,)
     axes.yaxis.set_major_locator(ticker.LogLocator(subs=subs, numticks=9))

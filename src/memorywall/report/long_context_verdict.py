@@ -23,7 +23,7 @@ def verdict(study: LongContexts) -> str:
 
 def sentence(model: LongContext, study: LongContexts) -> str:
     """Return where one model leaves the memory roof, and why."""
-    parts = (_memory(model), _at_the_batch(model, study), _in_large_batches(model, study))
+    parts = (_memory(model, study), _at_the_batch(model, study), _in_large_batches(model, study))
     return f"{short(model.model)} ({model.kind}): {' '.join(parts)}"
 
 
@@ -54,16 +54,22 @@ def _named(models: list[LongContext], study: LongContexts) -> str:
     return f"only {' and '.join(short(m.model) for m in models)} leave{'s' * (len(models) == 1)}"
 
 
-def _memory(model: LongContext) -> str:
+def weights_fit(model: LongContext, study: LongContexts) -> bool:
+    """Tell whether a model's weights alone are within the device's memory."""
+    return model.weights <= float(study.hardware.capacity or 0)
+
+
+def _memory(model: LongContext, study: LongContexts) -> str:
     """Say what is kept, and where it passes the weights and the memory."""
+    large = "" if weights_fit(model, study) else ", but its weights alone do not fit the memory"
     state = float(np.nanmax(model.steps.state))
     kept = f"{render(state, 'byte')} of state" if state else ""
     if not model.cache_per_token:
-        return f"it keeps {kept or 'nothing'} at any context."
+        return f"it keeps {kept or 'nothing'} at any context{large}."
     beside = f" beside {kept}" if kept else ""
     if not model.cache_growth:
         most = render(float(np.nanmax(model.steps.cache)), "byte")
-        return f"its cache{beside} stops growing at {most}."
+        return f"its cache{beside} stops growing at {most}{large}."
     kinds = "cache and state" if state else "cache"
     passes = (
         f"never more {kinds} than weights"
@@ -72,11 +78,13 @@ def _memory(model: LongContext) -> str:
     )
     return (
         f"each position keeps {render(model.cache_growth, 'byte')} of cache{beside}; a step moves "
-        f"{passes}, and {_full(model)}."
+        f"{passes}, and {_full(model, study)}."
     )
 
 
-def _full(model: LongContext) -> str:
+def _full(model: LongContext, study: LongContexts) -> str:
+    if not weights_fit(model, study):
+        return "its weights alone do not fit the memory"
     if model.memory_full is None:
         return "the memory is never full"
     if model.memory_full == 1:

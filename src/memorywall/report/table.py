@@ -85,7 +85,7 @@ def models_table(models: Iterable[Model]) -> Table:
             architecture.class_name,
             architecture.dtype,
             f"{model.parameters:,}",
-            f"{architecture.max_positions}",
+            "-" if architecture.max_positions is None else f"{architecture.max_positions}",
         )
     return table
 
@@ -95,7 +95,7 @@ def remark(console: Console, word: str, text: str) -> None:
     console.print(Text.assemble((word, "yellow"), " ", text), soft_wrap=True)
 
 
-_ALWAYS = ("weights", "kv_cache", "activations")
+_ALWAYS = ("weights", "activations")
 _PARTS = ("weights", "kv_cache", "state", "gradients", "optimizer_states", "activations")
 
 
@@ -124,10 +124,24 @@ def columns(titles: Sequence[str], *, words: int = 1) -> Table:
 
 
 def _print_small_print(analysis: Analysis, console: Console) -> None:
-    words = ", ".join(f"{key} {value}" for key, value in analysis.conventions.items())
+    silent = _silent(analysis)
+    said = ((key, value) for key, value in analysis.conventions.items() if key not in silent)
+    words = ", ".join(f"{key} {value}" for key, value in said)
     console.print(f"conventions: {words}", style="dim", soft_wrap=True)
     for note in analysis.notes:
         remark(console, "note:", note)
+
+
+def _silent(analysis: Analysis) -> set[str]:
+    """Return the conventions that bear on nothing: of a cache, or of text, where there is none."""
+    scenario = analysis.scenario
+    model = scenario.model
+    traced = hasattr(model.architecture, "inputs")  # any module, of which only its trace knows
+    silent = set() if model.causal or traced else {"kv_cache", "causal", "cache_page"}
+    reads_text = model.images is None or model.images.reads_text
+    if not reads_text and scenario.conventions.logits != "none":
+        silent.add("logits")
+    return silent
 
 
 def _cost_table(analysis: Analysis, rows: Sequence[OpCost], what: str) -> Table:

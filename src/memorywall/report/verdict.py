@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memorywall.core.analysis import Analysis
-from memorywall.core.images import written
+from memorywall.core.images import resized, written
 from memorywall.core.units import render, render_number
 
 _WORDS = {
@@ -67,23 +67,13 @@ def _intensity(analysis: Analysis) -> str:
 def headline(analysis: Analysis) -> str:
     """Return what was asked and the figure that most want: how long, and how many tokens."""
     workload = analysis.scenario.workload
-    # The source of speech is no tokens.
-    read = "tokens" if analysis.scenario.model.fixed_source is None else "positions"
-    per = {
-        "prefill": f"prefill of {workload.seq_len} tokens",
-        "encode": f"encoding {workload.seq_len} {read}",
-        "decode": f"one decode step at {workload.seq_len} positions",
-        "generate": f"generating {workload.new_tokens} tokens after {workload.seq_len}",
-        "denoise": f"{workload.steps} denoising steps, guidance {workload.guidance},",
-        "train": f"one training step on {workload.seq_len} {read}",
-    }[analysis.phase]
+    per = _asked(analysis)
     inputs = getattr(analysis.scenario.model.architecture, "inputs", None)
     if inputs is not None:  # traced: what went in need not be tokens
         what = "training step" if analysis.phase == "train" else f"traced pass ({analysis.phase})"
         per = f"one {what} over {', '.join(inputs) or 'no inputs'}"
         latency = render(float(analysis.latency_s), "s")
         return f"{analysis.model} on {analysis.hardware}, {per}: {latency}"
-    per += _images(analysis)
     if workload.source_len is not None and analysis.phase != "encode":
         per += f", source of {workload.source_len}"
     rate = f"{render_number(float(analysis.tokens_per_s), 4)} tokens/s"
@@ -109,11 +99,38 @@ def headline(analysis: Analysis) -> str:
     return text
 
 
+def _asked(analysis: Analysis) -> str:
+    """Say what is done, and how much of it."""
+    workload, model = analysis.scenario.workload, analysis.scenario.model
+    length = int(workload.seq_len)
+    # The source of speech is no tokens.
+    read = _count(length, "token" if model.fixed_source is None else "position")
+    seen = _images(analysis)
+    if analysis.phase == "denoise":
+        steps = _count(workload.steps or 1, "denoising step")
+        return f"{steps} of {seen}, guidance {workload.guidance}"
+    if analysis.phase == "encode" and seen and (model.causal or workload.images is None):
+        return f"encoding {seen}"
+    does = {
+        "prefill": f"prefill of {_count(length, 'token')}",
+        "encode": f"encoding {read}",
+        "decode": f"one decode step at {_count(length, 'position')}",
+        "generate": f"generating {_count(workload.new_tokens, 'token')} after {length}",
+        "train": f"one training step on {read}",
+    }[analysis.phase]
+    return f"{does} with {seen}" if seen else does
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'s' * (number != 1)}"
+
+
 def _images(analysis: Analysis) -> str:
-    """Say how many images of what size are looked at, if any."""
-    if analysis.image_size is None or analysis.phase == "decode":
+    """Say how many images of what size are looked at or made, if any."""
+    size, images = analysis.image_size, analysis.scenario.workload.images
+    if size is None or analysis.phase == "decode":
         return ""
-    images, size = analysis.scenario.workload.images, written(analysis.image_size)
-    if images is None:
-        return f" of an image of {size} pixels"
-    return f" with {images} image{'s' * (images != 1)} of {size} pixels"
+    many = "an image" if images is None else _count(int(images), "image")
+    text = f"{many} of {written(size)} pixels"
+    seen = resized(analysis.scenario.model, size)
+    return text if seen == size else f"{text}, resized to {written(seen)}"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar, get_args
 
 import click
 import numpy as np
@@ -21,6 +21,11 @@ json_flag = click.option("--json", "as_json", is_flag=True, help="One JSON recor
 
 _MOST_LISTED = 64
 _WIDTH = 1000
+
+
+def one_of(choices: object, *, without: Sequence[str] = ()) -> str:
+    """Return the words of a ``Literal`` as help lists a choice; the library checks them."""
+    return f"[{'|'.join(word for word in get_args(choices) if word not in without)}]"
 
 
 def console() -> Console:
@@ -48,6 +53,7 @@ class Counts(click.ParamType[list[int]]):
     """``8`` or ``1,4,16`` as a list of whole numbers; ranges are checked where they are used."""
 
     name = "N[,N...]"
+    such_as = "8, or 1,4,16"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -60,13 +66,29 @@ class Counts(click.ParamType[list[int]]):
             self.fail(f"at most {_MOST_LISTED} numbers, got {len(parts)}", param, ctx)
         numbers = []
         for part in parts:
-            digits = part.strip().replace("_", "")
+            digits, unit = self.split(part.strip().replace("_", ""))
             unsigned = digits.removeprefix("-")
             if not (unsigned.isascii() and unsigned.isdigit() and len(unsigned) <= 30):
                 shown = repr(part if len(part) < 40 else part[:40] + "...")
-                self.fail(f"{shown} is not a whole number; give 8, or 1,4,16", param, ctx)
-            numbers.append(int(digits))
+                self.fail(f"{shown} is not a whole number; give {self.such_as}", param, ctx)
+            numbers.append(int(digits) * unit)
         return numbers
+
+    def split(self, text: str) -> tuple[str, int]:
+        """Return the digits of a number, and what they are multiplied by."""
+        return text, 1
+
+
+class Lengths(Counts):
+    """``4096`` or ``4k,32k,1M``: k is 1024 positions and M 1024 k, as contexts are called."""
+
+    such_as = "4096, or 4k,32k,1M"
+    _UNITS: ClassVar = {"k": 2**10, "m": 2**20}
+
+    def split(self, text: str) -> tuple[str, int]:
+        """Return the digits of a number, and what they are multiplied by."""
+        unit = self._UNITS.get(text[-1:].casefold())
+        return (text, 1) if unit is None else (text[:-1], unit)
 
 
 class Pixels(click.ParamType[tuple[int, int]]):

@@ -14,19 +14,22 @@ from memorywall.app.cli._shared import (
     console,
     json_flag,
     load_and_tell,
+    one_of,
     print_json,
 )
+from memorywall.core.denoising import Guidance
 from memorywall.core.errors import InvalidInputError
+from memorywall.core.workload import Causal, LatentForm, Logits, Phase, Routing, Traffic
 from memorywall.report.table import show_analysis, show_grid
 
 
-@click.command("analyze")
+@click.command("analyze", short_help="Time, memory, and which wall binds.")
 @click.argument("model")
 @click.option("--on", required=True, metavar="DEVICE", help="A device's name, or its TOML's path.")
 @click.option(
-    "--phase",
-    help="prefill, encode, decode, generate or denoise.  [default: decode, else what there is]",
-)
+    "--phase", metavar=one_of(Phase, without=("train",)),
+    help="What the model does.  [default: decode, else what there is]",
+)  # fmt: skip
 @click.option(
     "--batch", "--batch-size", "batch_size", type=Counts(), default="1", show_default=True,
     help="Sequences.",
@@ -52,7 +55,7 @@ from memorywall.report.table import show_analysis, show_grid
     help="Denoising steps of a diffusion transformer.  [default: as it is usually run]",
 )  # fmt: skip
 @click.option(
-    "--guidance", metavar="on|off",
+    "--guidance", metavar=one_of(Guidance),
     help="Whether each step is taken with the prompt and without.  [default: as usually run]",
 )  # fmt: skip
 @click.option("--new-tokens", type=int, help="Tokens that generate makes.  [default: 128]")
@@ -63,15 +66,24 @@ from memorywall.report.table import show_analysis, show_grid
     "--state", metavar="FORMAT",
     help="Format of recurrent state.  [default: as the architecture prescribes]",
 )  # fmt: skip
-@click.option("--traffic", default="fused", show_default=True, help="fused or unfused.")
-@click.option("--causal", default="half", show_default=True, help="half of the pairs, or full.")
-@click.option("--logits", default="last", show_default=True, help="Head rows: last, all or none.")
 @click.option(
-    "--routing", default="uniform", show_default=True, help="Of tokens to experts: or skewed."
+    "--traffic", default="fused", show_default=True, metavar=one_of(Traffic),
+    help="Whether scores stay on chip, and cheap operators ride on their producer.",
+)  # fmt: skip
+@click.option(
+    "--causal", default="half", show_default=True, metavar=one_of(Causal),
+    help="Pairs of tokens that are counted where a token looks back alone.",
+)  # fmt: skip
+@click.option(
+    "--logits", default="last", show_default=True, metavar=one_of(Logits), help="Rows of the head."
 )
 @click.option(
-    "--mla", default="auto", show_default=True,
-    help="Latent attention: absorbed, expanded or reexpanded.",
+    "--routing", default="uniform", show_default=True, metavar=one_of(Routing),
+    help="How tokens spread over experts.",
+)  # fmt: skip
+@click.option(
+    "--mla", default="auto", show_default=True, metavar=one_of(LatentForm),
+    help="Form of latent attention.",
 )  # fmt: skip
 @click.option(
     "--cache-page", type=int, default=0, metavar="N",

@@ -12,7 +12,7 @@ from memorywall.report.devices import compared_devices, hardware_table, show_dev
 from memorywall.report.record import hardware_record
 
 
-@click.command("hardware")
+@click.command("hardware", short_help="The devices, every number with its source.")
 @click.argument("names", metavar="[compare] [DEVICE]...", nargs=-1)
 @click.option("--toml", "as_toml", is_flag=True, help="The device's file, to start your own from.")
 @json_flag

@@ -16,7 +16,7 @@ from memorywall.report.record import model_record
 from memorywall.report.table import models_table
 
 
-@click.command("models")
+@click.command("models", short_help="The built-in models, and how a config was read.")
 @click.argument("names", metavar="[MODEL]...", nargs=-1)
 @click.option("--explain", is_flag=True, help="Show how the config of each was read, key by key.")
 @click.option(

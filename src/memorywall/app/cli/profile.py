@@ -9,7 +9,7 @@ import click
 from memorywall.app.cli._shared import Counts, console, json_flag, print_json, progress_bar
 
 
-@click.command("profile")
+@click.command("profile", short_help="Run a model here, predicted beside measured.")
 @click.argument("model")
 @click.option("--phase", "phases", help="encode, prefill, decode or generate; several with commas.")
 @click.option("--batch", "batch_sizes", type=Counts(), default="1", show_default=True)

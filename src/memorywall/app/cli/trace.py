@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from memorywall.core.traced import Traced
 
 
-@click.command("trace")
+@click.command("trace", short_help="Count any PyTorch module without its weights.")
 @click.argument("place", metavar="FILE.py:FACTORY")
 @click.option(
     "--input", "inputs", multiple=True, metavar="[NAME=]DTYPE[SIZES]",

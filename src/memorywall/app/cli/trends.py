@@ -17,7 +17,7 @@ from memorywall.trends.selection import DTYPES, SEGMENTS
 _SCHEMA = "memorywall.trends/1"
 
 
-@click.command("trends")
+@click.command("trends", short_help="How fast devices and models grow.")
 @click.argument("series", nargs=-1)
 @click.option("--from", "since", type=int, metavar="YEAR", help="First year.")
 @click.option("--to", "until", type=int, metavar="YEAR", help="Last year.")

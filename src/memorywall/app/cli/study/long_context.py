@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from memorywall.app.cli._shared import Counts, console, json_flag, print_json
+from memorywall.app.cli._shared import Lengths, console, json_flag, print_json
 from memorywall.app.studies import long_context as study
 from memorywall.report.figures import save
 from memorywall.report.long_context import show_long_contexts
@@ -16,7 +16,7 @@ from memorywall.report.long_context_record import long_contexts_record
 _SCHEMA = "memorywall.study.long-context/1"
 
 
-@click.command("long-context")
+@click.command("long-context", short_help="What a token costs from 1k to 1M positions.")
 @click.option(
     "--models", metavar="MODEL[,MODEL...]",
     help="Decoders to compare.  [default: one of each kind, of 7 to 9 billion parameters]",
@@ -24,8 +24,9 @@ _SCHEMA = "memorywall.study.long-context/1"
 @click.option("--on", default="h100-sxm", show_default=True, metavar="DEVICE", help="A device.")
 @click.option("--batch", "batch_size", default=1, show_default=True, help="Sequences of a step.")
 @click.option(
-    "--contexts", type=Counts(), help="Positions, in rising order.  [default: 1k, 2k, ... 1M]"
-)
+    "--contexts", type=Lengths(),
+    help="Positions, in rising order: 4096, or 4k,32k,1M.  [default: 1k, 2k, ... 1M]",
+)  # fmt: skip
 @click.option("--weights", default="bf16", show_default=True, help="Format of all weights.")
 @click.option("--kv-cache", default="bf16", show_default=True, help="Format of the KV cache.")
 @click.option("--state", help="Format of recurrent state.  [default: as prescribed]")
@@ -55,7 +56,7 @@ def COMMAND(  # noqa: N802
     Examples:
       memorywall study long-context
       memorywall study long-context --on mi300x --batch 16 --figure long-context.svg
-      memorywall study long-context --models llama-3.1-8b,zamba2-7b --contexts 4096,131072
+      memorywall study long-context --models llama-3.1-8b,zamba2-7b --contexts 4k,128k
       memorywall study long-context --kv-cache fp8 --state bf16 --json
     """
     found = study.long_contexts(

@@ -25,7 +25,7 @@ _SCHEMA = "memorywall.study.memory/1"
 _DEFAULT_FIGURES = ("study-memory.svg", "study-memory.png", "study-memory.pdf")
 
 
-@click.command("memory")
+@click.command("memory", short_help="What training keeps of eight models (Fig. 4).")
 @click.option(
     "--attention", type=click.Choice(memory.ATTENTION), default="sdpa", show_default=True,
     help="Kernel of the three Transformers: fused, or one that keeps every score.",

@@ -23,7 +23,7 @@ _DEFAULT_DEVICES = (
 )  # fmt: skip
 
 
-@click.command("paper")
+@click.command("paper", short_help='The case study of "AI and Memory Wall".')
 @click.option(
     "--batch", "batch_sizes", type=Counts(),
     help="Also show how GPT-2's decode waits on memory at these batch sizes, by device.",

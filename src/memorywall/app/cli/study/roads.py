@@ -12,7 +12,7 @@ from memorywall.core.units import render
 from memorywall.report.table import columns
 
 
-@click.command("roads")
+@click.command("roads", short_help="Configs beside transformers' classes, traced.")
 @click.argument("models", nargs=-1)
 @click.option("--tokens", default=128, show_default=True, help="Positions of a pass.")
 @click.option("--excess", is_flag=True, help="Say what PyTorch moves beyond, pass by pass.")

@@ -19,7 +19,7 @@ _SCHEMA = "memorywall.study.trends/1"
 _FOLDER = Path("study-trends")
 
 
-@click.command("trends")
+@click.command("trends", short_help="The paper's growth rates, refitted to today.")
 @click.option(
     "--figures", "folder", type=click.Path(file_okay=False, path_type=Path),
     help="Folder to draw Figs 1, 2a, 2b, 4 and today's in.  [default: ./study-trends]",

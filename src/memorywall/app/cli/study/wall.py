@@ -17,7 +17,7 @@ from memorywall.report.wall import Wall, draw_wall, show_wall, wall_record
 _SCHEMA = "memorywall.study.wall/1"
 
 
-@click.command("wall")
+@click.command("wall", short_help="Average access time over hit rate.")
 @click.option(
     "--hit", "hits", type=float, multiple=True, metavar="SHARE",
     help="Share of accesses in the cache; may be repeated.  [default: 0.8 0.9 0.99 0.999]",
