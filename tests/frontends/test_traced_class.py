@@ -283,6 +283,29 @@ def test_kernels_are_not_fetched(model_type: str, monkeypatch: pytest.MonkeyPatc
     assert fetched == [("owner/kernel",)]
 
 
+PROPHETNET = {
+    "model_type": "prophetnet", "hidden_size": 64, "encoder_ffn_dim": 128, "decoder_ffn_dim": 128,
+    "num_encoder_layers": 1, "num_decoder_layers": 1, "num_encoder_attention_heads": 2,
+    "num_decoder_attention_heads": 2, "vocab_size": 300,
+}  # fmt: skip
+GEMMA3N = {
+    "model_type": "gemma3n_text", "hidden_size": 64, "intermediate_size": 128, "head_dim": 32,
+    "num_hidden_layers": 5, "num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": 300,
+    "vocab_size_per_layer_input": 300, "num_kv_shared_layers": 0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("config", [PROPHETNET, GEMMA3N], ids=lambda config: config["model_type"])
+def test_checks_of_values_are_left_out(config: dict[str, Any]) -> None:
+    """Both classes check values on their way; nobody else's checks are left out afterwards."""
+    import torch
+
+    model = mw.model(config)
+    assert mw.analyze(model, on="h100-sxm", seq_len=8).flops
+    with pytest.raises(ValueError, match="constraint"):
+        torch.distributions.Normal(0.0, -1.0)
+
+
 @pytest.mark.parametrize("name", ["AutoConfig", "pipeline", "LlamaForCausalLM", "__version__"])
 def test_only_its_own_classes_are_built(name: str) -> None:
     """A class of another type, or no class at all, is passed over for the type's own."""

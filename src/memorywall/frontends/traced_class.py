@@ -1,6 +1,7 @@
 """What no family reads: transformers' own class for a config, traced in a family's place.
 
-Nothing here imports torch or transformers; ``tracing.classes`` does, once such a config comes.
+Nothing here imports torch or transformers; ``tracing.classes`` does, once such a config comes, and
+``tracing.passes`` once a pass is asked for.
 """
 
 from __future__ import annotations
@@ -115,14 +116,15 @@ def read_traced(
     if not (can_trace() and _is_mentioned(config.get("model_type"))):
         return None
     check_bounds(config, where)
-    architecture: TracedClass | None = _tracing().read_class(config, where, by_family=by_family)
+    architecture: TracedClass | None = _tracing("classes").read_class(
+        config, where, by_family=by_family
+    )
     return architecture
 
 
 def look_up_known(config: Mapping[str, Any], architecture: TracedClass) -> None:
     """Look up, in a config that is watched, the keys that transformers' config class has."""
-    known = import_module("memorywall.frontends.tracing.known")
-    known.look_up_known(config, architecture.model_type)
+    _tracing("known").look_up_known(config, architecture.model_type)
 
 
 def _is_mentioned(model_type: object) -> bool:
@@ -156,13 +158,13 @@ def as_text(config: Mapping[str, Any]) -> str:
 
 
 def _lower(architecture: TracedClass, forward: Forward) -> Program:
-    program: Program = _tracing().lower_class(architecture, forward)
+    program: Program = _tracing("passes").lower_class(architecture, forward)
     return program
 
 
-def _tracing() -> Any:
+def _tracing(module: str) -> Any:
     """Import what imports torch: found by name, so that counting and pricing need none of it."""
-    return import_module("memorywall.frontends.tracing.classes")
+    return import_module(f"memorywall.frontends.tracing.{module}")
 
 
 def _read(config: Mapping[str, Any], where: str) -> TracedClass | None:

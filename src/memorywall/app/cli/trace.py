@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from memorywall.app.analyze import analyze
+from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
 from memorywall.app.cli._shared import console, json_flag, print_json
 from memorywall.core.errors import InvalidInputError
 from memorywall.report.table import show_analysis
@@ -48,10 +50,7 @@ if TYPE_CHECKING:
 @click.option("--checkpointing", is_flag=True, help="Switch its gradient checkpointing on.")
 @click.option("--accumulation", default=1, show_default=True, help="Batches to a training step.")
 @click.option("--device", default="cpu", show_default=True, help="Where it would train: cpu, cuda.")
-@click.option(
-    "--figure", "figures", multiple=True, type=click.Path(dir_okay=False, path_type=Path),
-    help="Draw the memory of training over time (.svg, .png or .pdf; may be repeated).",
-)  # fmt: skip
+@figure_option("Draw the memory of training over time")
 @click.option("--traffic", default="fused", show_default=True, help="fused or unfused, with --on.")
 @click.option("--depth", default=3, show_default=True, help="Parts of a module's path to group by.")
 @click.option("--ops", is_flag=True, help="List every operator, with --on.")
@@ -97,7 +96,7 @@ def COMMAND(  # noqa: N802
     unnamed, named = _inputs(inputs)
     traced = trace(load_factory(place), *unnamed, named=named, **words)
     priced = None if on is None else analyze(traced, on=on, traffic=traffic)
-    drawn = _draw(traced, figures)
+    line = _draw(traced, figures)
     if as_json:
         record = traced.to_dict()
         print_json(record if priced is None else {**record, "analysis": priced.to_dict()})
@@ -107,8 +106,7 @@ def COMMAND(  # noqa: N802
     if priced is not None:
         console().print()
         show_analysis(priced, console(), by_op=ops)
-    if drawn:
-        console().print(f"\nDrawn: {', '.join(drawn)}", soft_wrap=True)
+    print_drawn(line and f"\n{line}", console())
 
 
 def _phase(train: bool, phase: str | None, figures: tuple[Path, ...]) -> str | None:
@@ -127,10 +125,9 @@ def _inputs(texts: tuple[str, ...]) -> tuple[list[str], dict[str, str]]:
     return [text for text in texts if "=" not in text], named
 
 
-def _draw(traced: Traced, figures: tuple[Path, ...]) -> list[str]:
-    from memorywall.report.figures import save  # noqa: PLC0415 - seldom needed
-    from memorywall.report.memory_figures import draw_timeline  # noqa: PLC0415
+def _draw(traced: Traced, figures: tuple[Path, ...]) -> str:
+    from memorywall.report.memory_figures import draw_timeline  # noqa: PLC0415 - seldom needed
 
     if traced.memory is None:
-        return []
-    return [str(save(draw_timeline(traced.memory), path).resolve()) for path in figures]
+        return ""
+    return draw_into(figures, partial(draw_timeline, traced.memory))

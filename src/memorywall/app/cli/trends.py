@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
+from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
 from memorywall.app.cli._shared import console, json_flag, print_json
 from memorywall.app.trends import paper_figures, trends
-from memorywall.report.figures import save
 from memorywall.report.paper_figures import PAPER_FIGURES
 from memorywall.report.trend_figures import draw_growths
 from memorywall.report.trends import growth_record, show_growths
@@ -33,10 +33,7 @@ _SCHEMA = "memorywall.trends/1"
     "--ahead", type=int, default=2030, show_default=True, metavar="YEAR",
     help="Year up to which lines are followed.",
 )  # fmt: skip
-@click.option(
-    "--figure", "figures", multiple=True, type=click.Path(path_type=Path),
-    help="Where to draw (.svg, .png or .pdf; may be repeated).",
-)  # fmt: skip
+@figure_option()
 @click.option(
     "--draw", type=click.Choice(("modern", *PAPER_FIGURES)), default="modern", show_default=True,
     help="What --figure draws: the series asked for, or a figure of the paper.",
@@ -67,14 +64,13 @@ def COMMAND(  # noqa: N802
       memorywall trends ./mine.csv --figure mine.png
     """
     growths = trends(series, since=since, until=until, only=only, dtype=dtype, to=ahead)
-    for path in figures:
-        modern = draw == "modern"
-        save(draw_growths(growths) if modern else PAPER_FIGURES[draw](paper_figures()), path)
+    line = draw_into(
+        figures,
+        lambda: draw_growths(growths) if draw == "modern" else PAPER_FIGURES[draw](paper_figures()),
+    )
     if as_json:
         print_json({"schema": _SCHEMA, "fits": [growth_record(growth) for growth in growths]})
         return
     out = console()
     show_growths(growths, out)
-    if figures:
-        where = ", ".join(str(path.resolve()) for path in figures)
-        out.print(f"Drawn: {where}", soft_wrap=True)
+    print_drawn(line, out)

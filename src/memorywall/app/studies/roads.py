@@ -99,7 +99,8 @@ def compare(name: str, phase: str, tokens: int = 128, dtype: str = "bf16") -> Co
 def traced_class(model: Model, forward: Forward) -> Program:
     """Trace a pass of transformers' class of a model of the catalogue."""
     try:
-        from memorywall.frontends.tracing.classes import lower_class, read_class  # noqa: PLC0415
+        from memorywall.frontends.tracing.classes import read_class  # noqa: PLC0415
+        from memorywall.frontends.tracing.passes import lower_class  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise MissingDependencyError(str(error.name), "measure", "its classes") from None
     named = {**model.config, "architectures": [model.architecture.class_name]}

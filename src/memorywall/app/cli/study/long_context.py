@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
 
+from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
 from memorywall.app.cli._shared import Lengths, console, json_flag, print_json
 from memorywall.app.studies import long_context as study
-from memorywall.report.figures import save
 from memorywall.report.long_context import show_long_contexts
 from memorywall.report.long_context_figure import draw_long_contexts
 from memorywall.report.long_context_record import long_contexts_record
@@ -30,10 +31,7 @@ _SCHEMA = "memorywall.study.long-context/1"
 @click.option("--weights", default="bf16", show_default=True, help="Format of all weights.")
 @click.option("--kv-cache", default="bf16", show_default=True, help="Format of the KV cache.")
 @click.option("--state", help="Format of recurrent state.  [default: as prescribed]")
-@click.option(
-    "--figure", "figures", multiple=True, type=click.Path(dir_okay=False, path_type=Path),
-    help="Where to draw (.svg, .png or .pdf; may be repeated).",
-)  # fmt: skip
+@figure_option()
 @json_flag
 def COMMAND(  # noqa: N802
     models: str | None,
@@ -68,12 +66,10 @@ def COMMAND(  # noqa: N802
         kv_cache=kv_cache,
         state=state,
     )
-    for path in figures:
-        save(draw_long_contexts(found), path)
+    line = draw_into(figures, partial(draw_long_contexts, found))
     if as_json:
         print_json({"schema": _SCHEMA, **long_contexts_record(found)})
         return
     out = console()
     show_long_contexts(found, out)
-    if figures:
-        out.print(f"Drawn: {', '.join(str(p.resolve()) for p in figures)}", soft_wrap=True)
+    print_drawn(line, out)

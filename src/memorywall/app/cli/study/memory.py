@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
+from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
 from memorywall.app.cli._shared import console, json_flag, print_json, progress_bar
 from memorywall.app.studies import memory
 from memorywall.app.studies.memory_models import SOURCES
-from memorywall.core.errors import MissingDependencyError
-from memorywall.report.figures import save
 from memorywall.report.memory_figures import draw_bars, draw_timeline
 from memorywall.report.training import show_bars, show_training
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _SCHEMA = "memorywall.study.memory/1"
 _DEFAULT_FIGURES = ("study-memory.svg", "study-memory.png", "study-memory.pdf")
@@ -34,10 +29,7 @@ _DEFAULT_FIGURES = ("study-memory.svg", "study-memory.png", "study-memory.pdf")
     "--model", type=click.Choice(tuple(SOURCES)),
     help="One of them, in full: its peak by role and module, and its timeline drawn.",
 )  # fmt: skip
-@click.option(
-    "--figure", "figures", multiple=True, type=click.Path(dir_okay=False, path_type=Path),
-    help="Where to draw (.svg, .png or .pdf; may be repeated).  [default: ./study-memory.*]",
-)  # fmt: skip
+@figure_option(default="./study-memory.*")
 @click.option("--no-figure", is_flag=True, help="Draw nothing.")
 @json_flag
 def COMMAND(  # noqa: N802
@@ -72,21 +64,9 @@ def COMMAND(  # noqa: N802
         record = {"schema": _SCHEMA, "attention": attention, "models": models}
         draw, show = partial(draw_bars, bars), partial(show_bars, bars)
     wanted = figures or (() if as_json or no_figure else tuple(map(Path, _DEFAULT_FIGURES)))
-    said = _draw(draw, wanted, must=bool(figures))
+    line = draw_into(wanted, draw, must=bool(figures))
     if as_json:
         print_json(record)
         return
     show(console())
-    if said:
-        console().print(said, soft_wrap=True)
-
-
-def _draw(draw: Callable[[], Figure], wanted: Sequence[Path], *, must: bool) -> str:
-    """Draw into files, and say where; or what is missing, where no figure was asked for."""
-    try:
-        drawn = [save(draw(), path) for path in wanted]
-    except MissingDependencyError as error:
-        if must:
-            raise
-        return str(error)
-    return "Drawn: " + ", ".join(str(path.resolve()) for path in drawn) if drawn else ""
+    print_drawn(line, console())

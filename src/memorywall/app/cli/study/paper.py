@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
 from memorywall.app.cli._shared import Counts, console, json_flag, print_json, progress_bar
 from memorywall.app.studies import paper
 from memorywall.core.comparison import Curve, Latency
-from memorywall.core.errors import InvalidInputError, MissingDependencyError
+from memorywall.core.errors import InvalidInputError
 from memorywall.report.comparison import comparisons_record, show_comparisons, show_roofs
-from memorywall.report.figures import draw_curves, save
+from memorywall.report.figures import draw_curves
 from memorywall.report.latency import latencies_record, show_latencies
 
 _SCHEMA = "memorywall.study.paper/1"
@@ -33,10 +35,7 @@ _DEFAULT_DEVICES = (
     help="Devices for --batch; may be repeated.  [default: ten of the catalogue]",
 )  # fmt: skip
 @click.option("--seq", "seq_len", type=int, help="Positions for --batch.  [default: 128]")
-@click.option(
-    "--figure", "figures", multiple=True, type=click.Path(dir_okay=False, path_type=Path),
-    help="Where to draw (.svg, .png or .pdf; may be repeated).  [default: ./study-paper.*]",
-)  # fmt: skip
+@figure_option(default="./study-paper.*")
 @click.option(
     "--measured", is_flag=True,
     help="Run the three models here: 128 to 1024 tokens, batch 1 to 16 (about ten minutes).",
@@ -94,15 +93,8 @@ def COMMAND(  # noqa: N802
         if batch_sizes is None
         else paper.roofs(batch_sizes, chosen, 128 if seq_len is None else seq_len)
     )
-    drawn: list[Path] = []
     wanted = figures or (() if as_json or no_figure else tuple(map(Path, _DEFAULT_FIGURES)))
-    missing = ""
-    try:
-        drawn = [save(draw_curves(curves), path) for path in wanted]
-    except MissingDependencyError as error:
-        if figures:
-            raise
-        missing = str(error)
+    line = draw_into(wanted, partial(draw_curves, curves), must=bool(figures))
     if as_json:
         print_json({"schema": _SCHEMA, **comparisons_record(cells, curves, roofs), "here": ran})
         return
@@ -113,9 +105,7 @@ def COMMAND(  # noqa: N802
         show_comparisons(cells, curves, out)
     if roofs:
         show_roofs(roofs, out)
-    where = ", ".join(str(path.resolve()) for path in drawn)
-    if drawn or missing:
-        out.print(f"Drawn: {where}" if drawn else missing, soft_wrap=True)
+    print_drawn(line, out)
 
 
 def _run(

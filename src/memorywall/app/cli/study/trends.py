@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from memorywall.app.cli._figures import drawn, print_drawn
 from memorywall.app.cli._shared import console, json_flag, print_json
 from memorywall.app.studies import trends as study
 from memorywall.app.trends import paper_figures, trends
@@ -40,22 +41,20 @@ def COMMAND(folder: Path | None, no_figure: bool, as_json: bool) -> None:  # noq
       memorywall study trends --figures out/
     """
     rows, tested = study.compare(), study.tested()
-    drawn, missing = [], ""
+    line = ""
     if not no_figure and (folder or not as_json):
         try:
-            drawn = _draw(folder or _FOLDER)
+            line = drawn(_draw(folder or _FOLDER))
         except MissingDependencyError as error:
             if folder:
                 raise
-            missing = str(error)
+            line = str(error)
     if as_json:
         print_json({"schema": _SCHEMA, **study_record(rows, tested, study.PECULIARITIES)})
         return
     out = console()
     show_study(rows, tested, study.PECULIARITIES, out)
-    if drawn or missing:
-        where = ", ".join(str(path.resolve()) for path in drawn)
-        out.print(f"Drawn: {where}" if drawn else missing, soft_wrap=True)
+    print_drawn(line, out)
 
 
 def _draw(folder: Path) -> list[Path]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
 
+from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
 from memorywall.app.cli._shared import console, json_flag, print_json
 from memorywall.app.studies import wall as study
 from memorywall.app.trends import trends
 from memorywall.core.errors import InvalidInputError
 from memorywall.core.trend_studies import Machine
-from memorywall.report.figures import save
 from memorywall.report.wall import Wall, draw_wall, show_wall, wall_record
 
 _SCHEMA = "memorywall.study.wall/1"
@@ -25,10 +26,7 @@ _SCHEMA = "memorywall.study.wall/1"
 @click.option("--dram-ns", type=float, help="DRAM latency of a machine of yours, ns.")
 @click.option("--clock-ghz", type=float, help="Its clock, GHz.")
 @click.option("--cache-cycles", type=float, default=4.0, show_default=True, help="Its cache.")
-@click.option(
-    "--figure", "figures", multiple=True, type=click.Path(dir_okay=False, path_type=Path),
-    help="Where to draw (.svg, .png or .pdf; may be repeated).",
-)  # fmt: skip
+@figure_option()
 @json_flag
 def COMMAND(  # noqa: N802
     hits: tuple[float, ...],
@@ -50,15 +48,13 @@ def COMMAND(  # noqa: N802
       memorywall study wall --dram-ns 95 --clock-ghz 3.7 --figure wall.svg
     """
     wall = _wall(study.check_hits(hits or study.HITS), _yours(dram_ns, clock_ghz, cache_cycles))
-    for path in figures:
-        save(draw_wall(wall), path)
+    line = draw_into(figures, partial(draw_wall, wall))
     if as_json:
         print_json({"schema": _SCHEMA, **wall_record(wall)})
         return
     out = console()
     show_wall(wall, out)
-    if figures:
-        out.print(f"Drawn: {', '.join(str(p.resolve()) for p in figures)}", soft_wrap=True)
+    print_drawn(line, out)
 
 
 def _yours(dram_ns: float | None, clock_ghz: float | None, cache: float) -> list[Machine]:

@@ -1,0 +1,29 @@
+"""Checks of values by libraries, taken as passed: a trace has no values to check."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch.distributions import Distribution
+
+# transformers' own switch, for its checks that torch.compile is to see through.
+_SWITCH = "TRANSFORMERS_DISABLE_TORCH_CHECK"
+
+
+@contextmanager
+def unchecked() -> Iterator[None]:
+    """Leave out transformers' checks of values, and those of torch's distributions."""
+    said = os.environ.get(_SWITCH)
+    validates = Distribution._validate_args  # noqa: SLF001 - it has a setter and no getter
+    os.environ[_SWITCH] = "1"
+    Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(validates)
+        if said is None:
+            del os.environ[_SWITCH]
+        else:
+            os.environ[_SWITCH] = said

@@ -1,0 +1,209 @@
+"""Passes of transformers' classes, traced as they are asked for."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+
+from memorywall.core.errors import UnsupportedError
+from memorywall.core.formats import Format, find_format
+from memorywall.core.forward import Forward
+from memorywall.core.numbers import Number
+from memorywall.core.program import Program
+from memorywall.core.tensors import Role
+from memorywall.frontends.traced_class import TracedClass, TracedSeer, TracedSeq2Seq
+from memorywall.frontends.tracing.checks import unchecked
+from memorywall.frontends.tracing.growth import between
+from memorywall.frontends.tracing.hubs import no_hub_kernels
+from memorywall.frontends.tracing.inputs import Question
+from memorywall.frontends.tracing.looks import comparing, looking
+from memorywall.frontends.tracing.lookup import built_config
+from memorywall.frontends.tracing.module import trace_module
+from memorywall.frontends.tracing.recast import in_formats
+
+_TRACED_IN = ("fp32", "bf16", "fp16")  # formats that a class runs in
+_SOURCES = ("input_ids", "input_features")  # what an encoder reads
+_SINGLE = find_format("fp32")
+# What PyTorch says where a class makes arrays of single precision, whatever its weights are in.
+_MIXED = re.compile(
+    "scalar type|same dtype|dtypes? to be|dtype.*(match|equal)|expected.*Float|Unsupported dtype",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """A forward pass in whole numbers: what a trace is kept by."""
+
+    batch: int
+    tokens: int
+    past: int
+    source: int
+    stacks: str
+    images: int
+    image_size: tuple[int, int]
+    dtype: str
+    full: bool
+    logits: str
+
+    @property
+    def decodes(self) -> bool:
+        """Whether it is a decode step."""
+        return self.past > 0 or self.stacks == "decoder"
+
+
+def lower_class(architecture: TracedClass, forward: Forward) -> Program:
+    """Return the operators of one forward pass, unfused, in the formats that it asks for.
+
+    Of decode steps in a row three are traced, see ``growth``.
+
+    Raises:
+        UnsupportedError: a pass that cannot be traced, or arrays of anything but the positions of
+            decode steps.
+    """
+    if forward.logits == "none":
+        raise UnsupportedError(
+            f"{architecture.class_name} is traced with its head.", "Ask for logits last or all."
+        )
+    asked = forward.activations.name
+    one = partial(_pass_of, forward=forward, dtype=asked if asked in _TRACED_IN else "bf16")
+    past = forward.past
+    if isinstance(past, np.ndarray):
+        program = between(past, lambda position: _program(architecture, one(position)))
+    else:
+        program = _program(architecture, one(_whole(past, "seq_len")))
+    wanted: dict[Role, Format] = {
+        "weight": forward.weights,
+        "kv_cache": forward.kv_cache,
+        "activation": forward.activations,
+    }
+    return in_formats(program, find_format(one(0).dtype), wanted)
+
+
+def _pass_of(past: int, forward: Forward, dtype: str) -> _Pass:
+    return _Pass(
+        _whole(forward.batch, "batch_size"), _whole(forward.tokens, "seq_len"), past,
+        _whole(forward.source, "source_len"), forward.stacks, _whole(forward.images, "images"),
+        forward.image_size, dtype, forward.full, forward.logits,
+    )  # fmt: skip
+
+
+def _whole(number: Number, name: str) -> int:
+    if isinstance(number, int):
+        return number
+    raise UnsupportedError(
+        f"{name} is an array, but a class that is traced answers one question at a time.",
+        f"Give one {name}.",
+    )
+
+
+def maker(architecture: TracedClass) -> Callable[[], Any]:
+    """Return what makes the module of a class."""
+    config = built_config(architecture.model_type, architecture.config, architecture.class_name)
+    return partial(_loaded, getattr(transformers, architecture.class_name), config)
+
+
+def _loaded(class_: Any, config: Any) -> Any:
+    """Return a module as loading leaves it: all weights in one format, whatever made them."""
+    module = class_(config)
+    for parameter in module.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.to(torch.get_default_dtype())
+    return module
+
+
+@lru_cache(maxsize=64)
+def _program(architecture: TracedClass, one: _Pass) -> Program:
+    """Trace a pass; a class that runs in single precision alone, in that, as if in the other."""
+    try:
+        return _trace(architecture, one)
+    except UnsupportedError as error:
+        if one.dtype == _SINGLE.name or not _MIXED.search(error.message):
+            raise UnsupportedError(error.message, _own_inputs(architecture)) from error
+    try:
+        program = _trace(architecture, replace(one, dtype=_SINGLE.name))
+    except UnsupportedError as error:
+        raise UnsupportedError(error.message, _own_inputs(architecture)) from error
+    asked = find_format(one.dtype)
+    return in_formats(program, _SINGLE, {"weight": asked, "kv_cache": asked, "activation": asked})
+
+
+def _own_inputs(architecture: TracedClass) -> str:
+    """Return what to do about a class that takes other inputs: its code is not the user's."""
+    return (
+        "Trace it with inputs of your own: memorywall trace FILE.py:make --input ..., where "
+        f"make returns transformers' {architecture.class_name}."
+    )
+
+
+def _trace(architecture: TracedClass, one: _Pass) -> Program:
+    make, inputs = maker(architecture), _texts(architecture, one)
+    steps = architecture.causal and one.decodes
+    phase = "decode" if steps else "prefill" if architecture.causal else "encode"
+    if isinstance(architecture, TracedSeer) and one.stacks != "decoder" and one.images:
+        pairs = architecture.reads_text and not architecture.causal
+        alone = not pairs and (one.stacks == "encoder" or not architecture.reads_text)
+        look = comparing if pairs else partial(looking, alone=alone)
+        count = one.batch * one.images
+        make = partial(look, make, architecture.form, count, one.image_size)
+        if alone:
+            inputs, phase = {}, "encode"
+    if isinstance(architecture, TracedSeq2Seq) and one.stacks == "encoder":
+        make, phase = partial(_encoding, make), "encode"
+    seq_len = one.past + one.tokens if steps else None
+    question = Question((), inputs, phase, seq_len, "dynamic", one.dtype, one.full)
+    with no_hub_kernels(), unchecked():
+        return trace_module(make, question).program
+
+
+def _encoding(make: Callable[[], Any]) -> Any:
+    """Return an encoder-decoder that runs its encoder and nothing else."""
+    module = make()
+    encoder = module.get_encoder()
+
+    @functools.wraps(module.forward)
+    def encode(**words: Any) -> Any:
+        return encoder(next(words[name] for name in _SOURCES if name in words))
+
+    module.forward = encode
+    return module
+
+
+def _texts(architecture: TracedClass, one: _Pass) -> dict[str, Any]:
+    """Return the texts that a pass reads, and of which rows it makes logits."""
+    batch, tokens = one.batch, one.tokens
+    if architecture.reads == "images":
+        return {}
+    inputs: dict[str, Any] = {"input_ids": f"int64[{batch},{tokens}]"}
+    if isinstance(architecture, TracedSeq2Seq):
+        inputs = _source(architecture, one)
+        if one.stacks == "both":
+            inputs["decoder_input_ids"] = f"int64[{batch},{tokens}]"
+    if one.logits == "last" and keeps_last(architecture.class_name) and not one.decodes:
+        inputs["logits_to_keep"] = 1
+    return inputs
+
+
+def _source(architecture: TracedClass, one: _Pass) -> dict[str, Any]:
+    """Return a text, or of what listens two frames for every position."""
+    taken = inspect.signature(getattr(transformers, architecture.class_name).forward).parameters
+    if "input_features" not in taken:
+        return {"input_ids": f"int64[{one.batch},{one.source}]"}
+    bins = json.loads(architecture.config).get("num_mel_bins", 80)
+    return {"input_features": f"{one.dtype}[{one.batch},{bins},{2 * one.source}]"}
+
+
+def keeps_last(class_name: str) -> bool:
+    """Tell whether a class can be asked for the logits of the last position alone."""
+    taken = inspect.signature(getattr(transformers, class_name).forward).parameters
+    return "logits_to_keep" in taken
