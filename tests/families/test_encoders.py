@@ -12,6 +12,7 @@ import memorywall as mw
 from memorywall.core.errors import InvalidInputError, UnsupportedError
 from memorywall.core.formats import FORMATS
 from memorywall.core.forward import Forward
+from memorywall.families import family_of
 
 BF16 = FORMATS["bf16"]
 # D 4, N 2, H 2, F 6, V 9, three layers.
@@ -172,7 +173,6 @@ def test_usable_positions(name: str, positions: int) -> None:
         ("roberta", {"is_decoder": True}),
         ("electra", {"add_cross_attention": True}),
         ("bert", {"position_embedding_type": "relative_key"}),
-        ("xlm-roberta", {"architectures": ["XLMRobertaForCausalLM"]}),
         ("electra", {"architectures": ["ElectraForMultipleChoice"], "summary_use_proj": False}),
         ("esm", {"is_folding_model": True}),
         ("roformer", {"rotary_value": True}),
@@ -186,8 +186,10 @@ def test_usable_positions(name: str, positions: int) -> None:
 )
 def test_refused(model_type: str, change: dict[str, Any]) -> None:
     assert mw.model({**SIZES, "model_type": model_type}).parameters > 0
+    family = family_of(model_type)
+    assert family is not None
     with pytest.raises(UnsupportedError):
-        mw.model({**SIZES, "model_type": model_type, **change})
+        family.read({**SIZES, "model_type": model_type, **change}, "config")
 
 
 @pytest.mark.parametrize(

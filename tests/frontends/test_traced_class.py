@@ -145,6 +145,54 @@ def test_a_class_that_a_family_does_not_cover_is_traced() -> None:
     assert model.parameters == tower.parameters + 2 * 768 + 2
 
 
+# What families do not cover, and transformers' classes heed: a key of each.
+UNCOVERED = (
+    {
+        "model_type": "xlm-roberta", "architectures": ["XLMRobertaForCausalLM"],
+        "is_decoder": True, "num_hidden_layers": 1, "hidden_size": 48, "num_attention_heads": 2,
+        "intermediate_size": 96, "vocab_size": 100,
+    },
+    {
+        "model_type": "roformer", "architectures": ["RoFormerForMaskedLM"], "rotary_value": True,
+        "num_hidden_layers": 1, "hidden_size": 48, "embedding_size": 48, "num_attention_heads": 2,
+        "intermediate_size": 96, "vocab_size": 100,
+    },
+    {
+        "model_type": "swin", "architectures": ["SwinForImageClassification"],
+        "use_absolute_embeddings": True, "embed_dim": 24, "depths": [1, 1], "num_heads": [1, 2],
+        "image_size": 56,
+    },
+    {
+        "model_type": "llava", "architectures": ["LlavaForConditionalGeneration"],
+        "image_token_index": 90,
+        "text_config": {
+            "model_type": "llama", "hidden_size": 48, "intermediate_size": 96, "vocab_size": 100,
+            "num_hidden_layers": 1, "num_attention_heads": 2,
+        },
+        "vision_config": {
+            "model_type": "pixtral", "hidden_size": 48, "intermediate_size": 96, "image_size": 64,
+            "num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 16,
+        },
+    },
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("config", UNCOVERED, ids=lambda config: config["model_type"])
+def test_what_a_family_does_not_cover_is_traced(config: dict[str, Any]) -> None:
+    import torch
+    import transformers
+
+    model = mw.model(config)
+    said = {key: value for key, value in config.items() if key != "model_type"}
+    built = transformers.AutoConfig.for_model(config["model_type"], **said)
+    with torch.device("meta"):
+        module = getattr(transformers, config["architectures"][0])(built)
+    assert is_traced(model)
+    assert model.parameters == sum(weight.numel() for weight in module.parameters())
+    with pytest.raises(UnsupportedError, match="not covered"):
+        mw.model({**config, "architectures": ["AClassOfOurOwn"]})
+
+
 def test_the_command_says_so_first(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text(json.dumps(UNREAD))

@@ -47,8 +47,8 @@ class UnsupportedError(MemoryWallError):
     """A question that is well put, but that the model of the world here does not cover."""
 
 
-class UncoveredClassError(UnsupportedError):
-    """A class that a family does not cover, though it covers the architecture."""
+class UncoveredError(UnsupportedError):
+    """What a family does not cover of an architecture, and transformers' class of it may."""
 
 
 class MissingDependencyError(MemoryWallError):

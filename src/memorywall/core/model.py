@@ -136,9 +136,11 @@ def _parameters(family: Family, architecture: Architecture) -> tuple[int, int]:
 
 
 def one_token(architecture: Architecture) -> Forward:
-    """Return the least pass: a single token, and an image where images are seen."""
+    """Return the least pass: a token, of the shortest source, and an image where they are seen."""
     any_format = FORMATS["bf16"]
     forward = Forward(1, 1, 0, any_format, any_format, any_format)
     if isinstance(architecture, SeesImages):
         forward.image_size = architecture.image_size
+    if isinstance(architecture, EncoderDecoder):
+        forward.source = architecture.fixed_source or 1
     return forward

@@ -8,7 +8,7 @@ from typing import Any
 
 from memorywall.core.errors import (
     MemoryWallError,
-    UncoveredClassError,
+    UncoveredError,
     UnsupportedError,
     invalid_file,
     near_names,
@@ -115,7 +115,7 @@ class Config:
             return self.size(key, default, most=most)
         if any(other != value[0] for other in value):
             self.check()
-            raise UnsupportedError(
+            raise UncoveredError(
                 f"{self.where}: {key!r} differs from layer to layer: that is not covered."
             )
         one = Config({key: value[0]}, self.where)
@@ -256,7 +256,7 @@ class Config:
             return default
         if name not in known:
             self.check()
-            raise UncoveredClassError(
+            raise UncoveredError(
                 f"{self.where}: the class {shown(name)} is not covered.",
                 f"Covered for this model_type: {', '.join(known)}.",
             )
@@ -282,9 +282,19 @@ class Config:
 
     def refuse(self, key: str, values: Sequence[object], reason: str) -> None:
         """Raise UnsupportedError where a key has a value that would change what is counted."""
+        if self._is_among(key, values):
+            raise UnsupportedError(f"{self.where}: {key!r} is {shown(self.data[key])}: {reason}.")
+
+    def leave(self, key: str, values: Sequence[object], what: str) -> None:
+        """Raise UncoveredError where a key has a value that transformers' class heeds, not we."""
+        if self._is_among(key, values):
+            raise UncoveredError(
+                f"{self.where}: {key!r} is {shown(self.data[key])}: {what} not covered."
+            )
+
+    def _is_among(self, key: str, values: Sequence[object]) -> bool:
         value = self.data.get(key)
-        if value is not None and value in values:
-            raise UnsupportedError(f"{self.where}: {key!r} is {shown(value)}: {reason}.")
+        return value is not None and value in values
 
     def only(self, key: str, size: int, reason: str) -> None:
         """Raise UnsupportedError where a key names another size than the one that is covered."""

@@ -84,7 +84,7 @@ class Encoder:
 
 def refuse_decoder(config: Config) -> None:
     """Refuse what makes a decoder of an encoder's layers."""
-    config.refuse("is_decoder", (True,), "an encoder used as a decoder is not covered")
+    config.leave("is_decoder", (True,), "an encoder used as a decoder is")
     config.refuse("add_cross_attention", (True,), "cross attention is not covered")
     config.refuse(
         "position_embedding_type",

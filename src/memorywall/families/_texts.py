@@ -68,7 +68,7 @@ def read_text(
     config.check()
     model_type = default if flat else part.word("model_type", default)
     if model_type not in _TEXTS:
-        part.refuse("model_type", (model_type,), "this decoder under images is not covered")
+        part.leave("model_type", (model_type,), "this decoder under images is")
     text = _TEXTS[model_type]
     assumed = {**text.defaults, **(more or {})}
     values = Watched({**assumed, **part.data, "model_type": text.model_type})

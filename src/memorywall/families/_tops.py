@@ -65,9 +65,9 @@ ROBERTA_TOPS: Tops = {
 
 def refuse_summaries(config: Config) -> None:
     """Refuse other summaries of a sequence than a projection of one row of it."""
-    config.refuse("summary_type", ("mean", "attn"), "only one row of a sequence is covered")
-    config.refuse("summary_use_proj", (False,), "a summary without a projection is not covered")
-    config.refuse("summary_proj_to_labels", (True,), "a projection to labels is not covered")
+    config.leave("summary_type", ("mean", "attn"), "several rows of a sequence are")
+    config.leave("summary_use_proj", (False,), "a summary without a projection is")
+    config.leave("summary_proj_to_labels", (True,), "a projection to labels is")
 
 
 @dataclass(frozen=True, slots=True)

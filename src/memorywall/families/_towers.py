@@ -82,7 +82,7 @@ def read_seeing(config: Config, default: str) -> Seeing:
     """
     kind = config.word("model_type", default)
     if kind not in _READERS:
-        config.refuse("model_type", (kind,), "this tower is not covered")
+        config.leave("model_type", (kind,), "this tower is")
     return _READERS[kind](config)
 
 

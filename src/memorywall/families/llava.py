@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from memorywall.core.errors import UnsupportedError
+from memorywall.core.errors import UncoveredError
 from memorywall.core.model import Family
 from memorywall.families._config import Config
 from memorywall.families._decoder import Decoder
@@ -43,7 +43,7 @@ def read(data: Mapping[str, Any], where: str) -> ImageText:
 
 def _read_sight(config: Config, decoder: Decoder) -> OneView:
     if isinstance(config.data.get("vision_feature_layer"), list):
-        raise UnsupportedError(
+        raise UncoveredError(
             f"{config.where}: 'vision_feature_layer' lists several: that is not covered."
         )
     seeing = read_seeing(vision_part(config), "clip_vision_model")

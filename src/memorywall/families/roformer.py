@@ -129,7 +129,7 @@ def _refuse_variants(config: Config) -> None:
 
     Rotated values it does build; they are too rare to be worth an operator.
     """
-    config.refuse("rotary_value", (True,), "values that are rotated are not covered")
+    config.leave("rotary_value", (True,), "values that are rotated are")
     config.refuse("norm_type", ("rms_norm",), "RoFormer 2 is not covered")
     config.refuse("prenorm", (True,), "norms before each half of a layer are not covered")
     config.refuse("num_experts", range(1, 2**16), "experts are not covered")

@@ -86,7 +86,7 @@ class Swin:
 def read(data: Mapping[str, Any], where: str) -> Swin:
     """Read a config of one of the model types in ``_PREFIXES``."""
     config = Config(data, where)
-    config.refuse("use_absolute_embeddings", (True,), "positions by place are not covered")
+    config.leave("use_absolute_embeddings", (True,), "positions by place are")
     class_name, labels = read_classifier(config, _PREFIXES[str(data["model_type"])])
     second = data["model_type"] == "swinv2"
     size, patch = read_sides(config, "image_size", 224), config.size("patch_size", 4)

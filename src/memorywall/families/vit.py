@@ -131,8 +131,8 @@ def _read_dino3(config: Config, patches: Patches) -> Tower:
 
     It does so to patches alone; the few tokens before them are counted as if rotated too.
     """
-    config.refuse("query_bias", (False,), "queries without a bias are not covered")
-    config.refuse("value_bias", (False,), "values without a bias are not covered")
+    config.leave("query_bias", (False,), "queries without a bias are")
+    config.leave("value_bias", (False,), "values without a bias are")
     hidden = config.size("hidden_size", 384)
     attention = read_heads(
         config, 6, hidden=384, key_bias=config.flag("key_bias", False),
@@ -155,8 +155,8 @@ def _read_beit(config: Config, patches: Patches) -> Tower:
     shared = config.flag("use_shared_relative_position_bias", False)
     own = config.flag("use_relative_position_bias", False)
     if shared:
-        reason = "a table of its own in each layer beside a shared one is not covered"
-        config.refuse("use_relative_position_bias", (True,), reason)
+        what = "a table of its own in each layer beside a shared one is"
+        config.leave("use_relative_position_bias", (True,), what)
     rows, columns = patches.grid(*patches.image_size)
     stack = Stack(
         config.size("hidden_size", 768),

@@ -133,8 +133,8 @@ def _read_shared(config: Config, *, second: bool) -> Shared:
     )
     adapts = second and config.flag("use_shared_attention_adapter", False)
     if adapts and not heads * head_dim == kv_heads * head_dim == 2 * hidden:
-        config.refuse(
-            "use_shared_attention_adapter", (True,), "queries, keys and values differ in width"
+        config.leave(
+            "use_shared_attention_adapter", (True,), "queries, keys and values that differ are"
         )
     return Shared(
         Attention(heads, kv_heads, head_dim, rotary=rotary),

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from memorywall.core.errors import (
     InvalidInputError,
-    UncoveredClassError,
+    UncoveredError,
     UnsupportedError,
     near_names,
     printable,
@@ -65,7 +65,7 @@ def model_from_config(
     if family is not None:
         try:
             architecture = family.read(watched, where)
-        except UncoveredClassError:
+        except UncoveredError:
             architecture, family = read_traced(config, where, by_family=True), None
             if architecture is None:
                 raise

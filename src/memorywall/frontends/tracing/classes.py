@@ -76,9 +76,12 @@ def _described(config: Mapping[str, Any], built: Any, class_name: str, text: str
         "max_positions": _positions(built),
         "notes": (*_notes(module, model_type), *_assumed(config)),
     }
-    if "decoder_input_ids" in inspect.signature(module.forward).parameters:
+    taken = inspect.signature(module.forward).parameters
+    if "decoder_input_ids" in taken:
         # Without a head it generates nothing, and yet steps on a cache.
-        return TracedSeq2Seq(**{**words, "causal": bool(argument_of(module))})
+        words["causal"] = bool(argument_of(module))
+        heard = getattr(built, "max_source_positions", None) if "input_features" in taken else None
+        return TracedSeq2Seq(**words, fixed_source=heard)
     reads = reads_of(type(module))
     if reads != "text":
         return _seer(words, built, reads)
