@@ -24,6 +24,7 @@ from memorywall.core.errors import InvalidInputError, MissingDependencyError, sh
 from memorywall.core.files import write_text
 from memorywall.core.hardware import Hardware, Link, Memory
 from memorywall.core.scenario import Scenario
+from memorywall.core.units import render_count
 from memorywall.core.workload import Precision, Workload
 from memorywall.cost.calibrated import calls, estimate
 from memorywall.frontends.hf import load_model
@@ -159,7 +160,7 @@ def to_hardware(record: MachineRecord) -> Hardware:
     """Return a measured machine as a device that models can be priced on, with its calibration."""
     ceilings, machine = record.ceilings(), record.machine
     on_gpu = machine.get("device", "cpu") != "cpu"
-    title = machine.get("gpu") or f"{machine['cpu']}, {record.threads} threads"
+    title = machine.get("gpu") or f"{machine['cpu']}, {render_count(record.threads, 'thread')}"
     links = [
         Link(f"{name.replace('_', ' ')}, {machine.get('processes')} processes", rate)
         for name, rate in ceilings["collectives"].items()

@@ -88,3 +88,8 @@ def render(value: float, unit: str, digits: int = 3) -> str:
     return Quantity(value, _PRINTED.get(unit, unit)).render(
         form="si", prec=digits - 1, strip_zeros=True
     )
+
+
+def render_count(number: int, word: str) -> str:
+    """Return a number of things as text, such as ``1 token`` or ``2 tokens``."""
+    return f"{number} {word}{'s' * (number != 1)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from memorywall.core.analysis import Analysis
 from memorywall.core.images import resized, written
-from memorywall.core.units import render, render_number
+from memorywall.core.units import render, render_count, render_number
 
 _WORDS = {
     "weight": "weights",
@@ -104,25 +104,21 @@ def _asked(analysis: Analysis) -> str:
     workload, model = analysis.scenario.workload, analysis.scenario.model
     length = int(workload.seq_len)
     # The source of speech is no tokens.
-    read = _count(length, "token" if model.fixed_source is None else "position")
+    read = render_count(length, "token" if model.fixed_source is None else "position")
     seen = _images(analysis)
     if analysis.phase == "denoise":
-        steps = _count(workload.steps or 1, "denoising step")
+        steps = render_count(workload.steps or 1, "denoising step")
         return f"{steps} of {seen}, guidance {workload.guidance}"
     if analysis.phase == "encode" and seen and (model.causal or workload.images is None):
         return f"encoding {seen}"
     does = {
-        "prefill": f"prefill of {_count(length, 'token')}",
+        "prefill": f"prefill of {render_count(length, 'token')}",
         "encode": f"encoding {read}",
-        "decode": f"one decode step at {_count(length, 'position')}",
-        "generate": f"generating {_count(workload.new_tokens, 'token')} after {length}",
+        "decode": f"one decode step at {render_count(length, 'position')}",
+        "generate": f"generating {render_count(workload.new_tokens, 'token')} after {length}",
         "train": f"one training step on {read}",
     }[analysis.phase]
     return f"{does} with {seen}" if seen else does
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'s' * (number != 1)}"
 
 
 def _images(analysis: Analysis) -> str:
@@ -130,7 +126,7 @@ def _images(analysis: Analysis) -> str:
     size, images = analysis.image_size, analysis.scenario.workload.images
     if size is None or analysis.phase == "decode":
         return ""
-    many = "an image" if images is None else _count(int(images), "image")
+    many = "an image" if images is None else render_count(int(images), "image")
     text = f"{many} of {written(size)} pixels"
     seen = resized(analysis.scenario.model, size)
     return text if seen == size else f"{text}, resized to {written(seen)}"
