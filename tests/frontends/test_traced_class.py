@@ -475,9 +475,28 @@ def test_options_without_effect_are_refused(asked: dict[str, Any]) -> None:
         mw.analyze(UNREAD, on="h100-sxm", phase="decode", seq_len=32, **asked)
 
 
-def test_one_question_at_a_time() -> None:
-    with pytest.raises(UnsupportedError, match="batch_size is an array"):
-        mw.analyze(UNREAD, on="h100-sxm", seq_len=32, batch_size=np.array([1, 2]))
+@pytest.mark.parametrize("phase", ["prefill", "decode", "generate"])
+def test_many_sizes_are_each_size(phase: str) -> None:
+    """A grid of batches and lengths is what each pair would be by itself."""
+    batches, lengths = np.array([[1], [3]]), np.array([33, 64, 17])
+    words: dict[str, Any] = {"on": "h100-sxm", "phase": phase}
+    if phase == "generate":
+        words["new_tokens"] = 6
+    together = mw.analyze(UNREAD, batch_size=batches, seq_len=lengths, **words)
+    for row, batch in enumerate(batches[:, 0]):
+        for column, length in enumerate(lengths):
+            alone = mw.analyze(UNREAD, batch_size=int(batch), seq_len=int(length), **words)
+            for name in ("flops", "moved_bytes", "latency_s"):
+                here = np.broadcast_to(getattr(together, name), (2, 3))[row, column]
+                assert here == pytest.approx(getattr(alone, name), rel=1e-12), name
+            for name in ("weights", "kv_cache", "activations"):
+                here = np.broadcast_to(getattr(together.footprint, name), (2, 3))[row, column]
+                assert here == getattr(alone.footprint, name), name
+
+
+def test_sizes_are_traced_in_their_number() -> None:
+    with pytest.raises(UnsupportedError, match="at 16 batches"):
+        mw.analyze(UNREAD, on="h100-sxm", seq_len=32, batch_size=np.arange(1, 18))
 
 
 def test_many_steps_are_each_step() -> None:

@@ -49,6 +49,11 @@ def maximum(a: Number, b: Number) -> Number:
     return max(b, a)
 
 
+def is_true(comparison: object) -> bool:
+    """Tell whether a comparison of two numbers holds, at every point where they are arrays."""
+    return bool(np.all(comparison)) if type(comparison) is np.ndarray else bool(comparison)
+
+
 def halved(a: Number) -> Number:
     """Return half of a number that is even by construction; integers stay integers."""
     return a // 2 if isinstance(a, int) else a / 2

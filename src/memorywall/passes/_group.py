@@ -12,8 +12,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 
-from memorywall.core.numbers import minimum
+import numpy as np
+
+from memorywall.core.numbers import Number, is_true, maximum, minimum
 from memorywall.core.program import Block, Kind, Op, Program
 from memorywall.core.tensors import Tensor
 from memorywall.passes._excess import Excess
@@ -204,8 +207,15 @@ def _left(ops: Sequence[Op], readers: Counter[str]) -> tuple[Tensor, ...]:
         for tensor in op.writes:
             wanted = readers[tensor.name] > inside[tensor.name] or unread
             if wanted or tensor.role != "activation":
-                found[tensor.name, tensor.touched] = tensor
+                found[tensor.name, _part(tensor)] = tensor
     return tuple(found.values())
+
+
+def _part(tensor: Tensor) -> tuple[object, ...] | None:
+    """Return what tells parts of a tensor apart: lengths, or of arrays their contents."""
+    if tensor.touched is None:
+        return None
+    return tuple(n.tobytes() if isinstance(n, np.ndarray) else n for n in tensor.touched)
 
 
 def _kind(found: _Group, reads: Sequence[Tensor], writes: Sequence[Tensor]) -> Kind:
@@ -215,8 +225,13 @@ def _kind(found: _Group, reads: Sequence[Tensor], writes: Sequence[Tensor]) -> K
         return "softmax"
     if "optimizer" in kinds:
         return "optimizer"
-    largest = max([tensor.moved_elements for tensor in reads], default=0)
-    returned = max([tensor.moved_elements for tensor in writes], default=0)
+    largest, returned = _most(reads), _most(writes)
     picks = any(op.function in _PICKS for op in found.ops)
-    looks_along = found.reduces and returned >= largest and not picks
+    looks_along = found.reduces and is_true(returned >= largest) and not picks
     return "norm" if "norm" in kinds or looks_along else "elementwise"
+
+
+def _most(tensors: Sequence[Tensor]) -> Number:
+    """Return the elements that are moved of the tensor of which the most are."""
+    moved: list[Number] = [0, *(tensor.moved_elements for tensor in tensors)]
+    return reduce(maximum, moved)

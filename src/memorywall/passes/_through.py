@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from memorywall.core.formats import FORMATS
-from memorywall.core.numbers import Number, minimum
+from memorywall.core.numbers import Number, is_true, minimum
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
 from memorywall.passes._excess import Excess
@@ -85,7 +85,8 @@ def _stand_ins(program: Program) -> _StandIns:
 def _copies(op: Op) -> bool:
     """Tell whether an operator copies: also one that looks up all rows of a table, once each."""
     table, out = op.reads[0], op.writes[0]
-    whole = table.role == "weight" and table.touched is None and table.elements == out.elements
+    whole = table.role == "weight" and table.touched is None
+    whole = whole and is_true(table.elements == out.elements)
     return op.function in _COPIES or (op.kind == "embedding" and whole)
 
 

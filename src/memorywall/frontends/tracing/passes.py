@@ -11,26 +11,25 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
-import numpy as np
 import torch
 import transformers
 
 from memorywall.core.errors import UnsupportedError
 from memorywall.core.formats import Format, find_format
 from memorywall.core.forward import Forward
-from memorywall.core.numbers import Number
 from memorywall.core.program import Program
 from memorywall.core.tensors import Role
 from memorywall.frontends.traced_class import TracedClass, TracedSeer, TracedSeq2Seq
 from memorywall.frontends.tracing.checks import unchecked
-from memorywall.frontends.tracing.growth import between
 from memorywall.frontends.tracing.hubs import no_hub_kernels
 from memorywall.frontends.tracing.inputs import Question
 from memorywall.frontends.tracing.looks import comparing, looking
 from memorywall.frontends.tracing.lookup import built_config
 from memorywall.frontends.tracing.module import trace_module
+from memorywall.frontends.tracing.points import at_points
 from memorywall.frontends.tracing.recast import in_formats
 
+_VARYING = ("batch", "tokens", "past", "source", "images")
 _TRACED_IN = ("fp32", "bf16", "fp16")  # formats that a class runs in
 _SOURCES = ("input_ids", "input_features")  # what an encoder reads
 _SINGLE = find_format("fp32")
@@ -65,46 +64,32 @@ class _Pass:
 def lower_class(architecture: TracedClass, forward: Forward) -> Program:
     """Return the operators of one forward pass, unfused, in the formats that it asks for.
 
-    Of decode steps in a row three are traced, see ``growth``.
+    Each batch, length and number of images is traced; of many positions of decode steps three are,
+    see ``growth``.
 
     Raises:
-        UnsupportedError: a pass that cannot be traced, or arrays of anything but the positions of
-            decode steps.
+        UnsupportedError: a pass that cannot be traced, or too many to trace.
     """
     if forward.logits == "none":
         raise UnsupportedError(
             f"{architecture.class_name} is traced with its head.", "Ask for logits last or all."
         )
-    asked = forward.activations.name
-    one = partial(_pass_of, forward=forward, dtype=asked if asked in _TRACED_IN else "bf16")
-    past = forward.past
-    if isinstance(past, np.ndarray):
-        program = between(past, lambda position: _program(architecture, one(position)))
-    else:
-        program = _program(architecture, one(_whole(past, "seq_len")))
+    dtype = forward.activations.name if forward.activations.name in _TRACED_IN else "bf16"
+    numbers = {name: getattr(forward, name) for name in _VARYING}
+
+    def trace(**words: int) -> Program:
+        one = _Pass(
+            **words, stacks=forward.stacks, image_size=forward.image_size, dtype=dtype,
+            full=forward.full, logits=forward.logits,
+        )  # fmt: skip
+        return _program(architecture, one)
+
     wanted: dict[Role, Format] = {
         "weight": forward.weights,
         "kv_cache": forward.kv_cache,
         "activation": forward.activations,
     }
-    return in_formats(program, find_format(one(0).dtype), wanted)
-
-
-def _pass_of(past: int, forward: Forward, dtype: str) -> _Pass:
-    return _Pass(
-        _whole(forward.batch, "batch_size"), _whole(forward.tokens, "seq_len"), past,
-        _whole(forward.source, "source_len"), forward.stacks, _whole(forward.images, "images"),
-        forward.image_size, dtype, forward.full, forward.logits,
-    )  # fmt: skip
-
-
-def _whole(number: Number, name: str) -> int:
-    if isinstance(number, int):
-        return number
-    raise UnsupportedError(
-        f"{name} is an array, but a class that is traced answers one question at a time.",
-        f"Give one {name}.",
-    )
+    return in_formats(at_points(numbers, trace), find_format(dtype), wanted)
 
 
 def maker(architecture: TracedClass) -> Callable[[], Any]:
