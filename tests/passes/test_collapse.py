@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -131,3 +132,76 @@ def test_what_is_saved_is_what_is_told(rows: int, width: int, narrow: bool) -> N
     assert fused.work.flops == traced.flops
     assert fused.work.moved_bytes <= traced.moved_bytes
     assert fused.parameters == traced.parameters
+
+
+class Both(nn.Module):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__()
+        self.up = nn.Linear(8, 1024)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        y = self.up(x)
+        return y, y.relu()
+
+
+def test_what_is_returned_is_written() -> None:
+    """x and the weights are read; y and relu(y) are written, and y is not read again."""
+    answer = mw.analyze(mw.trace(Both, "float32[64,8]"), on="h100-sxm")
+    assert answer.moved_bytes == 4 * (64 * 8 + 9 * 1024 + 2 * 64 * 1024)
+
+
+class Looking(nn.Module):  # type: ignore[misc]
+    def forward(
+        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        scores = (q @ k.transpose(-1, -2)).softmax(-1)
+        return scores @ v, scores
+
+
+def test_probabilities_that_are_returned_leave_the_chip() -> None:
+    answer = mw.analyze(mw.trace(Looking, *["float32[1,2,32,4]"] * 3), on="h100-sxm")
+    assert answer.moved_bytes == 4 * (4 * 2 * 32 * 4 + 2 * 32 * 32)
+
+
+class OneCache(nn.Module):  # type: ignore[misc]
+    """Two layers that look at one cache [2, 1, H, T, D]: each at its own part, or both at one."""
+
+    def __init__(self, parts: tuple[int, int]) -> None:
+        super().__init__()
+        self.parts = parts
+        self.register_buffer("keys", torch.zeros(2, 1, 2, 100, 8))
+        self.register_buffer("values", torch.zeros(2, 1, 2, 100, 8))
+        self.between = nn.Linear(8, 8, bias=False)
+
+    def forward(self, q: torch.Tensor) -> torch.Tensor:
+        for part in self.parts:
+            keys, values = self.keys[part], self.values[part]
+            q = nn.functional.scaled_dot_product_attention(q, keys, values)
+            q = self.between(q)
+        return q
+
+
+@pytest.mark.parametrize("parts", [(0, 1), (1, 1)])
+def test_each_attention_reads_its_cache(parts: tuple[int, int]) -> None:
+    """Keys and values of 2 heads x 100 positions x 8 in fp32, by both layers."""
+    question: dict[str, Any] = {"phase": "decode", "seq_len": 100, "cache": ("keys", "values")}
+    traced = mw.trace(lambda: OneCache(parts), "float32[1,2,1,8]", **question)
+    answer = mw.analyze(traced, on="h100-sxm")
+    # Queries and what attends to them, 2 x 8 in fp32, go in and out of both kinds of operator.
+    assert answer.moved_bytes == 2 * (2 * 2 * 100 * 8 * 4) + 2 * 4 * (4 * 2 * 8 + 8 * 8)
+
+
+class Putting(nn.Module):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("rows", torch.zeros(1000, 64))
+
+    def forward(self, at: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        self.rows[at] = x
+        return self.rows.sum()
+
+
+def test_inputs_that_are_put_into_buffers_are_moved() -> None:
+    """128 rows of 64 in fp32 are read and written, and then all 1000 are read."""
+    answer = mw.analyze(mw.trace(Putting, "int64[128]", "float32[128,64]"), on="h100-sxm")
+    assert answer.moved_bytes == 8 * 128 + 2 * 128 * 64 * 4 + 1000 * 64 * 4 + 4

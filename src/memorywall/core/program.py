@@ -134,9 +134,15 @@ class Block:
 
 @dataclass(slots=True, eq=False)
 class Program:
-    """Blocks of operators in the order of execution."""
+    """Blocks of operators in the order of execution.
+
+    Attributes:
+        blocks: what runs.
+        returned: names of activations that are answers, and so are written whoever else reads them.
+    """
 
     blocks: tuple[Block, ...]
+    returned: frozenset[str] = frozenset()
 
     @property
     def work(self) -> Work:

@@ -70,12 +70,13 @@ class _Group:
 
 def group(program: Program, excess: Excess) -> Program:
     """Return a program with its light operators grouped."""
-    readers = Counter(tensor.name for _, op, _ in program.walk() for tensor in op.reads)
+    readers = Counter(program.returned)
+    readers.update(tensor.name for _, op, _ in program.walk() for tensor in op.reads)
     blocks = []
     for block in program.blocks:
         ops = _emitted(block, _Grouping(readers).of(block.ops), readers, excess)
         blocks.append(Block(block.name, tuple(ops), block.repeat, block.shared))
-    return Program(tuple(blocks))
+    return Program(tuple(blocks), program.returned)
 
 
 class _Grouping:

@@ -18,7 +18,7 @@ def keep_states(program: Program, excess: Excess) -> Program:
     for block in program.blocks:
         ops = _with_windows(_without_zeros(block, begun, excess), block.repeat, excess)
         blocks.append(Block(block.name, tuple(ops), block.repeat, block.shared))
-    return Program(tuple(blocks))
+    return Program(tuple(blocks), program.returned)
 
 
 def _states(op: Op) -> list[Tensor]:

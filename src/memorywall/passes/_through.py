@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 from memorywall.core.formats import FORMATS
@@ -60,7 +61,7 @@ def read_through(program: Program, excess: Excess) -> Program:
             if needed:
                 ops.append(kept)
         blocks.append(Block(block.name, tuple(ops), block.repeat, block.shared))
-    return Program(tuple(blocks))
+    return Program(tuple(blocks), program.returned)
 
 
 def part_of(tensor: Tensor, *touched: Number) -> Tensor:
@@ -70,14 +71,16 @@ def part_of(tensor: Tensor, *touched: Number) -> Tensor:
 
 def _stand_ins(program: Program) -> _StandIns:
     found = _StandIns()
-    writers = Counter(tensor.name for _, op, _ in program.walk() for tensor in op.writes)
+    written = [tensor for _, op, _ in program.walk() for tensor in op.writes]
+    writers = Counter(tensor.name for tensor in written)
+    made = {tensor.name for tensor in written if tensor.role == "activation"} - program.returned
     for _, op, _ in program.walk():
         if not op.reads or not op.writes:
             continue
         out = op.writes[0]
         if out.role in _KEPT and op.function in _INTO_CACHE:
-            _note_cached(op, out, found)
-        elif out.role == "activation" and _copies(op) and writers[out.name] == 1:
+            _note_cached(op, out, found, made)
+        elif out.name in made and _copies(op) and writers[out.name] == 1:
             _note_copied(op, found)
     return found
 
@@ -90,17 +93,18 @@ def _copies(op: Op) -> bool:
     return op.function in _COPIES or (op.kind == "embedding" and whole)
 
 
-def _note_cached(op: Op, cache: Tensor, found: _StandIns) -> None:
+def _note_cached(op: Op, cache: Tensor, found: _StandIns, made: Container[str]) -> None:
     """Note that what is put into a cache, or a state, can be written there in the first place.
 
-    Whatever format the cache has: the kernel that makes it also converts it. Of what is read with
-    it, indices have none that a model is stored in.
+    That is what an operator makes and no caller is handed. Whatever format the cache has: the
+    kernel that makes it also converts it. Of what is read with it, indices have none that a model
+    is stored in.
     """
     for new in op.reads:
         source = found.source(new)
         whole = source.touched is None and new.touched is None
         number = source.format is cache.format or source.format.name in FORMATS
-        if source.role == "activation" and whole and number:
+        if source.name in made and whole and number:
             found.cached[source.name] = part_of(cache, *new.shape)
             found.causes[source.name] = op.function
 

@@ -3,8 +3,8 @@
 The scores of attention stay on chip from Q K^T to P V. An elementwise operator (rotary, activation,
 residual add) rides on the operator that produced its input: that input is not moved, and whatever
 else the rider reads and writes becomes traffic of its host. Cached latents, which are keys and
-values at once, are read once. FLOPs stay where they were. What is left out: norms fused into their
-neighbours, and keys read again when queries do not fit on chip.
+values at once, are read once by an attention. FLOPs stay where they were. What is left out: norms
+fused into their neighbours, and keys read again when queries do not fit on chip.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from memorywall.core.tensors import Tensor
 
 # Intermediates that attention keeps on chip: what flows between operators of these kinds.
 _ON_CHIP = {("attention", "softmax"), ("softmax", "attention")}
+_OF_ATTENTION = frozenset(("attention", "softmax", "elementwise"))
+_NONE: frozenset[str] = frozenset()
 
 
 def fuse(program: Program) -> Program:
@@ -23,19 +25,21 @@ def fuse(program: Program) -> Program:
         for op in block.ops:
             for tensor in op.reads:
                 readers[tensor.name] = readers.get(tensor.name, 0) + 1
-    return Program(tuple([_fuse_block(block, readers) for block in program.blocks]))
+    returned = program.returned
+    blocks = tuple([_fuse_block(block, readers, returned) for block in program.blocks])
+    return Program(blocks, returned)
 
 
-def _fuse_block(block: Block, readers: dict[str, int]) -> Block:
-    """Fuse one block; ``readers`` counts how many operators of the program read each tensor."""
+def _fuse_block(block: Block, readers: dict[str, int], returned: frozenset[str]) -> Block:
+    """Fuse one block; ``readers`` counts how many operators of the program read each tensor.
+
+    What is ``returned`` is written, and not read again by what rides.
+    """
     fused: list[Op] = []
     maker: dict[str, int] = {}  # which operator's traffic holds the writing of an activation
-    attended: set[str] = set()  # caches that the scores were made from
+    behind: dict[str, frozenset[str]] = {}  # caches that scores were made from
     for index, op in enumerate(block.ops):
-        host, kept = index, op.reads
-        if op.kind == "attention":
-            kept = tuple([tensor for tensor in kept if tensor.name not in attended])
-            attended.update([tensor.name for tensor in kept if tensor.role == "kv_cache"])
+        host, kept = index, _unread(op, behind)
         for tensor in op.reads:
             # Made earlier in this repetition, and read by this operator alone?
             made = maker.get(tensor.name) if readers[tensor.name] == 1 else None
@@ -43,7 +47,8 @@ def _fuse_block(block: Block, readers: dict[str, int]) -> Block:
                 continue
             rides = op.kind == "elementwise"
             if rides or (fused[made].kind, op.kind) in _ON_CHIP:
-                fused[made].writes = _without(fused[made].writes, tensor)
+                if tensor.name not in returned:
+                    fused[made].writes = _without(fused[made].writes, tensor)
                 kept = _without(kept, tensor)
                 if rides:
                     host = made if host == index else max(host, made)
@@ -57,6 +62,31 @@ def _fuse_block(block: Block, readers: dict[str, int]) -> Block:
             if tensor.role == "activation":
                 maker[tensor.name] = host
     return Block(block.name, tuple(fused), block.repeat, block.shared, block.own)
+
+
+def _unread(op: Op, behind: dict[str, frozenset[str]]) -> tuple[Tensor, ...]:
+    """Return what an operator reads, less the caches that the scores it is handed were made from.
+
+    ``behind`` are those of every activation, which is kept up here. Of a part of a cache that is
+    known by its size alone, another part may be read for the values.
+    """
+    if op.kind not in _OF_ATTENTION:
+        return op.reads
+    found = [behind[tensor.name] for tensor in op.reads if tensor.name in behind]
+    attended = found[0].union(*found[1:]) if found else _NONE
+    kept = op.reads
+    if op.kind == "attention":
+        if attended:
+            kept = tuple([tensor for tensor in kept if tensor.name not in attended])
+        caches = [t.name for t in op.reads if t.role == "kv_cache" and _is_placed(t)]
+        attended = attended.union(caches) if caches else attended
+    if attended:
+        behind.update([(tensor.name, attended) for tensor in op.writes])
+    return kept
+
+
+def _is_placed(tensor: Tensor) -> bool:
+    return tensor.touched is None or len(tensor.touched) == len(tensor.shape)
 
 
 def _without(tensors: tuple[Tensor, ...], dropped: Tensor) -> tuple[Tensor, ...]:

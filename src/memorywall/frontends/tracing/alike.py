@@ -23,7 +23,7 @@ def are_alike(programs: Sequence[Program]) -> bool:
 def joined(programs: Sequence[Program], join: Join) -> Program:
     """Return the program whose every number is joined from those of programs that are alike."""
     blocks = zip(*(program.blocks for program in programs), strict=False)
-    return Program(tuple(_block(same, join) for same in blocks))
+    return replace(programs[0], blocks=tuple(_block(same, join) for same in blocks))
 
 
 def _looks(program: Program) -> list[object]:

@@ -47,6 +47,7 @@ class Array:
         parents: of every view seen, the view that it was made of.
         seen: views that operators read, of each version.
         names: of versions that repeated layers share a name for.
+        returned: whether it is handed to the caller, and read within as well.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Array:
     role: Role = "activation"
     versions: int = 0
     in_parts: bool = False
+    returned: bool = False
     parents: dict[Geometry, Geometry | None] = field(default_factory=dict)
     seen: dict[int, set[Geometry]] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
@@ -126,7 +128,9 @@ class View:
         moved: Number = prod(part) if touched is None else touched
         if moved >= prod(shape):
             return Tensor(name, shape, array.format, array.role)
-        return Tensor(name, shape, array.format, array.role, part if touched is None else (moved,))
+        # Which part of a cache it is, of keys and values side by side, its sizes would not tell.
+        sized = touched is not None or array.role == "kv_cache"
+        return Tensor(name, shape, array.format, array.role, (moved,) if sized else part)
 
 
 def address_of(tensor: Any) -> int:

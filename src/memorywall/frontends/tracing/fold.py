@@ -143,7 +143,7 @@ def _part(view: View, moved: Number | None, met: dict[Array, int], prefix: str) 
     array = view.array
     name = array.name.removeprefix(prefix) if array.role == "weight" else ""
     number = met.setdefault(array, len(met))
-    return number, array.role, name, array.format.name, view.geometry, moved
+    return number, array.role, name, array.format.name, view.geometry, moved, array.returned
 
 
 def _longest_run(tokens: Sequence[_Token], at: int) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from fnmatch import fnmatch
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_leaves
 
 from memorywall.core.errors import InvalidInputError, shown
 from memorywall.core.traced import Traced
@@ -68,6 +69,7 @@ def _trace(module: Bare, question: Question) -> Traced:
         tracer.arrays.add(tensor, f"input_{index}")
     out = module.run(tracer, given[0], given[1] | _cache_words(module, past, phase))
     mark(tracer, before, dict(cached(_after(past, out), module.module)))
+    _mark_returned(tracer, out)
     _mark_buffers(tracer, _named_buffers(question.cache))
     return _answer(module, tracer, phase, lengths, given, question)
 
@@ -145,6 +147,15 @@ def _unheard(module: Bare, tracer: Tracer, phase: str, question: Question) -> li
         f"that the buffers hold ({held}). Make the module with a cache of that length."
     )
     return [note if marked else f"{note} {_NAME_THEM}"]
+
+
+def _mark_returned(tracer: Tracer, out: Any) -> None:
+    """Mark what a module returns and reads itself, which would not stay on chip."""
+    read = {view.array for event in tracer.events for view, _ in event.reads}
+    for leaf in tree_leaves(out):
+        array = tracer.arrays.find(leaf) if isinstance(leaf, torch.Tensor) else None
+        if array is not None and array in read:
+            array.returned = True
 
 
 def _mark_buffers(tracer: Tracer, patterns: tuple[str, ...]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
@@ -21,7 +21,15 @@ def program_of(segments: Sequence[Segment], name: str, unread: Iterable[Array]) 
     left = tuple([Tensor(a.name, a.shape, a.format, a.role, (0,)) for a in unread])
     if left:
         blocks.append(Block("unread", (Op("parameters", "elementwise", 0, left, (), "fp32"),)))
-    return Program(tuple(blocks))
+    return Program(tuple(blocks), frozenset(_returned(segments, blocks)))
+
+
+def _returned(segments: Sequence[Segment], blocks: Sequence[Block]) -> Iterator[str]:
+    """Yield the names of what operators write for the caller, who reads it as well as others do."""
+    for segment, block in zip(segments, blocks, strict=False):
+        for event, op in zip(segment.events, block.ops, strict=True):
+            if any(view.array.returned for view, _ in event.writes):
+                yield from (tensor.name for tensor in op.writes if tensor.role == "activation")
 
 
 def _block(segment: Segment, name: str) -> Block:

@@ -19,9 +19,8 @@ def in_formats(program: Program, traced: Format, wanted: Mapping[Role, Format]) 
     if all(format_.name == traced.name for format_ in wanted.values()):
         return program
     recast = partial(_op, traced=traced, wanted=wanted)
-    return Program(
-        tuple(replace(block, ops=tuple(map(recast, block.ops))) for block in program.blocks)
-    )
+    blocks = [replace(block, ops=tuple(map(recast, block.ops))) for block in program.blocks]
+    return replace(program, blocks=tuple(blocks))
 
 
 def _op(op: Op, traced: Format, wanted: Mapping[Role, Format]) -> Op:
