@@ -371,7 +371,8 @@ def test_scans_are_one_operator(function: str, phase: str) -> None:
     tokens = 6 if phase == "prefill" else 1
     # A step of RWKV's class with two sequences adds every one to every other.
     batch = 1 if function == "wkv" else 2
-    traced = mw.trace(make, f"int64[{batch},{tokens}]", phase=phase, seq_len=7)
+    length = 7 if phase == "decode" else None
+    traced = mw.trace(make, f"int64[{batch},{tokens}]", phase=phase, seq_len=length)
     scans = [(op, repeat) for _, op, repeat in traced.program.walk() if op.kind == "scan"]
     assert sum(repeat for _, repeat in scans) == 2
     for op, _ in scans:
@@ -383,7 +384,8 @@ def test_scans_are_one_operator(function: str, phase: str) -> None:
 
 def the_scan(make: Callable[[], Any], phase: str) -> Op:
     tokens = 6 if phase == "prefill" else 1
-    traced = mw.trace(make, f"int64[2,{tokens}]", phase=phase, seq_len=7, dtype="bf16")
+    length = 7 if phase == "decode" else None
+    traced = mw.trace(make, f"int64[2,{tokens}]", phase=phase, seq_len=length, dtype="bf16")
     return next(op for op in ops(traced) if op.kind == "scan")
 
 
@@ -403,7 +405,8 @@ def test_a_scan_reads_its_inputs_once_and_keeps_its_state() -> None:
 def test_short_convolutions() -> None:
     def convolutions(phase: str) -> list[Op]:
         tokens = 6 if phase == "prefill" else 1
-        traced = mw.trace(MAMBA, f"int64[2,{tokens}]", phase=phase, seq_len=7, dtype="bf16")
+        length = 7 if phase == "decode" else None
+        traced = mw.trace(MAMBA, f"int64[2,{tokens}]", phase=phase, seq_len=length, dtype="bf16")
         return [op for op in ops(traced) if op.kind == "conv"]
 
     # 16 channels, width 4: no position is convolved that is cut off again.
@@ -457,3 +460,67 @@ def test_a_loop_of_one_s_own_is_traced_as_it_stands() -> None:
     # A product and a sum for each of 2 x 12 x 16 numbers.
     assert traced.flops == 2 * 2 * 12 * 16
     assert not any(op.kind == "scan" for op in ops(traced))
+
+
+@pytest.mark.parametrize(
+    ("query", "key", "sequences", "heads"),
+    [
+        ("[1,8,16,32]", "[4,8,16,32]", 4, 8),
+        ("[3,8,16,32]", "[3,2,16,32]", 3, 8),
+        ("[16,32]",) * 2 + (1, 1),
+    ],
+)
+def test_attention_is_of_every_sequence(query: str, key: str, sequences: int, heads: int) -> None:
+    """Q K^T and P V: 2 x 16 x 16 x 32 FLOPs each, for every head of every sequence."""
+
+    class Attend(nn.Module):  # type: ignore[misc]
+        def forward(self, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
+            attend = functional.scaled_dot_product_attention
+            grouped = k.dim() > 2 and k.shape[-3] < heads
+            out: torch.Tensor = attend(q, k, k, enable_gqa=grouped)
+            return out
+
+    traced = mw.trace(Attend, f"float32{query}", f"float32{key}")
+    products = sum(op.flops for _, op, _ in traced.program.walk() if op.kind == "attention")
+    assert products == sequences * heads * 2 * (2 * 16 * 16 * 32)
+
+
+def test_complex_numbers_are_several() -> None:
+    """[4, 8] by [8, 2]: 8 FLOPs of real numbers a multiply-add; then 8 products, 8 sums."""
+
+    class Mix(nn.Module):  # type: ignore[misc]
+        def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+            c = a @ b
+            return c * c + c
+
+    traced = mw.trace(Mix, "complex64[4,8]", "complex64[8,2]")
+    assert traced.flops == 8 * 4 * 8 * 2 + 8 * 6 + 8 * 2
+
+
+def test_views_in_place_move_nothing() -> None:
+    class Turn(nn.Module):  # type: ignore[misc]
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (x + 1).t_().unsqueeze_(0)
+
+    traced = mw.trace(Turn, "float32[10,6]")
+    assert traced.moved_bytes == 2 * 10 * 6 * 4
+    assert not traced.coverage.unknown
+
+
+def test_gradients_within_a_pass() -> None:
+    """A convolution of 3 taps by one channel of 8, forward, and back to its input."""
+
+    class Sloping(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv1d(1, 1, 3, padding=1, bias=False)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            with torch.enable_grad():
+                x = x.detach().requires_grad_()
+                out: torch.Tensor = torch.autograd.grad(self.conv(x).sum(), x)[0]
+            return out
+
+    traced = mw.trace(Sloping, "float32[1,1,8]")
+    convolved = [op.flops for _, op, _ in traced.program.walk() if op.kind == "conv"]
+    assert convolved == [2 * 3 * 8, 2 * 3 * 8]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import transformers
 from torch import nn
 
 import memorywall as mw
+from memorywall.core.errors import InvalidInputError
 from memorywall.cost.footprint import peak_activations
 from memorywall.passes.collapse import fuse_traced
 
@@ -196,3 +198,23 @@ def test_encoder_decoders_read_a_source() -> None:
     attention = sum(op.flops * n for _, op, n in step.program.walk() if op.kind == "attention")
     # 2 layers x 16 wide x (5 + 7) pairs, for scores and for values.
     assert attention == 2 * 2 * 2 * 16 * (5 + 7)
+
+
+def test_a_step_of_several_tokens() -> None:
+    """Four drafted tokens at the end of 20: products of four, and pairs with 17 to 20 keys."""
+    config = transformers.LlamaConfig(
+        hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=2, vocab_size=11,
+    )  # fmt: skip
+    words: dict[str, Any] = {"phase": "decode", "seq_len": 20}
+    make = partial(transformers.LlamaForCausalLM, config)
+    one, four = (mw.trace(make, f"int64[1,{new}]", **words) for new in (1, 4))
+    flops = [
+        sum(op.flops for _, op, _ in step.program.walk() if op.kind == "gemm")
+        for step in (one, four)
+    ]
+    assert flops[1] == 4 * flops[0] == 4 * 2 * (4 * 16 * 16 + 3 * 16 * 32 + 16 * 11)
+    with pytest.raises(InvalidInputError, match="the step alone has 30 tokens"):
+        mw.trace(make, "int64[1,30]", **words)
+    with pytest.raises(InvalidInputError, match="takes its length from the inputs"):
+        mw.trace(make, "int64[1,30]", seq_len=20)

@@ -14,7 +14,7 @@ from memorywall.app.trends import FORECAST, forecast_device
 from memorywall.catalog.devices import FOLDER, LARGEST_FILE, find_device, measured_path, read_device
 from memorywall.core.analysis import Analysis
 from memorywall.core.denoising import Guidance
-from memorywall.core.errors import InvalidInputError, shown
+from memorywall.core.errors import InvalidInputError, UnsupportedError, shown
 from memorywall.core.files import read_text, user_path
 from memorywall.core.hardware import Hardware
 from memorywall.core.model import Model
@@ -163,6 +163,11 @@ def _refuse_changes(traced: Traced, asked: Mapping[str, Any], batch_size: Any) -
 
 def _traced_scenario(traced: Traced, on: HardwareSource, traffic: str) -> Scenario:
     causal = cast("Causal", traced.conventions.get("causal", "half"))
+    if not traced.program.work.moved_bytes:
+        raise UnsupportedError(
+            f"{traced.name} computes and moves nothing, so that there is nothing to price.",
+            "Does its forward pass use what it is given?",
+        )
     return Scenario(
         model=model_of(traced),
         workload=Workload(cast("Phase", traced.phase), traced.batch_size, traced.seq_len),

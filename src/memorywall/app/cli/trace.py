@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 @click.option("--accumulation", default=1, show_default=True, help="Batches to a training step.")
 @click.option("--device", default="cpu", show_default=True, help="Where it would train: cpu, cuda.")
 @figure_option("Draw the memory of training over time")
-@click.option("--traffic", default="fused", show_default=True, help="fused or unfused, with --on.")
+@click.option("--traffic", help="fused or unfused, with --on.  [default: fused]")
 @click.option("--depth", default=3, show_default=True, help="Parts of a module's path to group by.")
 @click.option("--ops", is_flag=True, help="List every operator, with --on.")
 @json_flag
@@ -59,7 +59,7 @@ def COMMAND(  # noqa: N802
     place: str,
     inputs: tuple[str, ...],
     on: str | None,
-    traffic: str,
+    traffic: str | None,
     depth: int,
     ops: bool,
     as_json: bool,
@@ -88,6 +88,8 @@ def COMMAND(  # noqa: N802
 
     if depth < 1:
         raise InvalidInputError(f"--depth: expected a whole number from 1 on, got {depth}.")
+    if on is None and (ops or traffic is not None):
+        raise InvalidInputError("--ops and --traffic are of prices.", "Add --on DEVICE.")
     words["phase"] = _phase(words.pop("train"), words["phase"], figures)
     if words["loss"] is not None:
         words["loss"] = load_factory(words["loss"])
@@ -95,7 +97,7 @@ def COMMAND(  # noqa: N802
         words["cache"] = caches[0] if len(caches) == 1 else caches
     unnamed, named = _inputs(inputs)
     traced = trace(load_factory(place), *unnamed, named=named, **words)
-    priced = None if on is None else analyze(traced, on=on, traffic=traffic)
+    priced = None if on is None else analyze(traced, on=on, traffic=traffic or "fused")
     line = _draw(traced, figures)
     if as_json:
         record = traced.to_dict()

@@ -6,8 +6,11 @@ dim.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
+
+import torch
 
 from memorywall.frontends.tracing.formulas import Formula, argument, into, schema_of
 
@@ -88,13 +91,24 @@ def score_pairs(call: Any) -> int:
     Under ``is_causal`` the i-th query meets the first i keys. A mask that is a tensor says nothing
     before it is read: every pair is counted.
     """
-    query, key = argument(call, "query").shape, argument(call, "key").shape
-    tokens, keys = query[-2], key[-2]
+    shapes = [argument(call, name).shape for name in ("query", "key", "value")]
+    tokens, keys = shapes[0][-2], shapes[1][-2]
     pairs = tokens * keys
     if argument(call, "is_causal", default=False) and not call.full:
         growing = min(tokens, keys)
         pairs = growing * (growing + 1) // 2 + (tokens - growing) * keys
-    return int(prod(query[:-2]) * pairs)
+    return int(prod(leading(*shapes)) * pairs)
+
+
+def leading(query: Sequence[int], key: Sequence[int], value: Sequence[int]) -> tuple[int, ...]:
+    """Return the axes of an attention before its positions: sequences broadcast, and heads.
+
+    Heads are the queries' where several share a key; one head or sequence stands for all.
+    """
+    ours, *theirs = [tuple(shape[:-2]) for shape in (query, key, value)]
+    if ours and ours[-1] > 1:
+        theirs = [(*shape[:-1], 1) if shape else shape for shape in theirs]
+    return tuple(torch.broadcast_shapes(ours, *theirs))
 
 
 def _rows_touched(call: Any) -> tuple[int | None, ...]:

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.nn.functional import scaled_dot_product_attention
 from torch.overrides import TorchFunctionMode
 from torch.utils._device import _device_constructors
 
 from memorywall.frontends.tracing.arrays import address_of
+from memorywall.frontends.tracing.aten import leading
 
 META = torch.device("meta")
 
@@ -38,7 +40,7 @@ class OneDevice(TorchFunctionMode):  # type: ignore[misc]
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func is scaled_dot_product_attention:
+        if func is scaled_dot_product_attention and not is_functorch_wrapped_tensor(args[0]):
             return self._attention(*args, **kwargs)
         if func in _MOVES:
             return self._move(func, args, kwargs)
@@ -77,9 +79,11 @@ class OneDevice(TorchFunctionMode):  # type: ignore[misc]
         is_causal: bool = False, **kwargs: Any,
     ) -> Any:  # fmt: skip
         """Return what attention returns, [B, N, T, H]; as kernels do, with the heads innermost."""
-        *batch, heads, tokens, _ = query.shape
-        lying = query.new_empty(*batch, tokens, heads, value.shape[-1], device=META)
-        out = lying.transpose(-2, -3)
+        before = leading(query.shape, key.shape, value.shape)
+        lying = query.new_empty(
+            *before[:-1], query.shape[-2], *before[-1:], value.shape[-1], device=META
+        )
+        out = lying.transpose(-2, -3) if before else lying
         words = {"dropout_p": dropout_p, "is_causal": is_causal, **kwargs}
         self.attend((query, key, value, attn_mask), words, out)
         return out

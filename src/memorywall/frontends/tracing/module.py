@@ -91,7 +91,7 @@ def _phase(module: torch.nn.Module, question: Question) -> str:
     phase = question.phase or ("prefill" if generates(module) else "encode")
     if phase not in PHASES:
         raise InvalidInputError(
-            f"phase: expected one of {', '.join(PHASES)}, got {shown(phase)}",
+            f"phase: expected one of {', '.join((*PHASES, 'train'))}, got {shown(phase)}",
             "encode is one pass without a cache.",
         )
     if phase == "decode" and question.seq_len is None and argument_of(module):
@@ -99,17 +99,23 @@ def _phase(module: torch.nn.Module, question: Question) -> str:
             "A decode step needs seq_len: the positions that it attends to, itself the last.",
             "Such as mw.trace(model, 'int64[1,1]', phase='decode', seq_len=2048).",
         )
+    if phase != "decode" and question.seq_len is not None and question.cache != "static":
+        raise InvalidInputError(
+            f"seq_len is {question.seq_len}, but {phase} takes its length from the inputs.",
+            "Ask for a decode step: phase='decode' (--phase decode).",
+        )
     return phase
 
 
 def _fill(module: Bare, past: Any, given: Given, lengths: tuple[int, int]) -> tuple[Given, Any]:
-    """Fill a cache with all positions but the last; return the inputs of the next step, and it.
+    """Fill a cache with all positions but the last ones; return the step's own inputs, and it.
 
     Of an encoder-decoder the inputs are the source, which is encoded here.
     """
     (inputs, named), (batch, positions) = given, lengths
-    token = torch.empty((batch, 1), dtype=torch.int64, device=META)
-    before = token.new_empty((batch, positions - 1))
+    new = _new_tokens(module, given, positions)
+    token = torch.empty((batch, new), dtype=torch.int64, device=META)
+    before = token.new_empty((batch, positions - new))
     words = named | _cache_words(module, past)
     by_name = "input_ids" in named
     config: Any = module.module.config
@@ -119,10 +125,26 @@ def _fill(module: Bare, past: Any, given: Given, lengths: tuple[int, int]) -> tu
         outputs = sys.modules["transformers"].modeling_outputs.BaseModelOutput
         encoded = outputs(last_hidden_state=out.encoder_last_hidden_state)
         return ((), {"encoder_outputs": encoded, "decoder_input_ids": token}), past
-    if positions > 1:
+    if positions > new:
         first, more = ((), {"input_ids": before}) if by_name else ((before,), {})
         past = _after(past, module.run(module.tracer(), first, words | more))
     return (((), named | {"input_ids": token}) if by_name else ((token,), named)), past
+
+
+def _new_tokens(module: Bare, given: Given, positions: int) -> int:
+    """Return how many tokens a step adds, as its input has them; several check a draft, say."""
+    config: Any = module.module.config
+    if config.is_encoder_decoder:  # the input is the source
+        asked = given[1].get("decoder_input_ids")
+        new = 1 if asked is None else int(asked.shape[1])
+    else:
+        new = lengths_of(given)[1]
+    if new > positions:
+        raise InvalidInputError(
+            f"seq_len is {positions}, but the step alone has {new} tokens.",
+            "seq_len counts all positions that the last token attends to, the step's own too.",
+        )
+    return new
 
 
 def _named_buffers(cache: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -132,16 +154,18 @@ def _named_buffers(cache: str | tuple[str, ...]) -> tuple[str, ...]:
     return tuple(cache)
 
 
-def _unheard(module: Bare, tracer: Tracer, phase: str, question: Question) -> list[str]:
+def _unheard(module: Bare, tracer: Tracer, question: Question) -> list[str]:
     """Say that ``seq_len`` changed nothing, where buffers of a module's own hold the positions."""
-    if phase != "decode" or argument_of(module.module):
+    if question.seq_len is None or argument_of(module.module):
         return []
     marked, states = (tracer.arrays.of_role(role) for role in ("kv_cache", "state"))
     buffers = [array for array in marked or states if len(array.shape) > 1]
     sizes = {size for array in buffers for size in array.shape}
-    if question.seq_len is None or not buffers or question.seq_len in sizes:
+    if question.seq_len in sizes:
         return []
-    held = ", ".join(f"{array.name} {list(array.shape)}" for array in buffers[:4])
+    if not buffers:
+        return [f"seq_len={question.seq_len} changed nothing: no cache stands in the module."]
+    held = ", ".join(dict.fromkeys(f"{array.name} {list(array.shape)}" for array in buffers[:4]))
     note = (
         f"seq_len={question.seq_len} changed nothing: the positions that are attended to are those "
         f"that the buffers hold ({held}). Make the module with a cache of that length."
@@ -195,7 +219,7 @@ def _answer(
         seq_len=lengths[1],
         dtype=main_dtype(module.parameters),
         inputs=words_of(given),
-        notes=(*_notes(tracer), *_unheard(module, tracer, phase, question)),
+        notes=(*_notes(tracer), *_unheard(module, tracer, question)),
         conventions={"causal": "full" if question.full else "half", "flops_per_multiply_add": "2"},
     )
 

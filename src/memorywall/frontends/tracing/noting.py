@@ -18,6 +18,7 @@ from memorywall.frontends.tracing.events import Event, Frame, Parts, take_back
 from memorywall.frontends.tracing.operators import (
     Operator,
     arithmetic_of,
+    complex_times,
     describe,
     function_of,
     values_written,
@@ -118,6 +119,8 @@ class Notes:
         known = self._operators.get(call.op)
         if known is None:
             known = self._operators[call.op] = describe(call.op)
+        if torch.Tag.inplace_view in call.op.tags:
+            return  # the tensor itself is another view from here on
         source = self._shown(call) if call.outputs and not known.written else None
         if source is not None:
             self._note_view(call, source)
@@ -151,7 +154,7 @@ class Notes:
             return
         call.full = self.full
         formula = known.formula
-        flops = None if formula is None else int(formula.flops(call))
+        flops = None if formula is None else int(formula.flops(call)) * complex_times(call, known)
         kind = self._kind(known, reads)
         queries = call.inputs[0].shape[-2] if kind == "attention" else 0
         dtype, function = arithmetic_of(call.inputs + call.outputs), function_of(call, known)

@@ -21,6 +21,7 @@ _ADDS_PART = ("index_add", "scatter_add", "scatter_reduce", "index_reduce")
 _EMPTY = (
     "empty", "empty_like", "new_empty", "empty_strided", "new_empty_strided", "empty_permuted",
 )  # fmt: skip
+_PRODUCTS = ("gemm", "attention", "conv")
 _CLONES = ("aten::clone", "aten::_to_copy")
 
 
@@ -110,6 +111,19 @@ def values_written(call: Call, target: torch.Tensor) -> int:
     """Return the elements of the largest input of the target's dtype but the target."""
     sizes = [t.numel() for t in call.inputs if t is not target and t.dtype == target.dtype]
     return int(max(sizes, default=0))
+
+
+def complex_times(call: Call, known: Operator) -> int:
+    """Return the FLOPs of real numbers to each that a formula of ours counts: of complex, several.
+
+    A multiply-add is four of real numbers, a product alone six FLOPs, what else there is two.
+    """
+    numbers = sum(tensor.is_complex() for tensor in call.inputs)
+    if not numbers or known.formula is None or known.name in FORMULAS:
+        return 1
+    if known.formula.kind in _PRODUCTS:
+        return 4
+    return 6 if known.short in ("mul", "div") and numbers > 1 else 2
 
 
 def arithmetic_of(values: tuple[torch.Tensor, ...]) -> str:

@@ -52,10 +52,12 @@ class Shapes:
 
     def _keep(self, key: Hashable, out: Any, func: Any, args: tuple[Any, ...]) -> None:
         made = (out,) if isinstance(out, torch.Tensor) else out
+        if not all(isinstance(tensor, torch.Tensor) for tensor in made):
+            return  # a gradient that nobody asked for
         given = {address_of(tensor) for tensor in tensors(args)}
         if any(address_of(tensor) in given for tensor in made):
             self._keeps[func] = False  # a view, though its schema does not say so
-        elif all(isinstance(tensor, torch.Tensor) and tensor.device == META for tensor in made):
+        elif all(tensor.device == META for tensor in made):
             self._known[key] = [(tuple(t.shape), t.stride(), t.dtype) for t in made]
 
 
