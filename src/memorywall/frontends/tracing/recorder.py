@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -16,6 +18,8 @@ from memorywall.frontends.tracing.ledger import StorageLedger
 from memorywall.frontends.tracing.shapes import GROUPED, grouped
 from memorywall.frontends.tracing.step import Step, states_of
 
+# Between autograd's engine and an operator that it runs itself there is only what watches.
+_MACHINERY = (str(Path(__file__).parent), str(Path(torch.__file__).parent))
 _NO_WORK = ("prim", "profiler")  # operators that ask what a tensor is, or mark a place
 _READ = torch.ops.aten._local_scalar_dense.default  # noqa: SLF001 - what .item() and bool() call
 
@@ -158,7 +162,19 @@ def _sums_gradients(call: Call) -> bool:
     if call.op is not torch.ops.aten.add.Tensor or len(call.inputs) != 2:
         return False
     held, new = call.inputs
-    return held.shape == new.shape and not held._is_view()  # noqa: SLF001
+    alike = held.shape == new.shape and not held._is_view()  # noqa: SLF001
+    return alike and _is_autograds_own()
+
+
+def _is_autograds_own() -> bool:
+    """Tell whether autograd itself runs an operator: no Function's code, and no hook, between."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the one way to see who calls
+    while frame is not None and frame.f_code.co_name != "_engine_run_backward":
+        code = frame.f_code
+        if code.co_name == "apply" or not code.co_filename.startswith(_MACHINERY):
+            return False
+        frame = frame.f_back
+    return True
 
 
 def _owner(name: str) -> str:
