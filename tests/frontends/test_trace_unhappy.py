@@ -14,6 +14,7 @@ from torch import nn
 
 import memorywall as mw
 from memorywall.app.trace import load_factory
+from memorywall.core.errors import UnsupportedError
 
 
 class Inner(nn.Module):  # type: ignore[misc]
@@ -192,3 +193,17 @@ def test_importing_needs_no_torch() -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "torch is not installed, and tracing a module needs it." in run.stdout
     assert "memorywall[measure]" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ((), "too few inputs"),
+        ((("float32[2,8]",),), "no tensor"),
+        (({"x": "float32[2,8]"},), "no tensor"),
+    ],
+)
+def test_what_is_no_input_is_said(inputs: tuple[Any, ...], said: str) -> None:
+    with pytest.raises(UnsupportedError, match=said) as caught:
+        mw.trace(nn.Linear(8, 8), *inputs)
+    assert "--input" in str(caught.value)

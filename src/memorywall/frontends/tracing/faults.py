@@ -33,6 +33,10 @@ _HINT_OPERATOR = (
     "Tell PyTorch its shapes with @torch.library.register_fake('namespace::operator'), and its "
     "FLOPs with @memorywall.formula('namespace::operator')."
 )
+_HINT_INPUTS = (
+    "Give every input by itself, a tensor or its dtype and sizes: --input 'int64[1,512]' or "
+    "--input NAME='int64[1,512]', mw.trace(module, 'int64[1,512]')."
+)
 
 
 def stopped(error: Exception, paths: Mapping[int, str], operators: int) -> MemoryWallError:
@@ -63,6 +67,10 @@ def _explain(what: str) -> tuple[str, str]:
             f"it wants a device of its own ({what})",
             "Make tensors on the device of an input: torch.zeros(n, device=x.device).",
         )
+    if "required positional argument" in what:
+        return f"it is given too few inputs ({what})", _HINT_INPUTS
+    if "must be Tensor, not" in what:
+        return f"it is given what is no tensor ({what})", _HINT_INPUTS
     return (
         what,
         "Check that the module runs on inputs of these shapes and dtypes: a trace runs its code.",

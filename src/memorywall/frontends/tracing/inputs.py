@@ -68,7 +68,7 @@ def parse(text: str) -> torch.Tensor:
     if found is None or dtype is None:
         raise InvalidInputError(
             f"an input must be a dtype and sizes, got {shown(text)}",
-            "Such as 'int64[1,512]' or 'float32[8,3,224,224]'.",
+            "Such as 'int64[1,512]' or 'float32[8,3,224,224]'. Numbers and flags: in the factory.",
         )
     sizes = [int(size) for size in found[2].replace("_", "").split(",") if size.strip()]
     if prod(sizes) > LARGEST:
