@@ -246,16 +246,19 @@ def test_tied_weights_count_once_and_unread_ones_are_resident() -> None:
 
 
 def test_an_operator_without_a_formula_is_flagged() -> None:
-    traced = trace(lambda _, x, y: torch.cdist(x.relu(), y), "float32[2,3]", "float32[4,3]")
+    def mix(_: Any, x: torch.Tensor, y: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        return functional.bilinear(x.relu(), y, w)
+
+    traced = trace(mix, "float32[2,3]", "float32[2,4]", "float32[5,3,4]")
     (unknown,) = traced.coverage.unknown
-    # relu moves 2 x 6 numbers; the distances read 6 and 12, and write 2 x 4.
-    assert (unknown.op, unknown.calls) == ("aten::_cdist_forward", 1)
-    assert unknown.moved_bytes == 4 * (6 + 12 + 8)
+    # relu moves 2 x 6 numbers; the product of three reads 6, 8 and 60, and writes 2 x 5.
+    assert (unknown.op, unknown.calls) == ("aten::_trilinear", 1)
+    assert unknown.moved_bytes == 4 * (6 + 8 + 60 + 10)
     assert traced.coverage.of_operators == 0.5
-    assert traced.coverage.of_bytes == pytest.approx(12 / 38)
+    assert traced.coverage.of_bytes == pytest.approx(12 / 96)
     assert traced.flops == 6
     answer = mw.analyze(traced, on="h100-sxm")
-    assert any("aten::_cdist_forward has no FLOP formula" in note for note in answer.notes)
+    assert any("aten::_trilinear has no FLOP formula" in note for note in answer.notes)
 
 
 @torch.library.custom_op("memorywall_test::fused_mlp", mutates_args=())  # type: ignore[untyped-decorator]
@@ -524,3 +527,21 @@ def test_gradients_within_a_pass() -> None:
     traced = mw.trace(Sloping, "float32[1,1,8]")
     convolved = [op.flops for _, op, _ in traced.program.walk() if op.kind == "conv"]
     assert convolved == [2 * 3 * 8, 2 * 3 * 8]
+
+
+@pytest.mark.parametrize(
+    ("size", "mode", "neighbours"), [("[1,2,5]", "linear", 2), ("[1,2,5,5,5]", "trilinear", 8)]
+)
+def test_interpolation_weighs_neighbours(size: str, mode: str, neighbours: int) -> None:
+    def stretch(_: Any, x: torch.Tensor) -> torch.Tensor:
+        return functional.interpolate(x, scale_factor=2, mode=mode)
+
+    traced = trace(stretch, f"float32{size}")
+    # Two channels of 10, or of 10 x 10 x 10.
+    assert traced.flops == 2 * neighbours * 2 * 10 ** (size.count(",") - 1)
+
+
+def test_distances_of_all_pairs() -> None:
+    traced = trace(lambda _, a, b: torch.cdist(a, b), "float32[7,3]", "float32[5,3]")
+    assert traced.flops == 3 * 7 * 5 * 3
+    assert not traced.coverage.unknown

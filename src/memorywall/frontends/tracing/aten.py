@@ -173,9 +173,27 @@ def pooling(call: Any) -> int:
     return int(call.outputs[0].numel() * prod(argument(call, "kernel_size")))
 
 
-@_aten("upsample_bilinear2d", "upsample_bicubic2d", "_upsample_bilinear2d_aa",
-         "_upsample_bicubic2d_aa", "grid_sampler_2d")  # fmt: skip
+_NEIGHBOURS = {
+    "upsample_linear1d": 2, "upsample_bilinear2d": 4, "_upsample_bilinear2d_aa": 4,
+    "grid_sampler_2d": 4, "upsample_trilinear3d": 8, "grid_sampler_3d": 8,
+    "upsample_bicubic2d": 16, "_upsample_bicubic2d_aa": 16,
+}  # fmt: skip
+
+
+@_aten(*_NEIGHBOURS)
 def interpolation(call: Any) -> int:
-    """Weigh 4 neighbours (bicubic 16) and add them: 2 each."""
-    neighbours = 16 if "bicubic" in schema_of(call.op).name else 4
+    """Weigh each neighbour and add it: 2."""
+    neighbours = _NEIGHBOURS[schema_of(call.op).name.removeprefix("aten::")]
     return int(2 * neighbours * call.outputs[0].numel())
+
+
+@_aten("_weight_norm_interface", "_weight_norm")
+def weight_norm(call: Any) -> int:
+    """Square and add; then times the length that is wanted over the one that is: 3 a weight."""
+    return int(3 * call.inputs[0].numel())
+
+
+@_aten("_euclidean_dist", "_cdist_forward")
+def distances(call: Any) -> int:
+    """Subtract, square, add: 3 for every pair [..., M, N] and every one of K axes."""
+    return int(3 * call.outputs[0].numel() * call.inputs[0].shape[-1])
