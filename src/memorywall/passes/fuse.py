@@ -9,6 +9,8 @@ neighbours, and keys read again when queries do not fit on chip.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
 
@@ -56,7 +58,7 @@ def _fuse_block(block: Block, readers: dict[str, int]) -> Block:
         for tensor in op.writes:
             if tensor.role == "activation":
                 maker[tensor.name] = host
-    return Block(block.name, tuple(fused), block.repeat, block.shared, block.own)
+    return replace(block, ops=tuple(fused))
 
 
 def _without(tensors: tuple[Tensor, ...], dropped: Tensor) -> tuple[Tensor, ...]:
