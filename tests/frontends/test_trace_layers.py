@@ -356,3 +356,29 @@ def test_buffers_that_layers_share_are_resident_once(
     assert getattr(footprint, role) == copies * 2 * 4 * 1000 * 16 * 4
     # Every layer reads them.
     assert traced.traffic[role] == 8 * 2 * 4 * 1000 * 16 * 4
+
+
+@pytest.mark.parametrize("order", ["0000", "0101", "0011", "01230", "0123", "012012"])
+def test_buffers_count_once_in_whatever_order_they_are_read(order: str) -> None:
+    class Reads(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.project = nn.Linear(16, 16)
+
+        def forward(self, x: torch.Tensor, held: torch.Tensor) -> torch.Tensor:
+            return self.project(x) @ held
+
+    class Net(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.ModuleList(Reads() for _ in order)
+            for index in sorted(set(order)):
+                self.register_buffer(f"held_{index}", torch.zeros(16, 16))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            for index, layer in zip(order, self.layers, strict=True):
+                x = layer(x, getattr(self, f"held_{index}"))
+            return x * self.held_0.sum()
+
+    traced = mw.trace(Net(), "float32[16,16]")
+    assert traced.program.resident_bytes()["state"] == len(set(order)) * 4 * 256

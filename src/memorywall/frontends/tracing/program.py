@@ -16,8 +16,8 @@ UNKNOWN = "unknown"  # the function of an operator that has no formula
 
 def program_of(segments: Sequence[Segment], name: str, unread: Iterable[Array]) -> Program:
     """Return the program of a trace; what no operator reads is resident and moves nothing."""
-    counts = zip(segments, resident(segments), strict=True)
-    blocks = [_block(segment, name, held) for segment, held in counts]
+    held = resident(segments)
+    blocks = [_block(segment, name, held) for segment in segments]
     taken = {tensor.name for b in blocks for op in b.ops for tensor in op.reads + op.writes}
     counted = set[Array]().union(*weights_by_name(segments).values())  # some are only written
     left = tuple([_unread(array, taken) for array in unread if array not in counted])

@@ -77,27 +77,22 @@ def are_countable(weights: Mapping[str, set[Array]]) -> bool:
     return all(len({array.elements for array in arrays}) == 1 for arrays in weights.values())
 
 
-def resident(segments: Sequence[Segment]) -> list[dict[str, int]]:
-    """Return how many arrays the names in each segment stand for, each array counted once.
+def resident(segments: Sequence[Segment]) -> dict[str, int]:
+    """Return how many arrays the names of what outlives an operator stand for, each counted once.
 
-    A weight counts under the first name that it has, wherever it is met: layers that are shared may
+    An array counts under the first name that it has, wherever it is met: layers that are shared may
     be folded in one place and stand alone in another. What a cache was and what it became are two
-    arrays and one memory: of these the rounds of a segment are counted.
+    arrays of one name and one memory, so that of caches the most that stand in one place count.
     """
-    counts = _first_named(weights_by_name(segments))
-    found = []
-    for segment in segments:
-        here = {name: counts[name] for name, _ in segment.held("weight")}
-        for name, arrays in segment.held("state", "kv_cache"):
-            here[name] = max(here.get(name, 0), len(arrays))
-        found.append(here)
-    return found
-
-
-def _first_named(weights: Mapping[str, set[Array]]) -> dict[str, int]:
-    counted: set[Array] = set()
-    counts = {}
-    for name, arrays in weights.items():
-        counts[name] = len(arrays - counted)
-        counted |= arrays
+    held = [found for segment in segments for found in segment.held(*_HELD)]
+    first: dict[Array, str] = {}
+    for name, arrays in held:
+        for array in arrays:
+            first.setdefault(array, name)
+    counts = dict.fromkeys((name for name, _ in held), 0)
+    for name, arrays in held:
+        own = sum(first[array] == name for array in arrays)
+        counts[name] = max(counts[name], own)
+    for name, arrays in weights_by_name(segments).items():
+        counts[name] = sum(first[array] == name for array in arrays)
     return counts
