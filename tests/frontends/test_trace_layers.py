@@ -218,3 +218,189 @@ def test_a_step_of_several_tokens() -> None:
         mw.trace(make, "int64[1,30]", **words)
     with pytest.raises(InvalidInputError, match="takes its length from the inputs"):
         mw.trace(make, "int64[1,30]", seq_len=20)
+
+
+class Called(nn.Module):  # type: ignore[misc]
+    """Layers called in an order, so that some are called again."""
+
+    def __init__(self, layers: list[nn.Module], order: list[int]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.order = order
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for index in self.order:
+            x = self.layers[index](x)
+        return x
+
+
+def weights_of(module: nn.Module) -> int:
+    return sum(weight.numel() for weight in module.parameters())
+
+
+def check_weights(module: nn.Module, *inputs: Any) -> None:
+    """Check that a pass and a training step have each weight of a module once."""
+    for phase in (None, "train"):
+        traced = mw.trace(module, *inputs, phase=phase)
+        fused, _ = fuse_traced(traced.program)
+        assert traced.parameters == traced.program.parameters == weights_of(module)
+        assert mw.analyze(traced, on="h100-sxm").parameters == weights_of(module)
+        for program in (traced.program, fused):
+            assert program.resident_bytes()["weight"] == 4 * weights_of(module)
+
+
+@pytest.mark.parametrize(
+    "order", ["0101", "0011", "012012", "0001", "0110", "0122", "01230", "0123210", "012012345"]
+)
+def test_layers_that_are_called_again_count_once(order: str) -> None:
+    calls = [int(digit) for digit in order]
+    layers = [nn.Sequential(nn.Linear(16, 16), nn.ReLU()) for _ in set(calls)]
+    module = Called(layers, calls)
+    assert weights_of(module) == 272 * len(layers)
+    check_weights(module, "float32[2,16]")
+
+
+def test_groups_of_layers_that_share_count_once() -> None:
+    config = transformers.AlbertConfig(
+        num_hidden_layers=4, num_hidden_groups=2, hidden_size=64, num_attention_heads=4,
+        intermediate_size=128, embedding_size=32, vocab_size=100,
+    )  # fmt: skip
+    check_weights(transformers.AlbertModel(config), "int64[1,8]")
+
+
+def test_a_weight_that_some_layers_share_counts_once() -> None:
+    class Block(nn.Module):  # type: ignore[misc]
+        def __init__(self, inner: nn.Module) -> None:
+            super().__init__()
+            self.own = nn.Linear(16, 16)
+            self.inner = inner
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.inner(self.own(x)).relu()
+
+    shared = nn.Linear(16, 16)
+    blocks = [Block(nn.Linear(16, 16)), *(Block(shared) for _ in range(5))]
+    check_weights(Called(blocks, [0, 1, 2, 3, 4, 5]), "float32[2,16]")
+
+
+def test_phases_that_fold_unlike_count_weights_once() -> None:
+    class Residual(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            inner = [(nn.Linear(16, 32), nn.GELU(), nn.Linear(32, 16)) for _ in range(4)]
+            self.norm = nn.LayerNorm(16)
+            self.inner = nn.Sequential(*(layer for part in inner for layer in part))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + self.inner(self.norm(x))
+
+    check_weights(nn.Sequential(Residual(), Residual()), "float32[4,16]")
+
+
+class Named(nn.Module):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.Linear(16, 16)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.norm(x).relu()
+
+
+@pytest.mark.parametrize("read", [True, False])
+@pytest.mark.parametrize("wide", [16, 8])
+def test_a_name_that_a_layer_s_could_be_is_counted_apart(wide: int, read: bool) -> None:
+    layers = Called([Named() for _ in range(3)], [0, 1, 2])
+    last = nn.Linear(16, wide)
+    layers.layers.add_module("norm", last)  # layers.norm, as layers.0.norm without its number
+    module = nn.Sequential(layers, last if read else nn.ReLU())
+    check_weights(module, "float32[2,16]")
+    assert mw.trace(module, "float32[2,16]").coverage.operators == 7
+
+
+def test_a_weight_that_is_only_written_counts_once() -> None:
+    class Writes(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.kept = nn.Parameter(torch.zeros(4), requires_grad=False)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.kept.copy_(x)
+            return x.relu()
+
+    assert mw.trace(Writes(), "float32[4]").parameters == 4
+
+
+class Reader(nn.Module):  # type: ignore[misc]
+    """A layer that attends to keys and values that it is handed, or to its own."""
+
+    def __init__(self, *, own: bool) -> None:
+        super().__init__()
+        self.project = nn.Linear(64, 64)
+        if own:
+            add_cache(self)
+
+    def forward(self, x: torch.Tensor, *cache: torch.Tensor) -> torch.Tensor:
+        query = self.project(x).view(1, 1, 4, 16).transpose(1, 2)
+        keys, values = cache or (self.k_cache, self.v_cache)
+        seen = nn.functional.scaled_dot_product_attention(query, keys, values)
+        return x + seen.transpose(1, 2).reshape(1, 1, 64)
+
+
+class Readers(nn.Module):  # type: ignore[misc]
+    def __init__(self, *, own: bool) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(Reader(own=own) for _ in range(8))
+        self.own = own
+        if not own:
+            add_cache(self)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for layer in self.layers:
+            x = layer(x) if self.own else layer(x, self.k_cache, self.v_cache)
+        return x
+
+
+def add_cache(module: nn.Module) -> None:
+    for name in ("k_cache", "v_cache"):
+        module.register_buffer(name, torch.zeros(1, 4, 1000, 16))
+
+
+@pytest.mark.parametrize("traffic", ["fused", "unfused"])
+@pytest.mark.parametrize(("own", "copies"), [(False, 1), (True, 8)])
+@pytest.mark.parametrize(("cache", "role"), [("*_cache", "kv_cache"), ("dynamic", "state")])
+def test_buffers_that_layers_share_are_resident_once(
+    traffic: str, own: bool, copies: int, cache: str, role: str
+) -> None:
+    traced = mw.trace(Readers(own=own), "float32[1,1,64]", phase="decode", cache=cache)
+    assert blocks(traced) == [("layers", 8, len(traced.program.blocks[0].ops))]
+    footprint = mw.analyze(traced, on="h100-sxm", traffic=traffic).footprint
+    # Keys and values: 4 heads x 1000 positions x 16 of 4 bytes each.
+    assert getattr(footprint, role) == copies * 2 * 4 * 1000 * 16 * 4
+    # Every layer reads them.
+    assert traced.traffic[role] == 8 * 2 * 4 * 1000 * 16 * 4
+
+
+@pytest.mark.parametrize("order", ["0000", "0101", "0011", "01230", "0123", "012012"])
+def test_buffers_count_once_in_whatever_order_they_are_read(order: str) -> None:
+    class Reads(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.project = nn.Linear(16, 16)
+
+        def forward(self, x: torch.Tensor, held: torch.Tensor) -> torch.Tensor:
+            return self.project(x) @ held
+
+    class Net(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.ModuleList(Reads() for _ in order)
+            for index in sorted(set(order)):
+                self.register_buffer(f"held_{index}", torch.zeros(16, 16))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            for index, layer in zip(order, self.layers, strict=True):
+                x = layer(x, getattr(self, f"held_{index}"))
+            return x * self.held_0.sum()
+
+    traced = mw.trace(Net(), "float32[16,16]")
+    assert traced.program.resident_bytes()["state"] == len(set(order)) * 4 * 256

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from memorywall.core.numbers import Number
@@ -107,7 +107,8 @@ class Block:
     """A run of operators, executed ``repeat`` times one after the other.
 
     Its weights are resident ``repeat`` times, unless the repetitions share them; ``own`` names
-    those that each repetition has of its own all the same.
+    those that each repetition has of its own all the same. ``held`` says of single names how many
+    arrays they stand for, where that is another number: of a cache that all repetitions use, one.
     """
 
     name: str
@@ -115,6 +116,7 @@ class Block:
     repeat: int = 1
     shared: bool = False
     own: frozenset[str] = frozenset()
+    held: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def copies(self) -> int:
@@ -123,6 +125,8 @@ class Block:
 
     def copies_of(self, tensor: Tensor) -> int:
         """How many times what outlives an operator is resident."""
+        if tensor.name in self.held:
+            return self.held[tensor.name]
         each = tensor.role not in OF_LAYERS or tensor.name in self.own
         return self.repeat if each else self.copies
 
@@ -202,7 +206,7 @@ class Program:
     def idle_parameters(self) -> int:
         """How many weights belong to experts that this pass is expected not to touch."""
         idle = sum(
-            (tensor.elements - tensor.moved_elements) * block.copies
+            (tensor.elements - tensor.moved_elements) * block.copies_of(tensor)
             for block in self.blocks
             for op in block.ops
             if op.function == "experts"

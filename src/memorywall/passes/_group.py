@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 
 import numpy as np
@@ -75,7 +75,7 @@ def group(program: Program, excess: Excess) -> Program:
     blocks = []
     for block in program.blocks:
         ops = _emitted(block, _Grouping(readers).of(block.ops), readers, excess)
-        blocks.append(Block(block.name, tuple(ops), block.repeat, block.shared))
+        blocks.append(replace(block, ops=tuple(ops)))
     return Program(tuple(blocks), program.returned)
 
 

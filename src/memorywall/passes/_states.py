@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
 from memorywall.passes._excess import Excess
@@ -17,7 +19,7 @@ def keep_states(program: Program, excess: Excess) -> Program:
     blocks = []
     for block in program.blocks:
         ops = _with_windows(_without_zeros(block, begun, excess), block.repeat, excess)
-        blocks.append(Block(block.name, tuple(ops), block.repeat, block.shared))
+        blocks.append(replace(block, ops=tuple(ops)))
     return Program(tuple(blocks), program.returned)
 
 

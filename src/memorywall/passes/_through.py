@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from memorywall.core.formats import FORMATS
 from memorywall.core.numbers import Number, is_true, minimum
-from memorywall.core.program import Block, Op, Program
+from memorywall.core.program import Op, Program
 from memorywall.core.tensors import Tensor
 from memorywall.passes._excess import Excess
 
@@ -60,7 +60,7 @@ def read_through(program: Program, excess: Excess) -> Program:
             excess.add(op.kind, stand_ins.cause(op), (op.moved_bytes - left) * block.repeat)
             if needed:
                 ops.append(kept)
-        blocks.append(Block(block.name, tuple(ops), block.repeat, block.shared))
+        blocks.append(replace(block, ops=tuple(ops)))
     return Program(tuple(blocks), program.returned)
 
 

@@ -9,6 +9,8 @@ fused into their neighbours, and keys read again when queries do not fit on chip
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
 
@@ -61,7 +63,7 @@ def _fuse_block(block: Block, readers: dict[str, int], returned: frozenset[str])
         for tensor in op.writes:
             if tensor.role == "activation":
                 maker[tensor.name] = host
-    return Block(block.name, tuple(fused), block.repeat, block.shared, block.own)
+    return replace(block, ops=tuple(fused))
 
 
 def _unread(op: Op, behind: dict[str, frozenset[str]]) -> tuple[Tensor, ...]:

@@ -8,35 +8,25 @@ run of them, alternating ones too, becomes one segment with a repeat.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 
 from memorywall.core.numbers import Number
 from memorywall.frontends.tracing.arrays import Array, View
 from memorywall.frontends.tracing.events import Event, Frame
 from memorywall.frontends.tracing.layers import LayerPaths
 from memorywall.frontends.tracing.names import name_runs
+from memorywall.frontends.tracing.segments import (
+    Segment,
+    alike,
+    are_countable,
+    weights_by_name,
+)
 
 # A loop of bare operators is folded from this many rounds on; layers from two.
 _LEAST_ROUNDS = 8
 _LONGEST_PERIOD = 256
 _NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
-
-
-@dataclass(slots=True, eq=False)
-class Segment:
-    """A run of events, each ``repeat`` times; under ``path``, less ``prefix`` of its own names.
-
-    ``layers`` are the paths that stand for those of single layers; ``phase`` is of a training step.
-    """
-
-    path: str
-    prefix: str
-    events: list[Event]
-    repeat: int = 1
-    shared: bool = False
-    layers: Mapping[str, str] = field(default_factory=dict)
-    phase: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -49,7 +39,10 @@ class _Token:
 
 
 def fold(*phases: tuple[str, list[Event]]) -> list[Segment]:
-    """Cut a trace into segments: the phases of a training step one by one, or a single one."""
+    """Cut a trace into segments: the phases of a training step one by one, or a single one.
+
+    Where that gives weights of several sizes one name, nothing is folded.
+    """
     paths = LayerPaths()
     segments: list[Segment] = []
     for phase, events in phases:
@@ -57,6 +50,8 @@ def fold(*phases: tuple[str, list[Event]]) -> list[Segment]:
         segments += [replace(segment, phase=phase) for segment in cut]
     if len(phases) > 1:  # a layer that one phase sets apart has the name that it has in others
         segments = [replace(segment, layers=paths.given) for segment in segments]
+    if not are_countable(weights_by_name(segments)):
+        return [Segment("", "", events, phase=phase) for phase, events in phases]
     return segments
 
 
@@ -166,9 +161,11 @@ def _repeated(tokens: list[_Token], runs: list[list[Event]], paths: LayerPaths) 
     """Let the second run stand for all: the first is handed what no other is."""
     ours = runs[1]
     path, prefix = paths.of([token.frame for token in tokens], runs)
-    shared = not _weights(ours).isdisjoint(_weights(runs[0]))
+    weights = _weights(ours)
+    shared = bool(weights) and all(_weights(run) == weights for run in runs)
+    held = alike(runs)
     name_runs(runs, path, prefix)
-    return Segment(path, prefix, ours, len(runs), shared, {prefix: path})
+    return Segment(path, prefix, ours, len(runs), shared, {prefix: path}, alike=held)
 
 
 def _shares_some(first: list[Event], second: list[Event]) -> bool:

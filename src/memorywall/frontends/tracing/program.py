@@ -9,16 +9,18 @@ from memorywall.core.tensors import Tensor
 from memorywall.core.traced import Coverage, Unknown
 from memorywall.frontends.tracing.arrays import Array
 from memorywall.frontends.tracing.events import Event, Parts
-from memorywall.frontends.tracing.fold import Segment
-from memorywall.frontends.tracing.names import layer_names
+from memorywall.frontends.tracing.segments import Segment, resident, weights_by_name
 
 UNKNOWN = "unknown"  # the function of an operator that has no formula
 
 
 def program_of(segments: Sequence[Segment], name: str, unread: Iterable[Array]) -> Program:
     """Return the program of a trace; what no operator reads is resident and moves nothing."""
-    blocks = [_block(segment, name) for segment in segments]
-    left = tuple([Tensor(a.name, a.shape, a.format, a.role, (0,)) for a in unread])
+    held = resident(segments)
+    blocks = [_block(segment, name, held) for segment in segments]
+    taken = {tensor.name for b in blocks for op in b.ops for tensor in op.reads + op.writes}
+    counted = set[Array]().union(*weights_by_name(segments).values())  # some are only written
+    left = tuple([_unread(array, taken) for array in unread if array not in counted])
     if left:
         blocks.append(Block("unread", (Op("parameters", "elementwise", 0, left, (), "fp32"),)))
     return Program(tuple(blocks), frozenset(_returned(segments, blocks)))
@@ -32,12 +34,24 @@ def _returned(segments: Sequence[Segment], blocks: Sequence[Block]) -> Iterator[
                 yield from (tensor.name for tensor in op.writes if tensor.role == "activation")
 
 
-def _block(segment: Segment, name: str) -> Block:
-    arrays = (view.array for event in segment.events for view, _ in event.reads + event.writes)
-    names = layer_names(arrays, segment.layers) if segment.layers else {}
+def _unread(array: Array, taken: set[str]) -> Tensor:
+    """Return what no operator reads, under a name that no other array has."""
+    name = f"{array.name}@unread" if array.name in taken else array.name
+    return Tensor(name, array.shape, array.format, array.role, (0,))
+
+
+def _block(segment: Segment, name: str, held: Mapping[str, int]) -> Block:
+    names = segment.names()
     ops = tuple([_op(event, segment.prefix, names) for event in segment.events])
     path = ".".join(filter(None, (segment.phase, segment.path))) or name
-    return Block(path, ops, segment.repeat, segment.shared)
+    block = Block(path, ops, segment.repeat, segment.shared)
+    tensors = (tensor for op in ops for tensor in op.reads + op.writes)
+    block.held = {  # only what the block does not say itself
+        t.name: held[t.name]
+        for t in tensors
+        if held.get(t.name, block.copies_of(t)) != block.copies_of(t)
+    }
+    return block
 
 
 def _op(event: Event, prefix: str, names: Mapping[Array, str]) -> Op:
