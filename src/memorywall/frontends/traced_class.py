@@ -19,6 +19,7 @@ from memorywall.core.forward import Forward
 from memorywall.core.model import Family
 from memorywall.core.program import Program
 from memorywall.frontends._bounds import check_bounds
+from memorywall.frontends.tracing.turns import one_at_a_time
 
 # Keys that make transformers fetch or run more than its own class.
 _NOT_READ = frozenset((
@@ -163,8 +164,12 @@ def _lower(architecture: TracedClass, forward: Forward) -> Program:
 
 
 def _tracing(module: str) -> Any:
-    """Import what imports torch: found by name, so that counting and pricing need none of it."""
-    return import_module(f"memorywall.frontends.tracing.{module}")
+    """Import what imports torch: found by name, so that counting and pricing need none of it.
+
+    Transformers fills its modules in as they are asked for, which two threads must not do at once.
+    """
+    with one_at_a_time():
+        return import_module(f"memorywall.frontends.tracing.{module}")
 
 
 def _read(config: Mapping[str, Any], where: str) -> TracedClass | None:

@@ -24,7 +24,7 @@ from memorywall.frontends.traced_class import TracedClass, TracedSeer, TracedSeq
 from memorywall.frontends.tracing.backbones import check_backbones
 from memorywall.frontends.tracing.bare import build
 from memorywall.frontends.tracing.caches import argument_of
-from memorywall.frontends.tracing.checks import unchecked
+from memorywall.frontends.tracing.checks import quiet, unchecked
 from memorywall.frontends.tracing.hubs import no_hub_kernels
 from memorywall.frontends.tracing.looks import FORMS, image_size_of, looking, reads_of, rows
 from memorywall.frontends.tracing.lookup import (
@@ -35,8 +35,11 @@ from memorywall.frontends.tracing.lookup import (
     usual_class,
 )
 from memorywall.frontends.tracing.passes import keeps_last, lower_class, maker
+from memorywall.frontends.tracing.turns import one_at_a_time
 
 
+@one_at_a_time()
+@quiet()
 def read_class(
     config: Mapping[str, Any], where: str, *, by_family: bool = False
 ) -> TracedClass | None:
@@ -48,7 +51,6 @@ def read_class(
         InvalidInputError: it cannot be built from these values.
         UnsupportedError: its class cannot be traced.
     """
-    transformers.logging.set_verbosity_error()
     named = named_class(config)
     if config.get("model_type") not in CONFIG_MAPPING_NAMES or (by_family and named is None):
         return None
