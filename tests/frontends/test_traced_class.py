@@ -19,7 +19,7 @@ from memorywall.core.model import Model
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
 from memorywall.frontends import config as configs
-from memorywall.frontends._bounds import check_bounds
+from memorywall.frontends._bounds import check_bounds, check_built
 from memorywall.frontends.traced import is_traced
 from memorywall.frontends.traced_class import TRACED_CLASS, as_text, read_traced
 from memorywall.frontends.tracing.growth import between
@@ -388,8 +388,12 @@ def _nested(levels: int) -> dict[str, Any]:
         ({"num_hidden_layers": 0}, "num_hidden_layers is 0; it must be at least 1"),
         ({"n_layer": -3}, "n_layer is -3"),
         ({"depths": [10_000_000, 1, 1]}, "depths is 10000000"),
-        ({"depths": [4000, 97]}, "the sum of depths is 4097"),
-        ({"block_sizes": [4097]}, "block_sizes is 4097"),
+        ({"num_hidden_layers": 1025}, "num_hidden_layers is 1025"),
+        ({"depths": [1024] * 4 + [1]}, "the sum of depths is 4097"),
+        ({"block_sizes": [1025]}, "block_sizes is 1025"),
+        ({"num_residual_layers": 65}, "num_residual_layers is 65"),
+        ({"image_size": [32, 4097]}, "image_size is 4097"),
+        ({"use_tpu_fourier_optimizations": True}, "use_tpu_fourier_optimizations is True"),
         ({"parts": [{"num_experts": 10**6}]}, "num_experts is 1000000"),
         ({"conv_dim": [1] * 4097}, "has 4097 entries"),
         ({"vocab_size": 2**31 + 1}, "vocab_size is 2147483649"),
@@ -401,6 +405,30 @@ def test_sizes_of_a_config_are_bounded(change: dict[str, Any], said: str) -> Non
     """Refused before anything is built: some of them would take the machine's memory."""
     with pytest.raises(InvalidInputError, match=said):
         read_traced({**UNREAD, **change}, "config")
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"model_type": "switch_transformers", "num_experts": 2**14}, "12 layers of 16384 experts"),
+        (
+            {"model_type": "nllb-moe", "encoder_layers": 64, "num_experts": 1025},
+            "64 layers of 1025 experts are 65600",
+        ),
+        ({"model_type": "levit", "image_size": 528}, "image_size over patch_size is 33"),
+    ],
+)
+def test_what_multiplies_is_bounded(config: dict[str, Any], said: str) -> None:
+    """With the class's own defaults: 12 layers, and patches of 16 pixels."""
+    with pytest.raises(InvalidInputError, match=said):
+        read_traced(config, "config")
+
+
+@pytest.mark.parametrize(("layers", "experts"), [(61, 256), (94, 512), (61, 384)])
+def test_experts_of_the_largest_models_are_let_through(layers: int, experts: int) -> None:
+    text = {"num_hidden_layers": layers, "n_routed_experts": experts}
+    check_bounds({"text_config": text}, "config")
+    check_built({"text_config": text}, "config")
 
 
 def test_widths_are_no_counts() -> None:

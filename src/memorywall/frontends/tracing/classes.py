@@ -20,6 +20,7 @@ from memorywall.core.formats import find_format
 from memorywall.core.images import UNSEEN
 from memorywall.core.model import one_token
 from memorywall.families import family_of
+from memorywall.frontends._bounds import check_built
 from memorywall.frontends.traced_class import TracedClass, TracedSeer, TracedSeq2Seq, as_text
 from memorywall.frontends.tracing.backbones import check_backbones
 from memorywall.frontends.tracing.bare import build
@@ -57,6 +58,7 @@ def read_class(
     check_backbones(config, where)
     model_type, text = str(config["model_type"]), as_text(config)
     built = built_config(model_type, text, where)
+    check_built(built.to_dict(), where)
     reads_source = bool(getattr(built, "is_encoder_decoder", False))
     class_name = named or usual_class(model_type, reads_source=reads_source)
     if class_name is None:
