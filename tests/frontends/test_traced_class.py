@@ -486,6 +486,37 @@ def test_backbones_from_elsewhere_are_refused(change: dict[str, Any]) -> None:
         read_traced({"model_type": "mask2former", **change}, "config")
 
 
+_EVIL: dict[str, Any] = {
+    "architecture": "hf-hub:evil/evil", "model_args": {"checkpoint_path": "/etc/passwd"},
+}  # fmt: skip
+_BY_TIMM = {"model_type": "timm_wrapper", **_EVIL}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        _BY_TIMM,
+        {"model_type": "encoder-decoder", "encoder": _BY_TIMM, "decoder": {"model_type": "bert"}},
+        {"model_type": "perception_lm", "vision_config": _BY_TIMM},
+        {"model_type": "perception_lm", "vision_config": _EVIL},
+        {"model_type": "perception_lm"},
+        {"model_type": "gemma3n", "vision_config": {"architecture": "local-dir:/tmp"}},
+        {"model_type": "gemma3n", "parts": [[{"model_type": "timm_backbone"}]]},
+    ],
+)
+def test_timm_makes_nothing(config: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused before a class is built, which timm would fetch or read files for."""
+    monkeypatch.setattr("memorywall.frontends.tracing.classes.built_class", lambda *_: 1 / 0)
+    with pytest.raises(UnsupportedError, match=r"timm makes|such a place"):
+        read_traced(config, "config")
+
+
+def test_keys_that_make_timm_read_are_not_handed_on() -> None:
+    assert json.loads(as_text({**_EVIL, "trust_remote_code": True})) == {
+        "architecture": _EVIL["architecture"]
+    }
+
+
 def test_quantised_weights_need_a_format() -> None:
     """Which weights a method packs, a class does not say; a format that is named settles it."""
     model = mw.model({**UNREAD, "quantization_config": {"quant_method": "gptq", "bits": 4}})

@@ -84,9 +84,9 @@ def _numbers(config: Mapping[Any, Any]) -> Iterator[tuple[str, int]]:
 
 
 def _check_grid(config: Mapping[Any, Any], where: str) -> None:
-    sides = config.get("image_size"), config.get("patch_size")
-    if all(isinstance(side, int) and side > 0 for side in sides):
-        _check_most("image_size over patch_size", sides[0] // sides[1], LARGEST_GRID, where)
+    size, patch = config.get("image_size"), config.get("patch_size")
+    if isinstance(size, int) and isinstance(patch, int) and patch > 0:
+        _check_most("image_size over patch_size", size // patch, LARGEST_GRID, where)
 
 
 def _check_mapping(config: Mapping[Any, Any], where: str, level: int) -> None:

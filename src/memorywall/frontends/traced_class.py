@@ -25,7 +25,8 @@ from memorywall.frontends.tracing.turns import one_at_a_time
 _NOT_READ = frozenset((
     "auto_map", "custom_pipelines", "attn_implementation", "experts_implementation",
     "use_pretrained_backbone", "backbone", "use_timm_backbone", "quantization_config",
-    "use_kernels", "transformers_version", "torch_dtype", "dtype", "architectures", "name_or_path",
+    "use_kernels", "model_args", "trust_remote_code", "transformers_version",
+    "torch_dtype", "dtype", "architectures", "name_or_path",
 ))  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from memorywall.core.model import one_token
 from memorywall.families import family_of
 from memorywall.frontends._bounds import check_built
 from memorywall.frontends.traced_class import TracedClass, TracedSeer, TracedSeq2Seq, as_text
-from memorywall.frontends.tracing.backbones import check_backbones
+from memorywall.frontends.tracing.backbones import check_backbones, check_timm
 from memorywall.frontends.tracing.bare import build
 from memorywall.frontends.tracing.caches import argument_of
 from memorywall.frontends.tracing.checks import quiet, unchecked
@@ -34,6 +34,7 @@ from memorywall.frontends.tracing.lookup import (
     built_config,
     named_class,
     usual_class,
+    whole_config,
 )
 from memorywall.frontends.tracing.passes import keeps_last, lower_class, maker
 from memorywall.frontends.tracing.turns import one_at_a_time
@@ -56,9 +57,12 @@ def read_class(
     if config.get("model_type") not in CONFIG_MAPPING_NAMES or (by_family and named is None):
         return None
     check_backbones(config, where)
+    check_timm(config, where)
     model_type, text = str(config["model_type"]), as_text(config)
     built = built_config(model_type, text, where)
-    check_built(built.to_dict(), where)
+    whole = whole_config(built, where)
+    check_timm(whole, where)
+    check_built(whole, where)
     reads_source = bool(getattr(built, "is_encoder_decoder", False))
     class_name = named or usual_class(model_type, reads_source=reads_source)
     if class_name is None:

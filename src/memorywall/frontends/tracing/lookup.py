@@ -66,6 +66,21 @@ def built_config(model_type: str, text: str, where: str) -> Any:
         ) from error
 
 
+def whole_config(built: Any, where: str) -> dict[str, Any]:
+    """Return all keys of a config of transformers, defaults and parts of it too.
+
+    Raises:
+        InvalidInputError: its values cannot be written down.
+    """
+    try:
+        whole: dict[str, Any] = built.to_dict()
+    except Exception as error:
+        raise InvalidInputError(
+            f"{where}: transformers cannot write down its config: {_said(error)}"
+        ) from error
+    return whole
+
+
 def built_class(class_name: str, config: Any) -> Any:
     """Return a class of transformers' without its weights.
 
