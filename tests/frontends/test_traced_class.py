@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from memorywall.frontends._bounds import check_bounds, check_built
 from memorywall.frontends.traced import is_traced
 from memorywall.frontends.traced_class import TRACED_CLASS, as_text, read_traced
 from memorywall.frontends.tracing.growth import between
+from memorywall.frontends.tracing.looks import image_size_of
 
 # A type that transformers knows and no family does.
 UNREAD: dict[str, Any] = {
@@ -515,6 +517,31 @@ def test_keys_that_make_timm_read_are_not_handed_on() -> None:
     assert json.loads(as_text({**_EVIL, "trust_remote_code": True})) == {
         "architecture": _EVIL["architecture"]
     }
+
+
+def test_a_cache_that_cannot_be_made_is_said() -> None:
+    """Blt's config counts the layers of its parts alone."""
+    with pytest.raises(UnsupportedError, match="makes no cache for BltForCausalLM") as caught:
+        mw.model({"model_type": "blt", "architectures": ["BltForCausalLM"]})
+    assert "BltForCausalLM" in caught.value.hint
+
+
+@pytest.mark.parametrize("size", [[3, "x"], [None, 4], [3, True], [0, 4], [4], -1, False])
+def test_sizes_of_images_are_whole(size: object) -> None:
+    with pytest.raises(InvalidInputError, match=r"image_size is"):
+        image_size_of(SimpleNamespace(image_size=size))
+
+
+def test_an_odd_size_of_images_is_no_traceback() -> None:
+    with pytest.raises(InvalidInputError, match=r"image_size is \[3, 'x'\]"):
+        read_traced({"model_type": "segformer", "image_size": [3, "x"]}, "config")
+
+
+@pytest.mark.parametrize("size", [32, [32, 32], {"height": 32, "width": 32}])
+def test_sizes_of_images_are_one_or_two(size: object) -> None:
+    assert image_size_of(SimpleNamespace(image_size=size)) == (32, 32)
+    tower = SimpleNamespace(vision_config=SimpleNamespace(image_size=size))
+    assert image_size_of(tower) == (32, 32)
 
 
 def test_quantised_weights_need_a_format() -> None:
