@@ -233,6 +233,27 @@ def test_what_needs_images_beside_its_text_is_refused_when_read(
     assert not said.out
 
 
+@pytest.mark.parametrize(
+    ("model_type", "inputs"),
+    [
+        ("wav2vec2", ["input_values='float32[1,16000]'"]),
+        ("moonshine", ["input_values='float32[1,16000]'", "decoder_input_ids='int64[1,1]'"]),
+        ("patchtst", ["past_values='float32[1,512,1]'"]),
+        ("encodec", ["input_values='float32[1,16000]'"]),
+        ("blip", ["pixel_values='float32[1,3,224,224]'", "input_ids='int64[1,16]'"]),
+        ("blip-2", ["pixel_values='float32[1,3,224,224]'", "input_ids='int64[1,16]'"]),
+    ],
+)
+def test_what_reads_neither_text_nor_image_is_said(model_type: str, inputs: list[str]) -> None:
+    """In words, without those of Python, and with the inputs to give."""
+    with pytest.raises(UnsupportedError, match="It reads") as caught:
+        mw.model({"model_type": model_type})
+    assert "Error" not in caught.value.message
+    for given in inputs:
+        assert given.partition("=")[0] in caught.value.message
+        assert f"--input {given}" in caught.value.hint
+
+
 def test_towers_that_are_not_looked_through_are_said() -> None:
     """Mllama reads a text; its towers, and the layers that attend to them, are weights alone."""
     model = mw.model({"model_type": "mllama"})

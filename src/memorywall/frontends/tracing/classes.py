@@ -32,6 +32,7 @@ from memorywall.frontends.tracing.lookup import (
     HEADED,
     built_class,
     built_config,
+    check_inputs,
     named_class,
     usual_class,
     whole_config,
@@ -75,6 +76,7 @@ def read_class(
 
 def _described(config: Mapping[str, Any], built: Any, class_name: str, text: str) -> TracedClass:
     module, model_type = built_class(class_name, built), str(config["model_type"])
+    check_inputs(type(module))
     words: dict[str, Any] = {
         "class_name": class_name,
         "model_type": model_type,
