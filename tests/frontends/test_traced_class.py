@@ -22,7 +22,7 @@ from memorywall.core.tensors import Tensor
 from memorywall.frontends import config as configs
 from memorywall.frontends._bounds import check_bounds, check_built
 from memorywall.frontends.traced import is_traced
-from memorywall.frontends.traced_class import TRACED_CLASS, as_text, read_traced
+from memorywall.frontends.traced_class import TRACED_CLASS, TracedSeer, as_text, read_traced
 from memorywall.frontends.tracing.growth import between
 from memorywall.frontends.tracing.looks import image_size_of
 
@@ -252,6 +252,48 @@ def test_what_reads_neither_text_nor_image_is_said(model_type: str, inputs: list
     for given in inputs:
         assert given.partition("=")[0] in caught.value.message
         assert f"--input {given}" in caught.value.hint
+
+
+def _glm_ocr() -> Model:
+    text = {
+        "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 1, "vocab_size": 200,
+        "num_attention_heads": 4, "num_key_value_heads": 2,
+        "rope_parameters": {"rope_type": "default", "mrope_section": [2, 3, 3]},
+    }  # fmt: skip
+    vision = {
+        "depth": 1, "hidden_size": 64, "num_heads": 4, "intermediate_size": 64,
+        "out_hidden_size": 64, "patch_size": 14, "image_size": 56,
+    }  # fmt: skip
+    return mw.model({
+        "model_type": "glm_ocr", "text_config": text, "vision_config": vision,
+        "image_token_id": 150, "video_token_id": 151,
+    })  # fmt: skip
+
+
+def test_a_free_grid_looks_at_other_sizes() -> None:
+    """Squares of 2 x 2 patches of 14 pixels: 4 positions at 56 x 56, and 8 at 112 x 56."""
+    model = _glm_ocr()
+    seer = model.architecture
+    assert isinstance(seer, TracedSeer)
+    assert [seer.image_tokens(56, 56), seer.image_tokens(112, 56)] == [4, 8]
+    with pytest.raises(InvalidInputError, match="whole squares of 28x28"):
+        seer.image_tokens(60, 56)
+    small, large = (
+        mw.analyze(model, on="h100-sxm", phase="encode", image_size=side, images=1)
+        for side in (56, 112)
+    )
+    for kind, times in (("gemm", 4), ("attention", 16)):
+        flops = [sum(op.flops for op in a.ops if op.kind == kind) for a in (small, large)]
+        assert flops[1] == times * flops[0] > 0
+
+
+def test_a_fixed_tower_looks_at_its_own_size() -> None:
+    seer = TracedSeer(
+        "A", "a", "{}", True, "bf16", None, (), reads="both", image_size=(56, 56), tokens=4
+    )
+    assert seer.image_tokens(56, 56) == 4
+    with pytest.raises(InvalidInputError, match="traced at 56x56 only"):
+        seer.image_tokens(112, 112)
 
 
 def test_towers_that_are_not_looked_through_are_said() -> None:

@@ -77,18 +77,22 @@ class TracedSeer(TracedClass):
         return self.reads == "both"
 
     def image_tokens(self, height: int, width: int) -> int:
-        """Positions that one image takes.
+        """Positions that one image takes; where the tower has a free grid, traced for other sizes.
 
         Raises:
-            InvalidInputError: a size other than the config's, whose positions are not known.
+            InvalidInputError: a size other than the config's, of a tower that is made for that one.
+            UnsupportedError: a size that cannot be traced.
         """
-        if (height, width) != self.image_size and self.reads_text:
+        if (height, width) == self.image_size or not self.reads_text:
+            return self.tokens
+        if self.form != "patches":
             raise InvalidInputError(
                 f"image_size is {height}x{width}, but {self.class_name} is traced at "
                 f"{self.image_size[0]}x{self.image_size[1]} only.",
                 "Leave image_size out.",
             )
-        return self.tokens
+        tokens: int = _tracing("classes").image_rows(self, (height, width))
+        return tokens
 
     def image_notes(self, height: int, width: int) -> tuple[str, ...]:  # noqa: ARG002 - a protocol
         """What to know of images of that size: nothing."""

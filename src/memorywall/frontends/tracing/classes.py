@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import transformers
@@ -27,7 +27,14 @@ from memorywall.frontends.tracing.bare import build
 from memorywall.frontends.tracing.caches import argument_of
 from memorywall.frontends.tracing.checks import quiet, unchecked
 from memorywall.frontends.tracing.hubs import no_hub_kernels
-from memorywall.frontends.tracing.looks import FORMS, image_size_of, looking, reads_of, rows
+from memorywall.frontends.tracing.looks import (
+    FORMS,
+    grid_unit,
+    image_size_of,
+    looking,
+    reads_of,
+    rows,
+)
 from memorywall.frontends.tracing.lookup import (
     HEADED,
     built_class,
@@ -108,19 +115,40 @@ def _seer(words: dict[str, Any], built: Any, reads: str) -> TracedClass:
     reason = ""
     for form in FORMS:
         try:
-            return replace(seer, form=form, tokens=_image_rows(replace(seer, form=form)))
+            tokens = image_rows(replace(seer, form=form), seer.image_size)
+            return replace(seer, form=form, tokens=tokens)
         except (UnsupportedError, InvalidInputError) as error:
             reason = reason or error.message
     note = f"{UNSEEN}: {reason}"
     return TracedClass(**{**words, "notes": (*words["notes"], printable(note, 300))})
 
 
-def _image_rows(seer: TracedSeer) -> int:
-    """Return the positions that one image takes: the rows of what its tower returns."""
-    make = partial(looking, maker(seer), seer.form, 1, seer.image_size, alone=True)
+@one_at_a_time()
+@quiet()
+@lru_cache(maxsize=64)
+def image_rows(seer: TracedSeer, size: tuple[int, int]) -> int:
+    """Return the positions that one image takes: the rows of what its tower returns.
+
+    Raises:
+        InvalidInputError: a size, other than the config's, that is cut to no whole patches.
+        UnsupportedError: the tower cannot be traced.
+    """
+    if size != seer.image_size:
+        _check_whole(seer, size)
+    make = partial(looking, maker(seer), seer.form, 1, size, alone=True)
     with no_hub_kernels(), unchecked():
         module = build(make)
         return rows(module.run(module.tracer(), (), {}))
+
+
+def _check_whole(seer: TracedSeer, size: tuple[int, int]) -> None:
+    unit = grid_unit(built_config(seer.model_type, seer.config, seer.class_name))
+    if any(side % unit for side in size):
+        raise InvalidInputError(
+            f"image_size is {size[0]}x{size[1]}, but {seer.class_name} looks at whole squares of "
+            f"{unit}x{unit} pixels.",
+            f"Give multiples of {unit}: images are resized to those before they are looked at.",
+        )
 
 
 def _notes(module: Any, model_type: str) -> Iterator[str]:

@@ -119,7 +119,7 @@ def _images(
 
 
 def _pixels(module: Any, form: str, images: int, size: tuple[int, int]) -> torch.Tensor:
-    vision = _vision(module)
+    vision = _vision(module.config)
     channels = _first(vision, 3, "num_channels", "in_channels", "in_chans")
     dtype = next(module.parameters()).dtype
     shape: tuple[int, ...] = (images, channels, *size)
@@ -134,14 +134,22 @@ def _pixels(module: Any, form: str, images: int, size: tuple[int, int]) -> torch
 
 def _grid(module: Any, size: tuple[int, int]) -> tuple[int, int, int]:
     """Return frames, and patches high and wide, whole windows of those that are merged."""
-    vision = _vision(module)
-    merged = _first(vision, 1, "spatial_merge_size")
-    whole = vision.patch_size * merged
+    merged, whole = _merged(module.config), grid_unit(module.config)
     return 1, size[0] // whole * merged, size[1] // whole * merged
 
 
-def _vision(module: Any) -> Any:
-    return getattr(module.config, "vision_config", None) or module.config
+def grid_unit(config: Any) -> int:
+    """Return the pixels of a side of what becomes one position: patches that are merged."""
+    side: int = _vision(config).patch_size
+    return side * _merged(config)
+
+
+def _merged(config: Any) -> int:
+    return _first(_vision(config), 1, "spatial_merge_size")
+
+
+def _vision(config: Any) -> Any:
+    return getattr(config, "vision_config", None) or config
 
 
 def _first(config: Any, default: int, *names: str) -> int:
