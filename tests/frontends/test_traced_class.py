@@ -480,7 +480,11 @@ def test_sizes_of_a_config_are_bounded(change: dict[str, Any], said: str) -> Non
             {"model_type": "nllb-moe", "encoder_layers": 64, "num_experts": 1025},
             "64 layers of 1025 experts are 65600",
         ),
-        ({"model_type": "levit", "image_size": 528}, "image_size over patch_size is 33"),
+        ({"model_type": "levit", "image_size": 2048}, "pairs of patches"),
+        (
+            {"model_type": "levit", "image_size": 512, "depths": [64] * 3},
+            "the number of pairs of patches at image_size 512 is 201326592",
+        ),
     ],
 )
 def test_what_multiplies_is_bounded(config: dict[str, Any], said: str) -> None:
@@ -580,6 +584,15 @@ def test_keys_that_make_timm_read_are_not_handed_on() -> None:
     assert json.loads(as_text({**_EVIL, "trust_remote_code": True})) == {
         "architecture": _EVIL["architecture"]
     }
+
+
+def test_a_class_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Transformers' tables name some that it does not have."""
+    monkeypatch.setattr(
+        "memorywall.frontends.tracing.classes.usual_class", lambda *_, **__: "NoSuchModel"
+    )
+    with pytest.raises(UnsupportedError, match="NoSuchModel is not built"):
+        read_traced({"model_type": "diffllama"}, "config")
 
 
 def test_a_cache_that_cannot_be_made_is_said() -> None:

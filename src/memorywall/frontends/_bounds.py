@@ -24,7 +24,7 @@ _ROWS = ("doge",)  # whose experts are rows of a table, in every layer
 LARGEST_COUNT = 100_000  # of other things, such as labels
 LARGEST_POSITION = 2**24  # tables of some are worked out row by row
 LARGEST_IMAGE = 4096  # pixels of a side
-LARGEST_GRID = 32  # patches of a side, of classes that list every pair of patches in Python
+LARGEST_PAIRS = 2**24  # of patches in all layers, of classes that list each pair in Python
 _PAIRED = ("levit",)
 # Switches of tables that are worked out in the machine's memory, whatever device is asked for.
 _TABLES = ("use_tpu_fourier_optimizations",)
@@ -86,7 +86,10 @@ def _numbers(config: Mapping[Any, Any]) -> Iterator[tuple[str, int]]:
 def _check_grid(config: Mapping[Any, Any], where: str) -> None:
     size, patch = config.get("image_size"), config.get("patch_size")
     if isinstance(size, int) and isinstance(patch, int) and patch > 0:
-        _check_most("image_size over patch_size", size // patch, LARGEST_GRID, where)
+        layers = sum(number for key, number in _numbers(config) if key == "depths")
+        pairs = layers * (size // patch) ** 4
+        what = f"the number of pairs of patches at image_size {size}"
+        _check_most(what, pairs, LARGEST_PAIRS, where)
 
 
 def _check_mapping(config: Mapping[Any, Any], where: str, level: int) -> None:

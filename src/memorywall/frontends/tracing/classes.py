@@ -82,8 +82,8 @@ def read_class(
 
 
 def _described(config: Mapping[str, Any], built: Any, class_name: str, text: str) -> TracedClass:
+    check_inputs(class_name)
     module, model_type = built_class(class_name, built), str(config["model_type"])
-    check_inputs(type(module))
     words: dict[str, Any] = {
         "class_name": class_name,
         "model_type": model_type,

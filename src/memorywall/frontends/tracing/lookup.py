@@ -97,10 +97,9 @@ def built_class(class_name: str, config: Any) -> Any:
     Raises:
         UnsupportedError: it cannot be built from the config, or needs what is not installed.
     """
-    class_ = getattr(transformers, class_name)
     try:
         with torch.device("meta"), no_hub_kernels():
-            return class_(config)
+            return getattr(transformers, class_name)(config)
     except ImportError as error:
         library = _library(error)
         raise UnsupportedError(
@@ -125,16 +124,19 @@ def _said(error: Exception) -> str:
     return printable(" ".join(f"{type(error).__name__}: {error}".split()), 300)
 
 
-def check_inputs(class_: Any) -> None:
+def check_inputs(name: str) -> None:
     """Refuse a class that a text alone, or an image alone, is not enough for.
 
     Raises:
         UnsupportedError: what it reads, and how it is traced with that.
     """
-    needed = _inputs_beyond(inspect.signature(class_.forward).parameters)
+    try:
+        taken = inspect.signature(getattr(transformers, name).forward).parameters
+    except (ImportError, AttributeError):  # what is missing is said where it is built
+        return
+    needed = _inputs_beyond(taken)
     if not needed:
         return
-    name = class_.__name__
     words = " ".join(f"--input {one}='{_example(one)}'" for one in needed)
     raise UnsupportedError(
         f"transformers' {name} cannot be traced from a config. It reads {' and '.join(needed)}; a "
