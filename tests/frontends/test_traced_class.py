@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,11 @@ from memorywall.core.model import Model
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
 from memorywall.frontends import config as configs
-from memorywall.frontends._bounds import check_bounds
+from memorywall.frontends._bounds import check_bounds, check_built
 from memorywall.frontends.traced import is_traced
-from memorywall.frontends.traced_class import TRACED_CLASS, as_text, read_traced
+from memorywall.frontends.traced_class import TRACED_CLASS, TracedSeer, as_text, read_traced
 from memorywall.frontends.tracing.growth import between
+from memorywall.frontends.tracing.looks import image_size_of
 
 # A type that transformers knows and no family does.
 UNREAD: dict[str, Any] = {
@@ -231,6 +233,69 @@ def test_what_needs_images_beside_its_text_is_refused_when_read(
     assert not said.out
 
 
+@pytest.mark.parametrize(
+    ("model_type", "inputs"),
+    [
+        ("wav2vec2", ["input_values='float32[1,16000]'"]),
+        ("moonshine", ["input_values='float32[1,16000]'", "decoder_input_ids='int64[1,1]'"]),
+        ("patchtst", ["past_values='float32[1,512,1]'"]),
+        ("encodec", ["input_values='float32[1,16000]'"]),
+        ("blip", ["pixel_values='float32[1,3,224,224]'", "input_ids='int64[1,16]'"]),
+        ("blip-2", ["pixel_values='float32[1,3,224,224]'", "input_ids='int64[1,16]'"]),
+    ],
+)
+def test_what_reads_neither_text_nor_image_is_said(model_type: str, inputs: list[str]) -> None:
+    """In words, without those of Python, and with the inputs to give."""
+    with pytest.raises(UnsupportedError, match="It reads") as caught:
+        mw.model({"model_type": model_type})
+    assert "Error" not in caught.value.message
+    for given in inputs:
+        assert given.partition("=")[0] in caught.value.message
+        assert f"--input {given}" in caught.value.hint
+
+
+def _glm_ocr() -> Model:
+    text = {
+        "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 1, "vocab_size": 200,
+        "num_attention_heads": 4, "num_key_value_heads": 2,
+        "rope_parameters": {"rope_type": "default", "mrope_section": [2, 3, 3]},
+    }  # fmt: skip
+    vision = {
+        "depth": 1, "hidden_size": 64, "num_heads": 4, "intermediate_size": 64,
+        "out_hidden_size": 64, "patch_size": 14, "image_size": 56,
+    }  # fmt: skip
+    return mw.model({
+        "model_type": "glm_ocr", "text_config": text, "vision_config": vision,
+        "image_token_id": 150, "video_token_id": 151,
+    })  # fmt: skip
+
+
+def test_a_free_grid_looks_at_other_sizes() -> None:
+    """Squares of 2 x 2 patches of 14 pixels: 4 positions at 56 x 56, and 8 at 112 x 56."""
+    model = _glm_ocr()
+    seer = model.architecture
+    assert isinstance(seer, TracedSeer)
+    assert [seer.image_tokens(56, 56), seer.image_tokens(112, 56)] == [4, 8]
+    with pytest.raises(InvalidInputError, match="whole squares of 28x28"):
+        seer.image_tokens(60, 56)
+    small, large = (
+        mw.analyze(model, on="h100-sxm", phase="encode", image_size=side, images=1)
+        for side in (56, 112)
+    )
+    for kind, times in (("gemm", 4), ("attention", 16)):
+        flops = [sum(op.flops for op in a.ops if op.kind == kind) for a in (small, large)]
+        assert flops[1] == times * flops[0] > 0
+
+
+def test_a_fixed_tower_looks_at_its_own_size() -> None:
+    seer = TracedSeer(
+        "A", "a", "{}", True, "bf16", None, (), reads="both", image_size=(56, 56), tokens=4
+    )
+    assert seer.image_tokens(56, 56) == 4
+    with pytest.raises(InvalidInputError, match="traced at 56x56 only"):
+        seer.image_tokens(112, 112)
+
+
 def test_towers_that_are_not_looked_through_are_said() -> None:
     """Mllama reads a text; its towers, and the layers that attend to them, are weights alone."""
     model = mw.model({"model_type": "mllama"})
@@ -388,8 +453,12 @@ def _nested(levels: int) -> dict[str, Any]:
         ({"num_hidden_layers": 0}, "num_hidden_layers is 0; it must be at least 1"),
         ({"n_layer": -3}, "n_layer is -3"),
         ({"depths": [10_000_000, 1, 1]}, "depths is 10000000"),
-        ({"depths": [4000, 97]}, "the sum of depths is 4097"),
-        ({"block_sizes": [4097]}, "block_sizes is 4097"),
+        ({"num_hidden_layers": 1025}, "num_hidden_layers is 1025"),
+        ({"depths": [1024] * 4 + [1]}, "the sum of depths is 4097"),
+        ({"block_sizes": [1025]}, "block_sizes is 1025"),
+        ({"num_residual_layers": 65}, "num_residual_layers is 65"),
+        ({"image_size": [32, 4097]}, "image_size is 4097"),
+        ({"use_tpu_fourier_optimizations": True}, "use_tpu_fourier_optimizations is True"),
         ({"parts": [{"num_experts": 10**6}]}, "num_experts is 1000000"),
         ({"conv_dim": [1] * 4097}, "has 4097 entries"),
         ({"vocab_size": 2**31 + 1}, "vocab_size is 2147483649"),
@@ -401,6 +470,34 @@ def test_sizes_of_a_config_are_bounded(change: dict[str, Any], said: str) -> Non
     """Refused before anything is built: some of them would take the machine's memory."""
     with pytest.raises(InvalidInputError, match=said):
         read_traced({**UNREAD, **change}, "config")
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"model_type": "switch_transformers", "num_experts": 2**14}, "12 layers of 16384 experts"),
+        (
+            {"model_type": "nllb-moe", "encoder_layers": 64, "num_experts": 1025},
+            "64 layers of 1025 experts are 65600",
+        ),
+        ({"model_type": "levit", "image_size": 2048}, "pairs of patches"),
+        (
+            {"model_type": "levit", "image_size": 512, "depths": [64] * 3},
+            "the number of pairs of patches at image_size 512 is 201326592",
+        ),
+    ],
+)
+def test_what_multiplies_is_bounded(config: dict[str, Any], said: str) -> None:
+    """With the class's own defaults: 12 layers, and patches of 16 pixels."""
+    with pytest.raises(InvalidInputError, match=said):
+        read_traced(config, "config")
+
+
+@pytest.mark.parametrize(("layers", "experts"), [(61, 256), (94, 512), (61, 384)])
+def test_experts_of_the_largest_models_are_let_through(layers: int, experts: int) -> None:
+    text = {"num_hidden_layers": layers, "n_routed_experts": experts}
+    check_bounds({"text_config": text}, "config")
+    check_built({"text_config": text}, "config")
 
 
 def test_widths_are_no_counts() -> None:
@@ -456,6 +553,71 @@ def test_backbones_from_elsewhere_are_refused(change: dict[str, Any]) -> None:
     """One that transformers would fetch, or that timm makes, is not left out in silence."""
     with pytest.raises(UnsupportedError, match="backbone"):
         read_traced({"model_type": "mask2former", **change}, "config")
+
+
+_EVIL: dict[str, Any] = {
+    "architecture": "hf-hub:evil/evil", "model_args": {"checkpoint_path": "/etc/passwd"},
+}  # fmt: skip
+_BY_TIMM = {"model_type": "timm_wrapper", **_EVIL}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        _BY_TIMM,
+        {"model_type": "encoder-decoder", "encoder": _BY_TIMM, "decoder": {"model_type": "bert"}},
+        {"model_type": "perception_lm", "vision_config": _BY_TIMM},
+        {"model_type": "perception_lm", "vision_config": _EVIL},
+        {"model_type": "perception_lm"},
+        {"model_type": "gemma3n", "vision_config": {"architecture": "local-dir:/tmp"}},
+        {"model_type": "gemma3n", "parts": [[{"model_type": "timm_backbone"}]]},
+    ],
+)
+def test_timm_makes_nothing(config: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused before a class is built, which timm would fetch or read files for."""
+    monkeypatch.setattr("memorywall.frontends.tracing.classes.built_class", lambda *_: 1 / 0)
+    with pytest.raises(UnsupportedError, match=r"timm makes|such a place"):
+        read_traced(config, "config")
+
+
+def test_keys_that_make_timm_read_are_not_handed_on() -> None:
+    assert json.loads(as_text({**_EVIL, "trust_remote_code": True})) == {
+        "architecture": _EVIL["architecture"]
+    }
+
+
+def test_a_class_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Transformers' tables name some that it does not have."""
+    monkeypatch.setattr(
+        "memorywall.frontends.tracing.classes.usual_class", lambda *_, **__: "NoSuchModel"
+    )
+    with pytest.raises(UnsupportedError, match="NoSuchModel is not built"):
+        read_traced({"model_type": "diffllama"}, "config")
+
+
+def test_a_cache_that_cannot_be_made_is_said() -> None:
+    """Blt's config counts the layers of its parts alone."""
+    with pytest.raises(UnsupportedError, match="makes no cache for BltForCausalLM") as caught:
+        mw.model({"model_type": "blt", "architectures": ["BltForCausalLM"]})
+    assert "BltForCausalLM" in caught.value.hint
+
+
+@pytest.mark.parametrize("size", [[3, "x"], [None, 4], [3, True], [0, 4], [4], -1, False])
+def test_sizes_of_images_are_whole(size: object) -> None:
+    with pytest.raises(InvalidInputError, match=r"image_size is"):
+        image_size_of(SimpleNamespace(image_size=size))
+
+
+def test_an_odd_size_of_images_is_no_traceback() -> None:
+    with pytest.raises(InvalidInputError, match=r"image_size is \[3, 'x'\]"):
+        read_traced({"model_type": "segformer", "image_size": [3, "x"]}, "config")
+
+
+@pytest.mark.parametrize("size", [32, [32, 32], {"height": 32, "width": 32}])
+def test_sizes_of_images_are_one_or_two(size: object) -> None:
+    assert image_size_of(SimpleNamespace(image_size=size)) == (32, 32)
+    tower = SimpleNamespace(vision_config=SimpleNamespace(image_size=size))
+    assert image_size_of(tower) == (32, 32)
 
 
 def test_quantised_weights_need_a_format() -> None:

@@ -21,10 +21,12 @@ from memorywall.core.errors import (
 from memorywall.core.files import user_path
 from memorywall.core.numbers import LARGEST
 from memorywall.core.traced import Traced
+from memorywall.frontends.tracing.turns import one_at_a_time
 from memorywall.passes._excess import Excess
 from memorywall.passes.collapse import fuse_traced
 
 
+@one_at_a_time()
 def trace(
     module: Any,
     *inputs: Any,

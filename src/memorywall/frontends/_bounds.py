@@ -6,18 +6,30 @@ A family reads the keys that it knows; a class takes what is there, and a file c
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from memorywall.core.errors import InvalidInputError, shown
 
 MOST_NESTED = 64
 LARGEST = 2**31
-LARGEST_DEPTH = 4096  # of what a class makes modules of
+LARGEST_DEPTH = 1024  # of what a class makes modules of; the deepest models have 200 or so
+LARGEST_INNER = 64  # of layers within layers, which multiply
+LARGEST_LIST = 4096  # entries, or the sum of what may be indexes of layers
 LARGEST_EXPERTS = 2**14  # some are rows of a table
+# Experts of all layers. Some classes make a module of each, in half a millisecond; the largest
+# models have 94 layers of 512 experts, which are 48,128.
+LARGEST_PRODUCT = 2**16
+_ROWS = ("doge",)  # whose experts are rows of a table, in every layer
 LARGEST_COUNT = 100_000  # of other things, such as labels
 LARGEST_POSITION = 2**24  # tables of some are worked out row by row
+LARGEST_IMAGE = 4096  # pixels of a side
+LARGEST_PAIRS = 2**24  # of patches in all layers, of classes that list each pair in Python
+_PAIRED = ("levit",)
+# Switches of tables that are worked out in the machine's memory, whatever device is asked for.
+_TABLES = ("use_tpu_fourier_optimizations",)
 _DEEP = ("layer", "depth", "block", "stage", "expert", "repeat")
+_INNER = ("residual_layers", "predictor_num_blocks")
 _WIDE = (
     "size", "sizes", "dim", "dims", "id", "ids", "channels", "width", "widths", "features",
 )  # fmt: skip
@@ -38,10 +50,58 @@ def check_bounds(config: Mapping[Any, Any], where: str) -> None:
     _check_mapping(config, where, 0)
 
 
+def check_built(config: Mapping[Any, Any], where: str) -> None:
+    """Refuse what is too much only together, in a config that holds its class's defaults as well.
+
+    Raises:
+        InvalidInputError: too many experts in all layers, or too many pairs of patches.
+    """
+    if config.get("model_type") not in _ROWS:
+        _check_experts(config, where)
+    if config.get("model_type") in _PAIRED:
+        _check_grid(config, where)
+
+
+def _check_experts(config: Mapping[Any, Any], where: str) -> None:
+    numbers = list(_numbers(config))
+    experts = max((value for key, value in numbers if "expert" in key), default=0)
+    depth = max((value for key, value in numbers if "expert" not in key), default=0)
+    if depth * experts > LARGEST_PRODUCT:
+        raise InvalidInputError(
+            f"{where}: {depth} layers of {experts} experts are {depth * experts}; what is traced "
+            f"has at most {LARGEST_PRODUCT}."
+        )
+
+
+def _numbers(config: Mapping[Any, Any]) -> Iterator[tuple[str, int]]:
+    """Yield how many modules the keys of a config say, at any depth."""
+    for key, value in config.items():
+        for part in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(part, Mapping):
+                yield from _numbers(part)
+            elif isinstance(part, int) and not isinstance(part, bool) and _is_depth(str(key)):
+                yield str(key), part
+
+
+def _check_grid(config: Mapping[Any, Any], where: str) -> None:
+    size, patch = config.get("image_size"), config.get("patch_size")
+    if isinstance(size, int) and isinstance(patch, int) and patch > 0:
+        layers = sum(number for key, number in _numbers(config) if key == "depths")
+        pairs = layers * (size // patch) ** 4
+        what = f"the number of pairs of patches at image_size {size}"
+        _check_most(what, pairs, LARGEST_PAIRS, where)
+
+
 def _check_mapping(config: Mapping[Any, Any], where: str, level: int) -> None:
     _check_level(level, where)
     _check_length(config, where, LARGEST_COUNT)
     for key, value in config.items():
+        if key in _TABLES and value:
+            raise InvalidInputError(
+                f"{where}: {key} is {shown(value)}; its tables are not made where passes are "
+                "traced.",
+                f"Set {key} to false.",
+            )
         _check(str(key), value, where, level)
 
 
@@ -55,15 +115,15 @@ def _check(key: str, value: Any, where: str, level: int) -> None:
 
 
 def _check_list(key: str, values: Any, where: str, level: int) -> None:
-    """Check each of a list; that of depths has no more in sum than one depth may be."""
+    """Check each of a list; those of depths in sum as well."""
     _check_level(level, where)
     texts = all(isinstance(value, str) for value in values)
-    _check_length(values, f"{where}: {shown(key)}", LARGEST_COUNT if texts else LARGEST_DEPTH)
+    _check_length(values, f"{where}: {shown(key)}", LARGEST_COUNT if texts else LARGEST_LIST)
     for value in values:
         _check(key, value, where, level)
     if _is_depth(key):
         whole = sum(value for value in values if isinstance(value, int))
-        _check_most(f"the sum of {key}", whole, LARGEST_DEPTH, where)
+        _check_most(f"the sum of {key}", whole, LARGEST_LIST, where)
 
 
 def _check_number(key: str, value: int | float, where: str) -> None:  # noqa: PYI041 - told apart
@@ -72,15 +132,23 @@ def _check_number(key: str, value: int | float, where: str) -> None:  # noqa: PY
     if isinstance(value, float):
         return
     _check_most(key, abs(value), LARGEST, where)
+    if key == "image_size":
+        _check_most(key, value, LARGEST_IMAGE, where)
     if "position" in key:
         _check_most(key, value, LARGEST_POSITION, where)
     if _is_depth(key):
-        most = LARGEST_EXPERTS if "expert" in key else LARGEST_DEPTH
-        _check_most(key, value, most, where)
+        _check_most(key, value, _most_of(key), where)
     if _is_count(key):
         _check_most(key, value, LARGEST_COUNT, where)
     if key in _AT_LEAST_ONE and value < 1:
         raise InvalidInputError(f"{where}: {key} is {value}; it must be at least 1.")
+
+
+def _most_of(key: str) -> int:
+    """Return how many modules a key may say."""
+    if key.endswith(_INNER):
+        return LARGEST_INNER
+    return LARGEST_EXPERTS if "expert" in key else LARGEST_DEPTH
 
 
 def _is_depth(key: str) -> bool:

@@ -19,12 +19,14 @@ from memorywall.core.forward import Forward
 from memorywall.core.model import Family
 from memorywall.core.program import Program
 from memorywall.frontends._bounds import check_bounds
+from memorywall.frontends.tracing.turns import one_at_a_time
 
 # Keys that make transformers fetch or run more than its own class.
 _NOT_READ = frozenset((
     "auto_map", "custom_pipelines", "attn_implementation", "experts_implementation",
     "use_pretrained_backbone", "backbone", "use_timm_backbone", "quantization_config",
-    "use_kernels", "transformers_version", "torch_dtype", "dtype", "architectures", "name_or_path",
+    "use_kernels", "model_args", "trust_remote_code", "transformers_version",
+    "torch_dtype", "dtype", "architectures", "name_or_path",
 ))  # fmt: skip
 
 
@@ -75,18 +77,22 @@ class TracedSeer(TracedClass):
         return self.reads == "both"
 
     def image_tokens(self, height: int, width: int) -> int:
-        """Positions that one image takes.
+        """Positions that one image takes; where the tower has a free grid, traced for other sizes.
 
         Raises:
-            InvalidInputError: a size other than the config's, whose positions are not known.
+            InvalidInputError: a size other than the config's, of a tower that is made for that one.
+            UnsupportedError: a size that cannot be traced.
         """
-        if (height, width) != self.image_size and self.reads_text:
+        if (height, width) == self.image_size or not self.reads_text:
+            return self.tokens
+        if self.form != "patches":
             raise InvalidInputError(
                 f"image_size is {height}x{width}, but {self.class_name} is traced at "
                 f"{self.image_size[0]}x{self.image_size[1]} only.",
                 "Leave image_size out.",
             )
-        return self.tokens
+        tokens: int = _tracing("classes").image_rows(self, (height, width))
+        return tokens
 
     def image_notes(self, height: int, width: int) -> tuple[str, ...]:  # noqa: ARG002 - a protocol
         """What to know of images of that size: nothing."""
@@ -163,8 +169,12 @@ def _lower(architecture: TracedClass, forward: Forward) -> Program:
 
 
 def _tracing(module: str) -> Any:
-    """Import what imports torch: found by name, so that counting and pricing need none of it."""
-    return import_module(f"memorywall.frontends.tracing.{module}")
+    """Import what imports torch: found by name, so that counting and pricing need none of it.
+
+    Transformers fills its modules in as they are asked for, which two threads must not do at once.
+    """
+    with one_at_a_time():
+        return import_module(f"memorywall.frontends.tracing.{module}")
 
 
 def _read(config: Mapping[str, Any], where: str) -> TracedClass | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
@@ -10,6 +10,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from memorywall.core.errors import UnsupportedError, shown
 
 _ELSEWHERE = ("backbone", "use_timm_backbone")  # named, not described
+# Timm makes these of a name, which may say a hub or a file to read.
 _TIMM = ("timm_backbone", "timm_wrapper")
 
 
@@ -30,10 +31,46 @@ def check_backbones(config: Mapping[Any, Any], where: str) -> None:
             "Describe it: backbone_config with the model_type and sizes of a backbone that "
             "transformers has.",
         )
+    for key, part in _parts(config):
+        check_backbones(part, f"{where}: {shown(key)}")
+
+
+def check_timm(config: Mapping[Any, Any], where: str) -> None:
+    """Refuse what timm would make, at any depth; some classes have towers of timm's by default.
+
+    Raises:
+        UnsupportedError: the type is one of timm's, or a name that it makes a tower of is no name.
+    """
+    name, architecture = config.get("model_type"), config.get("architecture")
+    if name in _TIMM:
+        raise UnsupportedError(
+            f"{where}: timm makes models of type {shown(name)}, which transformers has no class "
+            "of its own for.",
+            "Trace it as a module: memorywall trace FILE.py:make, where make returns "
+            "timm.create_model(...).",
+        )
+    if isinstance(architecture, str) and {*architecture} & {*":/\\"}:
+        raise UnsupportedError(
+            f"{where}: architecture is {shown(architecture)}; nothing is fetched or read from "
+            "such a place.",
+            "Name an architecture alone, such as mobilenetv5_300m_enc.",
+        )
+    for key, part in _parts(config):
+        check_timm(part, f"{where}: {shown(key)}")
+
+
+def _parts(config: Mapping[Any, Any]) -> Iterator[tuple[Any, Mapping[Any, Any]]]:
+    """Yield the mappings in a config, and in its lists, with their keys."""
     for key, value in config.items():
-        for part in value if isinstance(value, list | tuple) else (value,):
-            if isinstance(part, Mapping):
-                check_backbones(part, f"{where}: {shown(key)}")
+        for part in _flat(value):
+            yield key, part
+
+
+def _flat(value: Any) -> Iterator[Mapping[Any, Any]]:
+    if isinstance(value, Mapping):
+        yield value
+    for part in value if isinstance(value, list | tuple) else ():
+        yield from _flat(part)
 
 
 def _check_described(backbone: Any, where: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from memorywall.core.errors import InvalidInputError, shown
+from memorywall.core.errors import InvalidInputError, UnsupportedError, printable, shown
 from memorywall.frontends.tracing.arrays import Array
 from memorywall.frontends.tracing.dispatch import tensors
 from memorywall.frontends.tracing.events import Event
@@ -45,6 +45,7 @@ def make_cache(module: Any, kind: str, positions: int) -> Any:
 
     Raises:
         InvalidInputError: no such kind.
+        UnsupportedError: transformers makes none for the module's config.
     """
     if kind not in KINDS:
         raise InvalidInputError(
@@ -53,6 +54,19 @@ def make_cache(module: Any, kind: str, positions: int) -> Any:
         )
     if argument_of(module) == "state":
         return None  # RWKV's, which it makes of zeros where it is given none
+    try:
+        return _made(module, kind, positions)
+    except Exception as error:
+        name = type(module).__name__
+        said = printable(" ".join(f"{type(error).__name__}: {error}".split()), 300)
+        raise UnsupportedError(
+            f"transformers makes no cache for {name}: {said}",
+            f"Trace one pass of it without a cache: memorywall trace FILE.py:make --phase encode, "
+            f"where make returns transformers' {name}.",
+        ) from error
+
+
+def _made(module: Any, kind: str, positions: int) -> Any:
     model_type = module.config.model_type
     if model_type in _OF_ITS_OWN:
         return getattr(sys.modules[type(module).__module__], _OF_ITS_OWN[model_type])()

@@ -1,4 +1,4 @@
-"""Checks of values by libraries, taken as passed: a trace has no values to check."""
+"""Checks of values by libraries, taken as passed, and their warnings: a trace has no values."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import transformers
 from torch.distributions import Distribution
 
 # transformers' own switch, for its checks that torch.compile is to see through.
@@ -27,3 +28,14 @@ def unchecked() -> Iterator[None]:
             del os.environ[_SWITCH]
         else:
             os.environ[_SWITCH] = said
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers' warnings back: they tell users of a class what they do not do here."""
+    verbosity = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers.logging.set_verbosity(verbosity)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import transformers
@@ -20,23 +20,36 @@ from memorywall.core.formats import find_format
 from memorywall.core.images import UNSEEN
 from memorywall.core.model import one_token
 from memorywall.families import family_of
+from memorywall.frontends._bounds import check_built
 from memorywall.frontends.traced_class import TracedClass, TracedSeer, TracedSeq2Seq, as_text
-from memorywall.frontends.tracing.backbones import check_backbones
+from memorywall.frontends.tracing.backbones import check_backbones, check_timm
 from memorywall.frontends.tracing.bare import build
 from memorywall.frontends.tracing.caches import argument_of
-from memorywall.frontends.tracing.checks import unchecked
+from memorywall.frontends.tracing.checks import quiet, unchecked
 from memorywall.frontends.tracing.hubs import no_hub_kernels
-from memorywall.frontends.tracing.looks import FORMS, image_size_of, looking, reads_of, rows
+from memorywall.frontends.tracing.looks import (
+    FORMS,
+    grid_unit,
+    image_size_of,
+    looking,
+    reads_of,
+    rows,
+)
 from memorywall.frontends.tracing.lookup import (
     HEADED,
     built_class,
     built_config,
+    check_inputs,
     named_class,
     usual_class,
+    whole_config,
 )
 from memorywall.frontends.tracing.passes import keeps_last, lower_class, maker
+from memorywall.frontends.tracing.turns import one_at_a_time
 
 
+@one_at_a_time()
+@quiet()
 def read_class(
     config: Mapping[str, Any], where: str, *, by_family: bool = False
 ) -> TracedClass | None:
@@ -48,13 +61,16 @@ def read_class(
         InvalidInputError: it cannot be built from these values.
         UnsupportedError: its class cannot be traced.
     """
-    transformers.logging.set_verbosity_error()
     named = named_class(config)
     if config.get("model_type") not in CONFIG_MAPPING_NAMES or (by_family and named is None):
         return None
     check_backbones(config, where)
+    check_timm(config, where)
     model_type, text = str(config["model_type"]), as_text(config)
     built = built_config(model_type, text, where)
+    whole = whole_config(built, where)
+    check_timm(whole, where)
+    check_built(whole, where)
     reads_source = bool(getattr(built, "is_encoder_decoder", False))
     class_name = named or usual_class(model_type, reads_source=reads_source)
     if class_name is None:
@@ -66,6 +82,7 @@ def read_class(
 
 
 def _described(config: Mapping[str, Any], built: Any, class_name: str, text: str) -> TracedClass:
+    check_inputs(class_name)
     module, model_type = built_class(class_name, built), str(config["model_type"])
     words: dict[str, Any] = {
         "class_name": class_name,
@@ -98,19 +115,40 @@ def _seer(words: dict[str, Any], built: Any, reads: str) -> TracedClass:
     reason = ""
     for form in FORMS:
         try:
-            return replace(seer, form=form, tokens=_image_rows(replace(seer, form=form)))
+            tokens = image_rows(replace(seer, form=form), seer.image_size)
+            return replace(seer, form=form, tokens=tokens)
         except (UnsupportedError, InvalidInputError) as error:
             reason = reason or error.message
     note = f"{UNSEEN}: {reason}"
     return TracedClass(**{**words, "notes": (*words["notes"], printable(note, 300))})
 
 
-def _image_rows(seer: TracedSeer) -> int:
-    """Return the positions that one image takes: the rows of what its tower returns."""
-    make = partial(looking, maker(seer), seer.form, 1, seer.image_size, alone=True)
+@one_at_a_time()
+@quiet()
+@lru_cache(maxsize=64)
+def image_rows(seer: TracedSeer, size: tuple[int, int]) -> int:
+    """Return the positions that one image takes: the rows of what its tower returns.
+
+    Raises:
+        InvalidInputError: a size, other than the config's, that is cut to no whole patches.
+        UnsupportedError: the tower cannot be traced.
+    """
+    if size != seer.image_size:
+        _check_whole(seer, size)
+    make = partial(looking, maker(seer), seer.form, 1, size, alone=True)
     with no_hub_kernels(), unchecked():
         module = build(make)
         return rows(module.run(module.tracer(), (), {}))
+
+
+def _check_whole(seer: TracedSeer, size: tuple[int, int]) -> None:
+    unit = grid_unit(built_config(seer.model_type, seer.config, seer.class_name))
+    if any(side % unit for side in size):
+        raise InvalidInputError(
+            f"image_size is {size[0]}x{size[1]}, but {seer.class_name} looks at whole squares of "
+            f"{unit}x{unit} pixels.",
+            f"Give multiples of {unit}: images are resized to those before they are looked at.",
+        )
 
 
 def _notes(module: Any, model_type: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from torch.nn.modules.module import (
     register_module_forward_hook,
     register_module_forward_pre_hook,
 )
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode_stack
 
 
 @dataclass(slots=True, eq=False)
@@ -56,8 +56,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[misc]
 
     def __enter__(self) -> Self:
         self._hooks = [
-            register_module_forward_pre_hook(self._enter),
-            register_module_forward_hook(self._leave, always_call=True),
+            register_module_forward_pre_hook(self._before),
+            register_module_forward_hook(self._after, always_call=True),
         ]
         super().__enter__()
         return self
@@ -80,12 +80,27 @@ class Recorder(TorchDispatchMode):  # type: ignore[misc]
         """Run an operator."""
         return func(*args, **kwargs)
 
+    def _before(self, module: torch.nn.Module, args: object) -> None:
+        if self._is_watching():
+            self._enter(module, args)
+
+    def _after(self, module: torch.nn.Module, args: object, out: object) -> None:
+        if self._is_watching():
+            self._leave(module, args, out)
+
     def _enter(self, module: torch.nn.Module, _args: object) -> None:
         # A module that is not the traced one's own runs on behalf of the one that called it.
         self.running.append(self._paths.get(id(module), self.path))
 
     def _leave(self, _module: torch.nn.Module, _args: object, _out: object) -> None:
         self.running.pop()
+
+    def _is_watching(self) -> bool:
+        """Tell whether this thread is recorded: hooks of modules are called in all threads.
+
+        Threads are not compared, since a backward pass may run a module again in one of its own.
+        """
+        return any(mode is self for mode in _get_current_dispatch_mode_stack())
 
 
 def tensors(values: Any) -> Iterator[torch.Tensor]:

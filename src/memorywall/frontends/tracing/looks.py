@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch.utils._pytree import tree_leaves
+
+from memorywall.core.errors import InvalidInputError, shown
 
 # Images as one batch, as tiles of a batch of images, as patches in one row with their grid.
 FORMS = ("batch", "tiles", "patches")
@@ -24,14 +26,34 @@ def reads_of(class_: type) -> str:
 
 
 def image_size_of(config: Any) -> tuple[int, int]:
-    """Return the height and width of images that a config names, else a usual one."""
+    """Return the height and width of images that a config names, else a usual one.
+
+    Raises:
+        InvalidInputError: an ``image_size`` of other than one or two positive whole numbers.
+    """
     for part in (config, getattr(config, "vision_config", None)):
         size = getattr(part, "image_size", None)
-        if isinstance(size, int) and size > 0:
-            return size, size
-        if isinstance(size, list | tuple) and len(size) == 2:
-            return int(size[0]), int(size[1])
+        if size is not None:
+            return _two_sides(size)
     return _USUAL_SIZE, _USUAL_SIZE
+
+
+def _two_sides(size: Any) -> tuple[int, int]:
+    sides = size
+    if isinstance(size, Mapping):
+        sides = size.get("height"), size.get("width")
+    elif isinstance(size, int):
+        sides = size, size
+    if not isinstance(sides, list | tuple) or [_is_side(side) for side in sides] != [True, True]:
+        raise InvalidInputError(
+            f"image_size is {shown(size)}, which is no height and width.",
+            "Give one positive whole number of pixels, or two: [height, width].",
+        )
+    return int(sides[0]), int(sides[1])
+
+
+def _is_side(side: object) -> bool:
+    return isinstance(side, int) and not isinstance(side, bool) and side > 0
 
 
 def looking(
@@ -97,7 +119,7 @@ def _images(
 
 
 def _pixels(module: Any, form: str, images: int, size: tuple[int, int]) -> torch.Tensor:
-    vision = _vision(module)
+    vision = _vision(module.config)
     channels = _first(vision, 3, "num_channels", "in_channels", "in_chans")
     dtype = next(module.parameters()).dtype
     shape: tuple[int, ...] = (images, channels, *size)
@@ -112,14 +134,22 @@ def _pixels(module: Any, form: str, images: int, size: tuple[int, int]) -> torch
 
 def _grid(module: Any, size: tuple[int, int]) -> tuple[int, int, int]:
     """Return frames, and patches high and wide, whole windows of those that are merged."""
-    vision = _vision(module)
-    merged = _first(vision, 1, "spatial_merge_size")
-    whole = vision.patch_size * merged
+    merged, whole = _merged(module.config), grid_unit(module.config)
     return 1, size[0] // whole * merged, size[1] // whole * merged
 
 
-def _vision(module: Any) -> Any:
-    return getattr(module.config, "vision_config", None) or module.config
+def grid_unit(config: Any) -> int:
+    """Return the pixels of a side of what becomes one position: patches that are merged."""
+    side: int = _vision(config).patch_size
+    return side * _merged(config)
+
+
+def _merged(config: Any) -> int:
+    return _first(_vision(config), 1, "spatial_merge_size")
+
+
+def _vision(config: Any) -> Any:
+    return getattr(config, "vision_config", None) or config
 
 
 def _first(config: Any, default: int, *names: str) -> int:

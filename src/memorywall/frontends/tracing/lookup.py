@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Mapping
@@ -27,6 +28,15 @@ _TASKS = (
 )
 # Those that have a language model's head.
 HEADED = frozenset(name for task in _TASKS[:4] for name in task.values() if isinstance(name, str))
+
+
+# Inputs as a command names them, of a usual size.
+_EXAMPLES = {
+    "input_ids": "int64[1,16]", "decoder_input_ids": "int64[1,1]",
+    "pixel_values": "float32[1,3,224,224]", "input_values": "float32[1,16000]",
+    "input_features": "float32[1,80,3000]", "past_values": "float32[1,512,1]",
+    "grid_thw": "int64[1,3]",
+}  # fmt: skip
 
 
 def named_class(config: Mapping[str, Any]) -> str | None:
@@ -66,16 +76,30 @@ def built_config(model_type: str, text: str, where: str) -> Any:
         ) from error
 
 
+def whole_config(built: Any, where: str) -> dict[str, Any]:
+    """Return all keys of a config of transformers, defaults and parts of it too.
+
+    Raises:
+        InvalidInputError: its values cannot be written down.
+    """
+    try:
+        whole: dict[str, Any] = built.to_dict()
+    except Exception as error:
+        raise InvalidInputError(
+            f"{where}: transformers cannot write down its config: {_said(error)}"
+        ) from error
+    return whole
+
+
 def built_class(class_name: str, config: Any) -> Any:
     """Return a class of transformers' without its weights.
 
     Raises:
         UnsupportedError: it cannot be built from the config, or needs what is not installed.
     """
-    class_ = getattr(transformers, class_name)
     try:
         with torch.device("meta"), no_hub_kernels():
-            return class_(config)
+            return getattr(transformers, class_name)(config)
     except ImportError as error:
         library = _library(error)
         raise UnsupportedError(
@@ -98,3 +122,45 @@ def _library(error: ImportError) -> str:
 def _said(error: Exception) -> str:
     """Return an error of others as one line."""
     return printable(" ".join(f"{type(error).__name__}: {error}".split()), 300)
+
+
+def check_inputs(name: str) -> None:
+    """Refuse a class that a text alone, or an image alone, is not enough for.
+
+    Raises:
+        UnsupportedError: what it reads, and how it is traced with that.
+    """
+    try:
+        taken = inspect.signature(getattr(transformers, name).forward).parameters
+    except (ImportError, AttributeError):  # what is missing is said where it is built
+        return
+    needed = _inputs_beyond(taken)
+    if not needed:
+        return
+    words = " ".join(f"--input {one}='{_example(one)}'" for one in needed)
+    raise UnsupportedError(
+        f"transformers' {name} cannot be traced from a config. It reads {' and '.join(needed)}; a "
+        "text (input_ids) or an image (pixel_values) alone is not enough.",
+        f"Trace it with inputs of your own: memorywall trace FILE.py:make {words}, where make "
+        f"returns transformers' {name}.",
+    )
+
+
+def _example(name: str) -> str:
+    usual = _EXAMPLES["input_ids"] if name.endswith("_ids") else "float32[1,512]"
+    return _EXAMPLES.get(name, usual)
+
+
+def _inputs_beyond(taken: Mapping[str, inspect.Parameter]) -> list[str]:
+    """Return the inputs of a class of which some are neither a text nor an image; else nothing."""
+    named = [name for name, one in taken.items() if one.kind == one.POSITIONAL_OR_KEYWORD][1:]
+    needed = [name for name in named if taken[name].default is inspect.Parameter.empty]
+    main = "input_ids" if "input_ids" in taken else "pixel_values"
+    given = {main, "decoder_input_ids", "image_sizes"}
+    if "decoder_input_ids" in taken and "input_features" in taken:
+        given.add("input_features")  # of what listens
+    reads = given - {"decoder_input_ids", "image_sizes"}
+    if not named or (reads & {*taken} and {*needed} <= given):
+        return []
+    texts = [name for name in ("input_ids", "decoder_input_ids") if name in taken]
+    return list(dict.fromkeys([*(needed or named[:1]), *texts]))

@@ -20,7 +20,7 @@ from memorywall.core.forward import Forward
 from memorywall.core.program import Program
 from memorywall.core.tensors import Role
 from memorywall.frontends.traced_class import TracedClass, TracedSeer, TracedSeq2Seq
-from memorywall.frontends.tracing.checks import unchecked
+from memorywall.frontends.tracing.checks import quiet, unchecked
 from memorywall.frontends.tracing.hubs import no_hub_kernels
 from memorywall.frontends.tracing.inputs import Question
 from memorywall.frontends.tracing.looks import comparing, looking
@@ -28,6 +28,7 @@ from memorywall.frontends.tracing.lookup import built_config
 from memorywall.frontends.tracing.module import trace_module
 from memorywall.frontends.tracing.points import at_points
 from memorywall.frontends.tracing.recast import in_formats
+from memorywall.frontends.tracing.turns import one_at_a_time
 
 _VARYING = ("batch", "tokens", "past", "source", "images")
 _TRACED_IN = ("fp32", "bf16", "fp16")  # formats that a class runs in
@@ -61,6 +62,8 @@ class _Pass:
         return self.past > 0 or self.stacks == "decoder"
 
 
+@one_at_a_time()
+@quiet()
 def lower_class(architecture: TracedClass, forward: Forward) -> Program:
     """Return the operators of one forward pass, unfused, in the formats that it asks for.
 
