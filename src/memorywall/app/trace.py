@@ -57,7 +57,8 @@ def trace(
             on the meta device, so that a model of any size takes no memory.
         inputs: tensors, or text such as ``"int64[1,512]"``; lists, tuples and dicts of them too.
         phase: ``encode``, one pass without a cache; of transformers' models that generate also
-            ``prefill`` (their default) and ``decode``, one token on a cache. ``train`` is one
+            ``prefill`` (their default) and ``decode``, the input's tokens on a cache of what is
+            before them, most often one token. ``train`` is one
             training step: forward, backward and the optimizer; ``memory`` of the answer is what the
             steps keep. All that follows ``named`` is for ``train``.
         seq_len: positions that a decode step attends to, itself the last.
