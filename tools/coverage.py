@@ -220,7 +220,7 @@ def _summary(rows: list[Row]) -> list[str]:
         f"transformers {transformers.__version__} has a class for {total} `model_type`s in these",
         f"tasks. By the best of its classes {exact} of them are exact, {traced} are traced",
         f"({counts[TEXT]} of these their text alone),",
-        f"and {total - exact - traced} are refused: {(exact + traced) / total:.0%} are answered.",
+        f"and {total - exact - traced} are refused: {(exact + traced) / total:.1%} are answered.",
         "",
         "- **exact**: a family reads its default config, and our parameters equal those of its",
         "  class on the meta device to the last digit. On small configs: transformers cannot build",
