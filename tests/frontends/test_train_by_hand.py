@@ -217,16 +217,17 @@ def test_operators_without_a_formula_are_flagged_both_ways() -> None:
 
         def forward(self, x: Any) -> Any:
             y = self.inner["points"](x)
-            return torch.cdist(y, y)
+            return nn.functional.bilinear(y, y, x.new_ones(5, 3, 3))
 
     traced = train(Far, "float32[4,3]", optimizer="sgd")
-    unknown = {found.op: found for found in traced.coverage.unknown}
-    assert set(unknown) == {"aten::_cdist_forward", "aten::_cdist_backward"}
-    # Points in, once, and distances out.
-    assert unknown["aten::_cdist_forward"].moved_bytes == 4 * (12 + 16)
+    (unknown,) = traced.coverage.unknown
+    assert (unknown.op, unknown.calls) == ("aten::_trilinear", 3)
+    # Points in, once, with 5 x 3 x 3 ones, and 4 x 5 out; back to either side: the sum's one
+    # gradient, the ones and the other side in, a gradient of the points out.
+    assert unknown.moved_bytes == 4 * (12 + 45 + 20) + 2 * 4 * (1 + 45 + 12 + 12)
     assert 0 < traced.coverage.of_operators < 1
     notes = mw.analyze(traced, on="h100-sxm").notes
-    assert any("aten::_cdist_backward has no FLOP formula" in note for note in notes)
+    assert any("aten::_trilinear has no FLOP formula" in note for note in notes)
 
 
 def test_what_is_for_another_phase_is_refused() -> None:
