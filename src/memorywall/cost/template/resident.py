@@ -18,7 +18,7 @@ from memorywall.core.results import Footprint
 from memorywall.core.symbols import lower_bound
 from memorywall.cost.footprint import totals_alive
 from memorywall.cost.template.point import Point
-from memorywall.cost.template.rows import Rows
+from memorywall.cost.template.rows import Rows, Terms
 
 
 class Residents:
@@ -27,7 +27,8 @@ class Residents:
     def __init__(self, program: Program) -> None:
         kept = program.resident_bytes()
         held = [kept.get(role, 0) for role in ("weight", "kv_cache", "state")]
-        self._rows = Rows([*held, *_largest(totals_alive(program))])
+        numbers, terms = [*held, *_largest(totals_alive(program))], Terms()
+        self._rows = Rows(terms, [terms.exact(number) for number in numbers])
 
     def at(self, point: Point, hardware: Hardware) -> Footprint:
         """Return the footprint, its numbers scalars or arrays."""

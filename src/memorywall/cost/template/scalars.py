@@ -14,7 +14,7 @@ from memorywall.core.program import Op, Program
 from memorywall.core.results import Cost, OpCost
 from memorywall.core.symbols import Expression
 from memorywall.cost.template.point import Point
-from memorywall.cost.template.rows import Rows
+from memorywall.cost.template.rows import Rows, Terms
 
 
 class Prices:
@@ -31,7 +31,8 @@ class Prices:
             if op.dtype not in self._dtypes:
                 self._dtypes.append(op.dtype)
             numbers += [op_flops, op_moved]
-        rows = Rows([*numbers, flops, moved])
+        terms = Terms()
+        rows = Rows(terms, [terms.exact(number) for number in (*numbers, flops, moved)])
         *places, self._flops, self._moved = rows.places
         dtypes = [self._dtypes.index(op.dtype) for _, op, _ in program.walk()]
         self._rows = rows
@@ -84,7 +85,8 @@ class Listing:
             numbers += [op.flops, moved_bytes(op), *traffic.values()]
             runs = repeat if op.runs else 0
             self._ops.append((path, op.kind, repeat, runs, op.dtype, tuple(traffic)))
-        self._rows = Rows(numbers)
+        terms = Terms()
+        self._rows = Rows(terms, [terms.exact(number) for number in numbers])
 
     def at(self, point: Point, hardware: Hardware) -> list[OpCost]:
         """Return every operator's cost over its repetitions, its numbers scalars or arrays."""

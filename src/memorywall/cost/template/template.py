@@ -14,6 +14,7 @@ from memorywall.core.results import Cost, Footprint, OpCost
 from memorywall.cost.template.point import Point, symbolic
 from memorywall.cost.template.resident import Residents
 from memorywall.cost.template.scalars import Listing, Prices
+from memorywall.cost.template.series import Run
 
 # What makes the program that is priced of the one that was lowered, such as ``fuse``.
 Rewrite: TypeAlias = Callable[[Program], Program]
@@ -47,6 +48,16 @@ class Template:
         """Return what every operator costs over its repetitions, in order of execution."""
         return self._listing.at(point, hardware)
 
+    def price_run(self, point: Point, steps: int, hardware: Hardware) -> Cost:
+        """Return what decode steps in a row cost, the first of them at the point's length.
+
+        FLOPs and bytes are exact, but for the bytes of experts; times are so up to rounding.
+
+        Raises:
+            UnsupportedError: the device has no peak for the program's arithmetic or a wider one.
+        """
+        return self._run.at(point, steps, hardware)
+
     def footprint(self, point: Point, hardware: Hardware) -> Footprint:
         """Return the memory that the pass needs on a device."""
         return self._residents.at(point, hardware)
@@ -58,6 +69,10 @@ class Template:
     @cached_property
     def _listing(self) -> Listing:
         return Listing(self.program)
+
+    @cached_property
+    def _run(self) -> Run:
+        return Run(self.program)
 
     @cached_property
     def _residents(self) -> Residents:
