@@ -13,7 +13,7 @@ from memorywall.core.numbers import Array, is_array
 from memorywall.core.results import Cost
 from memorywall.cost.template.point import Point
 from memorywall.cost.template.points import Points, flattened, shape_of
-from memorywall.cost.template.series import Run, any_part
+from memorywall.cost.template.series import Run, bound_at_any
 
 # Points of a block: rows at both ends of a stretch fit the processor's cache.
 BLOCK = 4096
@@ -43,6 +43,6 @@ def _run(run: Run, points: Points, steps: int) -> list[Any]:
     total: list[Array | float] = [0.0] * len(fields(Cost))
     for stretch in run.bends.stretches(point, steps):
         ends = point._replace(length=stretch.first), point._replace(length=stretch.last)
-        part = run.stretch(*ends, stretch.count, bandwidth, list(peaks), any_part)
+        part = run.stretch(*ends, stretch.count, bandwidth, list(peaks), bound_at_any)
         total = [a + b for a, b in zip(total, part, strict=True)]
     return total

@@ -65,6 +65,9 @@ class Bends:
     def stretches(self, point: Point, steps: int) -> Iterator[Stretch]:
         """Yield the stretches of some steps, the first at the point's length."""
         first: Any = point.length
+        if not (self._limits or self._roundings or self._stride > 1) and self.straight:
+            yield Stretch(first, 1, steps)
+            return
         if not self.straight:
             yield from (Stretch(first + step, 1, 1 + 0 * first) for step in range(steps))
             return
