@@ -96,7 +96,8 @@ class Run:
             compute_s = compute_s + series(first[place], last[place], count) / peak
             busy = busy + series(first[alone], last[alone], count) / peak
         pairs = [
-            ((first[f], last[f]), (first[m], last[m]), peaks[dtype]) for dtype, f, m in self._classes
+            ((first[f], last[f]), (first[m], last[m]), peaks[dtype])
+            for dtype, f, m in self._classes
         ]
         while_busy, while_waiting = bound(pairs, count, bandwidth)
         busy, waiting = busy + while_busy, waiting + while_waiting
