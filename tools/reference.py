@@ -106,10 +106,15 @@ def _models_page() -> str:
         model = mw.model(entry.id)
         cache = ""
         if model.causal:
-            source_len = 1 if model.reads_source and model.fixed_source is None else None
+            source = model.traits.source
+            source_len = 1 if source is not None and source.fixed is None else None
             one, two = (
                 mw.analyze(
-                    model, on="h100-sxm", seq_len=length, source_len=source_len, kv_cache="bf16"
+                    model,
+                    on="h100-sxm",
+                    seq_len=length,
+                    source_len=source_len,
+                    kv_cache="bf16" if model.traits.caches else None,
                 ).footprint.kv_cache
                 for length in (1, 2)
             )

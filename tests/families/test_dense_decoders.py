@@ -79,4 +79,4 @@ def test_defaults_are_those_of_transformers(model_type: str) -> None:
         assert ours.max_positions == getattr(theirs, key)
     window = getattr(theirs, "window_size" if model_type == "gpt_neo" else "sliding_window", None)
     flagged = getattr(theirs, "use_sliding_window", True)
-    assert ours.windows == ((window,) if window and flagged else ())
+    assert ours.traits.windows == ((window,) if window and flagged else ())

@@ -58,9 +58,9 @@ def flops(answer: mw.Analysis) -> dict[str, Any]:
     ],
 )
 def test_tokens_of_an_image(name: str, size: tuple[int, int], tokens: int) -> None:
-    images = mw.model(name).images
+    images = mw.model(name).traits.images
     assert images is not None
-    assert images.image_tokens(*size) == tokens
+    assert images.tokens(*size) == tokens
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,14 @@ from tests.families.image_configs import IMAGE_TEXT, PAIRS, TOWERS, tower_config
 from tests.families.test_catalogue_against_transformers import products
 
 MODELS = {entry.id: mw.model(entry.id) for entry in entries()}
-LOOKS = {name: m.images for name, m in MODELS.items() if m.images and m.denoiser is None}
+LOOKS = {
+    name: m.traits.images
+    for name, m in MODELS.items()
+    if m.traits.images and m.traits.denoising is None
+}
 SEEING = {entry.id: entry.config for entry in entries() if entry.id in LOOKS}
-SIZES = {name: images.image_size for name, images in LOOKS.items()}
-ALONE = [name for name, images in LOOKS.items() if not images.reads_text]
+SIZES = {name: images.size for name, images in LOOKS.items()}
+ALONE = [name for name, images in LOOKS.items() if not images.with_text]
 # SigLIP 2 runs on the host: a small one is held below.
 BESIDE = [
     name

@@ -23,9 +23,9 @@ DECODERS = {
     entry.id: entry
     for entry in entries()
     if mw.model(entry.id).causal
-    and not mw.model(entry.id).reads_source
-    and not mw.model(entry.id).recurrent
-    and mw.model(entry.id).images is None  # test_images_against_transformers.py
+    and mw.model(entry.id).traits.source is None
+    and mw.model(entry.id).traits.state is None
+    and mw.model(entry.id).traits.images is None  # test_images_against_transformers.py
     # DBRX asks which experts were chosen, which no array without content says: small ones of it are
     # run elsewhere.
     and entry.config.get("model_type") != "dbrx"

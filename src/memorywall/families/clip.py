@@ -14,6 +14,7 @@ from memorywall.core.forward import Forward
 from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
+from memorywall.core.traits import Traits
 from memorywall.layers.element_costs import FLOPS_PER_ELEMENT
 from memorywall.layers.encoder_decoder import halves
 from memorywall.layers.encoder_heads import Dense
@@ -43,13 +44,16 @@ class TextEncoder:
     dtype: str
     text: Reading
     notes: tuple[str, ...] = ()
-    causal: bool = False
-    windows: tuple[int, ...] = ()
 
     @property
     def max_positions(self) -> int:
         """Positions that it was made for."""
         return self.text.positions
+
+    @property
+    def traits(self) -> Traits:
+        """An encoder of text."""
+        return Traits(masks=self.text.stack.attention.causal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +69,6 @@ class ImageTextEncoder:
     text: Reading | None = None
     learned: int = 0
     notes: tuple[str, ...] = ()
-    causal: bool = False
-    windows: tuple[int, ...] = ()
 
     @property
     def max_positions(self) -> int | None:
@@ -74,26 +76,13 @@ class ImageTextEncoder:
         return None if self.text is None else self.text.positions
 
     @property
-    def reads_text(self) -> bool:
-        """Whether it reads texts as well."""
-        return self.text is not None
-
-    @property
-    def image_size(self) -> tuple[int, int]:
-        """Height and width that it was made for."""
-        return self.image.tower.patches.image_size
-
-    def image_tokens(self, height: int, width: int) -> int:
-        """Tokens of an image in its tower."""
-        return self.image.tower.image_tokens(height, width)
-
-    def resized(self, height: int, width: int) -> tuple[int, int]:
-        """Return the size that an image is resized to before it is looked at."""
-        return self.image.tower.patches.looked_at(height, width)
-
-    def image_notes(self, height: int, width: int) -> tuple[str, ...]:
-        """What to know of images of that size."""
-        return self.image.tower.image_notes(height, width)
+    def traits(self) -> Traits:
+        """An encoder of images, and of texts where it reads them as well."""
+        text = self.text
+        return Traits(
+            images=self.image.tower.seen(with_text=text is not None),
+            masks=text is not None and text.stack.attention.causal,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,16 @@ class Beside:
     scan: Mamba2
     name: str = "hybrid"
 
+    @property
+    def attends(self) -> bool:
+        """It keeps keys and values."""
+        return True
+
+    @property
+    def masks(self) -> bool:
+        """Its scan forms masked pairs within a chunk."""
+        return True
+
     def record(self, tape: Tape, x: Tensor) -> Tensor:
         """Note the operators of both: [B T, D] in and out."""
         scanned = self.scan.record(tape, x)

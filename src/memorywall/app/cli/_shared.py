@@ -14,7 +14,6 @@ from rich.progress import Progress
 
 from memorywall.core.model import Model
 from memorywall.frontends.hf import load_model
-from memorywall.frontends.traced import is_traced
 from memorywall.report.record import to_json
 
 json_flag = click.option("--json", "as_json", is_flag=True, help="One JSON record, for machines.")
@@ -39,7 +38,7 @@ def console() -> Console:
 def load_and_tell(name: str) -> Model:
     """Return a model, and say so where transformers' own class stands in for a family."""
     model = load_model(name)
-    if is_traced(model):
+    if model.traits.traced:
         click.echo(f"{model.architecture.notes[0]} Each pass takes seconds.", err=True)
     return model
 

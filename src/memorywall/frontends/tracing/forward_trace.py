@@ -26,6 +26,7 @@ from memorywall.frontends.tracing.capture.inputs import (
     lengths_of,
     main_dtype,
     on_meta,
+    unit_of,
     words_of,
 )
 from memorywall.frontends.tracing.capture.meta_device import Bare, build, unchanged
@@ -221,6 +222,7 @@ def _answer(
         inputs=words_of(given),
         notes=(*_notes(tracer), *_unheard(module, tracer, question)),
         conventions={"causal": "full" if question.full else "half", "flops_per_multiply_add": "2"},
+        unit=unit_of(given),
     )
 
 

@@ -19,6 +19,7 @@ from memorywall.frontends.tracing.capture.inputs import (
     lengths_of,
     main_dtype,
     on_meta,
+    unit_of,
     words_of,
 )
 from memorywall.frontends.tracing.capture.lstms import NOTE, unfold_lstms
@@ -115,6 +116,7 @@ def _answer(
         notes=memory.notes,
         conventions={"causal": causal, "flops_per_multiply_add": "2", **memory.conventions},
         memory=memory,
+        unit=unit_of(given),
     )
 
 

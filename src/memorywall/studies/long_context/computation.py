@@ -116,7 +116,7 @@ def _checked(contexts: Sequence[int]) -> tuple[int, ...]:
 
 def _decoder(source: ModelSource) -> Model:
     model = load_model(source)
-    if not model.causal or model.reads_source:
+    if not model.causal or model.traits.source is not None:
         raise UnsupportedError(
             f"{model.name} is no decoder that reads a text of any length.",
             f"Such as: {', '.join(MODELS)}",

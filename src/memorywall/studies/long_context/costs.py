@@ -48,11 +48,11 @@ def kind_of(model: Model, hardware: Hardware) -> str:
     """Return how a model looks back, as its memory shows: what it keeps, and how that grows."""
     asked = Question(model, hardware, {"weights": "bf16", "kv_cache": "bf16", "state": None})
     first, last = growth(asked, 1), growth(asked, LONGEST)
-    if model.recurrent:
+    if model.traits.state is not None:
         return "state only" if not first else "hybrid" if last else "state and window"
     if last < first:
         return "windows and full" if last else "sliding window"
-    if getattr(model.architecture, "latent", False):  # few architectures have it
+    if model.traits.latent:
         return "MLA"
     # In 16 bit attention does one FLOP per byte for each head that shares keys and values.
     shared = intensity_of(asked.decode(1, LONGEST), "attention", "kv_cache")
@@ -100,7 +100,7 @@ def prefills_at(asked: Question, contexts: Array) -> Prefills:
 
 def _moved(answer: Analysis) -> dict[str, Array]:
     """Return the bytes of a pass by role."""
-    moved = dict.fromkeys(ROLES, np.zeros(answer.scenario.shape))
+    moved = dict.fromkeys(ROLES, np.zeros(answer.question.shape))
     for op in answer.ops:
         for role, size in op.traffic.items():
             moved[role] = moved[role] + size
