@@ -142,9 +142,7 @@ class Terms:
                 step = lambda v: function(v[a], v[b])  # noqa: E731
         return self._keep(key, step, expression)
 
-    def _keep(
-        self, key: object, step: Step, origin: Monomial | Expression | None = None
-    ) -> int:
+    def _keep(self, key: object, step: Step, origin: Monomial | Expression | None = None) -> int:
         self._places[key] = place = len(self.origins)
         self.origins.append(origin)
         self._steps.append(step)
