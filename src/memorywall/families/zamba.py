@@ -17,9 +17,11 @@ from memorywall.core.forward import Forward
 from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
+from memorywall.core.traits import Traits
 from memorywall.layers.decoder import (
     Decoder,
     Mixer,
+    decoder_traits,
     grouped,
     record_embeddings,
     record_layers,
@@ -58,6 +60,11 @@ class Zamba(Decoder):
     mixer: Mixer
     shared: Shared
     hybrids: tuple[int, ...]
+
+    @property
+    def traits(self) -> Traits:
+        """A generative model whose shared layers attend."""
+        return replace(decoder_traits(self), caches=True, masks=True)
 
 
 def read(data: Mapping[str, Any], where: str) -> Zamba:

@@ -53,6 +53,16 @@ class Mamba2:
         """C, all heads together."""
         return self.heads * self.head_dim
 
+    @property
+    def attends(self) -> bool:
+        """It keeps no keys and values."""
+        return False
+
+    @property
+    def masks(self) -> bool:
+        """Its scan forms masked pairs within a chunk."""
+        return True
+
     def record(self, tape: Tape, x: Tensor) -> Tensor:
         """Note its operators: [B T, D] in and out."""
         rows, channels, shared = x.shape[0], self.channels, 2 * self.groups * self.states
