@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from memorywall.core.hardware import Hardware
-from memorywall.core.numbers import Array, is_array
+from memorywall.core.numbers import Array
 from memorywall.core.results import Cost
 from memorywall.cost.template.point import Point
 from memorywall.cost.template.points import Points, flattened, shape_of
@@ -31,8 +31,7 @@ def run_at_points(run: Run, point: Point, steps: int, hardware: Hardware) -> Cos
     found = [np.empty(prod(shape)) for _ in fields(Cost)]
     for start in range(0, prod(shape), BLOCK):
         some = slice(start, start + BLOCK)
-        part = flat.map(lambda number, some=some: number[some] if is_array(number) else number)
-        for total, numbers in zip(found, _run(run, part, steps), strict=True):
+        for total, numbers in zip(found, _run(run, flat.cut(some), steps), strict=True):
             total[some] = numbers
     return Cost(*(total.reshape(shape) for total in found))
 

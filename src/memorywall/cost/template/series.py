@@ -231,7 +231,7 @@ def turn_of(flops: Line, moved: Line, count: Any, bandwidth: Any, peak: Any) -> 
         return Turn(count, waits_first)
     meet = at_first / _choose(changes, at_first - at_last, 1.0) * (count - 1)
     most = maximum(count - 1, 0)  # of many points some may have no step
-    before = minimum(maximum(floored(meet, 1.0) - 1, 1), most)
+    before = minimum(maximum(floored(meet, 1) - 1, 1), most)
     for _ in range(3):
         memory_s = value(moved, before, count) / bandwidth
         same = (memory_s >= value(flops, before, count) / peak) == waits_first
