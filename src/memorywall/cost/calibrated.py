@@ -9,12 +9,10 @@ is the unfused one; nothing is fitted to models.
 
 from __future__ import annotations
 
-import numpy as np
-
 from memorywall.core.calibration import Calibration, Estimate
 from memorywall.core.errors import UnsupportedError
 from memorywall.core.formats import ARITHMETIC_BITS
-from memorywall.core.numbers import Number
+from memorywall.core.numbers import Number, is_true
 from memorywall.core.program import Op, Program
 from memorywall.core.tensors import Tensor
 
@@ -141,7 +139,7 @@ def _is_grouped(op: Op) -> bool:
     """Tell whether query heads share keys: then one query meets more keys than there are."""
     keys = op.reads[1]
     vectors = keys.moved_elements / keys.shape[-1]
-    return bool(np.all(op.writes[0].elements > vectors))
+    return is_true(op.writes[0].elements > vectors)
 
 
 def _time(

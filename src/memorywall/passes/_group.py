@@ -14,9 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
-import numpy as np
-
-from memorywall.core.numbers import Number, is_true, maximum, minimum
+from memorywall.core.numbers import Number, is_array, is_true, maximum, minimum
 from memorywall.core.program import Block, Kind, Op, Program
 from memorywall.core.tensors import Tensor
 from memorywall.passes._through import part_of
@@ -216,7 +214,7 @@ def _part(tensor: Tensor) -> tuple[object, ...] | None:
     """Return what tells parts of a tensor apart: lengths, or of arrays their contents."""
     if tensor.touched is None:
         return None
-    return tuple(n.tobytes() if isinstance(n, np.ndarray) else n for n in tensor.touched)
+    return tuple(n.tobytes() if is_array(n) else n for n in tensor.touched)
 
 
 def _kind(found: _Group, reads: Sequence[Tensor], writes: Sequence[Tensor]) -> Kind:
