@@ -101,7 +101,7 @@ class StageTape(Tape):
         """Note a linear layer from [B, C] to the labels, if there is one."""
         if labels is not None:
             rows = 0 if self.forward.logits == "none" else self.forward.batch
-            record_head(self, x, Head("classifier", labels, bias=True), rows, x)
+            record_head(self, x, Head("classifier", labels, bias=True, axis="labels"), rows, x)
 
 
 def read_depths(config: Config, default: tuple[int, ...]) -> tuple[int, ...]:

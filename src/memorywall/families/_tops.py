@@ -105,7 +105,7 @@ def masked_branch(
 ) -> Branch:
     """Return the masked-language head: dense to ``width``, activation, norm, decoder."""
     transform = Dense(Head("transform", width, bias=bias), activation, norm)
-    decoder = Dense(Head("decoder", vocab_size, bias=decoder_bias, tied=tied))
+    decoder = Dense(Head("decoder", vocab_size, bias=decoder_bias, tied=tied, axis="vocab"))
     return Branch("each", (transform, decoder))
 
 
@@ -125,7 +125,7 @@ def _branch(config: Config, part: Part, hidden_size: int) -> Branch:
         layers.append(Dense(Head(name, hidden_size, bias=True), activation))
     if part.width is not None:
         width = config.labels() if part.width == LABELS else part.width
-        layers.append(Dense(Head("classifier", width, bias=True)))
+        layers.append(Dense(Head("classifier", width, bias=True, axis="labels")))
     return Branch(part.rows, tuple(layers))
 
 
@@ -150,7 +150,7 @@ def record_branch(tape: Tape, hidden: Tensor, branch: Branch, embedding: Tensor)
 def _rows(forward: Forward, which: str) -> Number:
     """Return how many rows of all sequences a branch reads."""
     if which == "each":
-        return forward.head_rows
+        return forward.head_axes
     if forward.logits == "none":
         return 0
     return forward.rows if which == "late" else forward.batch

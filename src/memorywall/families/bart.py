@@ -176,7 +176,7 @@ def lower(model: Bart, forward: Forward) -> Program:
 
     head = Seq2SeqTape(forward, "head")
     if model.head is not None:
-        record_head(head, last, model.head, forward.head_rows, own_words)
+        record_head(head, last, model.head, forward.head_axes, own_words)
     return halves(
         forward, (read_in, layers, encoder_top), (start, decoder, decoder_top, head.close())
     )

@@ -80,7 +80,7 @@ def _branch(config: Config, part: Part, hidden: int, norm: str, pooling: str) ->
         )
     rows = pooling if part.rows == "pooled" else part.rows
     dense = Dense(Head("transform", hidden, bias=bias), activation, norm)
-    classifier = Dense(Head("classifier", part.width or config.labels(), bias=True))
+    classifier = Dense(Head("classifier", part.width or config.labels(), bias=True, axis="labels"))
     return Branch(rows, (dense, classifier))
 
 

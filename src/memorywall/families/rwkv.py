@@ -87,7 +87,7 @@ def lower(model: Rwkv, forward: Forward) -> Program:
     tape = Tape(forward, "head")
     x = tape.norm("norm", hidden, "layernorm")
     if model.head is not None:
-        record_head(tape, x, model.head, forward.head_rows, embeddings.ops[0].reads[0])
+        record_head(tape, x, model.head, forward.head_axes, embeddings.ops[0].reads[0])
     return Program((*blocks, tape.close()))
 
 

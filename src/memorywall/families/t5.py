@@ -116,7 +116,7 @@ def read(data: Mapping[str, Any], where: str) -> T5 | T5Encoder:
         return T5Encoder(**common)
     # A checkpoint with a head of its own, as version 1.1 and mT5 have, keeps it apart.
     tied = config.flag("tie_word_embeddings", True)
-    head = Head("lm_head", config.size("vocab_size"), tied=tied)
+    head = Head("lm_head", config.size("vocab_size"), tied=tied, axis="vocab")
     layers = config.size("num_decoder_layers", encoder.layers)
     config.check()
     return T5(
@@ -167,7 +167,7 @@ def lower(model: T5 | T5Encoder, forward: Forward) -> Program:
 
     head = Seq2SeqTape(forward, "head")
     if model.head is not None:
-        record_head(head, last, model.head, forward.head_rows, words)
+        record_head(head, last, model.head, forward.head_axes, words)
     return halves(forward, encoder, (start, decoder, decoder_top, head.close()))
 
 

@@ -55,7 +55,7 @@ def read(data: Mapping[str, Any], where: str) -> Whisper:
     generating = "WhisperForConditionalGeneration"
     class_name = config.class_name(generating, (generating, "WhisperModel"))
     tied = config.flag("tie_word_embeddings", True)
-    head = Head("proj_out", config.size("vocab_size"), tied=tied)
+    head = Head("proj_out", config.size("vocab_size"), tied=tied, axis="vocab")
     architecture = Whisper(
         class_name=class_name,
         head=head if class_name == generating else None,
@@ -105,7 +105,7 @@ def lower(model: Whisper, forward: Forward) -> Program:
 
     head = Seq2SeqTape(forward, "head")
     if model.head is not None:
-        record_head(head, last, model.head, forward.head_rows, words)
+        record_head(head, last, model.head, forward.head_axes, words)
     return halves(
         forward,
         (read_in, layers, encoder_top),
