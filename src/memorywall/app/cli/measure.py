@@ -34,7 +34,7 @@ def COMMAND(  # noqa: N802
       memorywall measure --quick --processes 2
       memorywall analyze gpt2 --on here
     """
-    from memorywall.app.measure import measure_machine, save  # noqa: PLC0415 - with the extra only
+    from memorywall.answer.measure import measure_machine, save  # noqa: PLC0415 - with the extra only
     from memorywall.report.machine import show_machine  # noqa: PLC0415
 
     with progress_bar("measuring") as progress:
