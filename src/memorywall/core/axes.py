@@ -60,7 +60,8 @@ AXES = {
     "state": "numbers of state of a channel",
     "rank": "rank of a time step, of a decay or of an adapter",
     "kernel": "taps of a convolution",
-    "chunk": "positions of a chunk of a scan that each token meets",
+    "chunks": "chunks of one sequence's tokens, which a scan takes one at a time",
+    "inverses": "FLOPs of inverting the triangular matrices of a sequence's chunks",
     "pixels": "numbers of a patch, channels times its sides",
     "channels": "input channels of a convolution",
     "sides": "sides of a map or of a window; parts of an image",
@@ -77,6 +78,8 @@ FOLLOWERS = {
     "groups": Follower("ssm_heads", floor=1),
     "routed": Follower("experts"),
     "pairs": Follower("tokens"),
+    "chunks": Follower("tokens"),
+    "inverses": Follower("tokens"),
     "keys": Follower("tokens"),  # of what is stored; what an attention reads is gathered
 }
 

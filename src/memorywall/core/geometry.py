@@ -45,6 +45,12 @@ class Space:
         return size(self.axes, self.coefficient)
 
 
+def flops_of(spaces: Sequence[Space]) -> Number:
+    """Return the FLOPs of several spaces."""
+    parts = [space.flops for space in spaces]
+    return sum(parts[1:], parts[0]) if parts else 0  # no pass over an array more than needed
+
+
 # Made for every operator of every question: frozen for the type checker only.
 @dataclass(slots=True, eq=False)
 class _Geometry:
@@ -81,9 +87,8 @@ class _Geometry:
     def flops(self) -> Number:
         """FLOPs of one execution."""
         found = self._flops
-        if found is None:  # a first pass over an array is one that can be saved
-            parts = [space.flops for space in self.spaces]
-            found = self._flops = sum(parts[1:], parts[0]) if parts else 0
+        if found is None:
+            found = self._flops = flops_of(self.spaces)
         return found
 
     @property
@@ -440,6 +445,48 @@ class Counted(_Geometry):
         return (Space(self.count, ()),)
 
 
+@dataclass(slots=True, eq=False)
+class Several(_Geometry):
+    """Operators that run as one: their spaces together.
+
+    Attributes:
+        kind: of the whole.
+        work: the spaces of all.
+        which: the function of the last.
+    """
+
+    kind: Kind
+    work: tuple[Space, ...]
+    which: str = ""
+
+    @property
+    def function(self) -> str:
+        """The function of the last."""
+        return self.which
+
+    @property
+    def spaces(self) -> Sequence[Space]:
+        """Return the spaces of all."""
+        return self.work
+
+
+@dataclass(slots=True, eq=False)
+class Idle(_Geometry):
+    """An operator that a pass skips, of which only the weights are resident; it has no FLOPs."""
+
+    of: Geometry
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of what is skipped."""
+        return self.of.kind
+
+    @property
+    def function(self) -> str:
+        """The function of what is skipped."""
+        return self.of.function
+
+
 Geometry: TypeAlias = (
     Gemm
     | Experts
@@ -452,4 +499,6 @@ Geometry: TypeAlias = (
     | Scan
     | Collective
     | Counted
+    | Several
+    | Idle
 )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
 from memorywall.core.geometry import Experts, Geometry, Kind
 from memorywall.core.numbers import Number
 from memorywall.core.tensors import Tensor
@@ -62,6 +63,10 @@ class Op:
     def flops(self) -> Number:
         """FLOPs of one execution; a fused multiply-add is 2."""
         return self.geometry.flops
+
+    def moving(self, reads: tuple[Tensor, ...], writes: tuple[Tensor, ...]) -> Op:
+        """Return the same operator with other tensors."""
+        return replace(self, reads=reads, writes=writes)
 
     @property
     def moved_bytes(self) -> Number:

@@ -87,7 +87,13 @@ def lower(model: Gpt2, forward: Forward) -> Program:
     x = head.norm("norm", hidden, "layernorm")
     if model.head is not None:
         record_head(head, x, model.head, forward.head_axes, embeddings.ops[0].reads[0])
-    return Program((embeddings.close(), layer.close(model.layers, layers=tuple(range(model.layers))), head.close()))
+    return Program(
+        (
+            embeddings.close(),
+            layer.close(model.layers, layers=tuple(range(model.layers))),
+            head.close(),
+        )
+    )
 
 
 FAMILY = Family("gpt2", ("gpt2",), read, lower)

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from memorywall.core.axes import named
 from memorywall.core.errors import shown
 from memorywall.core.forward import Forward
 from memorywall.core.model import Family
@@ -155,8 +156,8 @@ def _read_mlp(config: Config, default: str) -> FeedForward:
 
 def lower(model: T5 | T5Encoder, forward: Forward) -> Program:
     """Return the operators of one forward pass."""
-    shape = (model.vocab_size, model.hidden_size)
-    words = Tensor("shared.weight", shape, forward.weights, "weight")
+    axes = named(vocab=model.vocab_size, hidden=model.hidden_size)
+    words = Tensor("shared.weight", axes, forward.weights, "weight")
     if isinstance(model, T5Encoder):
         return Program(_encode(model, forward, words)[0])
     encoder, memory = _encode(model, forward.of_source(), words)
@@ -189,8 +190,9 @@ def _embeddings(
     Returns the block, [B T, D] and [N, T S].
     """
     tape = Seq2SeqTape(forward, f"{half}.embeddings")
-    hidden = Tensor(f"{half}.hidden", (forward.rows, model.hidden_size), forward.activations)
-    tape.look_up(words, forward.rows, hidden)
+    width = named(hidden=model.hidden_size)
+    hidden = Tensor(f"{half}.hidden", forward.row_axes + width, forward.activations)
+    tape.look_up(words, hidden)
     bias = None
     if model.buckets is not None:
         bias = tape.distances(model.buckets, model.encoder.attention)

@@ -65,10 +65,10 @@ Halves: TypeAlias = tuple[AnyMixer | None, AnyMlp | None]
 
 def grouped(layers: Iterable[Halves]) -> tuple[Layers, ...]:
     """Sort layers by kind, in the order in which the kinds first come."""
-    return placed(enumerate(layers))
+    return by_kind(enumerate(layers))
 
 
-def placed(layers: Iterable[tuple[int, Halves]]) -> tuple[Layers, ...]:
+def by_kind(layers: Iterable[tuple[int, Halves]]) -> tuple[Layers, ...]:
     """Sort layers, each with its position, by kind."""
     places: dict[Halves, list[int]] = {}
     for place, kind in layers:

@@ -16,6 +16,7 @@ from memorywall.core.tensors import Tensor
 from memorywall.layers.element_costs import ACTIVATION_FLOPS, FLOPS_PER_ELEMENT
 from memorywall.layers.tape import FeedForward, Tape
 
+
 @dataclass(frozen=True, slots=True)
 class Experts:
     """Shape of a mixture of experts.

@@ -14,6 +14,7 @@ from typing import TypeAlias
 from memorywall.core.axes import Axes, Axis, named, names, size, unnamed
 from memorywall.core.formats import arithmetic_of
 from memorywall.core.forward import Forward
+from memorywall.core.geometry import Attention as AttentionProduct
 from memorywall.core.geometry import (
     Elementwise,
     Embedding,
@@ -25,7 +26,6 @@ from memorywall.core.geometry import (
     Softmax,
     Space,
 )
-from memorywall.core.geometry import Attention as AttentionProduct
 from memorywall.core.numbers import Number, minimum
 from memorywall.core.program import Block, Op
 from memorywall.core.storage import Storage
@@ -132,9 +132,7 @@ class Tape:
 
         Its last ``row`` axes are one stored row.
         """
-        return Tensor(
-            f"{self.block}.{name}", axes, self.forward.activations, row=row, parts=parts
-        )
+        return Tensor(f"{self.block}.{name}", axes, self.forward.activations, row=row, parts=parts)
 
     def like(self, name: str, x: Tensor) -> Tensor:
         """Make an activation with the axes of another."""
@@ -158,9 +156,7 @@ class Tape:
             parts,
         )  # fmt: skip
 
-    def op(
-        self, name: str, geometry: Geometry, reads: tuple[Tensor, ...], *writes: Tensor
-    ) -> None:
+    def op(self, name: str, geometry: Geometry, reads: tuple[Tensor, ...], *writes: Tensor) -> None:
         """Note one operator; one without rows (a head that is not asked for) moves no weights.
 
         Where weights have formats of their own, what the operator is decides which.
@@ -239,9 +235,7 @@ class Tape:
         """
         gain = x.axes[-run:] if run else x.row_axes
         out = out or self.like(name, x)
-        weights = [
-            self.weight(f"{name}.{part}", gain, len(gain)) for part in NORM_WEIGHTS[kind]
-        ]
+        weights = [self.weight(f"{name}.{part}", gain, len(gain)) for part in NORM_WEIGHTS[kind]]
         self.op(name, normalised(kind, x.axes, gain), (x, *weights), out)
         return out
 
@@ -251,8 +245,8 @@ class Tape:
         learned = [
             self.weight(f"{name}.{part}", ONE) for part in ACTIVATION_WEIGHTS.get(function, ())
         ]
-        space = Space(ACTIVATION_FLOPS[function], x.axes)
-        self.op(name, Elementwise((space,), function), (x, *learned), out)
+        work = spaces_of(ACTIVATION_FLOPS[function], x)
+        self.op(name, Elementwise(work, function), (x, *learned), out)
         return out
 
     def gate(self, name: str, function: str, gate: Tensor, x: Tensor) -> Tensor:
@@ -358,7 +352,9 @@ class Tape:
         if not a.gated:
             return project(f"{path}.q_proj", x, width, a.qkv_bias)
         rows, both = x.rows_axes, (("query_gate", 2), *width)
-        q, gate = (self.activation(f"{path}.{name}", rows + width, 2) for name in ("q_proj", "gate"))
+        q, gate = (
+            self.activation(f"{path}.{name}", rows + width, 2) for name in ("q_proj", "gate")
+        )
         weight = self.weight(f"{path}.q_proj.weight", both + x.row_axes, x.row)
         reads: tuple[Tensor, ...] = (x, weight)
         if a.qkv_bias:
@@ -408,7 +404,10 @@ class Tape:
         """
         forward = self.forward
         if sources is None:
-            pairs, attended = forward.pairs(a.causal, a.window, a.chunk), forward.keys(a.window, a.chunk)
+            pairs, attended = (
+                forward.pairs(a.causal, a.window, a.chunk),
+                forward.keys(a.window, a.chunk),
+            )
         else:
             pairs, attended = forward.tokens * sources, sources
         axes = (("batch", forward.batch), ("heads", a.heads), ("pairs", pairs))
@@ -433,15 +432,20 @@ class Tape:
             work = (*work, Space(FLOPS_PER_ELEMENT["softmax"], sinks))
             reads = (*reads, self.weight(f"{path}.sinks", named(heads=a.heads)))
         self.op(f"{path}.softmax", Softmax(work), reads, probabilities)
-        self.op(
-            f"{path}.context", AttentionProduct("pv", *shape), (probabilities, values), context
-        )
+        self.op(f"{path}.context", AttentionProduct("pv", *shape), (probabilities, values), context)
         return context
 
 
 def join(parts: tuple[Axes, ...]) -> Axes:
     """Return the one axis of parts side by side."""
     return named(joined=sum([size(part) for part in parts]))
+
+
+def spaces_of(coefficient: Number, x: Tensor) -> tuple[Space, ...]:
+    """Return FLOPs of every element of x, apart for the parts that lie side by side in it."""
+    if not x.parts:
+        return (Space(coefficient, x.axes),)
+    return tuple([Space(coefficient, x.axes[:-1] + part) for part in x.parts])
 
 
 def new_part(whole: Tensor, x: Tensor) -> Tensor:
