@@ -107,6 +107,7 @@ class Gemm(_Geometry):
         outs: axes of what comes out; several where one product makes unequal parts side by side.
         groups: axes of a product that is one for each of them, such as heads with own weights.
         layout: how the weight is stored: ``linear`` [out, in], ``conv1d`` [in, out].
+        beside: axes of further arrays that lie beside x, and are contracted by the same weight.
     """
 
     kind: ClassVar[Kind] = "gemm"
@@ -115,6 +116,7 @@ class Gemm(_Geometry):
     outs: tuple[Axes, ...]
     groups: Axes = ()
     layout: str = "linear"
+    beside: tuple[Axes, ...] = ()
 
     @property
     def m(self) -> Number:
@@ -129,7 +131,7 @@ class Gemm(_Geometry):
     @property
     def k(self) -> Number:
         """Length that is contracted."""
-        return size(self.inner)
+        return sum([size(inner) for inner in self.beside], size(self.inner))
 
     @property
     def function(self) -> str:
@@ -139,12 +141,12 @@ class Gemm(_Geometry):
     @property
     def contracts(self) -> tuple[str, ...]:
         """Return the inner axes."""
-        return names(self.inner)
+        return tuple([name for inner in (self.inner, *self.beside) for name in names(inner)])
 
     @property
     def linear_in(self) -> tuple[int, ...]:
-        """Return the position of x."""
-        return (0,)
+        """Return the positions of x, and of what lies beside it."""
+        return tuple(range(1 + len(self.beside)))
 
     def is_factor(self, weight: Axes) -> bool:
         """Tell whether a weight that it reads is the matrix, which has more axes than a bias."""
@@ -154,8 +156,8 @@ class Gemm(_Geometry):
     @property
     def spaces(self) -> Sequence[Space]:
         """One for each part: rows x groups x out x inner, 2 FLOPs each."""
-        before = self.rows + self.groups
-        return [Space(2, before + out + self.inner) for out in self.outs]
+        before, inners = self.rows + self.groups, (self.inner, *self.beside)
+        return [Space(2, before + out + inner) for out in self.outs for inner in inners]
 
 
 @dataclass(slots=True, eq=False)

@@ -105,7 +105,8 @@ class Tensor:
     @property
     def moved_rows(self) -> Number:
         """Stored rows, or parts of rows, that one execution moves."""
-        return size((self.axes if self.touched is None else self.touched)[: -self.row])
+        axes = self.axes if self.touched is None else self.touched
+        return size(axes[: -self._row(axes)])
 
     @property
     def is_placed(self) -> bool:
@@ -131,8 +132,13 @@ class Tensor:
 
     def _stored(self, axes: Axes) -> Shape:
         """Return the lengths of a part as stored."""
-        rows, width = axes[: -self.row], size(axes[-self.row :])
+        row = self._row(axes)
+        rows, width = axes[:-row], size(axes[-row:])
         if not rows:
             return (width,)
         apart = len(rows) - self.column if self.column else 0
         return (*[length for _, length in rows[:apart]], size(rows[apart:]), width)
+
+    def _row(self, axes: Axes) -> int:
+        """Return how many axes a stored row of a part has, where ``joined`` stands for several."""
+        return len(axes) - len(self.axes) + self.row if self.parts else self.row

@@ -75,7 +75,7 @@ class Seq2SeqTape(Tape):
         heads, keys = ("heads", a.heads), self.forward.keys()
         bias = self.activation("bias", (heads, ("tokens", self.forward.tokens), ("keys", keys)), 2)
         table = self.weight("distances.weight", (("positions", buckets), heads))
-        return self.copy("distances", (table,), bias, "positions")
+        return self.move("distances", (table,), bias, "positions")
 
     def conv(self, name: str, x: Tensor, rows: Axes, width: int, kernel: int) -> Tensor:
         """Slide a kernel over time: x [frames, in] in, [rows, width] out, the bias inside.

@@ -167,7 +167,8 @@ class Tape:
         if forward.logits == "none" and geometry.kind != "embedding":
             flops = geometry.flops
             if type(flops) is int and flops == 0:
-                reads = tuple([tensor.part(NOTHING) for tensor in reads])
+                for tensor in reads:
+                    tensor.touched = NOTHING
         self.ops.append(Op(name, geometry, reads, writes, self.dtype))
 
     def _store(
@@ -195,7 +196,7 @@ class Tape:
         self.op(name, geometry, weights, out)
         return out
 
-    def copy(self, name: str, reads: tuple[Tensor, ...], out: Tensor, *tables: str) -> Tensor:
+    def move(self, name: str, reads: tuple[Tensor, ...], out: Tensor, *tables: str) -> Tensor:
         """Bring what is read into another place or order; no FLOP."""
         self.op(name, Embedding((Space(0, out.axes),), tables), reads, out)
         return out
