@@ -2,7 +2,7 @@
 
 FLOPs = the sum, over an operator's spaces, of coefficient x product of the space's named lengths. A
 pass that changes lengths changes FLOPs by the same formula. One fused multiply-add is 2 FLOPs, so
-the coefficient of a product is 2; others stand in ``families/_costs.py``. Lengths are Python
+the coefficient of a product is 2; others stand in ``layers/element_costs.py``. Lengths are Python
 numbers, NumPy arrays or symbols: nothing here compares them.
 """
 
@@ -14,6 +14,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 from memorywall.core.axes import Axes, names, size
 from memorywall.core.numbers import Number
+from memorywall.core.routing import distinct
 
 Kind: TypeAlias = Literal[
     "gemm",
@@ -106,7 +107,8 @@ class Gemm(_Geometry):
         inner: axes that are contracted.
         outs: axes of what comes out; several where one product makes unequal parts side by side.
         groups: axes of a product that is one for each of them, such as heads with own weights.
-        layout: how the weight is stored: ``linear`` [out, in], ``conv1d`` [in, out].
+        which: the product as frameworks call it, which says how its weight is stored: ``linear``
+            [out, in], ``conv1d`` [in, out]; of what is traced, PyTorch's name.
         beside: axes of further arrays that lie beside x, and are contracted by the same weight.
     """
 
@@ -115,7 +117,7 @@ class Gemm(_Geometry):
     inner: Axes
     outs: tuple[Axes, ...]
     groups: Axes = ()
-    layout: str = "linear"
+    which: str = "linear"
     beside: tuple[Axes, ...] = ()
 
     @property
@@ -135,8 +137,8 @@ class Gemm(_Geometry):
 
     @property
     def function(self) -> str:
-        """The weight's layout."""
-        return self.layout
+        """The product as frameworks call it."""
+        return self.which
 
     @property
     def contracts(self) -> tuple[str, ...]:
@@ -170,7 +172,7 @@ class Experts(_Geometry):
         rows: axes of the rows, without the axis ``routed``.
         inner, out: axes that are contracted, and that come out.
         experts, chosen: E and k.
-        routing: the rule by which rows choose, of ``routing.distinct``, which gives how many
+        routing: the rule by which rows choose, of ``core/routing.py``, which gives how many
             experts some number of rows touches. That number is no share of the whole's.
     """
 
@@ -196,6 +198,11 @@ class Experts(_Geometry):
     def linear_in(self) -> tuple[int, ...]:
         """Return the position of the rows."""
         return (0,)
+
+    @property
+    def touched(self) -> Number:
+        """Experts that the rows are expected to touch."""
+        return distinct(self.experts, self.chosen, size(self.rows), self.routing)
 
     def is_factor(self, weight: Axes) -> bool:
         """Tell whether a weight that it reads is the matrices, which have more axes than biases."""
@@ -423,53 +430,19 @@ class Collective(_Geometry):
 
 
 @dataclass(slots=True, eq=False)
-class Counted(_Geometry):
-    """Work of a kind whose FLOPs are known and whose geometry is not, as of much that is traced.
+class Counted(_Listed):
+    """Work of a kind of which no more is known: much of what is traced, operators run as one.
 
-    Attributes:
-        kind: its kind.
-        count: FLOPs of one execution.
-        which: the function.
+    ``which`` is the function, of several operators that of the last.
     """
 
     kind: Kind
-    count: Number = 0
     which: str = ""
 
     @property
     def function(self) -> str:
         """The function."""
         return self.which
-
-    @property
-    def spaces(self) -> Sequence[Space]:
-        """One space without axes."""
-        return (Space(self.count, ()),)
-
-
-@dataclass(slots=True, eq=False)
-class Several(_Geometry):
-    """Operators that run as one: their spaces together.
-
-    Attributes:
-        kind: of the whole.
-        work: the spaces of all.
-        which: the function of the last.
-    """
-
-    kind: Kind
-    work: tuple[Space, ...]
-    which: str = ""
-
-    @property
-    def function(self) -> str:
-        """The function of the last."""
-        return self.which
-
-    @property
-    def spaces(self) -> Sequence[Space]:
-        """Return the spaces of all."""
-        return self.work
 
 
 @dataclass(slots=True, eq=False)
@@ -501,6 +474,5 @@ Geometry: TypeAlias = (
     | Scan
     | Collective
     | Counted
-    | Several
     | Idle
 )

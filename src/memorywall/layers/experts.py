@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from memorywall.core.axes import Axes, named, size
+from memorywall.core.axes import Axes, named
 from memorywall.core.geometry import Elementwise, Space
 from memorywall.core.geometry import Experts as ExpertsProduct
-from memorywall.core.routing import distinct
 from memorywall.core.tensors import Tensor
 from memorywall.layers.element_costs import ACTIVATION_FLOPS, FLOPS_PER_ELEMENT
 from memorywall.layers.tape import FeedForward, Tape
@@ -107,10 +106,9 @@ def _stacked(tape: Tape, name: str, x: Tensor, e: Experts, sizes: tuple[Axes, Ax
     """Multiply each routed row by its expert's weight: 2 in out FLOPs a row."""
     inner, width = sizes
     routed = (x.touched or x.axes)[: -x.row]
-    rows, routing = routed[:-1], tape.forward.routing
-    touched = distinct(e.count, e.chosen, size(rows), routing)
+    geometry = ExpertsProduct(routed[:-1], inner, width, e.count, e.chosen, tape.forward.routing)
     out = tape.activation(name, routed + width, len(width))
-    every, some = (("experts", e.count),), (("experts", touched),)
+    every, some = (("experts", e.count),), (("experts", geometry.touched),)
     weight = tape.weight(
         f"{name}.weight", every + width + inner, len(inner), column=len(width),
         touched=some + width + inner,
@@ -119,7 +117,6 @@ def _stacked(tape: Tape, name: str, x: Tensor, e: Experts, sizes: tuple[Axes, Ax
     if e.expert.bias:
         bias = tape.weight(f"{name}.bias", every + width, len(width), touched=some + width)
         reads = (*reads, bias)
-    geometry = ExpertsProduct(rows, inner, width, e.count, e.chosen, routing)
     tape.op(name, geometry, reads, out)
     return out
 

@@ -76,7 +76,7 @@ class JointTape(DenoisingTape):
         weight = self.weight(f"{name}.weight", width + inner, len(inner))
         reads = (context.part(rows + inner), weight, self.weight(f"{name}.bias", width))
         out = self.activation(name, rows + width)
-        self.op(name, Gemm(rows, inner, (width,), layout=self.product), reads, out)
+        self.op(name, Gemm(rows, inner, (width,), which=self.product), reads, out)
         return out
 
     def feed(self, x: Tensor, factors: Tensor, mlp: FeedForward, stream: str, out: Tensor) -> None:

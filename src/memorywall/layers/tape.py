@@ -175,10 +175,10 @@ class Tape:
         self, storage: Storage, op: str, geometry: Geometry, reads: tuple[Tensor, ...]
     ) -> None:
         """Give the weights that an operator reads the formats that they are stored in."""
-        product = isinstance(geometry, Gemm | Experts)
+        product = geometry if isinstance(geometry, Gemm | Experts) else None
         for tensor in reads:
             if tensor.role == "weight":
-                is_matrix = product and geometry.is_factor(tensor.axes)
+                is_matrix = product is not None and product.is_factor(tensor.axes)
                 tensor.format = storage.format_of(op, tensor.name, is_matrix=is_matrix)
 
     def embed(self, name: str, out: Tensor, *tables: tuple[str, Axis, Number]) -> Tensor:
@@ -210,7 +210,7 @@ class Tape:
         reads: tuple[Tensor, ...] = (x, self.weight(f"{name}.weight", width + inner, x.row))
         if bias:
             reads = (*reads, self.weight(f"{name}.bias", width, len(width)))
-        self.op(name, Gemm(rows, inner, (width,), layout=self.product), reads, out)
+        self.op(name, Gemm(rows, inner, (width,), which=self.product), reads, out)
         return out
 
     def linear_parts(
@@ -224,7 +224,7 @@ class Tape:
         reads: tuple[Tensor, ...] = (x, weight)
         if bias:
             reads = (*reads, self.weight(f"{name}.bias", joined, parts=parts))
-        self.op(name, Gemm(rows, inner, parts, layout=self.product), reads, out)
+        self.op(name, Gemm(rows, inner, parts, which=self.product), reads, out)
         return out
 
     def norm(
@@ -360,7 +360,7 @@ class Tape:
         reads: tuple[Tensor, ...] = (x, weight)
         if a.qkv_bias:
             reads = (*reads, self.weight(f"{path}.q_proj.bias", both, len(both)))
-        geometry = Gemm(rows, x.row_axes, (both,), layout=self.product)
+        geometry = Gemm(rows, x.row_axes, (both,), which=self.product)
         self.op(f"{path}.q_proj", geometry, reads, q, gate)
         return q
 

@@ -16,7 +16,7 @@ from functools import reduce
 
 import numpy as np
 
-from memorywall.core.geometry import Kind, Several
+from memorywall.core.geometry import Counted, Kind
 from memorywall.core.numbers import Number, is_true, maximum, minimum
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
@@ -172,7 +172,7 @@ def _one(found: _Group, readers: Counter[str]) -> Op:
     dtypes = Counter(op.dtype for op in found.ops)
     dtype = max(dtypes, key=lambda name: dtypes[name])
     work = tuple([space for op in found.ops for space in op.geometry.spaces])
-    geometry = Several(_kind(found, reads, writes), work, last.function)
+    geometry = Counted(work, _kind(found, reads, writes), last.function)
     return Op(last.name, geometry, reads, writes, dtype)
 
 

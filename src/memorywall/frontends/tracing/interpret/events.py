@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from memorywall.core.geometry import Geometry, Kind
 from memorywall.core.numbers import Number
-from memorywall.core.program import Kind
 from memorywall.frontends.tracing.interpret.arrays import Array, View
 
 # Parts of arrays, each with the elements moved where that is not all of them.
@@ -46,7 +46,7 @@ class Event:
     Attributes:
         name: its path, such as ``layers.0.mlp.up_proj.mm``.
         op: the operator, such as ``aten::mm``.
-        flops: None where nobody knows.
+        geometry: what it does; None where nobody knows.
         reads, writes: what it moves.
         function: what it does, as ``Op.function``.
     """
@@ -55,12 +55,16 @@ class Event:
     op: str
     frame: Frame
     kind: Kind
-    flops: int | None
+    geometry: Geometry | None
     reads: Parts
     writes: Parts
     dtype: str
     function: str = ""
-    queries: int = 0
+
+    @property
+    def flops(self) -> Number | None:
+        """FLOPs of the call; None where nobody knows."""
+        return None if self.geometry is None else self.geometry.flops
 
 
 def take_back(events: list[Event], frame: Frame, wanted: Parts, made: set[Array]) -> Parts:

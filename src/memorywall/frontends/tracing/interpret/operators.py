@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
+from memorywall.core.geometry import (
+    Attention,
+    Conv,
+    Counted,
+    Elementwise,
+    Gemm,
+    Geometry,
+    Kind,
+    Space,
+)
 from memorywall.frontends.tracing.interpret.arrays import format_of
 from memorywall.frontends.tracing.interpret.aten import ATEN
 from memorywall.frontends.tracing.interpret.backward import find
@@ -111,6 +121,29 @@ def function_of(call: Call, known: Operator) -> str:
     if known.name in _CLONES and call.inputs[0].numel() > 1 and 0 in call.inputs[0].stride():
         return "repeat"
     return known.function
+
+
+def work_of(call: Call, known: Operator, kind: Kind, function: str) -> Geometry | None:
+    """Return what a call does; None where there is no formula.
+
+    Axes have no names. Of an operator whose formula gives a number that is all; of a product that
+    stands for another kind, such as one of activations for attention's, and of one of complex
+    numbers, the space.
+    """
+    if known.formula is None:
+        return None
+    work, times = known.formula.flops(call), complex_times(call, known)
+    if isinstance(work, Gemm | Attention | Conv):
+        if times == 1 and work.kind == kind:
+            return work if isinstance(work, Attention) else replace(work, which=function)
+        spaces = tuple([Space(times * space.coefficient, space.axes) for space in work.spaces])
+    elif isinstance(work, Space):
+        spaces = (Space(times * work.coefficient, work.axes),)
+    else:
+        spaces = (Space(times * int(work), ()),)
+    if kind == "elementwise":
+        return Elementwise(spaces, function)
+    return Counted(spaces, kind, function)
 
 
 def values_written(call: Call, target: torch.Tensor) -> int:
