@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from memorywall.core.axes import unnamed
-from memorywall.core.geometry import Counted, Elementwise, Space
+from memorywall.core.geometry import Elementwise, Space
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
 from memorywall.core.traced import Coverage, Unknown
@@ -14,7 +14,6 @@ from memorywall.frontends.tracing.interpret.arrays import Array
 from memorywall.frontends.tracing.interpret.events import Event, Parts
 
 NOTHING = Elementwise((Space(0, ()),), "")
-UNKNOWN = "unknown"  # the function of an operator that has no formula
 
 
 def program_of(segments: Sequence[Segment], name: str, unread: Iterable[Array]) -> Program:
@@ -60,8 +59,7 @@ def _block(segment: Segment, name: str, held: Mapping[str, int]) -> Block:
 def _op(event: Event, prefix: str, names: Mapping[Array, str]) -> Op:
     name = event.name.removeprefix(f"{prefix}.") if prefix else event.name
     reads, writes = _tensors(event.reads, names), _tensors(event.writes, names)
-    geometry = event.geometry or Counted((Space(0, ()),), event.kind, UNKNOWN)
-    return Op(name, geometry, reads, writes, event.dtype)
+    return Op(name, event.geometry, reads, writes, event.dtype)
 
 
 def _tensors(views: Parts, names: Mapping[Array, str]) -> tuple[Tensor, ...]:
@@ -92,7 +90,7 @@ def coverage_of(segments: Sequence[Segment], program: Program) -> Coverage:
         for event, op in zip(segment.events, block.ops, strict=True):
             size = int(op.moved_bytes) * segment.repeat
             operators, moved = operators + segment.repeat, moved + size
-            if event.geometry is None:
+            if event.work is None:
                 known = unknown.get(event.op, Unknown(event.op, event.frame.path, 0, 0))
                 unknown[event.op] = Unknown(
                     known.op, known.path, known.calls + segment.repeat, known.moved_bytes + size

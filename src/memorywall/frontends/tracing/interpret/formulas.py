@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 from memorywall.core.errors import InvalidInputError, shown
 from memorywall.core.geometry import Attention, Conv, Gemm, Kind, Space
 
-# What is known of the work of a call: FLOPs, a space that they fill, or a whole geometry.
-Work: TypeAlias = int | Space | Gemm | Attention | Conv
+# What a formula says: FLOPs, a space that they fill, or a whole geometry.
+Found: TypeAlias = int | Space | Gemm | Attention | Conv
 # What a formula is given: ``op``, ``args``, ``kwargs``, and the tensors ``inputs`` and ``outputs``.
-Count: TypeAlias = Callable[[Any], Work]
+Count: TypeAlias = Callable[[Any], Found]
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,9 +162,9 @@ class Notes:
         call.full = self.full
         kind = self._kind(known, reads)
         dtype, function = arithmetic_of(call.inputs + call.outputs), function_of(call, known)
-        geometry = work_of(call, known, kind, function)
+        work = work_of(call, known)
         self.events.append(
-            Event(name, known.name, self.frame, kind, geometry, reads, writes, dtype, function)
+            Event(name, known.name, self.frame, kind, work, reads, writes, dtype, function)
         )
         if known.attends:
             self._note_softmax(call, name, dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,11 +11,7 @@ import torch
 from memorywall.core.geometry import (
     Attention,
     Conv,
-    Counted,
-    Elementwise,
     Gemm,
-    Geometry,
-    Kind,
     Space,
 )
 from memorywall.frontends.tracing.interpret.arrays import format_of
@@ -29,6 +25,7 @@ from memorywall.frontends.tracing.interpret.elementwise import (
     REDUCTION,
     TABLE,
 )
+from memorywall.frontends.tracing.interpret.events import Work
 from memorywall.frontends.tracing.interpret.formulas import FORMULAS, Formula, schema_of
 
 # They write some elements of what they are given: as many as the values that they write.
@@ -123,27 +120,21 @@ def function_of(call: Call, known: Operator) -> str:
     return known.function
 
 
-def work_of(call: Call, known: Operator, kind: Kind, function: str) -> Geometry | None:
-    """Return what a call does; None where there is no formula.
+def work_of(call: Call, known: Operator) -> Work | None:
+    """Return what a call does, in axes without names; None where there is no formula.
 
-    Axes have no names. Of an operator whose formula gives a number that is all; of a product that
-    stands for another kind, such as one of activations for attention's, and of one of complex
-    numbers, the space.
+    Of an operator whose formula gives a number, that is all; of complex numbers, the spaces.
     """
     if known.formula is None:
         return None
-    work, times = known.formula.flops(call), complex_times(call, known)
-    if isinstance(work, Gemm | Attention | Conv):
-        if times == 1 and work.kind == kind:
-            return work if isinstance(work, Attention) else replace(work, which=function)
-        spaces = tuple([Space(times * space.coefficient, space.axes) for space in work.spaces])
-    elif isinstance(work, Space):
-        spaces = (Space(times * work.coefficient, work.axes),)
-    else:
-        spaces = (Space(times * int(work), ()),)
-    if kind == "elementwise":
-        return Elementwise(spaces, function)
-    return Counted(spaces, kind, function)
+    found, times = known.formula.flops(call), complex_times(call, known)
+    if isinstance(found, Gemm | Attention | Conv):
+        if times == 1:
+            return found
+        return tuple([Space(times * space.coefficient, space.axes) for space in found.spaces])
+    if isinstance(found, Space):
+        return (Space(times * found.coefficient, found.axes),)
+    return (Space(times * int(found), ()),)
 
 
 def values_written(call: Call, target: torch.Tensor) -> int:
