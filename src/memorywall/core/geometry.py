@@ -48,8 +48,12 @@ class Space:
 
 def flops_of(spaces: Sequence[Space]) -> Number:
     """Return the FLOPs of several spaces."""
-    parts = [space.flops for space in spaces]
-    return sum(parts[1:], parts[0]) if parts else 0  # no pass over an array more than needed
+    if not spaces:
+        return 0
+    found = size(spaces[0].axes, spaces[0].coefficient)  # no pass over an array more than needed
+    for space in spaces[1:]:
+        found = found + size(space.axes, space.coefficient)
+    return found
 
 
 # Made for every operator of every question: frozen for the type checker only.
@@ -158,7 +162,10 @@ class Gemm(_Geometry):
     @property
     def spaces(self) -> Sequence[Space]:
         """One for each part: rows x groups x out x inner, 2 FLOPs each."""
-        before, inners = self.rows + self.groups, (self.inner, *self.beside)
+        before = self.rows + self.groups
+        if not self.beside and len(self.outs) == 1:  # nearly always
+            return (Space(2, before + self.outs[0] + self.inner),)
+        inners = (self.inner, *self.beside)
         return [Space(2, before + out + inner) for out in self.outs for inner in inners]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from memorywall.core.geometry import Experts, Geometry, Kind
 from memorywall.core.numbers import Number
@@ -66,7 +66,8 @@ class Op:
 
     def moving(self, reads: tuple[Tensor, ...], writes: tuple[Tensor, ...]) -> Op:
         """Return the same operator with other tensors."""
-        return replace(self, reads=reads, writes=writes)
+        # As ``dataclasses.replace``, which takes five times as long; a test compares the two.
+        return Op(self.name, self.geometry, reads, writes, self.dtype)
 
     @property
     def moved_bytes(self) -> Number:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from memorywall.core.axes import Axes, named
+from memorywall.core.axes import Axes, named, size
 from memorywall.core.geometry import Elementwise, Space
 from memorywall.core.geometry import Experts as ExpertsProduct
+from memorywall.core.numbers import Number
+from memorywall.core.routing import distinct
 from memorywall.core.tensors import Tensor
 from memorywall.layers.element_costs import ACTIVATION_FLOPS, FLOPS_PER_ELEMENT
 from memorywall.layers.tape import FeedForward, Tape
@@ -87,28 +89,32 @@ def _route(tape: Tape, x: Tensor, e: Experts, path: str) -> Tensor:
 def _chosen(tape: Tape, x: Tensor, e: Experts, path: str) -> Tensor:
     """Run k experts on every row: [B T, D] in, [B T k, D] out."""
     width, inner = x.row_axes, named(expert_ffn=e.expert.width)
-    gathered = x.part((*x.rows_axes, ("routed", e.chosen), *width))
-    activation = e.expert.activation
+    rows, activation = x.rows_axes, e.expert.activation
+    gathered = x.part((*rows, ("routed", e.chosen), *width))
+    # Worked out once for all products of the layer: over arrays it takes a power for each.
+    touched = distinct(e.count, e.chosen, size(rows), tape.forward.routing)
     if e.expert.gated:
         both = (("gate_up", 2), *inner)
-        up = _stacked(tape, f"{path}.gate_up_proj", gathered, e, (width, both))
+        up = _stacked(tape, f"{path}.gate_up_proj", gathered, e, touched, (width, both))
         active = tape.activation(f"{path}.activation", up.rows_axes + inner)
         cost = ACTIVATION_FLOPS[activation] + FLOPS_PER_ELEMENT["gated"]
         geometry = Elementwise((Space(cost, active.axes),), f"{activation} gated")
         tape.op(f"{path}.activation", geometry, (up,), active)
     else:
-        up = _stacked(tape, f"{path}.up_proj", gathered, e, (width, inner))
+        up = _stacked(tape, f"{path}.up_proj", gathered, e, touched, (width, inner))
         active = tape.apply(f"{path}.activation", activation, up)
-    return _stacked(tape, f"{path}.down_proj", active, e, (inner, width))
+    return _stacked(tape, f"{path}.down_proj", active, e, touched, (inner, width))
 
 
-def _stacked(tape: Tape, name: str, x: Tensor, e: Experts, sizes: tuple[Axes, Axes]) -> Tensor:
+def _stacked(
+    tape: Tape, name: str, x: Tensor, e: Experts, touched: Number, sizes: tuple[Axes, Axes]
+) -> Tensor:
     """Multiply each routed row by its expert's weight: 2 in out FLOPs a row."""
     inner, width = sizes
     routed = (x.touched or x.axes)[: -x.row]
     geometry = ExpertsProduct(routed[:-1], inner, width, e.count, e.chosen, tape.forward.routing)
     out = tape.activation(name, routed + width, len(width))
-    every, some = (("experts", e.count),), (("experts", geometry.touched),)
+    every, some = (("experts", e.count),), (("experts", touched),)
     weight = tape.weight(
         f"{name}.weight", every + width + inner, len(inner), column=len(width),
         touched=some + width + inner,

@@ -37,6 +37,7 @@ from memorywall.layers.element_costs import (
     NORM_WEIGHTS,
 )
 
+_NORMS = {kind: kind.partition("_")[0] for kind in NORM_WEIGHTS}
 ONE = unnamed(1)
 NOTHING = unnamed(0)  # the part that is moved where nothing is
 
@@ -132,13 +133,15 @@ class Tape:
 
         Its last ``row`` axes are one stored row.
         """
-        return Tensor(f"{self.block}.{name}", axes, self.forward.activations, row=row, parts=parts)
+        activations = self.forward.activations
+        return Tensor(f"{self.block}.{name}", axes, activations, "activation", None, row, 0, parts)
 
     def like(self, name: str, x: Tensor) -> Tensor:
         """Make an activation with the axes of another."""
         return Tensor(
-            f"{self.block}.{name}", x.axes, self.forward.activations, row=x.row, parts=x.parts
-        )
+            f"{self.block}.{name}", x.axes, self.forward.activations, "activation", None, x.row, 0,
+            x.parts,
+        )  # fmt: skip
 
     def weight(
         self,
@@ -205,12 +208,13 @@ class Tape:
         self, name: str, x: Tensor, width: Axes, bias: bool = False, *, out: Tensor | None = None
     ) -> Tensor:
         """Multiply x [rows, in] by weight [width, in]: 2 rows in width FLOPs, the bias inside."""
-        rows, inner = x.rows_axes, x.row_axes
+        row, axes = x.row, x.axes
+        rows, inner = axes[:-row], axes[-row:]
         out = out or self.activation(name, rows + width, len(width))
-        reads: tuple[Tensor, ...] = (x, self.weight(f"{name}.weight", width + inner, x.row))
+        reads: tuple[Tensor, ...] = (x, self.weight(f"{name}.weight", width + inner, row))
         if bias:
             reads = (*reads, self.weight(f"{name}.bias", width, len(width)))
-        self.op(name, Gemm(rows, inner, (width,), which=self.product), reads, out)
+        self.op(name, Gemm(rows, inner, (width,), (), self.product), reads, out)
         return out
 
     def linear_parts(
@@ -305,7 +309,7 @@ class Tape:
 
     def feed_forward(self, x: Tensor, f: FeedForward, path: str = "mlp") -> Tensor:
         """Expand to F, activate (gated or not) and contract: [B T, D] in and out."""
-        width = named(ffn=f.width)
+        width = (("ffn", f.width),)
         if f.gated:
             gate = self.linear(f"{path}.gate_proj", x, width, f.bias)
             up = self.linear(f"{path}.up_proj", x, width, f.bias)
@@ -332,7 +336,7 @@ class Tape:
         projected = None if a.clip else clipped
 
         q = self._query(x, a, path, project)
-        width = named(kv_heads=a.kv_heads, head_dim=a.head_dim)
+        width = (("kv_heads", a.kv_heads), ("head_dim", a.head_dim))
         key = project(f"{path}.k_proj", x, width, a.qkv_bias and a.key_bias, out=projected)
         value = project(f"{path}.v_proj", x, width, a.qkv_bias, out=None if a.clip else kept_values)
         if a.clip:
@@ -349,7 +353,7 @@ class Tape:
 
     def _query(self, x: Tensor, a: Attention, path: str, project: Projection) -> Tensor:
         """Project the queries, and in the same product their gate where there is one."""
-        width = named(heads=a.heads, head_dim=a.head_dim)
+        width = (("heads", a.heads), ("head_dim", a.head_dim))
         if not a.gated:
             return project(f"{path}.q_proj", x, width, a.qkv_bias)
         rows, both = x.rows_axes, (("query_gate", 2), *width)
@@ -458,7 +462,7 @@ def new_part(whole: Tensor, x: Tensor) -> Tensor:
 def normalised(kind: str, axes: Axes, along: Axes) -> Norm:
     """Return the geometry of a kind of norm over some axes of what it reads."""
     space = Space(FLOPS_PER_ELEMENT[kind], axes)
-    return Norm((space,), kind.partition("_")[0], names(along))
+    return Norm((space,), _NORMS[kind], names(along))
 
 
 def _mask_of(a: Attention, *, cross: bool) -> Mask:
