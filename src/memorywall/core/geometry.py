@@ -323,17 +323,19 @@ class Elementwise(_Listed):
         which: the function.
         linear: positions among the reads that it is jointly linear in.
         sums: axes that it sums over, such as the ``routed`` rows of a token.
+        gated: whether the function is done to one half of what is read, and multiplies the other.
     """
 
     kind: ClassVar[Kind] = "elementwise"
     which: str
     linear: tuple[int, ...] = ()
     sums: tuple[str, ...] = ()
+    gated: bool = False
 
     @property
     def function(self) -> str:
         """The function, such as ``gelu_new`` or ``silu gated``."""
-        return self.which
+        return f"{self.which} gated" if self.gated else self.which
 
     @property
     def linear_in(self) -> tuple[int, ...]:

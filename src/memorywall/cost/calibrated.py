@@ -13,7 +13,7 @@ from memorywall.core.axes import size
 from memorywall.core.calibration import Calibration, Estimate
 from memorywall.core.errors import UnsupportedError
 from memorywall.core.formats import ARITHMETIC_BITS
-from memorywall.core.geometry import Attention, Experts, Gemm
+from memorywall.core.geometry import Attention, Elementwise, Experts, Gemm
 from memorywall.core.numbers import Number
 from memorywall.core.program import Op, Program
 from memorywall.core.tensors import Tensor
@@ -99,7 +99,9 @@ def _call(op: Op, calibration: Calibration) -> list[tuple[str, Number]]:
         rows = size(geometry.rows) * geometry.chosen / geometry.touched
         return [("gemm", _time(calibration, "linear", op.dtype, rows, op.flops))]
     elements = op.writes[0].elements
-    return [(op.kind, _time(calibration, op.function, op.dtype, elements, elements))]
+    gated = isinstance(geometry, Elementwise) and geometry.gated
+    seconds = _time(calibration, op.function, op.dtype, elements, elements, gated=gated)
+    return [(op.kind, seconds)]
 
 
 def _attention(op: Op, geometry: Attention, calibration: Calibration) -> list[tuple[str, Number]]:
@@ -138,10 +140,16 @@ def _join(cache: Tensor, geometry: Attention, dtype: str, calibration: Calibrati
 
 
 def _time(
-    calibration: Calibration, operator: str, dtype: str, size: Number, units: Number
+    calibration: Calibration,
+    operator: str,
+    dtype: str,
+    size: Number,
+    units: Number,
+    *,
+    gated: bool = False,
 ) -> Number:
     curve = calibration.curve(operator, dtype)
-    stand_in = "silu gated" if operator.endswith(" gated") else _STAND_INS.get(operator)
+    stand_in = "silu gated" if gated else _STAND_INS.get(operator)
     if curve is None and stand_in not in (None, operator):
         return _time(calibration, stand_in, dtype, size, units)
     if curve is None:

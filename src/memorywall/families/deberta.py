@@ -168,7 +168,7 @@ def _convolve(c: Convolution, forward: Forward, hidden: Tensor) -> tuple[Block, 
     joined = Tape(forward, "joined")
     x = joined.add("add", hidden, convolved)
     joined.norm("norm", x, "layernorm", out=hidden)
-    return tape.close(), joined.close()
+    return tape.close(layers=(0,)), joined.close(layers=(0,))
 
 
 FAMILY = Family("deberta", ("deberta", "deberta-v2"), read, lower)

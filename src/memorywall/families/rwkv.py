@@ -87,7 +87,9 @@ def lower(model: Rwkv, forward: Forward) -> Program:
     if model.rescale_every and model.num_layers >= model.rescale_every:
         tape = Tape(forward, "rescale")
         tape.each("halve", "scale", hidden, out=hidden)
-        blocks.append(tape.close(model.num_layers // model.rescale_every))
+        every = model.rescale_every
+        after = tuple(range(every - 1, model.num_layers, every))
+        blocks.append(tape.close(len(after), layers=after))
     tape = Tape(forward, "head")
     x = tape.norm("norm", hidden, "layernorm")
     if model.head is not None:

@@ -98,7 +98,7 @@ def _chosen(tape: Tape, x: Tensor, e: Experts, path: str) -> Tensor:
         up = _stacked(tape, f"{path}.gate_up_proj", gathered, e, touched, (width, both))
         active = tape.activation(f"{path}.activation", up.rows_axes + inner)
         cost = ACTIVATION_FLOPS[activation] + FLOPS_PER_ELEMENT["gated"]
-        geometry = Elementwise((Space(cost, active.axes),), f"{activation} gated")
+        geometry = Elementwise((Space(cost, active.axes),), activation, gated=True)
         tape.op(f"{path}.activation", geometry, (up,), active)
     else:
         up = _stacked(tape, f"{path}.up_proj", gathered, e, touched, (width, inner))

@@ -48,7 +48,7 @@ def record_shared(
     both = adapter.linear("mlp.gate_up_proj", y, (("gate_up", 2), *inner), s.mlp.bias)
     active = tape.activation("mlp.activation", rows + inner)
     cost = ACTIVATION_FLOPS[s.mlp.activation] + FLOPS_PER_ELEMENT["gated"]
-    gated = Elementwise((Space(cost, active.axes),), f"{s.mlp.activation} gated")
+    gated = Elementwise((Space(cost, active.axes),), s.mlp.activation, gated=True)
     tape.op("mlp.activation", gated, (both,), active)
     return tape.linear("mlp.down_proj", active, width, s.mlp.bias), frozenset(adapter.own)
 

@@ -258,7 +258,7 @@ class Tape:
         """Multiply x by an activation function of the gate."""
         out = self.like(name, x)
         space = Space(ACTIVATION_FLOPS[function] + FLOPS_PER_ELEMENT["gated"], x.axes)
-        self.op(name, Elementwise((space,), f"{function} gated", (1,)), (gate, x), out)
+        self.op(name, Elementwise((space,), function, (1,), gated=True), (gate, x), out)
         return out
 
     def each(self, name: str, function: str, x: Tensor, *, out: Tensor | None = None) -> Tensor:
