@@ -74,8 +74,8 @@ class Mamba:
             one = made.part((*rows, heads, state))
             b_and_c = tuple([self._normed(tape, name, one) for name in "bc"])
         step = tape.activation("mamba.dt_proj", rows + channels)
-        weight = tape.weight("mamba.dt_proj.weight", channels + rank)
-        tape.op("mamba.dt_proj", Gemm(rows, rank, (channels,)), (low, weight), step)
+        weight = tape.weight("mamba.dt_proj.weight", (heads, *inner, *rank))
+        tape.op("mamba.dt_proj", Gemm(rows, rank, (inner,), (heads,)), (low, weight), step)
         return step, b_and_c
 
     def _normed(self, tape: Tape, name: str, x: Tensor) -> Tensor:
