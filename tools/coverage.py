@@ -28,13 +28,13 @@ from rich.progress import track
 from transformers.models.auto import modeling_auto
 
 from memorywall.answer.analyze import analyze
+from memorywall.answer.settle import applicable
 from memorywall.catalog.configs import entries
 from memorywall.core.errors import InvalidInputError, MemoryWallError, UnsupportedError
 from memorywall.core.files import write_text
 from memorywall.core.model import Model
 from memorywall.families import family_of
 from memorywall.frontends.config import model_from_config
-from memorywall.frontends.traced import is_traced
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "coverage.md"
 _TASKS = {
@@ -119,9 +119,9 @@ def _row(task: str, model_type: str, class_name: str) -> Row:
         try:
             with _at_most(LONGEST_S):
                 model = model_from_config(config, model_type)
-                if is_traced(model):
+                if model.traits.traced:
                     _price(model)
-                    looked = task != "image and text" or model.images is not None
+                    looked = task != "image and text" or model.traits.images is not None
                     return Row(task, model_type, class_name, TRACED if looked else TEXT)
                 result = SMALL
                 same = model.parameters == _parameters(model_type, known, class_name)
@@ -146,10 +146,11 @@ def _price(model: Model) -> None:
         assert analyze(model, on="h100-sxm", phase="encode").flops
         return
     length = min(model.architecture.max_positions or 128, 128)
-    images = None if model.images is None else 0
+    images = None if model.traits.images is None else 0
     for phase in ("prefill", "decode"):
-        assert analyze(model, on="h100-sxm", phase=phase, seq_len=length, images=images).flops
-    if model.images is not None:
+        words = applicable(model, phase, {"images": images})
+        assert analyze(model, on="h100-sxm", phase=phase, seq_len=length, **words).flops
+    if model.traits.images is not None:
         assert analyze(model, on="h100-sxm", phase="encode").flops
 
 
@@ -173,7 +174,7 @@ def _reads(model_type: str, class_name: str) -> bool:
     """Tell whether a family reads any config of a class."""
     for config, _ in _configs(model_type, class_name):
         with suppress(InvalidInputError, UnsupportedError, AttributeError, TypeError):
-            return not is_traced(model_from_config(config, model_type))
+            return not model_from_config(config, model_type).traits.traced
     return False
 
 

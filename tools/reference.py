@@ -21,7 +21,7 @@ from memorywall.catalog.trends import Dataset, datasets, excluded, read
 from memorywall.core.files import write_text
 from memorywall.core.hardware import Hardware
 from memorywall.frontends.config import model_type_of
-from memorywall.report.devices import SUMMARY_TITLES, quantities, summary
+from memorywall.report.device_tables import SUMMARY_TITLES, quantities, summary
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 _HEAD = "<!-- Written by tools/reference.py; do not edit. -->\n\n"
@@ -106,10 +106,15 @@ def _models_page() -> str:
         model = mw.model(entry.id)
         cache = ""
         if model.causal:
-            source_len = 1 if model.reads_source and model.fixed_source is None else None
+            source = model.traits.source
+            source_len = 1 if source is not None and source.fixed is None else None
             one, two = (
                 mw.analyze(
-                    model, on="h100-sxm", seq_len=length, source_len=source_len, kv_cache="bf16"
+                    model,
+                    on="h100-sxm",
+                    seq_len=length,
+                    source_len=source_len,
+                    kv_cache="bf16" if model.traits.caches else None,
                 ).footprint.kv_cache
                 for length in (1, 2)
             )

@@ -16,6 +16,7 @@ from memorywall.catalog.measured import to_toml
 from memorywall.core.calibration import Calibration, Curve
 from memorywall.core.hardware import Hardware, Memory
 from memorywall.cost.calibrated import calls, estimate
+from tests.lowering import unfused
 from tests.toys import TOY
 
 # The made-up machine: 1 ns a FLOP of a linear layer at one row and 0.1 ns from 100 rows on, 1 ns an
@@ -93,9 +94,8 @@ def test_curves_take_arrays(calibration: Calibration) -> None:
 
 def test_an_estimate_by_hand(calibration: Calibration) -> None:
     # The toy's decode at three positions, in fp32: see tests/published/test_known_answers.py.
-    scenario = mw.analyze(TOY, on="h100-sxm", seq_len=3, weights="fp32", activations="fp32",
-                          kv_cache="fp32").scenario  # fmt: skip
-    program = scenario.model.lower(scenario.forward("decode", 3))
+    program = unfused(mw.analyze(TOY, on="h100-sxm", seq_len=3, weights="fp32",
+                                 activations="fp32", kv_cache="fp32"))  # fmt: skip
     answer = estimate(program, calibration)
     # A layer calls 7 products, attention, 2 rotations, 2 norms, an activation, 2 adds = 15; outside
     # are an embedding, a norm and the head.
@@ -105,8 +105,8 @@ def test_an_estimate_by_hand(calibration: Calibration) -> None:
     # Two heads share keys of length 2: 4 x 2 x 2 x 3 FLOPs at 0.3 ns, two layers.
     assert answer.by_class["attention"] == pytest.approx(2 * 3e-10 * 48)
     alone = mw.analyze({**TOY, "num_key_value_heads": 2}, on="h100-sxm", seq_len=3, weights="fp32",
-                       activations="fp32", kv_cache="fp32").scenario  # fmt: skip
-    unshared = estimate(alone.model.lower(alone.forward("decode", 3)), calibration)
+                       activations="fp32", kv_cache="fp32")  # fmt: skip
+    unshared = estimate(unfused(alone), calibration)
     # Keys and values of 3 positions, two heads of two, four bytes: 96 bytes at 0.2 ns, two layers.
     assert unshared.by_class["attention"] == pytest.approx(2 * 2e-10 * 96)
     # The cache is joined twice a layer: a floor and 6 elements each.
@@ -152,8 +152,7 @@ def test_here_before_it_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_an_operator_that_was_not_measured(calibration: Calibration) -> None:
-    scenario = mw.analyze(TOY, on="h100-sxm", seq_len=3).scenario  # bf16, which the test left out
-    program = scenario.model.lower(scenario.forward("decode", 3))
+    program = unfused(mw.analyze(TOY, on="h100-sxm", seq_len=3))  # bf16, which the test left out
     with pytest.raises(mw.MemoryWallError, match="in bf16 was not measured"):
         estimate(program, calibration)
 

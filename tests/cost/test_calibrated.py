@@ -30,9 +30,9 @@ def test_a_quick_measurement_prices_every_model(name: str) -> None:
     model = mw.model(name)
     past = 0 if not model.causal else 7
     forward = Forward(2, 1, past, BF16, BF16, BF16)
-    if model.images is not None:
+    if model.traits.images is not None:
         stacks = "decoder" if model.causal else "both"
-        forward = dataclasses.replace(forward, stacks=stacks, image_size=model.images.image_size)
+        forward = dataclasses.replace(forward, stacks=stacks, image_size=model.traits.images.size)
     program = model.lower(forward)
     convolves = [op for _, op, _ in program.walk() if op.kind == "conv" and op.runs]
     if any(op.function != "depthwise" for op in convolves):

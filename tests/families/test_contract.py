@@ -17,11 +17,13 @@ import pytest
 import memorywall as mw
 from memorywall.catalog.configs import entries
 from memorywall.core.errors import InvalidInputError, MemoryWallError
+from memorywall.core.phase import Pass
 from memorywall.core.program import Program
 from memorywall.families import families
 from memorywall.frontends.config import model_type_of
 from memorywall.layers.element_costs import ACTIVATION_FLOPS, FLOPS_PER_ELEMENT
 from memorywall.passes.fuse import fuse
+from tests.asking import analyze_alike
 
 FAMILIES = {family.name: family for family in families()}
 CONFIGS: dict[str, dict[str, Any]] = {}
@@ -43,7 +45,7 @@ def config(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 def phase_of(config: dict[str, Any]) -> Any:
     model = mw.model(config)
-    if model.denoiser is not None:
+    if model.traits.denoising is not None:
         return "denoise"
     return "prefill" if model.causal else "encode"
 
@@ -52,37 +54,37 @@ def ask(config: dict[str, Any], batch: Any = 2, length: Any = 9, **words: Any) -
     words = {"phase": phase_of(config), **words}
     if not only_images(config):
         words["seq_len"] = length + image_positions(config)
-    return mw.analyze(config, on="h100-sxm", batch_size=batch, **words)
+    return analyze_alike(config, on="h100-sxm", batch_size=batch, **words)
 
 
 def only_images(config: dict[str, Any]) -> bool:
     """Tell whether a model reads no text, so that an image alone says how many tokens there are."""
-    images = mw.model(config).images
-    return images is not None and not images.reads_text
+    return not mw.model(config).traits.reads_text
 
 
 def image_positions(config: dict[str, Any]) -> int:
     """Return the positions of a sequence that an image takes before any text."""
     model = mw.model(config)
-    if model.images is None or not model.causal:
+    images = model.traits.images
+    if images is None or not model.causal:
         return 0
-    return model.images.image_tokens(*model.images.image_size)
+    return images.tokens(*images.size)
 
 
 def resizes(config: dict[str, Any]) -> bool:
     """Tell whether every image is made as large as every other."""
-    images = mw.model(config).images
-    return images is not None and images.image_tokens(2000, 2000) == images.image_tokens(
-        *images.image_size
-    )
+    images = mw.model(config).traits.images
+    return images is not None and images.tokens(2000, 2000) == images.tokens(*images.size)
 
 
 def programs(config: dict[str, Any]) -> list[Program]:
     """Return the passes of a model: over 9 tokens and, where it generates, of one more."""
     answer = ask(config)
-    length = answer.scenario.workload.seq_len
-    phases = [phase_of(config), *(["decode"] if mw.model(config).causal else [])]
-    return [answer.scenario.model.lower(answer.scenario.forward(phase, length)) for phase in phases]
+    question = answer.question
+    passes = [*answer.passes]
+    if mw.model(config).causal:
+        passes.append(Pass(question.seq_len, step=True, stacks="decoder"))
+    return [question.model.lower(question.forward(one)) for one in passes]
 
 
 def products(answer: mw.Analysis) -> Any:
@@ -157,7 +159,7 @@ def test_scalars_stay_whole_numbers(config: dict[str, Any]) -> None:
 def test_a_step_is_what_a_longer_prefill_adds(config: dict[str, Any]) -> None:
     if not mw.model(config).causal:
         pytest.skip("An encoder makes no steps.")
-    if mw.model(config).reads_source:
+    if mw.model(config).traits.source is not None:
         pytest.skip("A longer prefill reads a longer source: tests/laws holds the two together.")
     if getattr(read(config), "ahead", "") == "prefix":
         pytest.skip("All tokens of a prefill look ahead, those of a step do not.")
@@ -190,7 +192,7 @@ def test_the_cache_grows_until_the_windows(config: dict[str, Any]) -> None:
     first = growth(1)
     assert first > 0
     assert 0 <= growth(10**6) <= first
-    windows = read(config).windows
+    windows = read(config).traits.windows
     if windows:
         assert growth(max(windows) + 1) < first
     else:

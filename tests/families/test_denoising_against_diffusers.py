@@ -32,9 +32,9 @@ def agrees(config: dict[str, Any], images: int, height: int, width: int) -> None
 
 @pytest.mark.parametrize("name", ENTRIES)
 def test_published_models(name: str) -> None:
-    images = mw.model(name).images
+    images = mw.model(name).traits.images
     assert images is not None
-    height, width = images.image_size
+    height, width = images.size
     agrees(ENTRIES[name], 2, height, width)
 
 

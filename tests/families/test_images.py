@@ -58,9 +58,9 @@ def flops(answer: mw.Analysis) -> dict[str, Any]:
     ],
 )
 def test_tokens_of_an_image(name: str, size: tuple[int, int], tokens: int) -> None:
-    images = mw.model(name).images
+    images = mw.model(name).traits.images
     assert images is not None
-    assert images.image_tokens(*size) == tokens
+    assert images.tokens(*size) == tokens
 
 
 @pytest.mark.parametrize(
@@ -221,17 +221,22 @@ def test_numbers_of_images_may_be_an_array() -> None:
 @pytest.mark.parametrize(
     ("model", "words", "message"),
     [
-        ("gpt2", {"image_size": 224}, "gpt2 sees no images"),
-        ("gpt2", {"images": 1}, "gpt2 sees no images"),
-        (TOWERS[1], {"seq_len": 9}, "its length follows from image_size"),
-        (TOWERS[1], {"images": 2}, "Say by batch_size"),
+        ("gpt2", {"image_size": 224}, "image_size requires images"),
+        ("gpt2", {"images": 1}, "images requires images beside a text"),
+        (TOWERS[1], {"seq_len": 9}, "seq_len requires a text"),
+        (TOWERS[1], {"images": 2}, "images requires images beside a text"),
         (TOWERS[1], {"image_size": 7}, "less than a patch of 8x8"),
         (TOWERS[1], {"image_size": (1, 2, 3)}, "height and width, got"),
         (TOWERS[1], {"image_size": [8.5, 9]}, "image_size: expected a whole number"),
-        (LLAVA, {"phase": "encode", "seq_len": 9}, "looks at images alone"),
-        (LLAVA, {"phase": "encode", "images": 0}, "looks at images and does nothing else"),
-        (LLAVA, {"phase": "prefill", "seq_len": 9}, "1 x 16 positions .* more than the 9"),
-        (LLAVA, {"images": 3, "seq_len": 47}, "3 x 16 positions .* more than the 47"),
+        (LLAVA, {"phase": "encode", "seq_len": 9}, "seq_len has no effect on .* in phase encode"),
+        (LLAVA, {"phase": "encode", "images": 0}, "images must be 1 or more"),
+        (LLAVA, {"phase": "prefill", "seq_len": 9}, "1 x 16 positions .* do not fit, got 9"),
+        (LLAVA, {"images": 3, "seq_len": 47}, "images has no effect on .* in phase decode"),
+        (
+            LLAVA,
+            {"phase": "prefill", "images": 3, "seq_len": 47},
+            "3 x 16 positions .* do not fit, got 47",
+        ),
         (QWEN, {"phase": "encode", "image_size": (1, 201)}, "more than 200 times the other"),
     ],
 )

@@ -33,9 +33,9 @@ def agrees(config: dict[str, Any], images: int, height: int, width: int) -> None
 @pytest.mark.parametrize("name", ENTRIES)
 def test_published_models(name: str) -> None:
     config = ENTRIES[name]
-    images = mw.model(name).images
+    images = mw.model(name).traits.images
     assert images is not None
-    height, width = images.image_size
+    height, width = images.size
     if "base" in name:
         height, width = height + 40, width + 75  # neither patches nor windows divide it
     agrees(config, 2, height, width)

@@ -10,6 +10,7 @@ import memorywall as mw
 from memorywall.catalog.configs import entries
 from memorywall.core.formats import FORMATS
 from memorywall.core.program import Op
+from tests.lowering import unfused
 
 FP8 = {"quant_method": "fp8", "weight_block_size": [128, 128]}
 SPARSE = {
@@ -20,8 +21,7 @@ SPARSE = {
 
 
 def ops_of(config: dict[str, Any]) -> dict[str, Op]:
-    answer = mw.analyze(config, on="h100-sxm")
-    program = answer.scenario.model.lower(answer.scenario.forward("decode", 8))
+    program = unfused(mw.analyze(config, on="h100-sxm", seq_len=8))
     return {path: op for path, op, _ in program.walk()}
 
 

@@ -17,13 +17,11 @@ from memorywall.core.axes import unnamed
 from memorywall.core.errors import InvalidInputError, UnsupportedError
 from memorywall.core.formats import FORMATS
 from memorywall.core.geometry import Counted, Space
-from memorywall.core.images import UNSEEN
 from memorywall.core.model import Model
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
 from memorywall.frontends import config as configs
 from memorywall.frontends._bounds import check_bounds, check_built
-from memorywall.frontends.traced import is_traced
 from memorywall.frontends.traced_class import TRACED_CLASS, TracedSeer, as_text, read_traced
 from memorywall.frontends.tracing.fold.decode_growth import between
 from memorywall.frontends.tracing.transformers.image_inputs import image_size_of
@@ -128,7 +126,7 @@ def test_a_cache_in_another_format_is_read_as_often(formats: dict[str, str], tim
 def test_what_no_family_reads_is_traced_and_said() -> None:
     """Parameters of DiffLlama by hand, and the note first."""
     model = mw.model(UNREAD)
-    assert is_traced(model)
+    assert model.traits.traced
     # Embedding and head 2 x 100 x 64; a layer: q and o 2 x 64 x 64, k and v 2 x 64 x 32,
     # feed-forward 3 x 64 x 96, two norms of 64, four lambdas of 16; its group norm has no weights.
     # The last norm 64.
@@ -143,7 +141,7 @@ def test_a_class_that_a_family_does_not_cover_is_traced() -> None:
     """CLIP's classifier: its tower by the family, and 2 labels' weights and biases on top."""
     config = {"model_type": "clip", "architectures": ["CLIPForImageClassification"]}
     model = mw.model(config)
-    assert is_traced(model)
+    assert model.traits.traced
     assert model.architecture.notes[0].startswith("No family covers this class of 'clip'")
     tower = mw.model({"model_type": "clip_vision_model", "architectures": ["CLIPVisionModel"]})
     assert model.parameters == tower.parameters + 2 * 768 + 2
@@ -191,7 +189,7 @@ def test_what_a_family_does_not_cover_is_traced(config: dict[str, Any]) -> None:
     built = transformers.AutoConfig.for_model(config["model_type"], **said)
     with torch.device("meta"):
         module = getattr(transformers, config["architectures"][0])(built)
-    assert is_traced(model)
+    assert model.traits.traced
     assert model.parameters == sum(weight.numel() for weight in module.parameters())
     with pytest.raises(UnsupportedError, match="not covered"):
         mw.model({**config, "architectures": ["AClassOfOurOwn"]})
@@ -301,9 +299,9 @@ def test_a_fixed_tower_looks_at_its_own_size() -> None:
 def test_towers_that_are_not_looked_through_are_said() -> None:
     """Mllama reads a text; its towers, and the layers that attend to them, are weights alone."""
     model = mw.model({"model_type": "mllama"})
-    assert any(note.startswith(UNSEEN) for note in model.architecture.notes)
+    assert model.traits.images_left_out
     assert any("so do layers" in note for note in model.architecture.notes)
-    with pytest.raises(InvalidInputError, match="looks at images is not traced"):
+    with pytest.raises(InvalidInputError, match="image towers of"):
         mw.analyze(model, on="h100-sxm", seq_len=8, images=1)
 
 

@@ -37,10 +37,10 @@ def program(name: str, **words: Any) -> Program:
     """Return one pass of a model: as long as its images need, or 37 tokens."""
     model = mw.model(CONFIGS[name])
     forward = Forward(2, 37, 0, BF16, BF16, BF16, source=23)
-    if model.images is not None:
-        forward.image_size = model.images.image_size
-        forward.tokens = model.images.image_tokens(*forward.image_size)
-        forward.tokens += 37 if model.images.reads_text else 0
+    images = model.traits.images
+    if images is not None:
+        forward.image_size = images.size
+        forward.tokens = images.tokens(*images.size) + (37 if images.with_text else 0)
     return model.lower(replace(forward, **words))
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import memorywall as mw
 from memorywall.core.formats import FORMATS
 from memorywall.core.forward import Forward
+from memorywall.core.phase import Pass
 from memorywall.core.program import Work
 from memorywall.passes.fuse import fuse
 from tests.toys import (
@@ -117,9 +118,10 @@ def test_fusing_never_adds_bytes_and_keeps_flops(question: dict[str, Any]) -> No
 
 @given(questions())
 def test_fusing_twice_is_fusing_once(question: dict[str, Any]) -> None:
-    scenario = ask(question).scenario
-    phase = "decode" if scenario.model.causal else "encode"
-    once = fuse(scenario.model.lower(scenario.forward(phase, 7)))
+    settled = ask(question).question
+    causal = settled.model.causal
+    one = Pass(7, step=causal, stacks="decoder" if causal else "encoder")
+    once = fuse(settled.model.lower(settled.forward(one)))
     assert fuse(once).work == once.work
 
 

@@ -269,7 +269,7 @@ def test_defaults_are_those_of_transformers() -> None:
         assert attention.head_dim == head_dim
         window = getattr(theirs, "sliding_window", None)
         if window and not hasattr(theirs, "use_sliding_window"):
-            assert ours.windows == (window,)
+            assert ours.traits.windows == (window,)
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,15 @@
-"""From a scenario to its cost: which forward passes a phase is made of, and large grids in pieces.
+"""From a question to its cost: one sum over its passes, and large grids in pieces.
 
 Nothing here knows a formula.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import fields, replace
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import partial, reduce
 from math import prod
-from operator import mul
+from operator import add, mul
 from typing import TypeVar
 
 import numpy as np
@@ -26,12 +26,14 @@ from memorywall.core.calibration import Estimate
 from memorywall.core.errors import InvalidInputError
 from memorywall.core.hardware import Hardware
 from memorywall.core.numbers import Array, Number, maximum
+from memorywall.core.phase import Pass
+from memorywall.core.question import Question
 from memorywall.core.results import Cost, Footprint, OpCost
-from memorywall.core.scenario import Scenario
 from memorywall.cost.calibrated import estimate
 from memorywall.cost.footprint import footprint, training_footprint
 from memorywall.cost.roofline import price, price_ops
-from memorywall.frontends.traced import is_traced
+from memorywall.cost.template import point_of, template_of
+from memorywall.passes.fuse import fuse
 
 # Some minutes of one core; past it an answer would not come, or would not fit the memory.
 MOST_POINTS = 2**28
@@ -43,80 +45,100 @@ _Answer = TypeVar("_Answer", Cost, Footprint)
 BLOCK_POINTS = 16384
 
 
-def evaluate(scenario: Scenario) -> tuple[Cost, Footprint]:
-    """Return cost and footprint; for a question with arrays, arrays of their common shape."""
-    shape = scenario.shape
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What the passes of a question cost, and what must be resident.
+
+    Attributes:
+        passes: the passes, in order.
+        costs: the cost of each, over all of its executions.
+        footprint: bytes that must be resident at once.
+    """
+
+    passes: tuple[Pass, ...]
+    costs: tuple[Cost, ...]
+    footprint: Footprint
+
+    @property
+    def cost(self) -> Cost:
+        """The cost of all passes."""
+        return reduce(add, self.costs)
+
+
+def evaluate(question: Question) -> Evaluation:
+    """Return costs and footprint; for a question with arrays, arrays of their common shape.
+
+    Raises:
+        InvalidInputError: more than 2^28 points, each step of a generation counted.
+    """
+    shape, passes = question.shape, question.passes
     if not shape:
-        return _evaluate_piece(scenario)
-    points = prod(shape) * _passes(scenario)
-    if points > MOST_POINTS:
+        traced = question.model.traits.traced
+        return _evaluate_piece(question) if traced else _evaluate_point(question)
+    executions = max(one.count if one.grows else 1 for one in passes)
+    if prod(shape) * executions > MOST_POINTS:
         raise InvalidInputError(
-            f"The question has {points:,} points, each step of a generation counted: the most that "
-            f"is answered at once is {MOST_POINTS:,}.",
+            f"The question has {prod(shape) * executions:,} points, each step of a generation "
+            f"counted: the most that is answered at once is {MOST_POINTS:,}.",
             "Ask for fewer batch sizes, lengths or new tokens, or for parts of the grid.",
         )
-    grids: dict[str, Array] = {}
-    for piece in pieces(shape, max(1, BLOCK_POINTS // _steps_at_once(scenario))):
-        cost, resident = _evaluate_piece(scenario.map_numbers(partial(_cut, piece=piece)))
-        _paste(cost, grids, shape, piece)
-        _paste(resident, grids, shape, piece)
-    return _collect(Cost, grids), _collect(Footprint, grids)
+    costs: list[dict[str, Array]] = [{} for _ in passes]
+    resident: dict[str, Array] = {}
+    for piece in pieces(shape, max(1, BLOCK_POINTS // min(executions, BLOCK_STEPS))):
+        part = _evaluate_piece(question.map_numbers(partial(_cut, piece=piece)))
+        for grids, cost in zip(costs, part.costs, strict=True):
+            _paste(cost, grids, shape, piece)
+        _paste(part.footprint, resident, shape, piece)
+    return Evaluation(
+        passes, tuple(_collect(Cost, grids) for grids in costs), _collect(Footprint, resident)
+    )
 
 
-def evaluate_first(scenario: Scenario) -> Number:
-    """Return the seconds of the forward pass that gives a generation its first token."""
-    workload = scenario.workload
-    first = replace(workload, phase="prefill", seq_len=maximum(workload.seq_len, 1), new_tokens=1)
-    return evaluate(replace(scenario, workload=first))[0].latency_s
-
-
-def evaluate_ops(scenario: Scenario) -> list[OpCost]:
+def evaluate_ops(question: Question) -> list[OpCost]:
     """Return every operator's cost over all of its executions, whole grids at once."""
-    workload, hardware = scenario.workload, scenario.hardware
-    if workload.phase != "generate":
-        costs = price_ops(program_of(scenario, workload.phase, workload.seq_len), hardware)
-        times = workload.alike
-        return costs if times == 1 else [op.map(partial(mul, times), times) for op in costs]
-    start = maximum(workload.seq_len, 1)
-    costs = price_ops(program_of(scenario, "prefill", start), hardware)
-    steps = workload.new_tokens - 1
-    if steps:
-        costs = _joined(costs, price_step_ops(scenario, start + 1, steps))
+    costs: list[OpCost] = []
+    for one in question.passes:
+        if one.grows:
+            part = price_step_ops(question, one)
+        else:
+            part = price_ops(program_of(question, one), question.hardware)
+            if one.count > 1:
+                part = [op.map(partial(mul, one.count), one.count) for op in part]
+        costs = _joined(costs, part)
     return costs
 
 
-def predict(scenario: Scenario) -> Estimate | None:
-    """Return what a device's calibration or forecast says of a scenario; None without either.
+def predict(question: Question) -> Estimate | None:
+    """Return the prediction by a device's calibration or forecast; None without either.
 
-    A framework runs the operators unfused, and skips what a causal mask hides.
+    A framework runs the operators unfused, and skips pairs that a causal mask hides.
     """
-    calibration = scenario.hardware.calibration
-    if scenario.hardware.draws is not None:
-        return _foresee(scenario, scenario.hardware.draws)
-    if calibration is None or is_traced(scenario.model):
-        return None  # what was measured are a model's operators, not all of PyTorch's
-    conventions = replace(scenario.conventions, traffic="unfused", causal="half")
-    plain = replace(scenario, conventions=conventions)
-    workload = scenario.workload
-    if workload.phase != "generate":
-        one = estimate(program_of(plain, workload.phase, workload.seq_len), calibration)
-        return one.map(partial(mul, workload.alike))
-    start = maximum(workload.seq_len, 1)
-    total = estimate(program_of(plain, "prefill", start), calibration)
-    if workload.new_tokens > 1:
-        total += estimate_steps(plain, start + 1, workload.new_tokens - 1, calibration)
-    return total
+    calibration = question.hardware.calibration
+    if question.hardware.draws is not None:
+        return _foresee(question, question.hardware.draws)
+    if calibration is None or question.model.traits.traced:
+        return None  # operators of a family were measured, not all of PyTorch's
+    counting = replace(question.counting, traffic="unfused", causal="half")
+    eager = replace(question, counting=counting)
+    parts: list[Estimate] = []
+    for one in eager.passes:
+        if one.grows:
+            parts.append(estimate_steps(eager, one, calibration))
+        else:
+            part = estimate(program_of(eager, one), calibration)
+            parts.append(part.map(partial(mul, one.count)))
+    return reduce(add, parts)
 
 
-def _foresee(scenario: Scenario, draws: Hardware) -> Estimate:
+def _foresee(question: Question, draws: Hardware) -> Estimate:
     """Return the roofline's seconds on a device to come, with the middle 80 % of its draws.
 
     Every draw is priced, along a trailing axis: the interval is that of the answer and not of the
     ceilings one by one.
     """
-    stretched = scenario.map_numbers(with_step_axis)
-    drawn = evaluate(replace(stretched, hardware=draws))[0].latency_s
-    seconds = evaluate(scenario)[0].latency_s
+    stretched = question.map_numbers(with_step_axis)
+    drawn = evaluate(replace(stretched, hardware=draws)).cost.latency_s
+    seconds = evaluate(question).cost.latency_s
     low, high = np.quantile(drawn, (0.1, 0.9), axis=-1)
     return Estimate({"roofline": seconds}, low / seconds, high / seconds)
 
@@ -133,30 +155,52 @@ def pieces(shape: tuple[int, ...], most: int) -> Iterator[tuple[slice, ...]]:
             yield (slice(start, min(start + rows, shape[0])), *rest)
 
 
-def _evaluate_piece(scenario: Scenario) -> tuple[Cost, Footprint]:
-    """Evaluate a scenario whose arrays are small enough to be priced at once."""
-    workload, hardware = scenario.workload, scenario.hardware
-    if workload.phase != "generate":
-        program = program_of(scenario, workload.phase, workload.seq_len)
-        memory = getattr(scenario.model.architecture, "memory", None)  # of what was traced
-        if memory is not None:
-            return price(program, hardware), training_footprint(memory, hardware)
-        cost, times = price(program, hardware), workload.alike
-        if times > 1:
-            cost = cost.map(partial(mul, times))
-        return cost, footprint(program, hardware)
-    # A lone start token is a prefill of one, so no prompt and a prompt of one cost the same.
-    start = maximum(workload.seq_len, 1)
-    prefill = program_of(scenario, "prefill", start)
-    cost, resident = price(prefill, hardware), footprint(prefill, hardware)
-    steps = workload.new_tokens - 1
-    if steps:
-        cost += price_steps(scenario, start + 1, steps)
-        last = footprint(program_of(scenario, "decode", start + steps), hardware)
-        # The cache is reserved whole from the start.
-        most = maximum(resident.activations, last.activations)
-        resident = replace(last, activations=most)
-    return cost, resident
+def _evaluate_point(question: Question) -> Evaluation:
+    """Evaluate a question without arrays by the templates of its passes."""
+    hardware, passes = question.hardware, question.passes
+    rewrite = None if question.counting.traffic == "unfused" else fuse
+    costs, residents = [], []
+    for one in passes:
+        forward = question.forward(one)
+        template, point = template_of(question.model, forward, rewrite), point_of(forward)
+        if one.grows:
+            costs.append(template.price_run(point, one.count, hardware))
+            point = point._replace(length=one.last)
+        else:
+            cost = template.price(point, hardware)
+            costs.append(cost if one.count == 1 else cost.map(partial(mul, one.count)))
+        residents.append(template.footprint(point, hardware))
+    return Evaluation(passes, tuple(costs), _together(residents))
+
+
+def _together(residents: Sequence[Footprint]) -> Footprint:
+    """Return the footprint of passes in a row: the cache is reserved whole from the start."""
+    if len(residents) == 1:
+        return residents[0]
+    most = reduce(maximum, [resident.activations for resident in residents])
+    return replace(residents[-1], activations=most)
+
+
+def _evaluate_piece(question: Question) -> Evaluation:
+    """Evaluate a question whose arrays are small enough to be priced at once.
+
+    A program that is lowered for a price serves the footprint too.
+    """
+    hardware, passes = question.hardware, question.passes
+    costs, residents = [], []
+    for one in passes:
+        if one.grows:
+            costs.append(price_steps(question, one))
+            residents.append(footprint(program_of(question, one, one.last), hardware))
+            continue
+        program = program_of(question, one)
+        cost = price(program, hardware)
+        costs.append(cost if one.count == 1 else cost.map(partial(mul, one.count)))
+        residents.append(footprint(program, hardware))
+    traced = question.model.traits.traced_pass
+    if traced is not None and traced.memory is not None:
+        return Evaluation(passes, tuple(costs), training_footprint(traced.memory, hardware))
+    return Evaluation(passes, tuple(costs), _together(residents))
 
 
 def _joined(first: list[OpCost], rest: list[OpCost]) -> list[OpCost]:
@@ -165,17 +209,6 @@ def _joined(first: list[OpCost], rest: list[OpCost]) -> list[OpCost]:
     for op in rest:
         joined[op.name] = joined[op.name] + op if op.name in joined else op
     return list(joined.values())
-
-
-def _passes(scenario: Scenario) -> int:
-    """Return how many passes of one token a question is made of, at the least one."""
-    generating = scenario.workload.phase == "generate"
-    return max(1, scenario.workload.new_tokens - 1) if generating else 1
-
-
-def _steps_at_once(scenario: Scenario) -> int:
-    """Return how long the axis of steps is that pricing adds to the scenario's own."""
-    return min(_passes(scenario), BLOCK_STEPS)
 
 
 def _cut(number: Number, piece: tuple[slice, ...]) -> Number:

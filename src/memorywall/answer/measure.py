@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from memorywall.answer.settle import settle
 from memorywall.bench import gpu, ranks
 from memorywall.bench.agreement import compare
 from memorywall.bench.calibrate import calibrate
 from memorywall.bench.machine import Company, caches, describe, usable_cores, wait_until_idle
 from memorywall.bench.plan import Case, cases
-from memorywall.bench.record import SCHEMA, MachineRecord, warnings
 from memorywall.bench.runner import answers
+from memorywall.bench.samples import SCHEMA, MachineRecord, warnings
 from memorywall.bench.timing import Measurement
 from memorywall.catalog.measured import data_folder, save_here
 from memorywall.core.calibration import Calibration
@@ -245,10 +246,12 @@ def toy_floors(
     from memorywall.bench.toys import toy_config  # noqa: PLC0415 - with the bench's extras only
 
     model = load_model(toy_config(model_type, layers))
-    phase = "encode" if model_type == "bert" else "prefill"
     stub = Hardware("toy", {dtype: 1.0}, (Memory("none", None, 1.0),))
-    scenario = Scenario(model, Workload(phase, 1, 1), stub, Precision(dtype, dtype, dtype))  # type: ignore[arg-type]
-    program = model.lower(scenario.forward(phase, 1))  # unfused, as the framework runs it
+    cache = dtype if model.causal else None
+    precision = Precision(dtype, dtype, cache)
+    question = settle(Scenario(model, Workload("prefill", 1, 1), stub, precision))
+    # Unfused, as the framework runs it.
+    program = model.lower(question.forward(question.passes[0]))
     return float(estimate(program, calibration).seconds), calls(program)
 
 

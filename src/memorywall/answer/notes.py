@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 
 from memorywall.core.numbers import Number, maximum
+from memorywall.core.question import Question
 from memorywall.core.results import Footprint
-from memorywall.core.scenario import Scenario
 from memorywall.core.units import render
+from memorywall.core.workload import Precision
 
 
-def notes_on(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
-    """Return what to know before the numbers are used, the gravest first."""
-    model, hardware = scenario.model, scenario.hardware
+def notes_on(question: Question, footprint: Footprint, asked: Precision) -> tuple[str, ...]:
+    """Return remarks to read before the numbers are used, the gravest first.
+
+    ``asked`` are the formats that were named: remarks offer others only where none was.
+    """
+    model, hardware = question.model, question.hardware
     notes: list[str] = []
     fits = footprint.fits
     if not _all(fits):
@@ -22,22 +28,22 @@ def notes_on(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
             f"{which} not fit this device's memory; the times are what it would take if it did."
         )
     limit = model.architecture.max_positions
-    longest = _longest(scenario)
+    longest = _longest(question)
     if limit is not None and not _all(longest <= limit):
         notes.append(
             f"{_most(longest)} positions are past the {limit} that the model was made for."
         )
     notes += model.architecture.notes
-    notes += _image_notes(scenario)
-    storage = scenario.storage
-    notes += _storage_notes(scenario, footprint)
-    weights = scenario.precision.format_of("weights", model.dtype)
+    notes += _image_notes(question)
+    storage = question.formats.storage
+    notes += _storage_notes(question, footprint, asked)
+    weights = question.formats.weights
     if storage is None and weights.group:
         notes.append(
             f"{weights.name} is counted for every weight, embedding and head too, which most "
             "quantised checkpoints keep in 16 bit."
         )
-    wanted = scenario.arithmetic
+    wanted = question.arithmetic
     done = hardware.arithmetic(wanted)
     if done != wanted:
         twin = {"bf16": "fp16", "fp16": "bf16"}.get(wanted, "")
@@ -46,8 +52,8 @@ def notes_on(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
             f"{hardware.name} has no peak for {wanted}; arithmetic is priced as {done}{offer}"
             + (f" {render(float(np.max(hardware.peaks[twin])), 'FLOP/s')}." if offer else ".")
         )
-    notes += [*_cache_notes(scenario, footprint), *_arithmetic_notes(scenario)]
-    if model.recurrent and hardware.calibration is not None:
+    notes += [*_cache_notes(question, footprint, asked), *_arithmetic_notes(question, asked)]
+    if model.traits.state is not None and hardware.calibration is not None:
         notes.append(
             "Scans and short convolutions were not measured: the prediction takes each for a copy "
             "of as many bytes."
@@ -67,13 +73,15 @@ def notes_on(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _image_notes(scenario: Scenario) -> tuple[str, ...]:
-    """Return what to know of the images that are looked at or made."""
-    model, workload = scenario.model, scenario.workload
-    if model.images is None or workload.pixels is None or workload.phase == "decode":
+def _image_notes(question: Question) -> tuple[str, ...]:
+    """Return remarks on the images that are looked at or made."""
+    model, seen, size = question.model, question.model.traits.images, question.image_size
+    looked_at = any(one.stacks != "decoder" for one in question.passes)
+    if seen is None or size is None or not looked_at:
         return ()
-    notes = model.images.image_notes(*workload.pixels)
-    if model.denoiser is None or model.denoiser.guided or workload.guidance != "on":
+    notes = seen.notes(*size)
+    denoising = model.traits.denoising
+    if denoising is None or denoising.guided or question.guidance != "on":
         return notes
     usual = (
         f"{model.name} is distilled to follow the prompt without guidance: it is run once a step"
@@ -85,12 +93,11 @@ def _image_notes(scenario: Scenario) -> tuple[str, ...]:
 _MUCH = 4
 
 
-def _cache_notes(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
+def _cache_notes(question: Question, footprint: Footprint, asked: Precision) -> tuple[str, ...]:
     """Return a note where nobody named a format for a cache that is wider than the activations."""
-    precision, dtype = scenario.precision, scenario.model.dtype
-    if precision.activations is None or precision.kv_cache is not None:
+    if asked.activations is None or asked.kv_cache is not None:
         return ()
-    done, cache = precision.format_of("activations", dtype), precision.format_of("kv_cache", dtype)
+    done, cache = question.formats.activations, question.formats.kv_cache
     if cache.bits <= done.bits or not np.any(footprint.kv_cache):
         return ()
     times = cache.bits // done.bits
@@ -99,26 +106,25 @@ def _cache_notes(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
     return (f"{kept}; --kv-cache {done.name} {less}.",)
 
 
-def _arithmetic_notes(scenario: Scenario) -> tuple[str, ...]:
+def _arithmetic_notes(question: Question, asked: Precision) -> tuple[str, ...]:
     """Return a note where fp32, which nobody asked for, is much slower than 16 bits here."""
-    precision = scenario.precision
-    peaks = {name: float(np.max(peak)) for name, peak in scenario.hardware.peaks.items()}
-    if precision.activations is not None or scenario.arithmetic != "fp32" or "fp32" not in peaks:
+    peaks = {name: float(np.max(peak)) for name, peak in question.hardware.peaks.items()}
+    if asked.activations is not None or question.arithmetic != "fp32" or "fp32" not in peaks:
         return ()
     narrow = next((name for name in ("bf16", "fp16") if name in peaks), "fp32")
     if peaks[narrow] < _MUCH * peaks["fp32"]:
         return ()
-    words = f"--weights {narrow} " if precision.weights is None else ""
+    words = f"--weights {narrow} " if asked.weights is None else ""
     slow, fast = (render(peaks[name], "FLOP/s") for name in ("fp32", narrow))
     now = f"Arithmetic is in fp32, as the config says, at {slow}"
     return (f"{now}; {words}--activations {narrow} would run at {fast}.",)
 
 
-def _storage_notes(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
-    """Return what to know of weights that lie as the files or the config say."""
-    stored, storage = scenario.model.stored, scenario.storage
+def _storage_notes(question: Question, footprint: Footprint, asked: Precision) -> tuple[str, ...]:
+    """Return remarks on weights that lie as the files or the config say."""
+    stored, storage = question.model.stored, question.formats.storage
     notes = () if storage is None else storage.notes
-    if stored is None or scenario.precision.weights is not None:
+    if stored is None or asked.weights is not None:
         return notes
     over = stored.nbytes - _most(footprint.weights)
     if not over:
@@ -127,15 +133,13 @@ def _storage_notes(scenario: Scenario, footprint: Footprint) -> tuple[str, ...]:
     return (*notes, said + ("more" if over > 0 else "less") + " than is counted as weights.")
 
 
-def _longest(scenario: Scenario) -> Number:
+def _longest(question: Question) -> Number:
     """Return the positions that a sequence reaches, or its source where that is longer."""
-    workload = scenario.workload
-    longest = workload.seq_len
-    if workload.phase == "generate":
-        longest = maximum(workload.seq_len, 1) + workload.new_tokens - 1
-    if workload.source_len is None or scenario.model.fixed_source is not None:
+    longest = reduce(maximum, [one.last for one in question.passes])
+    source = question.model.traits.source
+    if question.source_len is None or (source is not None and source.fixed is not None):
         return longest
-    return maximum(longest, workload.source_len)
+    return maximum(longest, question.source_len)
 
 
 def _all(truth: object) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from memorywall.answer.analyze import ModelSource, analyze
 from memorywall.answer.measure import measure_machine, save
+from memorywall.answer.settle import applicable
 from memorywall.bench.machine import describe, usable_cores, wait_until_idle
 from memorywall.bench.plan import Case
 from memorywall.bench.runner import answers
@@ -195,12 +196,12 @@ def profile(
 
 
 def _check(model: Model, phases: Sequence[str], dtypes: Sequence[str]) -> None:
-    if model.reads_source:
+    if model.traits.source is not None:
         raise UnsupportedError(
             f"{model.name} is an encoder-decoder, which cannot be profiled yet.",
             f"Its prediction alone: memorywall analyze {model.name} --on here",
         )
-    if model.images is not None:
+    if model.traits.images is not None:
         raise UnsupportedError(f"{model.name} sees images, and cannot be profiled yet.")
     for phase in phases:
         if phase not in _PHASES or (phase == "encode") == model.causal:
@@ -258,10 +259,11 @@ def _predict(
     model: Model, hardware: Hardware, phase: str, batch: int, length: int, dtype: str, threads: int
 ) -> ProfiledCase:
     generating = phase == "generate"  # so many tokens from nothing
+    # As a plain call of the class does.
+    words = applicable(model, phase, {"kv_cache": dtype, "logits": "all"})
     answer: Analysis = analyze(
         model, on=hardware, phase=phase, batch_size=batch, weights=dtype, activations=dtype,
-        kv_cache=dtype, logits="all",  # as a plain call of the class does
-        seq_len=0 if generating else length, new_tokens=length if generating else None,
+        **words, seq_len=0 if generating else length, new_tokens=length if generating else None,
     )  # fmt: skip
     estimate = answer.prediction
     assert estimate is not None

@@ -10,16 +10,16 @@ from operator import add
 
 import numpy as np
 
-from memorywall.core.architecture import Architecture
 from memorywall.core.calibration import Calibration, Estimate
 from memorywall.core.hardware import Hardware
 from memorywall.core.numbers import Number, halved
+from memorywall.core.phase import Pass
 from memorywall.core.program import Program
+from memorywall.core.question import Question
 from memorywall.core.results import Cost, OpCost
-from memorywall.core.scenario import Scenario
+from memorywall.core.traits import Traits
 from memorywall.cost.calibrated import estimate
 from memorywall.cost.roofline import price, price_ops
-from memorywall.frontends.traced import check_honoured, is_traced
 from memorywall.passes.collapse import fuse_traced
 from memorywall.passes.fuse import fuse
 
@@ -27,104 +27,98 @@ from memorywall.passes.fuse import fuse
 BLOCK_STEPS = 4096
 
 
-def program_of(scenario: Scenario, phase: str, seq_len: Number) -> Program:
-    """Return the operators of one forward pass of a scenario, fused if it asks for that."""
-    check_honoured(scenario)
-    program = scenario.model.lower(scenario.forward(phase, seq_len))
-    if scenario.conventions.traffic == "unfused":
+def program_of(question: Question, one: Pass, positions: Number | None = None) -> Program:
+    """Return the operators of one execution of a pass, fused if the question counts so."""
+    program = question.model.lower(question.forward(one, positions))
+    if question.counting.traffic == "unfused":
         return program
-    return fuse_traced(program)[0] if is_traced(scenario.model) else fuse(program)
+    return fuse_traced(program)[0] if question.model.traits.traced else fuse(program)
 
 
-def price_steps(scenario: Scenario, first: Number, steps: int) -> Cost:
-    """Return the cost of decode steps at ``first``, ``first + 1``, ... positions.
+def price_steps(question: Question, run: Pass) -> Cost:
+    """Return the cost of a pass whose executions grow by one position each.
 
     Times are summed over a trailing axis of steps, because a maximum is not linear. FLOPs and
     bytes of scalars are arithmetic series, summed in closed form so that they stay exact (the
     bytes of experts that are expected to be touched are a fraction, and exact to rounding).
     """
     total = Cost()
-    for program, hardware, count in _step_programs(scenario, first, steps):
+    for program, hardware, count in _step_programs(question, run):
         total += price(program, hardware).map(partial(_sum_steps, steps=count))
-    if scenario.shape:
+    if question.shape:
         return total
-    flops, moved = _series(scenario, int(first), steps, _work_of)
+    flops, moved = _series(question, run, _work_of)
     return replace(total, flops=flops, moved_bytes=moved)
 
 
-def price_step_ops(scenario: Scenario, first: Number, steps: int) -> list[OpCost]:
+def price_step_ops(question: Question, run: Pass) -> list[OpCost]:
     """Return the same by operator."""
     parts: list[list[OpCost]] = []
-    for program, hardware, count in _step_programs(scenario, first, steps):
+    for program, hardware, count in _step_programs(question, run):
         add_up = partial(_sum_steps, steps=count)
         parts.append([op.map(add_up, executions=count) for op in price_ops(program, hardware)])
     costs = [reduce(add, op) for op in zip(*parts, strict=True)]
-    if scenario.shape:
+    if question.shape:
         return costs
-    exact = iter(_series(scenario, int(first), steps, _work_of_ops))
+    exact = iter(_series(question, run, _work_of_ops))
     return [_with_exact_work(cost, exact) for cost in costs]
 
 
-def estimate_steps(
-    scenario: Scenario, first: Number, steps: int, calibration: Calibration
-) -> Estimate:
-    """Return what a calibration says of the same steps."""
+def estimate_steps(question: Question, run: Pass, calibration: Calibration) -> Estimate:
+    """Return the estimate of the same steps by a calibration."""
     parts = [
         estimate(program, calibration).map(partial(_sum_steps, steps=count))
-        for program, _, count in _step_programs(scenario, first, steps)
+        for program, _, count in _step_programs(question, run)
     ]
     return reduce(add, parts)
 
 
-def _step_programs(
-    scenario: Scenario, first: Number, steps: int
-) -> Iterator[tuple[Program, Hardware, int]]:
-    """Yield decode programs over a trailing axis of steps, a block of steps each."""
-    stepped = scenario.map_numbers(with_step_axis)
-    for done in range(0, steps, BLOCK_STEPS):
-        count = min(BLOCK_STEPS, steps - done)
-        lengths = with_step_axis(first) + np.arange(done, done + count, dtype=np.float64)
-        yield program_of(stepped, "decode", lengths), stepped.hardware, count
+def _step_programs(question: Question, run: Pass) -> Iterator[tuple[Program, Hardware, int]]:
+    """Yield programs over a trailing axis of steps, a block of steps each."""
+    stepped = question.map_numbers(with_step_axis)
+    for done in range(0, run.count, BLOCK_STEPS):
+        count = min(BLOCK_STEPS, run.count - done)
+        lengths = with_step_axis(run.positions) + np.arange(done, done + count, dtype=np.float64)
+        yield program_of(stepped, run, lengths), stepped.hardware, count
 
 
 def _series(
-    scenario: Scenario, first: int, steps: int, measure: Callable[[Program], list[Number]]
+    question: Question, run: Pass, measure: Callable[[Program], list[Number]]
 ) -> list[Number]:
-    """Sum measures of the decode programs at ``steps`` lengths from ``first`` on, exactly.
+    """Sum measures of the programs at the lengths of a run, exactly.
 
     Measures are linear in the length between the windows of the model, n (a + b) / 2 for n steps
     whose first measures a and last b; or linear at every ``stride``-th length, where a format
     rounds up to whole bytes or scales by runs of lengths.
     """
-    end = first + steps - 1
-    knots = _knots(scenario.model.architecture, first, end)
-    stride = _stride(scenario)
+    first, end = int(run.positions), int(run.last)
+    knots = _knots(question.model.traits, first, end)
+    stride = _stride(question)
     totals: list[Number] = []
     for low, high in zip([first, *(w + 1 for w in knots)], [*knots, end], strict=True):
         for start in range(low, min(low + stride, high + 1)):
             count = (high - start) // stride + 1
-            at_first = measure(program_of(scenario, "decode", start))
-            at_last = measure(program_of(scenario, "decode", start + (count - 1) * stride))
+            at_first = measure(program_of(question, run, start))
+            at_last = measure(program_of(question, run, start + (count - 1) * stride))
             sums = [halved((a + b) * count) for a, b in zip(at_first, at_last, strict=True)]
             totals = [t + s for t, s in zip(totals, sums, strict=True)] if totals else sums
     return totals
 
 
-def _knots(architecture: Architecture, first: int, end: int) -> list[int]:
+def _knots(traits: Traits, first: int, end: int) -> list[int]:
     """Return the lengths from ``first`` to before ``end`` after which the work grows otherwise."""
-    knots = {window for window in architecture.windows if first <= window < end}
-    for chunk in getattr(architecture, "chunks", ()):  # few architectures have them
+    knots = {window for window in traits.windows if first <= window < end}
+    for chunk in traits.chunks:
         knots.update(range(-(-first // chunk) * chunk, end, chunk))
     return sorted(knots)
 
 
-def _stride(scenario: Scenario) -> int:
+def _stride(question: Question) -> int:
     """Return after how many positions every tensor has grown by whole bytes and whole groups.
 
     Scores grow by a multiple of one element a position, vectors of the cache by whole rows.
     """
-    forward = scenario.forward("decode", 1)
-    formats = (forward.activations, forward.kv_cache)
+    formats = (question.formats.activations, question.formats.kv_cache)
     return lcm(*(f.group or (1 if f.whole_bytes else 2) for f in formats))
 
 

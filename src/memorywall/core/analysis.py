@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 from typing import Any
 
 import numpy as np
 
 from memorywall.core.calibration import Estimate
 from memorywall.core.numbers import Array, Number, plain
+from memorywall.core.phase import Pass
+from memorywall.core.question import Question
 from memorywall.core.results import Cost, Footprint, OpCost, bound_words
 from memorywall.core.scenario import Scenario
 
@@ -26,87 +29,97 @@ class Analysis:
     shapes that broadcast to it.
 
     Attributes:
-        scenario: the question.
-        cost: FLOPs, bytes and times of the whole.
-        footprint: what must be resident.
-        notes: what to know before the numbers are used.
+        scenario: the question as asked.
+        question: the same with every word decided.
+        passes: the forward passes that it consists of.
+        costs: the cost of each pass, over all of its executions.
+        footprint: bytes that must be resident.
     """
 
     scenario: Scenario
-    cost: Cost
+    question: Question
+    passes: tuple[Pass, ...]
+    costs: tuple[Cost, ...]
     footprint: Footprint
-    notes: tuple[str, ...]
     price_ops: Callable[[], list[OpCost]]
-    price_first: Callable[[], Number]
     predict: Callable[[], Estimate | None]
+    note: Callable[[], tuple[str, ...]]
 
     def __repr__(self) -> str:
-        latency = plain(self.latency_s) if not self.scenario.shape else f"{self.scenario.shape}"
+        latency = plain(self.latency_s) if not self.question.shape else f"{self.question.shape}"
         return f"<Analysis of {self.model} on {self.hardware}: {self.phase}, latency_s {latency}>"
+
+    @cached_property
+    def cost(self) -> Cost:
+        """FLOPs, bytes and times of the whole."""
+        return reduce(add, self.costs)
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """Remarks to read before the numbers are used, the gravest first."""
+        return self.note()
 
     @property
     def model(self) -> str:
         """The model's name."""
-        return self.scenario.model.name
+        return self.question.model.name
 
     @property
     def parameters(self) -> int:
         """How many weights the model's class has."""
-        return self.scenario.model.parameters
+        return self.question.model.parameters
 
     @property
     def active_parameters(self) -> int:
         """How many of them a single token uses."""
-        return self.scenario.model.active_parameters
+        return self.question.model.active_parameters
 
     @property
     def hardware(self) -> str:
         """The device's name."""
-        return self.scenario.hardware.name
+        return self.question.hardware.name
 
     @property
     def phase(self) -> str:
-        """``prefill``, ``encode``, ``decode``, ``generate``, ``denoise`` or ``train``."""
-        return self.scenario.workload.phase
+        """The name of the phase."""
+        return self.question.phase.name
 
     @property
     def batch_size(self) -> Number:
         """Sequences."""
-        return self._on_grid(self.scenario.workload.batch_size)
+        return self._on_grid(self.question.batch_size)
 
     @property
     def seq_len(self) -> Number:
         """Positions of each sequence."""
-        return self._on_grid(self.scenario.workload.seq_len)
+        return self._on_grid(self.question.seq_len)
 
     @property
     def source_len(self) -> Number | None:
         """Positions of each source that an encoder reads; None where there is no such encoder."""
-        source_len = self.scenario.workload.source_len
+        source_len = self.question.source_len
         return None if source_len is None else self._on_grid(source_len)
 
     @property
     def image_size(self) -> tuple[int, int] | None:
         """Height and width of every image in pixels; None where there are none."""
-        return self.scenario.workload.pixels
+        return self.question.image_size
 
     @property
     def images(self) -> Number | None:
         """Images of each sequence; None where no text is read, or no image looked at."""
-        images = self.scenario.workload.images
+        images = self.question.images
         return None if images is None else self._on_grid(images)
 
     @property
     def new_tokens(self) -> Number:
         """Tokens that come out for each sequence: one of a pass, none where no text is made."""
-        if self.phase == "generate":
-            return self.scenario.workload.new_tokens
-        return 0 if self.phase in ("encode", "denoise", "train") else 1
+        return sum(one.emits * one.count for one in self.passes)
 
     @property
     def steps(self) -> int | None:
         """Denoising steps; None where nothing is denoised."""
-        return self.scenario.workload.steps
+        return self.question.steps
 
     @property
     def step_s(self) -> Number | None:
@@ -116,7 +129,7 @@ class Analysis:
     @property
     def guidance(self) -> str | None:
         """``on`` where each denoising step is taken with what is asked for and without."""
-        return self.scenario.workload.guidance
+        return self.question.guidance
 
     @property
     def flops(self) -> Number:
@@ -136,7 +149,7 @@ class Analysis:
     @property
     def ridge_point(self) -> Number:
         """FLOP per byte at which the device's two roofs meet, for this arithmetic."""
-        return self._on_grid(self.scenario.hardware.ridge_point(self.scenario.arithmetic))
+        return self._on_grid(self.question.hardware.ridge_point(self.question.arithmetic))
 
     @property
     def latency_s(self) -> Number:
@@ -158,41 +171,45 @@ class Analysis:
         """What most of the time is spent on: ``compute_bound`` or ``memory_bound``."""
         return bound_words(self.cost.bound_code)
 
+    @cached_property
+    def rates(self) -> dict[str, Number]:
+        """Units per second by their name, ``tokens``, ``images`` or ``samples``, the main first."""
+        found = self.question.phase.rates(self.question)
+        return {rate.unit: rate.count / self.latency_s for rate in found}
+
     @property
-    def tokens_per_s(self) -> Number:
+    def tokens_per_s(self) -> Number | None:
         """Tokens of all sequences per second: read by a prefill, an encoder or to train, else made.
 
-        A prefill of an encoder-decoder reads the source and what its decoder begins with.
+        A prefill of an encoder-decoder reads the source and the first tokens of its decoder. None
+        where the unit is another.
         """
-        reads = self.phase in ("prefill", "encode", "train")
-        per_sequence = self.seq_len if reads else self.new_tokens
-        if self.phase == "prefill" and self.source_len is not None:
-            per_sequence = per_sequence + self.source_len
-        return self.batch_size * per_sequence / self.latency_s
+        return self.rates.get("tokens")
 
     @property
     def images_per_s(self) -> Number | None:
-        """Images that are made per second, or looked at where nothing else is done."""
-        if self.image_size is None or self.phase not in ("encode", "denoise"):
-            return None
-        return self.batch_size * (1 if self.images is None else self.images) / self.latency_s
+        """Images made per second, or looked at by towers alone; None elsewhere."""
+        return self.rates.get("images")
 
-    @cached_property
+    @property
+    def samples_per_s(self) -> Number | None:
+        """Samples of a traced module per second, where its inputs are no tokens; None elsewhere."""
+        return self.rates.get("samples")
+
+    @property
     def ttft_s(self) -> Number | None:
-        """Time to the first token: of a prefill, or of the prefill in a generation; else None."""
-        if self.phase == "generate":
-            return self.price_first()
-        return self.latency_s if self.phase == "prefill" else None
+        """Time to the first token, of a pass over a prompt; None where there is none."""
+        first = self.passes[0]
+        return self.costs[0].latency_s if first.emits and not first.step else None
 
     @property
     def tpot_s(self) -> Number | None:
         """Mean time of a decode step; None where there is none."""
-        if self.phase == "decode":
-            return self.latency_s
-        steps = self.scenario.workload.new_tokens - 1
-        if self.phase != "generate" or self.ttft_s is None or not steps:
+        steps = [i for i, one in enumerate(self.passes) if one.step]
+        if not steps:
             return None
-        return (self.latency_s - self.ttft_s) / steps
+        seconds: Number = sum((self.costs[i].latency_s for i in steps), 0.0)
+        return seconds / sum(self.passes[i].count for i in steps)
 
     @cached_property
     def prediction(self) -> Estimate | None:
@@ -221,12 +238,12 @@ class Analysis:
     @property
     def mfu(self) -> Number:
         """Share of the peak FLOP/s that the prediction reaches."""
-        return self.flops / (self.latency_s * self.scenario.hardware.peak(self.scenario.arithmetic))
+        return self.flops / (self.latency_s * self.question.hardware.peak(self.question.arithmetic))
 
     @property
     def mbu(self) -> Number:
         """Share of the peak bandwidth that the prediction reaches."""
-        return self.moved_bytes / (self.latency_s * self.scenario.hardware.bandwidth)
+        return self.moved_bytes / (self.latency_s * self.question.hardware.bandwidth)
 
     @property
     def fits(self) -> bool | Array:
@@ -257,43 +274,41 @@ class Analysis:
     @property
     def conventions(self) -> dict[str, Any]:
         """How everything was counted, in words."""
-        scenario = self.scenario
-        formats = {
-            name: scenario.precision.format_of(name, scenario.model.dtype).name
-            for name in ("weights", "activations", "kv_cache")
-        }
-        if scenario.storage is not None:
-            formats["weights"] = scenario.storage.name
+        question, counting = self.question, self.question.counting
+        formats = question.formats
+        weights = formats.weights.name if formats.storage is None else formats.storage.name
         return {
-            **formats,
-            "arithmetic": scenario.hardware.arithmetic(self.scenario.arithmetic),
-            "traffic": scenario.conventions.traffic,
-            "causal": scenario.conventions.causal,
-            "logits": scenario.conventions.logits,
-            "cache_page": scenario.conventions.cache_page,
+            "weights": weights,
+            "activations": formats.activations.name,
+            "kv_cache": formats.kv_cache.name,
+            "arithmetic": question.hardware.arithmetic(question.arithmetic),
+            "traffic": counting.traffic,
+            "causal": counting.causal,
+            "logits": counting.logits,
+            "cache_page": counting.cache_page,
             **self._conventions_of_the_architecture(),
             "flops_per_multiply_add": 2,
-            "parameters_of": scenario.model.architecture.class_name,
-            "ceilings": scenario.hardware.kind,
+            "parameters_of": question.model.architecture.class_name,
+            "ceilings": question.hardware.kind,
         }
 
     def _conventions_of_the_architecture(self) -> dict[str, str]:
         """Return the conventions that only some architectures are counted by."""
-        conventions = self.scenario.conventions
+        traits, counting = self.question.model.traits, self.question.counting
         found: dict[str, str] = {}
-        if self.active_parameters != self.parameters:
-            found["routing"] = conventions.routing
+        if traits.experts:
+            found["routing"] = counting.routing
         if self.guidance is not None:
             found["guidance"] = self.guidance
-        if getattr(self.scenario.model.architecture, "latent", False):  # few have it
-            found["mla"] = conventions.mla
-        if self.scenario.model.recurrent:
-            found["state"] = self.scenario.state.name
+        if traits.latent:
+            found["mla"] = counting.mla
+        if traits.state is not None:
+            found["state"] = self.question.formats.state.name
         return found
 
     def _on_grid(self, number: Number) -> Number:
         """Broadcast a number of the question to the shape of the answers, if that has one."""
-        shape = self.scenario.shape
+        shape = self.question.shape
         return np.broadcast_to(number, shape) if shape else number
 
     def by_class(self) -> list[OpCost]:
@@ -317,7 +332,7 @@ class Analysis:
             "capacity": footprint.capacity,
         }
         seen = _OF_IMAGES if self.image_size is not None else ()
-        if self.scenario.model.recurrent:
+        if self.question.model.traits.state is not None:
             fields["state"] = footprint.state
         seen = (*seen, *_OF_DENOISING) if self.steps is not None else seen
         return {

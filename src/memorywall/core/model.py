@@ -7,17 +7,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from memorywall.core.architecture import (
-    Architecture,
-    Denoiser,
-    EncoderDecoder,
-    Recurrent,
-    SeesImages,
-)
+from memorywall.core.architecture import Architecture
 from memorywall.core.formats import FORMATS
 from memorywall.core.forward import Forward
 from memorywall.core.program import Program
 from memorywall.core.storage import Storage, Stored
+from memorywall.core.traits import Traits
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +57,7 @@ class Model:
         reading: how that was read.
         storage: the formats of its weights, where they are not all in the config's dtype.
         stored: what its files hold, where there are files.
-        reads_source: whether an encoder reads a source for it, as long as ``source_len`` says.
-        fixed_source: positions that every source has; None where there is none or they vary.
-        images: what it knows of images; None where it sees none.
-        recurrent: whether layers keep state in place of a cache, or beside one.
-        state_dtype: the format that the architecture keeps it in; None for the activations'.
-        denoiser: what it knows of denoising; None where it does not denoise.
+        traits: what it is, as its architecture states it.
     """
 
     name: str
@@ -77,33 +67,15 @@ class Model:
     reading: Reading = field(default=Reading(), compare=False, repr=False)
     storage: Storage | None = None
     stored: Stored | None = None
-    reads_source: bool = field(init=False, compare=False, repr=False)
-    fixed_source: int | None = field(init=False, compare=False, repr=False)
-    images: SeesImages | None = field(init=False, compare=False, repr=False)
-    recurrent: bool = field(init=False, compare=False, repr=False)
-    state_dtype: str | None = field(init=False, compare=False, repr=False)
-    denoiser: Denoiser | None = field(init=False, compare=False, repr=False)
+    traits: Traits = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        reads_source, fixed_source = False, None
-        if isinstance(self.architecture, EncoderDecoder):  # asked once, since it is slow to tell
-            reads_source, fixed_source = True, self.architecture.fixed_source
-        object.__setattr__(self, "reads_source", reads_source)
-        object.__setattr__(self, "fixed_source", fixed_source)
-        images = self.architecture if isinstance(self.architecture, SeesImages) else None
-        object.__setattr__(self, "images", images)
-        recurrent, state_dtype = False, None
-        if isinstance(self.architecture, Recurrent):
-            recurrent, state_dtype = self.architecture.recurrent, self.architecture.state_dtype
-        object.__setattr__(self, "recurrent", recurrent)
-        object.__setattr__(self, "state_dtype", state_dtype)
-        denoiser = self.architecture if isinstance(self.architecture, Denoiser) else None
-        object.__setattr__(self, "denoiser", denoiser)
+        object.__setattr__(self, "traits", self.architecture.traits)
 
     @property
     def causal(self) -> bool:
         """Whether it generates."""
-        return self.architecture.causal
+        return self.traits.causal
 
     @property
     def dtype(self) -> str:
@@ -139,8 +111,9 @@ def one_token(architecture: Architecture) -> Forward:
     """Return the least pass: a token, of the shortest source, and an image where they are seen."""
     any_format = FORMATS["bf16"]
     forward = Forward(1, 1, 0, any_format, any_format, any_format)
-    if isinstance(architecture, SeesImages):
-        forward.image_size = architecture.image_size
-    if isinstance(architecture, EncoderDecoder):
-        forward.source = architecture.fixed_source or 1
+    traits = architecture.traits
+    if traits.images is not None:
+        forward.image_size = traits.images.size
+    if traits.source is not None:
+        forward.source = traits.source.fixed or 1
     return forward

@@ -15,14 +15,18 @@ of experts are left out. FLOPs do not depend on it: every token has exactly k ro
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import cast
 
 from memorywall.core.numbers import Number
+from memorywall.core.symbols import Call, is_symbolic
 
 ZIPF_EXPONENT = 0.8
 
 
 def distinct(experts: int, chosen: int, tokens: Number, routing: str) -> Number:
     """Return how many of the experts are expected to be touched by so many tokens."""
+    if is_symbolic(tokens):
+        return cast("Number", Call(distinct, experts, chosen, tokens, routing))
     touched: Number = 0
     for probability, alike in _popularity(experts, chosen, routing):
         touched = touched + alike * (1 - (1 - probability) ** tokens)

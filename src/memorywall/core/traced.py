@@ -59,7 +59,8 @@ class Traced:
         dtype: the format that most weights are in.
         inputs: what it was run on, as text.
         notes: what to know before the numbers are used.
-        memory: what a training step keeps in memory; None of a single pass.
+        memory: memory by role over a training step; None for a single pass.
+        unit: what a row of its inputs is: ``tokens``, or ``samples`` such as images.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Traced:
     notes: tuple[str, ...] = ()
     conventions: Mapping[str, str] = field(default_factory=dict)
     memory: TrainingMemory | None = None
+    unit: str = "samples"
 
     def __repr__(self) -> str:
         return f"<Traced {self.name}, {self.phase}: {self.flops:,} FLOP, {self.moved_bytes:,} B>"

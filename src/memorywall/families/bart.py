@@ -17,6 +17,7 @@ from memorywall.core.forward import Forward
 from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
+from memorywall.core.traits import Source, Traits
 from memorywall.layers.encoder_decoder import (
     Seq2SeqTape,
     Stack,
@@ -92,9 +93,13 @@ class Bart:
     encoder: Stack
     decoder: Stack
     notes: tuple[str, ...] = ()
-    causal: bool = True
-    windows: tuple[int, ...] = ()
-    fixed_source: int | None = None
+
+    @property
+    def traits(self) -> Traits:
+        """An encoder with a decoder."""
+        return Traits(
+            causal=True, caches=True, masks=True, head=self.head is not None, source=Source()
+        )
 
 
 def read(data: Mapping[str, Any], where: str) -> Bart:

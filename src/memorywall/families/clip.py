@@ -16,6 +16,7 @@ from memorywall.core.geometry import Elementwise, Gemm, Space
 from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
+from memorywall.core.traits import Traits
 from memorywall.layers.encoder_decoder import halves
 from memorywall.layers.encoder_heads import Dense
 from memorywall.layers.image_pooling import Pooling, lower_pooling
@@ -27,7 +28,7 @@ from memorywall.reading.vision_towers import Seeing, projected, read_seeing, rea
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class TextTower:
     """A tower for texts: words and positions, layers, one row of each text, linear layers."""
 
     vocab_size: int
@@ -42,15 +43,18 @@ class TextEncoder:
 
     class_name: str
     dtype: str
-    text: Reading
+    text: TextTower
     notes: tuple[str, ...] = ()
-    causal: bool = False
-    windows: tuple[int, ...] = ()
 
     @property
     def max_positions(self) -> int:
         """Positions that it was made for."""
         return self.text.positions
+
+    @property
+    def traits(self) -> Traits:
+        """An encoder of text."""
+        return Traits(masks=self.text.stack.attention.causal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +67,9 @@ class ImageTextEncoder:
     class_name: str
     dtype: str
     image: Seeing
-    text: Reading | None = None
+    text: TextTower | None = None
     learned: int = 0
     notes: tuple[str, ...] = ()
-    causal: bool = False
-    windows: tuple[int, ...] = ()
 
     @property
     def max_positions(self) -> int | None:
@@ -75,26 +77,13 @@ class ImageTextEncoder:
         return None if self.text is None else self.text.positions
 
     @property
-    def reads_text(self) -> bool:
-        """Whether it reads texts as well."""
-        return self.text is not None
-
-    @property
-    def image_size(self) -> tuple[int, int]:
-        """Height and width that it was made for."""
-        return self.image.tower.patches.image_size
-
-    def image_tokens(self, height: int, width: int) -> int:
-        """Tokens of an image in its tower."""
-        return self.image.tower.image_tokens(height, width)
-
-    def resized(self, height: int, width: int) -> tuple[int, int]:
-        """Return the size that an image is resized to before it is looked at."""
-        return self.image.tower.patches.looked_at(height, width)
-
-    def image_notes(self, height: int, width: int) -> tuple[str, ...]:
-        """What to know of images of that size."""
-        return self.image.tower.image_notes(height, width)
+    def traits(self) -> Traits:
+        """An encoder of images, and of texts where it reads them as well."""
+        text = self.text
+        return Traits(
+            images=self.image.tower.seen(with_text=text is not None),
+            masks=text is not None and text.stack.attention.causal,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +169,7 @@ def _part(config: Config, key: str) -> Config:
     return config.within(f"{key}_dict") or config.within(key) or Config({}, config.where)
 
 
-def _reading(config: Config, dialect: _Dialect) -> Reading:
+def _reading(config: Config, dialect: _Dialect) -> TextTower:
     stack = read_stack(config, dialect.activation, dialect.hidden)
     top = Pooling()
     if dialect.projects:
@@ -189,10 +178,10 @@ def _reading(config: Config, dialect: _Dialect) -> Reading:
         width = config.size("projection_size", stack.hidden_size)
         top = replace(top, layers=(Dense(Head("projection", width, bias=True)),))
     words = config.size("vocab_size", dialect.words)
-    return Reading(words, config.size("max_position_embeddings", dialect.positions), stack, top)
+    return TextTower(words, config.size("max_position_embeddings", dialect.positions), stack, top)
 
 
-def _with_projection(text: Reading, width: int) -> Reading:
+def _with_projection(text: TextTower, width: int) -> TextTower:
     top = replace(text.top, layers=(Dense(Head("text_projection", width)),))
     return replace(text, top=top)
 
@@ -227,7 +216,7 @@ def _look(image: Seeing, forward: Forward, prefix: str = "") -> tuple[list[Block
     return [*blocks, top], out
 
 
-def _read_in(text: Reading, forward: Forward, prefix: str = "") -> tuple[list[Block], Tensor]:
+def _read_in(text: TextTower, forward: Forward, prefix: str = "") -> tuple[list[Block], Tensor]:
     """Return the blocks of the tower for texts, and what it makes of each."""
     width = named(hidden=text.stack.hidden_size)
     hidden = Tensor(f"{prefix}hidden", forward.row_axes + width, forward.activations)

@@ -16,6 +16,7 @@ from memorywall.core.forward import Forward
 from memorywall.core.images import written
 from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
+from memorywall.core.traits import Images, Traits
 from memorywall.layers.image_stages import FeatureMap, StageTape, stage_map
 from memorywall.reading.config_values import Config
 from memorywall.reading.vision import read_classifier, read_depths, read_sides
@@ -48,9 +49,6 @@ class ConvNext:
     responses: bool
     labels: int | None
     notes: tuple[str, ...] = ()
-    causal: bool = False
-    reads_text: bool = False
-    windows: tuple[int, ...] = ()
     max_positions: int | None = None
 
     def image_tokens(self, height: int, width: int) -> int:
@@ -64,9 +62,12 @@ class ConvNext:
             )
         return (height // cut) * (width // cut)
 
-    def image_notes(self, height: int, width: int) -> tuple[str, ...]:  # noqa: ARG002
-        """There is nothing to know of any size."""
-        return ()
+    @property
+    def traits(self) -> Traits:
+        """An encoder of images."""
+        return Traits(
+            images=Images(self.image_size, self.image_tokens), head=self.labels is not None
+        )
 
 
 def read(data: Mapping[str, Any], where: str) -> ConvNext:

@@ -11,6 +11,7 @@ from memorywall.core.forward import Forward
 from memorywall.core.model import Family
 from memorywall.core.program import Program
 from memorywall.core.tensors import Tensor
+from memorywall.core.traits import Traits
 from memorywall.layers.output_head import Head, record_head
 from memorywall.layers.tape import Attention, FeedForward, Tape
 from memorywall.reading.config_values import Config
@@ -31,8 +32,11 @@ class Gpt2:
     attention: Attention
     mlp: FeedForward
     notes: tuple[str, ...] = ()
-    causal: bool = True
-    windows: tuple[int, ...] = ()
+
+    @property
+    def traits(self) -> Traits:
+        """A generative model."""
+        return Traits(causal=True, caches=True, masks=True, head=self.head is not None)
 
 
 def read(data: Mapping[str, Any], where: str) -> Gpt2:

@@ -32,6 +32,16 @@ class GatedConvolution:
     bias: bool
     name: ClassVar[str] = "convolution"
 
+    @property
+    def attends(self) -> bool:
+        """It keeps no keys and values."""
+        return False
+
+    @property
+    def masks(self) -> bool:
+        """Its scan forms no pairs of tokens."""
+        return False
+
     def record(self, tape: Tape, x: Tensor) -> Tensor:
         """Note its operators: [B T, D] in and out."""
         rows, width = x.rows_axes, named(ssm_heads=x.width)

@@ -47,6 +47,16 @@ class LightningAttention:
     activation: str
     name: ClassVar[str] = "linear"
 
+    @property
+    def attends(self) -> bool:
+        """It keeps no keys and values."""
+        return False
+
+    @property
+    def masks(self) -> bool:
+        """Its scan forms masked pairs within a chunk."""
+        return True
+
     def record(self, tape: Tape, x: Tensor) -> Tensor:
         """Note its operators: [B T, D] in and out."""
         width, name = (

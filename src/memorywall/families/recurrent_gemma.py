@@ -43,6 +43,16 @@ class GatedRecurrence:
     activation: str
     name: ClassVar[str] = "recurrent"
 
+    @property
+    def attends(self) -> bool:
+        """It keeps no keys and values."""
+        return False
+
+    @property
+    def masks(self) -> bool:
+        """Its scan forms no pairs of tokens."""
+        return False
+
     def record(self, tape: Tape, x: Tensor) -> Tensor:
         """Note its operators: [B T, D] in and out."""
         width = named(ssm_heads=self.heads, ssm_head_dim=self.channels // self.heads)

@@ -15,6 +15,7 @@ from memorywall.core.forward import Forward
 from memorywall.core.geometry import Elementwise, Space
 from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
+from memorywall.core.traits import Images, Traits
 from memorywall.layers.element_costs import ACTIVATION_FLOPS, FLOPS_PER_ELEMENT
 from memorywall.layers.image_stages import FeatureMap, StageTape, stage_map
 from memorywall.reading.config_values import Config
@@ -52,9 +53,6 @@ class ResNet:
     labels: int | None
     notes: tuple[str, ...] = ()
     image_size: tuple[int, int] = (_USUAL_SIZE, _USUAL_SIZE)
-    causal: bool = False
-    reads_text: bool = False
-    windows: tuple[int, ...] = ()
     max_positions: int | None = None
 
     def stride(self, stage: int) -> int:
@@ -67,9 +65,12 @@ class ResNet:
         smaller: int = 2**halvings
         return -(-height // smaller) * -(-width // smaller)
 
-    def image_notes(self, height: int, width: int) -> tuple[str, ...]:  # noqa: ARG002
-        """There is nothing to know of any size."""
-        return ()
+    @property
+    def traits(self) -> Traits:
+        """An encoder of images."""
+        return Traits(
+            images=Images(self.image_size, self.image_tokens), head=self.labels is not None
+        )
 
 
 def read(data: Mapping[str, Any], where: str) -> ResNet:

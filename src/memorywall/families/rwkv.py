@@ -18,6 +18,7 @@ from memorywall.core.geometry import Elementwise, Space
 from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
+from memorywall.core.traits import State, Traits
 from memorywall.layers.decoder import hidden_states
 from memorywall.layers.element_costs import FLOPS_PER_ELEMENT
 from memorywall.layers.output_head import Head, record_head
@@ -49,10 +50,11 @@ class Rwkv:
     rescale_every: int
     max_positions: int | None
     notes: tuple[str, ...] = ()
-    causal: bool = True
-    windows: tuple[int, ...] = ()
-    recurrent: bool = True
-    state_dtype: str | None = "fp32"
+
+    @property
+    def traits(self) -> Traits:
+        """A generative model that keeps state in place of a cache."""
+        return Traits(causal=True, head=self.head is not None, state=State("fp32"))
 
 
 def read(data: Mapping[str, Any], where: str) -> Rwkv:

@@ -21,6 +21,7 @@ from memorywall.core.forward import Forward
 from memorywall.core.images import written
 from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
+from memorywall.core.traits import Images, Traits
 from memorywall.layers.image_stages import FeatureMap, StageTape, stage_map
 from memorywall.layers.shifted_windows import Stage, WindowTape, whole_windows
 from memorywall.layers.tape import Attention, FeedForward
@@ -43,9 +44,6 @@ class Swin:
     second: bool
     labels: int | None
     notes: tuple[str, ...] = ()
-    causal: bool = False
-    reads_text: bool = False
-    windows: tuple[int, ...] = ()
     max_positions: int | None = None
 
     def sides(self, height: int, width: int) -> list[tuple[int, int]]:
@@ -66,6 +64,12 @@ class Swin:
                     "Give a larger image_size.",
                 )
         return sides[-1][0] * sides[-1][1]
+
+    @property
+    def traits(self) -> Traits:
+        """An encoder of images."""
+        images = Images(self.image_size, self.image_tokens, notes=self.image_notes)
+        return Traits(images=images, head=self.labels is not None)
 
     def image_notes(self, height: int, width: int) -> tuple[str, ...]:
         """Say so where windows do not divide a map."""

@@ -20,6 +20,7 @@ from memorywall.core.forward import Forward
 from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
+from memorywall.core.traits import Source, Traits
 from memorywall.layers.element_costs import ACTIVATION_FLOPS
 from memorywall.layers.encoder_decoder import (
     Seq2SeqTape,
@@ -72,10 +73,14 @@ class T5:
     encoder: Stack
     decoder: Stack
     notes: tuple[str, ...] = ()
-    causal: bool = True
-    windows: tuple[int, ...] = ()
     max_positions: int | None = None
-    fixed_source: int | None = None
+
+    @property
+    def traits(self) -> Traits:
+        """An encoder with a decoder."""
+        return Traits(
+            causal=True, caches=True, masks=True, head=self.head is not None, source=Source()
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +94,12 @@ class T5Encoder:
     buckets: int | None
     encoder: Stack
     notes: tuple[str, ...] = ()
-    causal: bool = False
-    windows: tuple[int, ...] = ()
     max_positions: int | None = None
+
+    @property
+    def traits(self) -> Traits:
+        """An encoder of text without a head."""
+        return Traits(head=False)
 
 
 def read(data: Mapping[str, Any], where: str) -> T5 | T5Encoder:

@@ -13,6 +13,7 @@ from typing import Any
 from memorywall.core.forward import Forward
 from memorywall.core.model import Family
 from memorywall.core.program import Program
+from memorywall.core.traits import Traits
 from memorywall.layers.encoder_heads import Dense
 from memorywall.layers.image_pooling import Pooling, lower_pooling
 from memorywall.layers.output_head import Head
@@ -34,27 +35,12 @@ class ImageEncoder:
     tower: Tower
     top: Pooling
     notes: tuple[str, ...] = ()
-    causal: bool = False
     max_positions: int | None = None
-    windows: tuple[int, ...] = ()
-    reads_text: bool = False
 
     @property
-    def image_size(self) -> tuple[int, int]:
-        """Height and width that it was made for."""
-        return self.tower.patches.image_size
-
-    def image_tokens(self, height: int, width: int) -> int:
-        """Tokens of an image: its patches, and the learned ones before them."""
-        return self.tower.image_tokens(height, width)
-
-    def resized(self, height: int, width: int) -> tuple[int, int]:
-        """Return the size that an image is resized to before it is looked at."""
-        return self.tower.patches.looked_at(height, width)
-
-    def image_notes(self, height: int, width: int) -> tuple[str, ...]:
-        """What to know of images of that size."""
-        return self.tower.image_notes(height, width)
+    def traits(self) -> Traits:
+        """An encoder of images."""
+        return Traits(images=self.tower.seen(), head=bool(self.top.layers))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from memorywall.core.forward import Forward
 from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
+from memorywall.core.traits import Source, Traits
 from memorywall.layers.encoder_decoder import (
     Seq2SeqTape,
     Stack,
@@ -46,8 +47,17 @@ class Whisper:
     encoder: Stack
     decoder: Stack
     notes: tuple[str, ...] = ()
-    causal: bool = True
-    windows: tuple[int, ...] = ()
+
+    @property
+    def traits(self) -> Traits:
+        """An encoder of speech with a decoder; every source has as many positions."""
+        return Traits(
+            causal=True,
+            caches=True,
+            masks=True,
+            head=self.head is not None,
+            source=Source(self.fixed_source),
+        )
 
 
 def read(data: Mapping[str, Any], where: str) -> Whisper:

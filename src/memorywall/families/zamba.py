@@ -18,10 +18,12 @@ from memorywall.core.forward import Forward
 from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
+from memorywall.core.traits import Traits
 from memorywall.layers.decoder import (
     Decoder,
     Mixer,
     by_kind,
+    decoder_traits,
     record_embeddings,
     record_layers,
     record_top,
@@ -59,6 +61,11 @@ class Zamba(Decoder):
     mixer: Mixer
     shared: Shared
     hybrids: tuple[tuple[int, ...], ...]
+
+    @property
+    def traits(self) -> Traits:
+        """A generative model whose shared layers attend."""
+        return replace(decoder_traits(self), caches=True, masks=True)
 
 
 def read(data: Mapping[str, Any], where: str) -> Zamba:

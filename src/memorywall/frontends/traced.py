@@ -5,37 +5,33 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from memorywall.core.errors import UnsupportedError, shown
+from memorywall.core.errors import UnsupportedError
 from memorywall.core.forward import Forward
 from memorywall.core.model import Family, Model
+from memorywall.core.numbers import Number
 from memorywall.core.program import Program
-from memorywall.core.scenario import Scenario
 from memorywall.core.traced import Traced
-from memorywall.core.training import TrainingMemory
-from memorywall.frontends.traced_class import TRACED_CLASS
+from memorywall.core.traits import TracedPass, Traits
 
 
 @dataclass(frozen=True, slots=True)
 class TracedModule:
-    """What a trace knows in an architecture's place; its program is that of the traced pass.
-
-    ``memory`` is what a training step keeps; None of a single pass.
-    """
+    """A traced module in an architecture's place; its program is that of the traced pass."""
 
     class_name: str
-    causal: bool
     dtype: str
     program: Program
-    inputs: tuple[str, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
+    traced_pass: TracedPass = field(compare=False, repr=False)
     max_positions: int | None = None
-    windows: tuple[int, ...] = ()
-    memory: TrainingMemory | None = field(default=None, compare=False, repr=False)
 
     @property
-    def trains(self) -> bool:
-        """Whether it is a training step."""
-        return self.memory is not None
+    def traits(self) -> Traits:
+        """One pass, as it was traced."""
+        causal = self.traced_pass.phase in ("prefill", "decode")
+        return Traits(
+            causal=causal, caches=causal, masks=True, traced=True, traced_pass=self.traced_pass
+        )
 
 
 def _read(_config: Any, where: str) -> TracedModule:
@@ -49,46 +45,39 @@ def _lower(module: TracedModule, _forward: Forward) -> Program:
 TRACED = Family("traced", (), _read, _lower)
 
 
-def is_traced(model: Model) -> bool:
-    """Tell whether a model's operators are PyTorch's own, of a module or of a class."""
-    return model.family is TRACED or model.family is TRACED_CLASS
-
-
-def check_honoured(scenario: Scenario) -> None:
-    """Refuse what a class that is traced cannot be asked for: it runs as transformers wrote it.
+def model_of(traced: Traced) -> Model:
+    """Return a trace as a model; it has the one pass that was traced.
 
     Raises:
-        UnsupportedError: the first option that would change nothing.
+        UnsupportedError: the module computes and moves nothing.
     """
-    if scenario.model.family is not TRACED_CLASS:
-        return
-    conventions = scenario.conventions
-    asked = {
-        "cache_page": conventions.cache_page or None,
-        "routing": conventions.routing if conventions.routing != "uniform" else None,
-        "mla": conventions.mla if conventions.mla != "auto" else None,
-        "state": scenario.precision.state,
-    }
-    for name, value in asked.items():
-        if value is not None:
-            raise UnsupportedError(
-                f"{name} is {shown(value)}, which {scenario.model.architecture.class_name} is not "
-                "asked for: transformers' class is traced as it is.",
-                f"Leave {name} out.",
-            )
-
-
-def model_of(traced: Traced) -> Model:
-    """Return a trace as a model; it has the one pass that was traced."""
+    if not traced.program.work.moved_bytes:
+        raise UnsupportedError(
+            f"{traced.name} computes and moves nothing, so that there is nothing to price.",
+            "Does its forward pass use its inputs?",
+        )
+    one = TracedPass(
+        traced.phase,
+        traced.batch_size,
+        traced.seq_len,
+        traced.conventions.get("causal", "half"),
+        _arithmetic(traced),
+        traced.inputs,
+        traced.unit,
+        traced.memory,
+    )
+    notes = (*_unknown(traced), *traced.notes, *_peak(traced))
     return Model(
-        traced.name,
-        TRACED,
-        TracedModule(
-            traced.name, traced.phase in ("prefill", "decode"), traced.dtype, traced.program,
-            traced.inputs, (*_unknown(traced), *traced.notes, *_peak(traced)),
-            memory=traced.memory,
-        ),
+        traced.name, TRACED, TracedModule(traced.name, traced.dtype, traced.program, notes, one)
     )  # fmt: skip
+
+
+def _arithmetic(traced: Traced) -> str:
+    """Return the format that most FLOPs are done in: under autocast it is not the weights'."""
+    flops: dict[str, Number] = {}
+    for _, op, repeat in traced.program.walk():
+        flops[op.dtype] = flops.get(op.dtype, 0) + op.flops * repeat
+    return max(flops, key=lambda dtype: float(flops[dtype]), default=traced.dtype)
 
 
 _OF_A_CPU = (

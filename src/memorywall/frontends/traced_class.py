@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +18,7 @@ from memorywall.core.errors import InvalidInputError
 from memorywall.core.forward import Forward
 from memorywall.core.model import Family
 from memorywall.core.program import Program
+from memorywall.core.traits import Images, Source, Traits
 from memorywall.frontends._bounds import check_bounds
 from memorywall.frontends.tracing.capture.trace_lock import one_at_a_time
 
@@ -47,7 +48,12 @@ class TracedClass:
     max_positions: int | None
     notes: tuple[str, ...]
     reads: str = "text"
-    windows: tuple[int, ...] = ()
+    images_left_out: bool = False
+
+    @property
+    def traits(self) -> Traits:
+        """A class that runs as transformers wrote it; which layers it has is not known."""
+        return _class_traits(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,11 @@ class TracedSeq2Seq(TracedClass):
     """One whose encoder reads a source."""
 
     fixed_source: int | None = None
+
+    @property
+    def traits(self) -> Traits:
+        """One with an encoder that reads a source."""
+        return replace(_class_traits(self), source=Source(self.fixed_source))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +105,22 @@ class TracedSeer(TracedClass):
         tokens: int = _tracing("transformers.classes").image_rows(self, (height, width))
         return tokens
 
-    def image_notes(self, height: int, width: int) -> tuple[str, ...]:  # noqa: ARG002 - a protocol
-        """What to know of images of that size: nothing."""
-        return ()
+    @property
+    def traits(self) -> Traits:
+        """One that looks at images."""
+        images = Images(self.image_size, self.image_tokens, with_text=self.reads_text)
+        return replace(_class_traits(self), images=images)
+
+
+def _class_traits(architecture: TracedClass) -> Traits:
+    return Traits(
+        causal=architecture.causal,
+        caches=architecture.causal,
+        masks=True,
+        images_left_out=architecture.images_left_out,
+        fixed_words=frozenset(("cache_page", "routing", "mla", "state")),
+        traced=True,
+    )
 
 
 def can_trace() -> bool:

@@ -15,6 +15,7 @@ from memorywall.core.axes import named
 from memorywall.core.forward import Forward
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
+from memorywall.core.traits import State, Traits
 from memorywall.layers.experts import Experts, record_experts
 from memorywall.layers.latent_attention import LatentAttention, record_latent_attention
 from memorywall.layers.output_head import Head, record_head
@@ -22,10 +23,18 @@ from memorywall.layers.tape import Attention, FeedForward, Tape
 
 
 class Mixer(Protocol):
-    """What mixes tokens in place of attention, and keeps state in place of a cache, or beside.
+    """A mixer of tokens in place of attention: it keeps state in place of a cache, or beside one.
 
     It is hashable, as attention is.
     """
+
+    @property
+    def attends(self) -> bool:
+        """Whether it keeps keys and values as well."""
+
+    @property
+    def masks(self) -> bool:
+        """Whether its scan forms masked pairs of the tokens of a chunk."""
 
     @property
     def name(self) -> str:
@@ -145,28 +154,11 @@ class Decoder:
     on_logits: str = ""
     state_dtype: str | None = None
     notes: tuple[str, ...] = ()
-    causal: bool = True
 
     @property
-    def windows(self) -> tuple[int, ...]:
-        """Lengths past which some layer no longer looks back; chunks are such lengths at first."""
-        found = [a.window for a in self._plain() if a.window is not None]
-        return (*found, *self.chunks)
-
-    @property
-    def chunks(self) -> tuple[int, ...]:
-        """Lengths of the chunks that some layers attend within."""
-        return tuple(a.chunk for a in self._plain() if a.chunk is not None)
-
-    @property
-    def latent(self) -> bool:
-        """Whether some layer's attention is latent."""
-        return any(isinstance(layers.attention, LatentAttention) for layers in self.layers)
-
-    @property
-    def recurrent(self) -> bool:
-        """Whether some layer keeps state."""
-        return any(a is not None and _is_mixer(a) for a in [kind.attention for kind in self.layers])
+    def traits(self) -> Traits:
+        """A generative model."""
+        return decoder_traits(self)
 
     def with_attention(self, **changes: Any) -> Decoder:
         """Return a copy in which the attention of every layer that has one is changed alike."""
@@ -178,9 +170,32 @@ class Decoder:
         ]
         return replace(self, layers=tuple(changed))
 
-    def _plain(self) -> list[Attention]:
-        """Return the kinds of attention that are not latent."""
-        return [a for layers in self.layers if isinstance(a := layers.attention, Attention)]
+
+def decoder_traits(model: Decoder) -> Traits:
+    """Return the traits of a generative model, from its layers' mixers and feed-forwards."""
+    mixers = [layers.attention for layers in model.layers if layers.attention is not None]
+    plain = plain_attention(model)
+    latent = any(isinstance(mixer, LatentAttention) for mixer in mixers)
+    others = [mixer for mixer in mixers if _is_mixer(mixer)]
+    chunks = tuple(a.chunk for a in plain if a.chunk is not None)
+    attends = bool(plain) or latent or any(mixer.attends for mixer in others)
+    return Traits(
+        causal=True,
+        caches=attends,
+        masks=attends or any(mixer.masks for mixer in others),
+        head=model.head is not None,
+        experts=any(isinstance(layers.mlp, Experts) for layers in model.layers),
+        latent=latent,
+        # Chunks are such lengths at first.
+        windows=(*(a.window for a in plain if a.window is not None), *chunks),
+        chunks=chunks,
+        state=State(model.state_dtype) if others else None,
+    )
+
+
+def plain_attention(model: Decoder) -> list[Attention]:
+    """Return the kinds of attention that are not latent."""
+    return [a for layers in model.layers if isinstance(a := layers.attention, Attention)]
 
 
 def lower(model: Decoder, forward: Forward) -> Program:

@@ -18,6 +18,7 @@ from memorywall.core.forward import Forward
 from memorywall.core.geometry import Elementwise, Space
 from memorywall.core.images import written
 from memorywall.core.tensors import Tensor
+from memorywall.core.traits import DenoisingSteps, Images, Traits
 from memorywall.layers.element_costs import FLOPS_PER_ELEMENT
 from memorywall.layers.tape import Attention, FeedForward, Tape
 from memorywall.layers.vision_tower import Patches, patches
@@ -101,9 +102,6 @@ class Denoising:
     steps: int
     guided: bool = True
     notes: tuple[str, ...] = ()
-    causal: bool = False
-    reads_text: bool = False
-    windows: tuple[int, ...] = ()
     max_positions: int | None = None
 
     @property
@@ -120,9 +118,14 @@ class Denoising:
         """Patches of an image, or packed latents."""
         return self.latents.tokens(height, width)
 
-    def image_notes(self, height: int, width: int) -> tuple[str, ...]:  # noqa: ARG002
-        """There is nothing to know of any size."""
-        return ()
+    @property
+    def traits(self) -> Traits:
+        """It makes images of noise."""
+        return Traits(
+            images=Images(self.image_size, self.image_tokens),
+            head=False,
+            denoising=DenoisingSteps(self.steps, self.guided),
+        )
 
 
 class DenoisingTape(Tape):

@@ -12,6 +12,7 @@ from memorywall.core.forward import Forward
 from memorywall.core.numbers import Number, minimum
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
+from memorywall.core.traits import Traits
 from memorywall.layers.encoder_heads import Branch, record_branch
 from memorywall.layers.tape import NOTHING, Attention, FeedForward, Tape, Terms
 
@@ -83,8 +84,12 @@ class Encoder:
     norm: str = "layernorm"
     norm_first: bool = False
     notes: tuple[str, ...] = ()
-    causal: bool = False
-    windows: tuple[int, ...] = ()
+
+    @property
+    def traits(self) -> Traits:
+        """An encoder of text; a window is a mask."""
+        windows = tuple(run.window for run in self.layers if run.window is not None)
+        return Traits(masks=bool(windows), head=bool(self.top), windows=windows)
 
 
 def hidden_states(forward: Forward, width: int) -> Tensor:

@@ -14,6 +14,7 @@ from memorywall.core.forward import Forward
 from memorywall.core.numbers import Number, halved
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
+from memorywall.core.traits import Images, Traits
 from memorywall.layers.decoder import Decoder, hidden_states
 from memorywall.layers.decoder import lower as lower_decoder
 from memorywall.layers.encoder_decoder import halves
@@ -104,8 +105,6 @@ class ImageText:
     sight: Sight
     ahead: str = ""
     notes: tuple[str, ...] = ()
-    causal: bool = True
-    reads_text: bool = True
 
     @property
     def max_positions(self) -> int | None:
@@ -113,36 +112,14 @@ class ImageText:
         return self.decoder.max_positions
 
     @property
-    def windows(self) -> tuple[int, ...]:
-        """Lengths past which some layer of the decoder no longer looks back."""
-        return self.decoder.windows
-
-    @property
-    def chunks(self) -> tuple[int, ...]:
-        """Lengths of the chunks that some layers attend within."""
-        return self.decoder.chunks
-
-    @property
-    def latent(self) -> bool:
-        """Whether some layer's attention is latent."""
-        return self.decoder.latent
-
-    @property
-    def image_size(self) -> tuple[int, int]:
-        """Height and width that it was made for, or a usual one."""
-        return self.sight.image_size
-
-    def image_tokens(self, height: int, width: int) -> int:
-        """Positions of the decoder that an image takes."""
-        return self.sight.tokens(height, width)
-
-    def resized(self, height: int, width: int) -> tuple[int, int]:
-        """Return the size that an image is resized to."""
-        return self.sight.resized(height, width)
-
-    def image_notes(self, height: int, width: int) -> tuple[str, ...]:
-        """What to know of images of that size."""
-        return self.sight.notes(height, width)
+    def traits(self) -> Traits:
+        """A generative model that looks at images before it reads."""
+        sight = self.sight
+        images = Images(
+            sight.image_size, sight.tokens, with_text=True, notes=sight.notes, resized=sight.resized
+        )
+        text = self.decoder.traits
+        return replace(text, images=images)
 
 
 def lower(model: ImageText, forward: Forward) -> Program:

@@ -51,6 +51,16 @@ class Mamba2:
     def _channels(self) -> Axes:
         return named(ssm_heads=self.heads, ssm_head_dim=self.head_dim)
 
+    @property
+    def attends(self) -> bool:
+        """It keeps no keys and values."""
+        return False
+
+    @property
+    def masks(self) -> bool:
+        """Its scan forms masked pairs within a chunk."""
+        return True
+
     def record(self, tape: Tape, x: Tensor) -> Tensor:
         """Note its operators: [B T, D] in and out."""
         rows, channels, heads = x.rows_axes, self._channels, named(ssm_heads=self.heads)

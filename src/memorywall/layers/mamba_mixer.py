@@ -45,6 +45,16 @@ class Mamba:
     norm: str = ""
     name: str = "mamba"
 
+    @property
+    def attends(self) -> bool:
+        """It keeps no keys and values."""
+        return False
+
+    @property
+    def masks(self) -> bool:
+        """Its scan forms no pairs of tokens."""
+        return False
+
     def record(self, tape: Tape, x: Tensor) -> Tensor:
         """Note its operators: [B T, D] in and out."""
         channels = named(ssm_heads=self.channels)

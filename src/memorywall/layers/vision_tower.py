@@ -15,6 +15,7 @@ from memorywall.core.geometry import Conv, Elementwise, Space
 from memorywall.core.images import written
 from memorywall.core.program import Block
 from memorywall.core.tensors import Tensor
+from memorywall.core.traits import Images
 from memorywall.layers.element_costs import FLOPS_PER_ELEMENT
 from memorywall.layers.tape import NOTHING, Attention, FeedForward, Tape
 
@@ -130,6 +131,16 @@ class Tower:
             made = written(self.patches.image_size)
             notes = (*notes, f"Learned positions are interpolated from {made}; no FLOP is counted.")
         return notes
+
+    def seen(self, *, with_text: bool = False) -> Images:
+        """Return the images that it looks at, as a trait."""
+        return Images(
+            self.patches.image_size,
+            self.image_tokens,
+            with_text,
+            self.image_notes,
+            self.patches.looked_at,
+        )
 
     def interpolates(self, height: int, width: int) -> bool:
         """Whether positions were learned for another number of patches."""

@@ -48,8 +48,8 @@ def show_grid(analysis: Analysis, console: Console) -> None:
     if analysis.images is not None:
         lengths.append(("images", analysis.images))
     titles = (title for title, _ in lengths)
-    made = analysis.tokens_per_s if analysis.images_per_s is None else analysis.images_per_s
-    what = "tokens/s" if analysis.images_per_s is None else "images/s"
+    unit, made = next(iter(analysis.rates.items()))
+    what = f"{unit}/s"
     table = columns((*titles, "FLOP/B", "time", what, "MFU", "MBU", "memory", "bound"), words=0)
     grids = np.broadcast_arrays(
         *(values for _, values in lengths), analysis.arithmetic_intensity, analysis.latency_s,
@@ -133,13 +133,12 @@ def _print_small_print(analysis: Analysis, console: Console) -> None:
 
 
 def _silent(analysis: Analysis) -> set[str]:
-    """Return the conventions that bear on nothing: of a cache, or of text, where there is none."""
-    scenario = analysis.scenario
-    model = scenario.model
-    traced = hasattr(model.architecture, "inputs")  # any module, of which only its trace knows
-    silent = set() if model.causal or traced else {"kv_cache", "causal", "cache_page"}
-    reads_text = model.images is None or model.images.reads_text
-    if not reads_text and scenario.conventions.logits != "none":
+    """Return the conventions without effect: of a cache, or of text, where there is none."""
+    question = analysis.question
+    traits = question.model.traits
+    shows_all = traits.causal or traits.traced_pass is not None
+    silent = set() if shows_all else {"kv_cache", "causal", "cache_page"}
+    if not traits.reads_text and question.counting.logits != "none":
         silent.add("logits")
     return silent
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from memorywall.core.analysis import Analysis
-from memorywall.core.images import resized, written
-from memorywall.core.units import render, render_count, render_number
+from memorywall.core.question import Question
+from memorywall.core.units import render, render_number
 
 _WORDS = {
     "weight": "weights",
@@ -65,31 +65,16 @@ def _intensity(analysis: Analysis) -> str:
 
 
 def headline(analysis: Analysis) -> str:
-    """Return what was asked and the figure that most want: how long, and how many tokens."""
-    workload = analysis.scenario.workload
-    per = _asked(analysis)
-    inputs = getattr(analysis.scenario.model.architecture, "inputs", None)
-    if inputs is not None:  # traced: what went in need not be tokens
-        what = "training step" if analysis.phase == "train" else f"traced pass ({analysis.phase})"
-        per = f"one {what} over {', '.join(inputs) or 'no inputs'}"
-        latency = render(float(analysis.latency_s), "s")
-        return f"{analysis.model} on {analysis.hardware}, {per}: {latency}"
-    if workload.source_len is not None and analysis.phase != "encode":
-        per += f", source of {workload.source_len}"
-    rate = f"{render_number(float(analysis.tokens_per_s), 4)} tokens/s"
-    if analysis.images_per_s is not None:
-        rate = f"{render_number(float(analysis.images_per_s), 4)} images/s"
-    text = (
-        f"{analysis.model} on {analysis.hardware}, {per}, batch {workload.batch_size}: "
-        f"{render(float(analysis.latency_s), 's')}, {rate}"
-    )
+    """Return the question and the figure that most readers want: the time, and the rate."""
+    text = f"{analysis.model} on {analysis.hardware}, {asked(analysis.question)}: "
+    text += ", ".join((render(float(analysis.latency_s), "s"), *_rate(analysis)))
     prediction = analysis.prediction
     if prediction is not None:
         low, middle, high = (
             render(float(prediction.seconds * share), "s")
             for share in (prediction.low, 1.0, prediction.high)
         )
-        if analysis.scenario.hardware.kind == "forecast":
+        if analysis.question.hardware.kind == "forecast":
             text += f" at the roofs ({low} to {high} on 80 % of the devices that may come)"
         else:
             text += f" at the roofs; {middle} predicted ({low} to {high})"
@@ -99,34 +84,20 @@ def headline(analysis: Analysis) -> str:
     return text
 
 
-def _asked(analysis: Analysis) -> str:
-    """Say what is done, and how much of it."""
-    workload, model = analysis.scenario.workload, analysis.scenario.model
-    length = int(workload.seq_len)
-    # The source of speech is no tokens.
-    read = render_count(length, "token" if model.fixed_source is None else "position")
-    seen = _images(analysis)
-    if analysis.phase == "denoise":
-        steps = render_count(workload.steps or 1, "denoising step")
-        return f"{steps} of {seen}, guidance {workload.guidance}"
-    if analysis.phase == "encode" and seen and (model.causal or workload.images is None):
-        return f"encoding {seen}"
-    does = {
-        "prefill": f"prefill of {render_count(length, 'token')}",
-        "encode": f"encoding {read}",
-        "decode": f"one decode step at {render_count(length, 'position')}",
-        "generate": f"generating {render_count(workload.new_tokens, 'token')} after {length}",
-        "train": f"one training step on {read}",
-    }[analysis.phase]
-    return f"{does} with {seen}" if seen else does
+def asked(question: Question) -> str:
+    """Return the work of a question without arrays, in words."""
+    traced = question.model.traits.traced_pass
+    if traced is None:
+        return f"{question.phase.sentence(question)}, batch {question.batch_size}"
+    inputs = ", ".join(traced.inputs) or "no inputs"  # they need not be tokens
+    if traced.memory is not None:
+        return f"one training step over {inputs}"
+    return f"one traced pass ({traced.phase}) over {inputs}"
 
 
-def _images(analysis: Analysis) -> str:
-    """Say how many images of what size are looked at or made, if any."""
-    size, images = analysis.image_size, analysis.scenario.workload.images
-    if size is None or analysis.phase == "decode":
-        return ""
-    many = "an image" if images is None else render_count(int(images), "image")
-    text = f"{many} of {written(size)} pixels"
-    seen = resized(analysis.scenario.model, size)
-    return text if seen == size else f"{text}, resized to {written(seen)}"
+def _rate(analysis: Analysis) -> list[str]:
+    """Return the main rate, where the unit is the model's own."""
+    if analysis.question.model.traits.traced_pass is not None:
+        return []
+    unit, rate = next(iter(analysis.rates.items()))
+    return [f"{render_number(float(rate), 4)} {unit}/s"]

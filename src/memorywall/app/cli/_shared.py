@@ -14,8 +14,7 @@ from rich.progress import Progress
 
 from memorywall.core.model import Model
 from memorywall.frontends.hf import load_model
-from memorywall.frontends.traced import is_traced
-from memorywall.report.record import to_json
+from memorywall.report.json_records import to_json
 
 json_flag = click.option("--json", "as_json", is_flag=True, help="One JSON record, for machines.")
 
@@ -39,7 +38,7 @@ def console() -> Console:
 def load_and_tell(name: str) -> Model:
     """Return a model, and say so where transformers' own class stands in for a family."""
     model = load_model(name)
-    if is_traced(model):
+    if model.traits.traced:
         click.echo(f"{model.architecture.notes[0]} Each pass takes seconds.", err=True)
     return model
 
@@ -79,7 +78,7 @@ class Counts(click.ParamType[list[int]]):
         return text, 1
 
 
-class Lengths(Counts):
+class LengthList(Counts):
     """``4096`` or ``4k,32k,1M``: k is 1024 positions and M 1024 k, as contexts are called."""
 
     such_as = "4096, or 4k,32k,1M"

@@ -17,9 +17,8 @@ from memorywall.app.cli._shared import (
     one_of,
     print_json,
 )
-from memorywall.core.denoising import Guidance
 from memorywall.core.errors import InvalidInputError
-from memorywall.core.workload import Causal, LatentForm, Logits, Phase, Routing, Traffic
+from memorywall.core.workload import Causal, Guidance, LatentForm, Logits, Routing, Traffic
 from memorywall.report.table import show_analysis, show_grid
 
 
@@ -27,12 +26,11 @@ from memorywall.report.table import show_analysis, show_grid
 @click.argument("model")
 @click.option("--on", required=True, metavar="DEVICE", help="A device's name, or its TOML's path.")
 @click.option(
-    "--phase", metavar=one_of(Phase, without=("train",)),
+    "--phase", metavar="PHASE",
     help="What the model does.  [default: decode, else what there is]",
 )  # fmt: skip
 @click.option(
-    "--batch", "--batch-size", "batch_size", type=Counts(), default="1", show_default=True,
-    help="Sequences.",
+    "--batch", "--batch-size", "batch_size", type=Counts(), help="Sequences.  [default: 1]",
 )  # fmt: skip
 @click.option(
     "--seq", "--seq-len", "seq_len", type=Counts(),
@@ -67,33 +65,31 @@ from memorywall.report.table import show_analysis, show_grid
     help="Format of recurrent state.  [default: as the architecture prescribes]",
 )  # fmt: skip
 @click.option(
-    "--traffic", default="fused", show_default=True, metavar=one_of(Traffic),
+    "--traffic", metavar=one_of(Traffic),
     help="Whether scores stay on chip, and cheap operators ride on their producer.",
 )  # fmt: skip
 @click.option(
-    "--causal", default="half", show_default=True, metavar=one_of(Causal),
+    "--causal", metavar=one_of(Causal),
     help="Pairs of tokens that are counted where a token looks back alone.",
 )  # fmt: skip
+@click.option("--logits", metavar=one_of(Logits), help="Rows of the head.")
 @click.option(
-    "--logits", default="last", show_default=True, metavar=one_of(Logits), help="Rows of the head."
-)
-@click.option(
-    "--routing", default="uniform", show_default=True, metavar=one_of(Routing),
+    "--routing", metavar=one_of(Routing),
     help="How tokens spread over experts.",
 )  # fmt: skip
 @click.option(
-    "--mla", default="auto", show_default=True, metavar=one_of(LatentForm),
+    "--mla", metavar=one_of(LatentForm),
     help="Form of latent attention.",
 )  # fmt: skip
 @click.option(
-    "--cache-page", type=int, default=0, metavar="N",
+    "--cache-page", type=int, metavar="N",
     help="Set the cache aside N positions at a time, as an engine does (vLLM: 16), in layers with "
     "a window too.  [default: what the architecture needs]",
 )  # fmt: skip
 @click.option("--ops", is_flag=True, help="List every operator.")
 @json_flag
 def COMMAND(  # noqa: N802 - the constant that the subcommand is found by
-    batch_size: list[int],
+    batch_size: list[int] | None,
     seq_len: list[int] | None,
     source_len: list[int] | None,
     images: list[int] | None,
@@ -126,7 +122,7 @@ def COMMAND(  # noqa: N802 - the constant that the subcommand is found by
     axes = 2 + (source_len is not None) + (images is not None)
     answer = analyze(
         load_and_tell(words.pop("model")),
-        batch_size=axis(batch_size, 0, axes),
+        batch_size=None if batch_size is None else axis(batch_size, 0, axes),
         seq_len=None if seq_len is None else axis(seq_len, 1, axes),
         source_len=None if source_len is None else axis(source_len, 2, axes),
         images=None if images is None else axis(images, axes - 1, axes),

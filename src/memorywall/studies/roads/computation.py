@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from memorywall.answer.analyze import analyze
+from memorywall.answer.settle import applicable
 from memorywall.answer.steps import program_of
 from memorywall.catalog.configs import entries
 from memorywall.core.errors import MissingDependencyError, UnsupportedError
@@ -24,6 +25,7 @@ from memorywall.core.model import Model
 from memorywall.core.program import Program
 from memorywall.frontends.hf import load_model
 from memorywall.passes.collapse import fuse_traced
+from memorywall.phases import find_phase
 
 EXACT = ("gemm", "attention", "conv", "scan")
 CLOSE = 0.02
@@ -31,7 +33,7 @@ _CAUSAL = ("prefill", "decode")
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PassComparison:
     """One pass by both roads.
 
     Attributes:
@@ -76,15 +78,13 @@ class Comparison:
         return {kind: share for kind, share in self.apart.items() if abs(share) > CLOSE}
 
 
-def compare(name: str, phase: str, tokens: int = 128, dtype: str = "bf16") -> Comparison:
+def compare(name: str, phase: str, tokens: int = 128, dtype: str = "bf16") -> PassComparison:
     """Return one pass of a model of the catalogue by both roads."""
     model = load_model(name)
     answer = analyze(name, on="h100-sxm", phase=phase, **_asked(model, phase, tokens, dtype))
-    scenario = answer.scenario
-    workload = scenario.workload
-    length = int(workload.seq_len)
-    ours = program_of(scenario, workload.phase, length)
-    traced = traced_class(model, scenario.forward(workload.phase, length))
+    question, one = answer.question, answer.passes[0]
+    ours = program_of(question, one)
+    traced = traced_class(model, question.forward(one))
     theirs, excess = fuse_traced(traced)
     exact = {"parameters": (model.parameters, traced.parameters)}
     for what, count in _EXACTLY.items():
@@ -93,7 +93,7 @@ def compare(name: str, phase: str, tokens: int = 128, dtype: str = "bf16") -> Co
     a, b = _bytes(ours), _bytes(theirs)
     fused = {kind: (a[kind], b[kind]) for kind in sorted({*a, *b})}
     told = {f"{kind}: {cause}": int(size) for (kind, cause), size in excess.items()}
-    return Comparison(name, phase, exact, fused, told)
+    return PassComparison(name, phase, exact, fused, told)
 
 
 def traced_class(model: Model, forward: Forward) -> Program:
@@ -119,19 +119,21 @@ def _asked(model: Model, phase: str, tokens: int, dtype: str) -> dict[str, Any]:
         "logits": "all", "causal": "full", "mla": "reexpanded", "weights": dtype,
         "activations": dtype, "kv_cache": dtype,
     }  # fmt: skip
-    if model.reads_source and model.fixed_source is None:
+    source = model.traits.source
+    if source is not None and source.fixed is None:
         asked["source_len"] = tokens
-    if model.images is None or model.images.reads_text:
+    if model.traits.reads_text:
         positions = _positions(model, phase, tokens)
         asked["seq_len"] = min(positions, model.architecture.max_positions or positions)
-    return asked
+    return applicable(model, phase, asked)
 
 
 def _positions(model: Model, phase: str, tokens: int) -> int:
     """Return so many positions of text, and those of one image where it stands among them."""
-    if model.images is None or phase == "decode" or not model.causal:
+    images = model.traits.images
+    if images is None or "images" not in find_phase(phase).words(model.traits) or not model.causal:
         return tokens
-    return tokens + model.images.image_tokens(*model.images.image_size)
+    return tokens + images.tokens(*images.size)
 
 
 def _flops(program: Program) -> Counter[str]:
@@ -183,11 +185,11 @@ def passes(names: Iterable[str] = ()) -> Iterator[tuple[str, str]]:
     """
     for name in names or [entry.id for entry in entries()]:
         model = load_model(name)
-        if model.denoiser is None:
+        if model.traits.denoising is None:
             yield from ((name, phase) for phase in (_CAUSAL if model.causal else ("encode",)))
 
 
-def summary(found: Iterable[Comparison]) -> dict[str, Any]:
+def summary(found: Iterable[PassComparison]) -> dict[str, Any]:
     """Return counts over comparisons, and what PyTorch moves beyond, all of them together."""
     ones = list(found)
     models = {one.model for one in ones}

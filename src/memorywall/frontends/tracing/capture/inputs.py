@@ -26,7 +26,7 @@ _SHORT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class TraceRequest:
     """What is traced; ``answer.trace.trace`` says what each stands for."""
 
     inputs: tuple[Any, ...]
@@ -104,6 +104,13 @@ def lengths_of(given: Given) -> tuple[int, int]:
     ids = next((t for t in found if t.dim() > 1 and not t.dtype.is_floating_point), None)
     first = next((t for t in found if t.dim()), None) if ids is None else ids
     return 1 if first is None else int(first.shape[0]), 1 if ids is None else int(ids.shape[1])
+
+
+def unit_of(given: Given) -> str:
+    """Return what a row of the inputs is: ``tokens`` where indices come in, else ``samples``."""
+    found = tensors((*given[0], *given[1].values()))
+    reads = any(t.dim() > 1 and not t.dtype.is_floating_point for t in found)
+    return "tokens" if reads else "samples"
 
 
 def main_dtype(parameters: Mapping[str, torch.Tensor]) -> str:

@@ -26,7 +26,7 @@ UNKNOWN = "unknown"  # the function of an operator that has no formula
 # What is known of a call.
 Work: TypeAlias = Gemm | Attention | Conv | Scan | Softmax | tuple[Space, ...]
 # Parts of arrays, each with the elements moved where that is not all of them.
-Parts: TypeAlias = tuple[tuple[View, Number | None], ...]
+Parts: TypeAlias = "tuple[tuple[View, Number | None], ...]"
 
 
 @dataclass(slots=True, eq=False)

@@ -17,7 +17,6 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
 from memorywall.core.errors import InvalidInputError, UnsupportedError, printable
 from memorywall.core.formats import find_format
-from memorywall.core.images import UNSEEN
 from memorywall.core.model import one_token
 from memorywall.families import family_of
 from memorywall.frontends._bounds import check_built
@@ -46,6 +45,8 @@ from memorywall.frontends.tracing.transformers.image_inputs import (
     rows,
 )
 from memorywall.frontends.tracing.transformers.value_checks import quiet, unchecked
+
+_LEFT_OUT = "The image towers are not traced, and count as weights alone"
 
 
 @one_at_a_time()
@@ -103,7 +104,8 @@ def _described(config: Mapping[str, Any], built: Any, class_name: str, text: str
     if reads != "text":
         return _seer(words, built, reads)
     if getattr(built, "vision_config", None) is not None:
-        words["notes"] += (f"{UNSEEN}, and so do layers that look at what that sees.",)
+        words["notes"] += (f"{_LEFT_OUT}, and so do the layers that attend to their output.",)
+        words["images_left_out"] = True
     return TracedClass(**words)
 
 
@@ -119,8 +121,10 @@ def _seer(words: dict[str, Any], built: Any, reads: str) -> TracedClass:
             return replace(seer, form=form, tokens=tokens)
         except (UnsupportedError, InvalidInputError) as error:
             reason = reason or error.message
-    note = f"{UNSEEN}: {reason}"
-    return TracedClass(**{**words, "notes": (*words["notes"], printable(note, 300))})
+    note = f"{_LEFT_OUT}: {reason}"
+    return TracedClass(
+        **{**words, "notes": (*words["notes"], printable(note, 300)), "images_left_out": True}
+    )
 
 
 @one_at_a_time()

@@ -26,7 +26,7 @@ def model_record(model: Model) -> dict[str, Any]:
         "class": architecture.class_name,
         "parameters": model.parameters,
         "active_parameters": model.active_parameters,
-        "causal": architecture.causal,
+        "causal": model.causal,
         "dtype": architecture.dtype,
         "max_positions": architecture.max_positions,
     }

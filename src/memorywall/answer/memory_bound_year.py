@@ -57,9 +57,9 @@ def memory_bound_year(
     answer = analyze(
         model, on="h100-sxm", phase="decode", batch_size=batch_size, seq_len=seq_len, **words
     )
-    if answer.scenario.shape:
+    if answer.question.shape:
         raise InvalidInputError("batch_size and seq_len: expected one number of each.")
-    dtype = {"bf16": "fp16"}.get(answer.scenario.arithmetic, answer.scenario.arithmetic)
+    dtype = {"bf16": "fp16"}.get(answer.question.arithmetic, answer.question.arithmetic)
     line = ridge_line(dtype)
     intensity = float(answer.arithmetic_intensity)
     latest = max(line.series.years)

@@ -1,0 +1,239 @@
+"""From a scenario to a question: every default, and every refusal, in one place."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from operator import attrgetter
+from typing import Any, TypeAlias
+
+from memorywall.core.errors import InvalidInputError, UnsupportedError, shown
+from memorywall.core.formats import find_format
+from memorywall.core.model import Model
+from memorywall.core.numbers import plain
+from memorywall.core.parameters import PARAMETERS, Parameter
+from memorywall.core.phase import Phase
+from memorywall.core.question import Counting, Formats, Question
+from memorywall.core.scenario import Scenario
+from memorywall.core.traits import TracedPass
+from memorywall.core.workload import Conventions
+from memorywall.phases import all_phases, find_phase, usual_phase
+
+# The parameters beside the phase, and the values of a scenario in the same order.
+_WORDS = tuple(parameter for parameter in PARAMETERS.values() if parameter.kind != "phase")
+_ASKED = attrgetter(*(f"{parameter.part}.{parameter.name}" for parameter in _WORDS))
+
+
+# A phase, the formats and the counting of a question.
+_Frame: TypeAlias = tuple[Phase, Formats, Counting]
+
+
+def settle(scenario: Scenario) -> Question:
+    """Return the question that a scenario asks, every word of it decided.
+
+    Raises:
+        UnknownNameError: no such phase.
+        InvalidInputError: a parameter without effect on this model in this phase, or lengths that
+            conflict.
+        UnsupportedError: the model does not have the phase, or its weights cannot be counted.
+    """
+    model, asked = scenario.model, scenario.workload
+    if model.traits.traced_pass is not None:
+        return _settle_traced(scenario, model.traits.traced_pass)
+    phase, formats, counting = _frame(scenario)
+    lengths = phase.lengths(model, asked)
+    return Question(
+        model,
+        scenario.hardware,
+        phase,
+        1 if asked.batch_size is None else asked.batch_size,
+        lengths.seq_len,
+        lengths.source_len,
+        lengths.image_size,
+        lengths.images,
+        lengths.new_tokens,
+        lengths.steps,
+        lengths.guidance,
+        formats,
+        counting,
+    )
+
+
+# Frames of the last questions, by the model's identity: a sweep asks the same with other numbers.
+_FRAMES: OrderedDict[tuple[object, ...], tuple[Model, _Frame]] = OrderedDict()
+_MOST_FRAMES = 1024
+
+
+def _frame(scenario: Scenario) -> _Frame:
+    """Return what does not depend on lengths, and refuse parameters without effect."""
+    model, asked = scenario.model, scenario.workload
+    given = tuple([value is not None for value in _ASKED(scenario)])
+    key = (id(model), asked.phase, given, scenario.precision, scenario.conventions)
+    known = _FRAMES.get(key)
+    if known is not None and known[0] is model:
+        return known[1]
+    storage = model.storage if scenario.precision.weights is None else None
+    if storage is not None and storage.reason:
+        raise UnsupportedError(
+            f"{model.name}: {storage.reason}.",
+            "Name the format of the weights, such as --weights int8.",
+        )
+    phase = _settle_phase(model, asked.phase)
+    _refuse_without_effect(scenario, phase)
+    frame = phase, _formats(scenario), _counting(scenario.conventions)
+    _FRAMES[key] = (model, frame)
+    if len(_FRAMES) > _MOST_FRAMES:
+        _FRAMES.popitem(last=False)
+    return frame
+
+
+def applicable(model: Model, phase: str | None, words: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the words that have an effect on a model in a phase, to ask many models alike."""
+    if model.traits.traced_pass is not None:
+        return {name: value for name, value in words.items() if name == "traffic"}
+    taken = _settle_phase(model, phase).words(model.traits)
+    return {
+        name: value
+        for name, value in words.items()
+        if name in taken and name not in model.traits.fixed_words and _has(model, PARAMETERS[name])
+    }
+
+
+def _has(model: Model, parameter: Parameter) -> bool:
+    return parameter.requires is None or parameter.requires.holds(model.traits)
+
+
+def _settle_phase(model: Model, asked: str | None) -> Phase:
+    phase = find_phase(usual_phase(model.traits) if asked is None else asked)
+    name = phase.resolve(model)
+    return phase if name == phase.name else find_phase(name)
+
+
+def _formats(scenario: Scenario) -> Formats:
+    model, precision = scenario.model, scenario.precision
+    activations = find_format(precision.activations or model.dtype)
+    state = model.traits.state
+    prescribed = None if state is None else state.dtype
+    storage = model.storage if precision.weights is None else None
+    named = find_format(precision.weights or model.dtype)
+    return Formats(
+        named if storage is None else storage.rest,
+        activations,
+        find_format(precision.kv_cache or model.dtype),
+        find_format(precision.state or prescribed or activations.name),
+        storage,
+    )
+
+
+def _counting(asked: Conventions) -> Counting:
+    return Counting(
+        asked.traffic or "fused",
+        asked.causal or "half",
+        asked.logits or "last",
+        asked.routing or "uniform",
+        asked.mla or "auto",
+        asked.cache_page or 0,
+    )
+
+
+def _asked_words(scenario: Scenario) -> Iterator[tuple[Parameter, Any]]:
+    """Yield the parameters that were given, with their values, but for the phase."""
+    values = _ASKED(scenario)
+    for parameter, value in zip(_WORDS, values, strict=True):
+        if value is not None:
+            yield parameter, value
+
+
+def _refuse_without_effect(scenario: Scenario, phase: Phase) -> None:
+    """Refuse the first parameter that would change nothing.
+
+    Raises:
+        InvalidInputError: the model lacks what it requires, or the phase does not use it.
+    """
+    model = scenario.model
+    words = phase.words(model.traits)
+    for parameter, value in _asked_words(scenario):
+        fixed = parameter.name in model.traits.fixed_words
+        if parameter.name in words and not fixed and _has(model, parameter):
+            continue
+        given = shown(plain(value))
+        if fixed:
+            raise UnsupportedError(
+                f"{parameter.name} conflicts with {model.architecture.class_name}, which is traced "
+                f"as transformers runs it; got {given}.",
+                f"Leave {parameter.name} out.",
+            )
+        if parameter.requires is not None and not _has(model, parameter):
+            raise InvalidInputError(
+                f"{parameter.name} requires {parameter.requires.words}, "
+                f"{_missing(model, parameter)}; got {given}.",
+                f"Leave {parameter.name} out.",
+            )
+        raise InvalidInputError(
+            f"{parameter.name} has no effect on {model.name} in phase {phase.name}; got {given}.",
+            _phases_with(parameter, model),
+        )
+
+
+def _missing(model: Model, parameter: Parameter) -> str:
+    """Return why a model does not have what a parameter requires."""
+    if parameter.name in ("image_size", "images") and model.traits.images_left_out:
+        return f"and the image towers of {model.name} are not traced"
+    return f"which {model.name} does not have"
+
+
+def _phases_with(parameter: Parameter, model: Model) -> str:
+    """Return the next step: the phases in which a parameter has an effect on a model."""
+    names = []
+    for phase in all_phases():
+        try:
+            runs = phase.resolve(model) == phase.name
+        except UnsupportedError:
+            continue
+        if runs and parameter.name in phase.words(model.traits):
+            names.append(phase.name)
+    offer = f", or ask for phase {' or '.join(names)}" if names else ""
+    return f"Leave {parameter.name} out{offer}."
+
+
+def _settle_traced(scenario: Scenario, traced: TracedPass) -> Question:
+    """Settle a question about a traced module: it has one pass, counted as it ran.
+
+    Raises:
+        InvalidInputError: a parameter other than the trace's own value.
+    """
+    model = scenario.model
+    own = {"batch_size": traced.batch_size, "seq_len": traced.seq_len, "causal": traced.causal}
+    own["weights"] = own["kv_cache"] = own["activations"] = model.dtype
+    asked = [(parameter.name, value) for parameter, value in _asked_words(scenario)]
+    if scenario.workload.phase is not None:
+        find_phase(scenario.workload.phase)
+        own["phase"] = traced.phase
+        asked.append(("phase", scenario.workload.phase))
+    for name, value in asked:
+        if name != "traffic" and (name not in own or plain(value) != own[name]):
+            raise InvalidInputError(
+                f"{name} conflicts with the trace of {model.name}, which has one pass as it ran"
+                f"{_traced_value(own, name)}; got {shown(plain(value))}.",
+                "Trace the module with other inputs, phase or dtype.",
+            )
+    stored, arithmetic = find_format(model.dtype), find_format(traced.arithmetic)
+    return Question(
+        model,
+        scenario.hardware,
+        find_phase(traced.phase),
+        traced.batch_size,
+        traced.seq_len,
+        None,
+        None,
+        None,
+        None,
+        None,
+        None,
+        Formats(stored, arithmetic, stored, arithmetic),
+        Counting(scenario.conventions.traffic or "fused", traced.causal, "all"),
+    )
+
+
+def _traced_value(own: dict[str, Any], name: str) -> str:
+    return f" ({name} {own[name]})" if name in own else ""

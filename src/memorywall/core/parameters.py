@@ -1,0 +1,175 @@
+"""The parameters of a question, each declared once: library keyword, flag, axis, documentation.
+
+``settle`` refuses a parameter that has no effect on a model or in a phase; the command's flags, the
+library's keywords and ``docs/reference/parameters.md`` come from this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+from memorywall.core.traits import Traits
+from memorywall.core.workload import (
+    Causal,
+    Guidance,
+    LatentForm,
+    Logits,
+    Routing,
+    Traffic,
+)
+
+Part: TypeAlias = Literal["workload", "precision", "conventions"]
+Kind: TypeAlias = Literal["phase", "length", "count", "whole", "pixels", "format", "choice"]
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """A property that a model must have for a parameter: in words, and as a test of its traits."""
+
+    words: str
+    holds: Callable[[Traits], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter.
+
+    Attributes:
+        name: keyword of the library, field of the scenario, and flag with dashes.
+        part: the value of ``Scenario`` that holds it.
+        kind: ``phase``: a file of ``memorywall/phases``;
+            ``length`` and ``count``: whole numbers, one or several (k of a length is 1024);
+            ``whole``: one whole number; ``pixels``: height and width; ``format``: a name of
+            ``core/formats.py``; ``choice``: one of ``choices``.
+        help: what it sets, in one sentence.
+        default: the value where nothing was asked, in words.
+        requires: the property that a model must have for it; None where it applies to every model.
+        choices: the words of a choice.
+        aliases: other names that the command and the library accept.
+        unit: of its number.
+    """
+
+    name: str
+    part: Part
+    kind: Kind
+    help: str
+    default: str
+    requires: Requirement | None = None
+    choices: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    unit: str = ""
+
+    @property
+    def several(self) -> bool:
+        """Whether it may be an array, an axis of a grid."""
+        return self.kind in ("length", "count")
+
+
+TEXT = Requirement("a text", lambda traits: traits.reads_text)
+SOURCE = Requirement("an encoder with a decoder", lambda traits: traits.source is not None)
+IMAGES = Requirement("images", lambda traits: traits.images is not None)
+IMAGES_BESIDE_TEXT = Requirement(
+    "images beside a text", lambda traits: traits.images is not None and traits.images.with_text
+)
+DENOISING = Requirement("denoising", lambda traits: traits.denoising is not None)
+CACHE = Requirement("a KV cache", lambda traits: traits.caches)
+STATE = Requirement("recurrent state", lambda traits: traits.state is not None)
+MASKS = Requirement("masked attention", lambda traits: traits.masks)
+HEAD = Requirement("a head", lambda traits: traits.head)
+EXPERTS = Requirement("a mixture of experts", lambda traits: traits.experts)
+LATENT = Requirement("latent attention", lambda traits: traits.latent)
+
+
+PARAMETERS: dict[str, Parameter] = {
+    parameter.name: parameter
+    for parameter in (
+        Parameter(
+            "phase", "workload", "phase", "The work that the model does.",
+            "decode for generative models, denoise for diffusion models, otherwise encode",
+        ),
+        Parameter(
+            "batch_size", "workload", "count", "Sequences; for models without text, images.",
+            "1", aliases=("batch",), unit="sequences",
+        ),
+        Parameter(
+            "seq_len", "workload", "length",
+            "Positions of each sequence, those of its images included; for an encoder-decoder, of "
+            "the decoder.",
+            "2048; for encoders and encoder-decoders 512; with images only, the image's positions",
+            TEXT, aliases=("seq",), unit="positions",
+        ),
+        Parameter(
+            "source_len", "workload", "length", "Positions of each source of an encoder-decoder.",
+            "the model's fixed number, otherwise as seq_len", SOURCE, aliases=("source",),
+            unit="positions",
+        ),
+        Parameter(
+            "image_size", "workload", "pixels", "Height and width of each image.",
+            "the size that the model was made for", IMAGES, unit="pixels",
+        ),
+        Parameter(
+            "images", "workload", "count", "Images of each sequence.", "1",
+            IMAGES_BESIDE_TEXT, unit="images",
+        ),
+        Parameter(
+            "new_tokens", "workload", "whole", "Tokens that generate makes for each sequence.",
+            "128", unit="tokens",
+        ),
+        Parameter(
+            "steps", "workload", "whole", "Denoising steps.", "as in the usual pipeline",
+            DENOISING, unit="steps",
+        ),
+        Parameter(
+            "guidance", "workload", "choice",
+            "Whether each denoising step runs with the prompt and without it.",
+            "as in the usual pipeline", DENOISING, choices=get_args(Guidance),
+        ),
+        Parameter("weights", "precision", "format", "Format of all weights.", "as stored"),
+        Parameter(
+            "activations", "precision", "format", "Format of activations and of arithmetic.",
+            "the config's dtype",
+        ),
+        Parameter(
+            "kv_cache", "precision", "format", "Format of the KV cache.", "the config's dtype",
+            CACHE,
+        ),
+        Parameter(
+            "state", "precision", "format", "Format of recurrent state.",
+            "as the architecture prescribes, otherwise the activations'", STATE,
+        ),
+        Parameter(
+            "traffic", "conventions", "choice",
+            "fused: attention scores stay on chip, and elementwise operators ride on their "
+            "producer; unfused: every operator reads its inputs and writes its outputs.",
+            "fused", choices=get_args(Traffic),
+        ),
+        Parameter(
+            "causal", "conventions", "choice",
+            "Count masked attention as half (masked pairs skipped) or full.", "half",
+            MASKS, choices=get_args(Causal),
+        ),
+        Parameter(
+            "logits", "conventions", "choice",
+            "Rows of the head: last, one a sequence; all, every token; none, no head.", "last",
+            HEAD, choices=get_args(Logits),
+        ),
+        Parameter(
+            "routing", "conventions", "choice",
+            "How tokens choose experts: uniform, all alike; skewed, some are more popular.",
+            "uniform", EXPERTS, choices=get_args(Routing),
+        ),
+        Parameter(
+            "mla", "conventions", "choice",
+            "Form of latent attention: absorbed, heads attend to cached latents; expanded, keys "
+            "and values of every head are cached; reexpanded, latents are projected in every pass.",
+            "auto: absorbed in decode, reexpanded in prefill", LATENT, choices=get_args(LatentForm),
+        ),
+        Parameter(
+            "cache_page", "conventions", "whole",
+            "Positions of the KV cache that an engine reserves at a time (vLLM: 16).",
+            "exactly the positions that the architecture needs", CACHE, unit="positions",
+        ),
+    )
+}  # fmt: skip

@@ -1,0 +1,91 @@
+"""Phases as plans: the forward passes that a question consists of, and the words it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from memorywall.core.model import Model
+from memorywall.core.numbers import Number
+from memorywall.core.traits import Traits
+from memorywall.core.workload import Workload
+
+if TYPE_CHECKING:
+    from memorywall.core.question import Question
+
+Stacks: TypeAlias = Literal["both", "encoder", "decoder"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Executions of a forward pass, one after the other.
+
+    Attributes:
+        positions: length of a sequence at the first execution, new tokens included.
+        count: executions.
+        step: each execution takes one new token, with all others cached; else all are new.
+        grows: each execution is one position longer than the one before; else all are alike.
+        stacks: the halves that run of an encoder with a decoder, or of towers with a decoder.
+        emits: tokens that one execution gives each sequence.
+    """
+
+    positions: Number
+    count: int = 1
+    step: bool = False
+    grows: bool = False
+    stacks: Stacks = "both"
+    emits: int = 0
+
+    @property
+    def last(self) -> Number:
+        """Length of a sequence at the last execution."""
+        return self.positions + self.count - 1 if self.grows else self.positions
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Units that a question processes: ``count`` of them in its time."""
+
+    unit: str
+    count: Number
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """The settled words of a workload beside phase and batch size; None where there are none."""
+
+    seq_len: Number
+    source_len: Number | None = None
+    image_size: tuple[int, int] | None = None
+    images: Number | None = None
+    new_tokens: int | None = None
+    steps: int | None = None
+    guidance: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A phase: one file of ``memorywall/phases`` each.
+
+    Attributes:
+        name: the name of its file.
+        help: the work it stands for, in one sentence.
+        resolve: a model in, the name of the phase that it runs in this one's place out (an encoder
+            encodes where a prefill is asked for). Raises UnsupportedError where it has neither.
+        words: the parameters that have an effect on a model of these traits, beside the phase.
+        lengths: a model and the asked workload in, the settled lengths out. Raises
+            InvalidInputError for lengths that conflict.
+        passes: a question in, its forward passes out, in order.
+        rates: a question in, the units that it processes out, the one of the headline first.
+        sentence: a question without arrays in, its work in words out, as the headline says it.
+    """
+
+    name: str
+    help: str
+    resolve: Callable[[Model], str]
+    words: Callable[[Traits], frozenset[str]]
+    lengths: Callable[[Model, Workload], Lengths]
+    passes: Callable[[Question], tuple[Pass, ...]]
+    rates: Callable[[Question], tuple[Rate, ...]]
+    sentence: Callable[[Question], str]

@@ -1,0 +1,145 @@
+"""A question with every word decided: ``settle`` makes it of a scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from memorywall.core.errors import InvalidInputError
+from memorywall.core.formats import Format, arithmetic_of
+from memorywall.core.forward import Forward
+from memorywall.core.hardware import Hardware
+from memorywall.core.model import Model
+from memorywall.core.numbers import Number
+from memorywall.core.phase import Pass, Phase
+from memorywall.core.storage import Storage
+
+
+@dataclass(frozen=True, slots=True)
+class Formats:
+    """Formats in memory.
+
+    Attributes:
+        weights: of those that ``storage`` does not name.
+        state: of recurrent state.
+        storage: formats of single weights; None where all have the format ``weights``.
+    """
+
+    weights: Format
+    activations: Format
+    kv_cache: Format
+    state: Format
+    storage: Storage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """How things are counted; the words are those of ``Conventions``, none of them left open."""
+
+    traffic: str = "fused"
+    causal: str = "half"
+    logits: str = "last"
+    routing: str = "uniform"
+    mla: str = "auto"
+    cache_page: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """A question with every word decided; only ``settle`` makes one.
+
+    Attributes:
+        seq_len: positions of each sequence.
+        source_len, image_size, images, new_tokens, steps, guidance: None where they do not apply.
+        arithmetic: the arithmetic that is asked for, a key of ``Hardware.peaks``; a device without
+            it goes by the next wider one.
+    """
+
+    model: Model
+    hardware: Hardware
+    phase: Phase
+    batch_size: Number
+    seq_len: Number
+    source_len: Number | None
+    image_size: tuple[int, int] | None
+    images: Number | None
+    new_tokens: int | None
+    steps: int | None
+    guidance: str | None
+    formats: Formats
+    counting: Counting
+
+    @property
+    def arithmetic(self) -> str:
+        """The arithmetic that is asked for: that of the activations' format."""
+        return arithmetic_of(self.formats.activations)
+
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """The forward passes that the question consists of, in order."""
+        return self.phase.passes(self)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The common shape of all arrays in the question, () for a single point.
+
+        Raises:
+            InvalidInputError: the arrays do not broadcast.
+        """
+        sizes = (self.batch_size, self.seq_len, self.source_len, self.images)
+        shapes = [n.shape if isinstance(n, np.ndarray) else () for n in sizes]
+        shapes += self.hardware.shapes
+        if not any(shapes):
+            return ()
+        try:
+            return np.broadcast_shapes(*shapes)
+        except ValueError:
+            raise InvalidInputError(
+                f"The arrays of the question do not broadcast: batch_size {shapes[0]}, seq_len "
+                f"{shapes[1]}, source_len {shapes[2]}, images {shapes[3]}, "
+                f"hardware {', '.join(str(s) for s in shapes[4:] if s)}.",
+                "Give them shapes that NumPy broadcasts, such as (8, 1) and (1, 16).",
+            ) from None
+
+    def map_numbers(self, change: Callable[[Number], Number]) -> Question:
+        """Return a copy with every number of workload and hardware passed through ``change``."""
+        source_len, images = self.source_len, self.images
+        return replace(
+            self,
+            batch_size=change(self.batch_size),
+            seq_len=change(self.seq_len),
+            source_len=None if source_len is None else change(source_len),
+            images=None if images is None else change(images),
+            hardware=self.hardware.map_numbers(change),
+        )
+
+    def forward(self, one: Pass, positions: Number | None = None) -> Forward:
+        """Return one execution of a pass, by default the first, else at ``positions``."""
+        length = one.positions if positions is None else positions
+        latent_form = self.counting.mla
+        if latent_form == "auto":
+            latent_form = "absorbed" if one.step else "reexpanded"
+        rows_each = 2 if self.guidance == "on" else 1
+        formats = self.formats
+        return Forward(
+            batch=self.batch_size * rows_each,
+            tokens=1 if one.step else length,
+            past=length - 1 if one.step else 0,
+            weights=formats.weights,
+            activations=formats.activations,
+            kv_cache=formats.kv_cache,
+            full=self.counting.causal == "full",
+            logits=self.counting.logits,
+            routing=self.counting.routing,
+            mla=latent_form,
+            cache_page=self.counting.cache_page,
+            source=1 if self.source_len is None else self.source_len,
+            stacks=one.stacks,
+            images=1 if self.images is None else self.images,
+            image_size=self.image_size or (0, 0),
+            storage=formats.storage,
+            state=formats.state,
+            step=one.step,
+        )

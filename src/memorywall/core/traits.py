@@ -1,0 +1,141 @@
+"""Traits: what a model is, as its family states it; nothing else asks an architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from memorywall.core.training import TrainingMemory
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An encoder that reads a source for a decoder.
+
+    Attributes:
+        fixed: positions of every source (Whisper: 1500); None where the text decides.
+    """
+
+    fixed: int | None = None
+
+
+def _no_notes(height: int, width: int) -> tuple[str, ...]:  # noqa: ARG001 - the common signature
+    return ()
+
+
+def _as_given(height: int, width: int) -> tuple[int, int]:
+    return height, width
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """Images that come in, or that come out of a diffusion model.
+
+    Attributes:
+        size: height and width in pixels that the model was made for, or a usual one.
+        tokens: height and width in; positions of one image out (in the decoder, if there is one).
+            Raises InvalidInputError for a size that the model cannot take.
+        with_text: whether the model reads a text as well; else an image is the whole sequence.
+        notes: height and width in; remarks on images of that size out.
+        resized: height and width in; the size that the model resizes such an image to.
+    """
+
+    size: tuple[int, int]
+    tokens: Callable[[int, int], int]
+    with_text: bool = False
+    notes: Callable[[int, int], tuple[str, ...]] = _no_notes
+    resized: Callable[[int, int], tuple[int, int]] = _as_given
+
+
+@dataclass(frozen=True, slots=True)
+class DenoisingSteps:
+    """A model that makes images of noise, step by step.
+
+    Attributes:
+        steps: denoising steps of the usual pipeline.
+        guided: whether the usual pipeline takes each step with the prompt and without
+            (classifier-free guidance, Ho and Salimans, 2022).
+    """
+
+    steps: int
+    guided: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Recurrent state; ``dtype`` is the format it is kept in, None for the activations'."""
+
+    dtype: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TracedPass:
+    """The one pass that a traced module has: it was traced with these words.
+
+    Attributes:
+        phase, batch_size, seq_len, causal: as traced.
+        arithmetic: the format of most of its FLOPs.
+        inputs: shapes and dtypes of the inputs, as text.
+        unit: what one input row is: ``tokens`` or ``samples``.
+        memory: memory by role over a training step; None for a single pass.
+    """
+
+    phase: str
+    batch_size: int
+    seq_len: int
+    causal: str
+    arithmetic: str
+    inputs: tuple[str, ...]
+    unit: str
+    memory: TrainingMemory | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a model is.
+
+    Attributes:
+        causal: it generates text, and has the phases prefill, decode and generate.
+        caches: it keeps keys and values of past tokens.
+        masks: some layer masks pairs of tokens, by causality or by a window.
+        head: it has a head, whose rows ``logits`` selects.
+        experts: some layer is a mixture of experts.
+        latent: some layer has latent attention.
+        windows: lengths past which some layer no longer looks back.
+        chunks: lengths of the chunks that some layers attend within.
+        state: recurrent state that layers keep in place of a cache, or beside one.
+        source: the source that an encoder reads for the decoder.
+        images: the images that it sees or makes.
+        images_left_out: it has towers for images, which its trace leaves out.
+        denoising: how it makes images of noise.
+        fixed_words: parameters that its class is traced without, so that they have no effect.
+        traced: whether its operators are PyTorch's own.
+        traced_pass: the one pass of a traced module.
+    """
+
+    causal: bool = False
+    caches: bool = False
+    masks: bool = False
+    head: bool = True
+    experts: bool = False
+    latent: bool = False
+    windows: tuple[int, ...] = ()
+    chunks: tuple[int, ...] = ()
+    state: State | None = None
+    source: Source | None = None
+    images: Images | None = None
+    images_left_out: bool = False
+    denoising: DenoisingSteps | None = None
+    fixed_words: frozenset[str] = frozenset()
+    traced: bool = False
+    traced_pass: TracedPass | None = None
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether ``seq_len`` counts a text; else the tokens of an image are the sequence."""
+        return self.images is None or self.images.with_text
+
+    @property
+    def encoder_apart(self) -> bool:
+        """Whether the phase encode runs an encoder alone, without the decoder that follows."""
+        return self.source is not None or (self.causal and self.images is not None)

@@ -1,0 +1,26 @@
+"""Parameters by the part of a model that they apply to; phases add them up."""
+
+from __future__ import annotations
+
+from memorywall.core.traits import Traits
+
+ALWAYS = frozenset(("batch_size", "weights", "activations", "traffic"))
+LENGTH = frozenset(("seq_len",))
+SOURCE = frozenset(("source_len",))
+SIGHT = frozenset(("image_size", "images"))
+CACHE = frozenset(("kv_cache", "cache_page"))
+LAYERS = frozenset(("state", "routing", "mla"))
+MASKS = frozenset(("causal",))
+HEAD = frozenset(("logits",))
+ROUNDS = frozenset(("steps", "guidance"))
+
+WHOLE_PASS = ALWAYS | LENGTH | SOURCE | SIGHT | CACHE | LAYERS | MASKS | HEAD
+
+
+def of_a_step(traits: Traits) -> frozenset[str]:
+    """Return the parameters of a decode step: one token, which no mask hides anything from.
+
+    Layers that attend within chunks are the exception: a framework reads across their border.
+    """
+    words = WHOLE_PASS - SIGHT
+    return words if traits.chunks else words - MASKS
