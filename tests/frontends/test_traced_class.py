@@ -13,8 +13,10 @@ from click.testing import CliRunner
 
 import memorywall as mw
 from memorywall.app.cli import app, main
+from memorywall.core.axes import unnamed
 from memorywall.core.errors import InvalidInputError, UnsupportedError
 from memorywall.core.formats import FORMATS
+from memorywall.core.geometry import Counted, Space
 from memorywall.core.model import Model
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
@@ -673,8 +675,9 @@ def test_many_steps_are_each_step() -> None:
 
 
 def _program(flops: int, keys: int) -> Program:
-    cache = Tensor("cache", (2, keys), FORMATS["bf16"], "kv_cache")
-    return Program((Block("layer", (Op("attend", "attention", flops, (cache,), (), "bf16"),)),))
+    cache = Tensor("cache", unnamed(2, keys), FORMATS["bf16"], "kv_cache")
+    work = Counted((Space(flops, ()),), "attention")
+    return Program((Block("layer", (Op("attend", work, (cache,), (), "bf16"),)),))
 
 
 def test_growth_by_hand() -> None:

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from memorywall.core.errors import InvalidInputError, shown
-from memorywall.core.program import Kind
+from memorywall.core.geometry import Attention, Conv, Gemm, Kind, Space
 
+# What a formula says: FLOPs, a space that they fill, or a whole geometry.
+Found: TypeAlias = int | Space | Gemm | Attention | Conv
 # What a formula is given: ``op``, ``args``, ``kwargs``, and the tensors ``inputs`` and ``outputs``.
-Count: TypeAlias = Callable[[Any], int]
+Count: TypeAlias = Callable[[Any], Found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class Formula:
 
     Attributes:
         kind: the class that it is counted in.
-        flops: FLOPs of one call.
+        flops: FLOPs of one call, or the geometry that they follow from.
         touched: elements of each input that one call reads, where that is not all: embeddings,
             experts. None for an input that is read whole.
     """
