@@ -14,10 +14,8 @@ from memorywall.core.phase import Phase
 from memorywall.core.question import Counting, Formats, Question
 from memorywall.core.scenario import Scenario
 from memorywall.core.traits import TracedPass
-from memorywall.core.workload import Conventions, Precision, Workload
+from memorywall.core.workload import Conventions
 from memorywall.phases import all_phases, find_phase, usual_phase
-
-_UNASKED = (Workload(), Precision(), Conventions())
 
 
 def settle(scenario: Scenario) -> Question:
@@ -40,8 +38,7 @@ def settle(scenario: Scenario) -> Question:
         )
     asked = scenario.workload
     phase = _settle_phase(model, asked.phase)
-    if (asked, scenario.precision, scenario.conventions) != _UNASKED:
-        _refuse_without_effect(scenario, phase)
+    _refuse_without_effect(scenario, phase)
     lengths = phase.lengths(model, asked)
     return Question(
         model,
@@ -117,9 +114,10 @@ def _asked_words(scenario: Scenario) -> Iterator[tuple[Parameter, Any]]:
         "conventions": scenario.conventions,
     }
     for parameter in PARAMETERS.values():
-        value = getattr(parts[parameter.part], parameter.name)
-        if value is not None and parameter.kind != "phase":
-            yield parameter, value
+        if parameter.kind not in ("device", "phase"):
+            value = getattr(parts[parameter.part], parameter.name)
+            if value is not None:
+                yield parameter, value
 
 
 def _refuse_without_effect(scenario: Scenario, phase: Phase) -> None:

@@ -10,7 +10,8 @@ from typing import Literal, TypeAlias, get_args
 
 from memorywall.core.errors import InvalidInputError, UnknownNameError, shown
 from memorywall.core.formats import find_format
-from memorywall.core.numbers import Number, as_count
+from memorywall.core.numbers import LARGEST, Number, as_count
+from memorywall.core.units import read_counts
 
 Guidance: TypeAlias = Literal["on", "off"]
 Traffic: TypeAlias = Literal["fused", "unfused"]
@@ -23,11 +24,15 @@ LatentForm: TypeAlias = Literal["auto", "absorbed", "expanded", "reexpanded"]
 MOST_NEW_TOKENS = 2**22
 # Denoising steps are all alike, and nobody takes more than a few thousand.
 MOST_STEPS = 2**20
+# The words whose numbers are positions, of which k is 1024.
+LENGTHS = ("seq_len", "source_len", "new_tokens", "cache_page")
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
     """What the model is asked to do; the meaning of each word stands in ``core/parameters.py``.
+
+    Numbers may be given as text, such as ``"128k"``, and are kept as numbers.
 
     Attributes:
         phase: the name of a phase; a file of ``memorywall/phases`` each.
@@ -56,13 +61,14 @@ class Workload:
         for name in ("batch_size", "seq_len", "source_len", "images"):
             value = getattr(self, name)
             if value is not None:
-                object.__setattr__(self, name, as_count(value, name, least.get(name, 1)))
+                number = as_count(_read(value, name), name, least.get(name, 1))
+                object.__setattr__(self, name, number)
         if self.image_size is not None:
             object.__setattr__(self, "image_size", as_image_size(self.image_size))
         for name, most in (("new_tokens", MOST_NEW_TOKENS), ("steps", MOST_STEPS)):
             value = getattr(self, name)
             if value is not None:
-                object.__setattr__(self, name, one_count(value, name, 1, most))
+                object.__setattr__(self, name, one_count(_read(value, name), name, 1, most))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +103,8 @@ class Conventions:
             if value is not None:
                 choose(name, value, choices)
         if self.cache_page is not None:
-            page = as_count(self.cache_page, "cache_page", 0)
-            if not isinstance(page, int):
-                raise InvalidInputError("cache_page must be one whole number, got an array.")
+            page = one_count(_read(self.cache_page, "cache_page"), "cache_page", 0, LARGEST)
+            object.__setattr__(self, "cache_page", page)
 
 
 _CHOICES = {
@@ -111,12 +116,23 @@ _CHOICES = {
 }
 
 
+def _read(value: object, name: str) -> object:
+    """Return a text as the number or the numbers that it holds, and anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    numbers = read_counts(value, name, length=name in LENGTHS)
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
 def as_image_size(size: object) -> tuple[int, int]:
-    """Return height and width in pixels, of one whole number or two.
+    """Return height and width in pixels, of one whole number or two, or of a text: ``448x336``.
 
     Raises:
         InvalidInputError: anything else.
     """
+    if isinstance(size, str) and "," not in size:
+        sides = [read_counts(side, "image_size")[0] for side in size.casefold().split("x")]
+        size = sides if len(sides) > 1 else sides[0]
     pair = tuple(size) if isinstance(size, list | tuple) else (size, size)
     if len(pair) == 2:
         height, width = (as_count(side, "image_size") for side in pair)
