@@ -33,7 +33,7 @@ def analyze(model: ModelSource | Traced, *, on: HardwareSource, **words: Unpack[
     """Return what a model costs on a device: FLOPs, bytes, times, memory, and what binds.
 
     Numbers are whole numbers or text (``"128k"``: k is 1024 positions, M is 1024 k); those of
-    ``batch_size``, ``seq_len``, ``source_len`` and ``images`` may be arrays, whose shapes broadcast.
+    ``batch_size``, ``seq_len``, ``source_len`` and ``images`` may be arrays that broadcast.
     A parameter without effect on the model in its phase is refused. Defaults, units and the models
     that each parameter applies to: ``docs/reference/parameters.md``.
 

@@ -225,9 +225,7 @@ def _checked_peaks(peaks: object) -> dict[str, Number]:
     for dtype in peaks:
         if dtype not in ARITHMETIC_BITS:
             raise UnknownNameError("dtype", dtype, ARITHMETIC_BITS)
-    return {
-        dtype: _quantity(peak, f"peaks[{dtype!r}]", "FLOP/s") for dtype, peak in peaks.items()
-    }
+    return {dtype: _quantity(peak, f"peaks[{dtype!r}]", "FLOP/s") for dtype, peak in peaks.items()}
 
 
 def _quantity(value: object, name: str, unit: str) -> Number:
@@ -236,9 +234,4 @@ def _quantity(value: object, name: str, unit: str) -> Number:
     Raises:
         InvalidInputError: another unit, no number, not positive, or out of range.
     """
-    if not isinstance(value, str):
-        return as_quantity(value, name)
-    try:
-        return parse(value, unit)
-    except InvalidInputError as error:
-        raise InvalidInputError(f"{name}: {error.message}", error.hint) from None
+    return parse(value, unit, name) if isinstance(value, str) else as_quantity(value, name)

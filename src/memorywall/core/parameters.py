@@ -1,7 +1,7 @@
 """The parameters of a question, each declared once: library keyword, flag, axis, documentation.
 
-``settle`` refuses a parameter that has no effect on a model or in a phase; the flags of ``analyze``,
-the library's keywords and ``docs/reference/parameters.md`` come from this table.
+``settle`` refuses a parameter that has no effect on a model or in a phase; the command's flags, the
+library's keywords and ``docs/reference/parameters.md`` come from this table.
 """
 
 from __future__ import annotations

@@ -45,26 +45,28 @@ _MOST_LISTED = 64
 _PRINTED = {"byte": "B", "byte/s": "B/s", "bit/s": "b/s"}
 
 
-def parse(text: object, unit: str) -> float:
+def parse(text: object, unit: str, name: str = "") -> float:
     """Read ``"3.35 TB/s"`` as 3.35e12, given the base unit that is wanted.
 
     Args:
         text: a number and a unit with an SI or binary prefix.
         unit: ``FLOP/s``, ``byte/s``, ``bit/s``, ``byte``, ``s``, ``W`` or ``Hz``.
+        name: of the parameter or option, for messages.
 
     Raises:
         InvalidInputError: no number, no unit or another unit, not positive, or not finite.
     """
     wanted = f"a positive quantity in {_PRINTED.get(unit, unit)}, as in {example(unit)!r}"
+    place = f"{name}: " if name else ""
     if not isinstance(text, str) or "," in text:  # QuantiPhy would read 3,35 as 335
-        raise InvalidInputError(f"expected {wanted}, got {shown(text)}")
+        raise InvalidInputError(f"{place}expected {wanted}, got {shown(text)}")
     try:
         quantity = Quantity(text[:100], binary=True)
     except QuantiPhyError:
-        raise InvalidInputError(f"expected {wanted}, got {shown(text)}") from None
+        raise InvalidInputError(f"{place}expected {wanted}, got {shown(text)}") from None
     value = float(quantity)
     if _SPELLINGS.get(quantity.units) != unit or not SMALLEST_QUANTITY <= value <= LARGEST_QUANTITY:
-        raise InvalidInputError(f"expected {wanted}, got {shown(text)}")
+        raise InvalidInputError(f"{place}expected {wanted}, got {shown(text)}")
     return value
 
 

@@ -11,10 +11,10 @@ from click.shell_completion import CompletionItem
 
 from memorywall.catalog.configs import config_names
 from memorywall.catalog.devices import device_names
-from memorywall.core.errors import InvalidInputError
+from memorywall.core.errors import InvalidInputError, shown
 from memorywall.core.formats import FORMATS
 from memorywall.core.parameters import PARAMETERS, Parameter
-from memorywall.core.units import read_counts
+from memorywall.core.units import parse, read_counts
 from memorywall.phases import phase_names
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -85,37 +85,46 @@ def choice(words: Iterable[str]) -> Words:
     return Words(lambda: known)
 
 
-def names(*flags: str, type: Words, help: str, **settings: Any) -> Callable[[_Function], _Function]:  # noqa: A002 - click's words
+def names(*flags: str, words: Words, **settings: Any) -> Callable[[_Function], _Function]:
     """Return an option of names: several between commas, and a repetition adds to them."""
-    return click.option(
-        *flags, type=type, multiple=True, callback=_split, help=help, **settings
-    )
+    return click.option(*flags, type=words, multiple=True, callback=_split, **settings)
 
 
-def counts(
-    *flags: str, help: str, length: bool = False, **settings: Any  # noqa: A002 - click's word
-) -> Callable[[_Function], _Function]:
+def counts(*flags: str, length: bool = False, **settings: Any) -> Callable[[_Function], _Function]:
     """Return an option of whole numbers: several between commas, and a repetition adds to them.
 
     ``length``: k is 1024 and M is 1024 k.
     """
     return click.option(
-        *flags, metavar=_LENGTHS if length else _COUNTS, multiple=True,
-        callback=partial(_read_several, length=length), help=help, **settings,
-    )  # fmt: skip
+        *flags,
+        metavar=_LENGTHS if length else _COUNTS,
+        multiple=True,
+        callback=partial(_read_several, length=length),
+        **settings,
+    )
 
 
-def count(
-    *flags: str, help: str, length: bool = False, **settings: Any  # noqa: A002 - click's word
-) -> Callable[[_Function], _Function]:
+def count(*flags: str, length: bool = False, **settings: Any) -> Callable[[_Function], _Function]:
     """Return an option of one whole number; ``length`` as of ``counts``."""
     return click.option(
-        *flags, metavar="N[k|M]" if length else "N",
-        callback=partial(_read_one, length=length), help=help, **settings,
-    )  # fmt: skip
+        *flags,
+        metavar="N[k|M]" if length else "N",
+        callback=partial(_read_one, length=length),
+        **settings,
+    )
 
 
-def backend(what: str) -> Callable[[_Function], _Function]:
+def quantity(*flags: str, unit: str, **settings: Any) -> Callable[[_Function], _Function]:
+    """Return an option of a number with a unit, such as ``95 ns``; the value is in base units."""
+    return click.option(*flags, callback=partial(_read_quantity, unit=unit), **settings)
+
+
+def shares(*flags: str, **settings: Any) -> Callable[[_Function], _Function]:
+    """Return an option of decimal numbers: several between commas, and a repetition adds to them."""
+    return click.option(*flags, multiple=True, callback=_read_shares, **settings)
+
+
+def backend(what: str, **settings: Any) -> Callable[[_Function], _Function]:
     """Return the option ``--backend``, and the refusal of its old spelling."""
 
     def decorate(function: _Function) -> _Function:
@@ -123,7 +132,7 @@ def backend(what: str) -> Callable[[_Function], _Function]:
             "--device", hidden=True, expose_value=False, multiple=True, callback=_refuse_device
         )
         return old(click.option(
-            "--backend", type=BACKEND, default="cpu", show_default=True, help=what
+            "--backend", type=BACKEND, help=f"{what}  [default: cpu]", **settings
         )(function))  # fmt: skip
 
     return decorate
@@ -137,23 +146,18 @@ def parameters(function: _Function) -> _Function:
 
 
 def _option(parameter: Parameter) -> Callable[[_Function], _Function]:
-    declared = (*parameter.flags, parameter.name)
-    text = _help(parameter)
-    length = parameter.kind == "length"
-    match parameter.kind:
-        case "device":
-            return names(*declared, type=DEVICES, required=True, help=text)
-        case "phase":
-            return names(*declared, type=PHASES, help=text)
-        case "format":
-            return click.option(*declared, type=FORMAT, help=text)
-        case "choice":
-            return click.option(*declared, type=choice(parameter.choices), help=text)
-        case "pixels":
-            return click.option(*declared, metavar="HEIGHT[xWIDTH]", help=text)
-    if parameter.axis:
-        return counts(*declared, length=length, help=text)
-    return count(*declared, length=length, help=text)
+    declared, text = (*parameter.flags, parameter.name), _help(parameter)
+    if parameter.kind == "device":
+        return names(*declared, words=DEVICES, required=True, help=text)
+    if parameter.kind == "phase":
+        return names(*declared, words=PHASES, help=text)
+    if parameter.kind in ("length", "count"):
+        of_numbers = counts if parameter.axis else count
+        return of_numbers(*declared, length=parameter.kind == "length", help=text)
+    if parameter.kind == "pixels":
+        return click.option(*declared, metavar="HEIGHT[xWIDTH]", help=text)
+    words = FORMAT if parameter.kind == "format" else choice(parameter.choices)
+    return click.option(*declared, type=words, help=text)
 
 
 def _help(parameter: Parameter) -> str:
@@ -182,6 +186,26 @@ def _read_one(
     if len(numbers) > 1:
         raise InvalidInputError(f"{param.opts[0]} requires one value, got {len(numbers)}.")
     return numbers[0]
+
+
+def _read_quantity(
+    _ctx: click.Context, param: click.Parameter, given: str | None, *, unit: str
+) -> float | None:
+    return None if given is None else parse(given, unit, param.opts[0])
+
+
+def _read_shares(
+    _ctx: click.Context, param: click.Parameter, given: tuple[str, ...]
+) -> list[float]:
+    found = []
+    for word in (word for text in given for word in text.split(",")):
+        try:
+            found.append(float(word))
+        except ValueError:
+            raise InvalidInputError(
+                f"{param.opts[0]} must be a number, got {shown(word)}.", "Such as 0.8, or 0.8,0.95."
+            ) from None
+    return found
 
 
 def _refuse_device(_ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
+from memorywall.app.cli._command import command
+from memorywall.app.cli._figures import draw_into, figure_option, print_drawn, refuse_figures
 from memorywall.app.cli._shared import console, json_flag, print_json, progress_bar
 from memorywall.report.memory_timeline import draw_timeline
 from memorywall.report.training import show_training
@@ -22,7 +23,7 @@ _SCHEMA = "memorywall.study.memory/1"
 _DEFAULT_FIGURES = ("study-memory.svg", "study-memory.png", "study-memory.pdf")
 
 
-@click.command("memory", short_help="What training keeps of eight models (Fig. 4).")
+@command("memory", "Learn", "What training keeps of eight models (Fig. 4).")
 @click.option(
     "--attention", type=click.Choice(memory.ATTENTION), default="sdpa", show_default=True,
     help="Kernel of the three Transformers: fused, or one that keeps every score.",
@@ -54,6 +55,7 @@ def COMMAND(  # noqa: N802
       memorywall study memory --model VGG19
       memorywall study memory --json --figure memory.pdf
     """
+    refuse_figures(figures, no_figure=no_figure)
     show: Callable[[Console], None]
     if model is not None:
         traced = memory.trace(model, None, attention)
