@@ -61,7 +61,7 @@ def unknown(x: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("act", "said", "hint"),
     [
-        (branch, "asks for values", "torch.where"),
+        (branch, "depends on the values of a tensor", "torch.where"),
         (lambda x: x[x > 0], "aten.nonzero", "torch.where"),
         (fixed_device, "cuda", "x.device"),
         (wrong_shape, "RuntimeError", "real inputs"),
@@ -239,4 +239,4 @@ def test_values_that_an_optimizer_reads_are_noted() -> None:
 @pytest.mark.skipif(torch.version.cuda is not None, reason="PyTorch is built with CUDA")
 def test_cuda_needs_a_build_with_it() -> None:
     with pytest.raises(UnsupportedError, match="built without CUDA"):
-        train(lambda: nn.Linear(8, 8), BATCH, device="cuda")
+        train(lambda: nn.Linear(8, 8), BATCH, backend="cuda")

@@ -120,7 +120,7 @@ def quantity(*flags: str, unit: str, **settings: Any) -> Callable[[_Function], _
 
 
 def shares(*flags: str, **settings: Any) -> Callable[[_Function], _Function]:
-    """Return an option of decimal numbers: several between commas, and a repetition adds to them."""
+    """Return an option of decimal numbers, with commas between them; a repetition adds to them."""
     return click.option(*flags, multiple=True, callback=_read_shares, **settings)
 
 

@@ -17,8 +17,8 @@ from memorywall.app.cli._shared import console, json_flag, print_json
 from memorywall.core.errors import InvalidInputError, join_words
 from memorywall.core.workload import Causal, Traffic
 from memorywall.report.table import show_analysis
-from memorywall.report.traced import show_traced
-from memorywall.report.training import show_step
+from memorywall.report.trace_text import show_traced
+from memorywall.report.training_text import show_step
 
 if TYPE_CHECKING:
     from memorywall.core.analysis import Analysis
