@@ -31,13 +31,13 @@ from memorywall.report.table import show_analysis
     ],
 )
 def test_headlines_say_what_is_done(model: str, asked: dict[str, object], said: str) -> None:
-    assert said in mw.headline(mw.analyze(model, on="h100-sxm", **asked))  # type: ignore[arg-type]
+    assert said in mw.headline(mw.analyze(model, on="h100-sxm", **asked))
 
 
 def shown(model: str, **asked: str) -> str:
     console = Console(width=1000)
     with console.capture() as captured:
-        show_analysis(mw.analyze(model, on="h100-sxm", **asked), console)  # type: ignore[arg-type]
+        show_analysis(mw.analyze(model, on="h100-sxm", **asked), console)
     return captured.get()
 
 

@@ -24,7 +24,7 @@ from memorywall.core.workload import (
 
 Part: TypeAlias = Literal["hardware", "workload", "precision", "conventions"]
 Kind: TypeAlias = Literal["device", "phase", "length", "count", "pixels", "format", "choice"]
-Numbers: TypeAlias = Number | str | Sequence[int]
+Numbers: TypeAlias = "Number | str | Sequence[int]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,13 +38,13 @@ class Subcommands(click.Group):
         return cast("click.Command | None", find(self.room, module, "COMMAND"))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the subcommands under their headings, in the order of ``Heading``."""
+        """Write the subcommands under their headings, where there are several of these."""
         rows: dict[str, list[tuple[str, str]]] = {heading: [] for heading in get_args(Heading)}
         for name in self.list_commands(ctx):
             found = self.get_command(ctx, name)
             if isinstance(found, Command | Subcommands):
                 rows[found.heading].append((name, found.get_short_help_str(formatter.width)))
-        for heading, listed in rows.items():
-            if listed:
-                with formatter.section(heading):
-                    formatter.write_dl(listed)
+        filled = {heading: listed for heading, listed in rows.items() if listed}
+        for heading, listed in filled.items():
+            with formatter.section(heading if len(filled) > 1 else "Commands"):
+                formatter.write_dl(listed)

@@ -24,6 +24,7 @@ from memorywall.trends.selection import DTYPES, SEGMENTS
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_MODERN = "modern"
 _SCHEMA = "memorywall.trends/1"
 
 
@@ -45,7 +46,7 @@ _SCHEMA = "memorywall.trends/1"
 )  # fmt: skip
 @figure_option()
 @click.option(
-    "--draw", type=click.Choice(("modern", *PAPER_FIGURES)),
+    "--draw", type=click.Choice((_MODERN, *PAPER_FIGURES)),
     help="What --figure draws: the series asked for, or a figure of the paper.  [default: modern]",
 )  # fmt: skip
 @json_flag
@@ -90,6 +91,6 @@ def COMMAND(  # noqa: N802
 
 def _draw(growths: Sequence[Growth], figure: str | None) -> Figure:
     """Draw the series that were asked for, or a figure of the paper."""
-    if figure in PAPER_FIGURES:
-        return PAPER_FIGURES[figure](paper_figures())
-    return draw_growths(growths)
+    if figure is None or figure == _MODERN:
+        return draw_growths(growths)
+    return PAPER_FIGURES[figure](paper_figures())
