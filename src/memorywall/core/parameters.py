@@ -85,7 +85,9 @@ IMAGES_BESIDE_TEXT = Requirement(
 )
 DENOISING = Requirement("denoising", lambda traits: traits.denoising is not None)
 CACHE = Requirement("a KV cache", lambda traits: traits.caches)
-STATE = Requirement("recurrent state", lambda traits: traits.state is not None)
+STATE = Requirement(
+    "recurrent state", lambda traits: traits.state is not None and traits.state.dtype is not None
+)
 MASKS = Requirement("masked attention", lambda traits: traits.masks)
 HEAD = Requirement("a head", lambda traits: traits.head)
 EXPERTS = Requirement("a mixture of experts", lambda traits: traits.experts)
@@ -152,7 +154,7 @@ PARAMETERS: dict[str, Parameter] = {
         ),
         Parameter(
             "state", "precision", "format", "Format of recurrent state.",
-            "as the architecture prescribes, otherwise the activations'", STATE,
+            "as the architecture prescribes", STATE,
         ),
         Parameter(
             "traffic", "conventions", "choice",

@@ -52,9 +52,7 @@ def COMMAND(  # noqa: N802 - the constant that the subcommand is found by
     loaded = load_and_tell(model)
     words |= _axes(words)
     phases: list[str | None] = [*phase] or [None]
-    answers = [
-        analyze(loaded, on=device, phase=name, **words) for device in on for name in phases
-    ]
+    answers = [analyze(loaded, on=device, phase=name, **words) for device in on for name in phases]
     if as_json:
         records = [answer.to_dict() for answer in answers]
         print_json(records if len(records) > 1 else records[0])
