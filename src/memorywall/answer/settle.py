@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from operator import attrgetter
 from typing import Any
 
-from memorywall.core.errors import InvalidInputError, UnsupportedError, shown
+from memorywall.core.errors import InvalidInputError, UnsupportedError, join_words, shown
 from memorywall.core.formats import find_format
 from memorywall.core.model import Model
 from memorywall.core.numbers import plain
@@ -167,7 +167,7 @@ def _phases_with(parameter: Parameter, model: Model) -> str:
             continue
         if runs and parameter.name in phase.words(model.traits):
             names.append(phase.name)
-    offer = f", or ask for phase {' or '.join(names)}" if names else ""
+    offer = f", or ask for phase {join_words(names, 'or')}" if names else ""
     return f"Leave {parameter.name} out{offer}."
 
 

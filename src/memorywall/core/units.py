@@ -35,6 +35,8 @@ _SPELLINGS = {
     "W": "W",
     "Hz": "Hz",
 }
+# A latency may be far shorter than a rate is small.
+_SMALLEST = {"s": 1e-15}
 _LENGTH_UNITS = {"": 1, "k": 2**10, "m": 2**20}
 _COUNT = re.compile(r"(?P<number>-?[0-9][0-9_]*)")
 _LENGTH = re.compile(r"(?P<number>-?[0-9][0-9_]*(\.[0-9]+)?)(?P<unit>[kKmM]?)")
@@ -65,7 +67,10 @@ def parse(text: object, unit: str, name: str = "") -> float:
     except QuantiPhyError:
         raise InvalidInputError(f"{place}expected {wanted}, got {shown(text)}") from None
     value = float(quantity)
-    if _SPELLINGS.get(quantity.units) != unit or not SMALLEST_QUANTITY <= value <= LARGEST_QUANTITY:
+    if (
+        _SPELLINGS.get(quantity.units) != unit
+        or not _SMALLEST.get(unit, SMALLEST_QUANTITY) <= value <= LARGEST_QUANTITY
+    ):
         raise InvalidInputError(f"{place}expected {wanted}, got {shown(text)}")
     return value
 

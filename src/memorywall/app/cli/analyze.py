@@ -49,6 +49,10 @@ def COMMAND(  # noqa: N802 - the constant that the subcommand is found by
             "one point.",
             f"Give one value of {join_words(grid)}.",
         )
+    if ops and as_json:
+        raise InvalidInputError(
+            "--ops conflicts with --json, whose record lists every operator.", "Leave --ops out."
+        )
     loaded = load_and_tell(model)
     words |= _axes(words)
     phases: list[str | None] = [*phase] or [None]

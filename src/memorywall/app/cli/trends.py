@@ -33,12 +33,11 @@ _SCHEMA = "memorywall.trends/1"
 @click.option("--from", "since", type=int, metavar="YEAR", help="First year.")
 @click.option("--to", "until", type=int, metavar="YEAR", help="Last year.")
 @click.option(
-    "--only", type=click.Choice(SEGMENTS), default="data-centre", show_default=True,
-    help="Segment of devices.",
+    "--only", type=click.Choice(SEGMENTS),
+    help="Segment of devices.  [default: data-centre]",
 )  # fmt: skip
 @click.option(
-    "--dtype", type=click.Choice(DTYPES), default="fp16", show_default=True,
-    help="Of peaks and ridge points.",
+    "--dtype", type=click.Choice(DTYPES), help="Of peaks and ridge points.  [default: fp16]",
 )  # fmt: skip
 @click.option(
     "--ahead", type=int, default=2030, show_default=True, metavar="YEAR",
@@ -54,8 +53,8 @@ def COMMAND(  # noqa: N802
     series: tuple[str, ...],
     since: int | None,
     until: int | None,
-    only: str,
-    dtype: str,
+    only: str | None,
+    dtype: str | None,
     ahead: int,
     figures: tuple[Path, ...],
     draw: str | None,
