@@ -83,7 +83,7 @@ def outcome(ask: Any) -> tuple[Any, ...]:
 
 
 def refused(result: tuple[Any, ...]) -> bool:
-    return result[0] == "refused"
+    return bool(result[0] == "refused")
 
 
 def scenario(name: str, words: dict[str, Any]) -> mw.Scenario:
