@@ -30,7 +30,7 @@ from memorywall.report.table import show_analysis
         ("gpt2", {"phase": "prefill", "seq_len": 1}, "prefill of 1 token, batch 1"),
     ],
 )
-def test_headlines_say_what_is_done(model: str, asked: dict[str, object], said: str) -> None:
+def test_headlines_say_what_is_done(model: str, asked: dict[str, Any], said: str) -> None:
     assert said in mw.headline(mw.analyze(model, on="h100-sxm", **asked))
 
 

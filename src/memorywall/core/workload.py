@@ -26,6 +26,7 @@ MOST_NEW_TOKENS = 2**22
 MOST_STEPS = 2**20
 # The words whose numbers are positions, of which k is 1024.
 LENGTHS = ("seq_len", "source_len", "new_tokens", "cache_page")
+_SMALL = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +56,22 @@ class Workload:
     def __post_init__(self) -> None:
         if self.guidance is not None:
             choose("guidance", self.guidance, get_args(Guidance))
-        least = {"batch_size": 1, "seq_len": 0, "source_len": 1}
-        if isinstance(self.images, int):
-            least["images"] = 0  # no image at all: the towers stay resident and do not run
-        for name in ("batch_size", "seq_len", "source_len", "images"):
-            value = getattr(self, name)
-            if value is not None:
-                number = as_count(_read(value, name), name, least.get(name, 1))
-                object.__setattr__(self, name, number)
+        self._check("batch_size", self.batch_size, 1)
+        self._check("seq_len", self.seq_len, 0)
+        self._check("source_len", self.source_len, 1)
+        # No image at all: the towers stay resident and do not run.
+        self._check("images", self.images, 0 if isinstance(self.images, int | str) else 1)
         if self.image_size is not None:
             object.__setattr__(self, "image_size", as_image_size(self.image_size))
         for name, most in (("new_tokens", MOST_NEW_TOKENS), ("steps", MOST_STEPS)):
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, one_count(_read(value, name), name, 1, most))
+
+    def _check(self, name: str, value: Number | None, least: int) -> None:
+        """Check a number or an array of whole numbers; most are small integers already."""
+        if value is not None and not (type(value) is int and least <= value < _SMALL):
+            object.__setattr__(self, name, as_count(_read(value, name), name, least))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +101,8 @@ class Conventions:
     cache_page: int | None = None
 
     def __post_init__(self) -> None:
-        for name, choices in _CHOICES.items():
-            value = getattr(self, name)
+        given = (self.traffic, self.causal, self.logits, self.routing, self.mla)
+        for value, (name, choices) in zip(given, _CHOICES, strict=True):
             if value is not None:
                 choose(name, value, choices)
         if self.cache_page is not None:
@@ -107,13 +110,13 @@ class Conventions:
             object.__setattr__(self, "cache_page", page)
 
 
-_CHOICES = {
-    "traffic": get_args(Traffic),
-    "causal": get_args(Causal),
-    "logits": get_args(Logits),
-    "routing": get_args(Routing),
-    "mla": get_args(LatentForm),
-}
+_CHOICES = (
+    ("traffic", get_args(Traffic)),
+    ("causal", get_args(Causal)),
+    ("logits", get_args(Logits)),
+    ("routing", get_args(Routing)),
+    ("mla", get_args(LatentForm)),
+)
 
 
 def _read(value: object, name: str) -> object:
