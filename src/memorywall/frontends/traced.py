@@ -83,7 +83,7 @@ def _arithmetic(traced: Traced) -> str:
 _OF_A_CPU = (
     "The memory is that of a run on the CPU. A GPU's optimizers work on all weights at once, which "
     "takes room for another copy of them, and its allocator hands out blocks of 512 bytes: ask for "
-    "device='cuda' (--device cuda) with a PyTorch built for CUDA. Without one, "
+    "backend='cuda' (--backend cuda) with a PyTorch built for CUDA. Without one, "
     "optimizer_options={'foreach': True} counts the copy."
 )
 

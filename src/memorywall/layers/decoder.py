@@ -132,7 +132,8 @@ class Decoder:
             on the ``input``, what it is added to as well.
         final_norm: whether a norm stands before the head.
         on_logits: ``scale`` or ``softcap``, done to every logit of the language model's head.
-        state_dtype: the format that the state of its mixers is kept in; None for the activations'.
+        state_dtype: the format that the recurrent state of its mixers is kept in; None where they
+            keep windows of convolutions alone.
     """
 
     class_name: str

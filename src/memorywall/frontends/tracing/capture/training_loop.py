@@ -43,7 +43,7 @@ class Recipe:
         accumulation: batches to an optimizer step.
         create_graph: whether the backward pass is recorded, for optimizers of second order.
         steps: optimizer steps; the states made in the first stand from the second's beginning.
-        device: what it runs on.
+        backend: what it runs on: ``cpu``, ``cuda``, or one GPU, such as ``cuda:1``.
     """
 
     optimizer: str | Callable[[torch.nn.Module], torch.optim.Optimizer] = "adamw"
@@ -54,7 +54,7 @@ class Recipe:
     accumulation: int = 1
     create_graph: bool = False
     steps: int = 2
-    device: str = "cpu"
+    backend: str = "cpu"
 
     def __post_init__(self) -> None:
         for name, made in (("optimizer", self.optimizer), ("loss", self.loss)):
@@ -71,9 +71,10 @@ class Recipe:
             )
         for name in ("accumulation", "steps"):
             _check_count(name, getattr(self, name))
-        if not isinstance(self.device, str) or not _DEVICE.fullmatch(self.device):
+        if not isinstance(self.backend, str) or not _DEVICE.fullmatch(self.backend):
             raise InvalidInputError(
-                f"device: expected cpu or cuda, got {shown(self.device)}", "Or one, such as cuda:1."
+                f"backend: expected cpu or cuda, got {shown(self.backend)}",
+                "Or one GPU, such as cuda:1.",
             )
 
 
@@ -148,7 +149,7 @@ def _pass(
 def _autocast(recipe: Recipe) -> Any:
     if recipe.autocast is None:
         return contextlib.nullcontext()
-    return torch.autocast(torch.device(recipe.device).type, AUTOCAST[recipe.autocast])
+    return torch.autocast(torch.device(recipe.backend).type, AUTOCAST[recipe.autocast])
 
 
 def _loss(output: Any, of: Callable[[Any], torch.Tensor] | None) -> tuple[torch.Tensor, str]:
