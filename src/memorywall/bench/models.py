@@ -187,7 +187,7 @@ def _by_class(call: Callable[[], object], median_s: float, device: str) -> dict[
 
 
 def _is_view(name: str) -> bool:
-    """Tell whether an operator only looks at an array in another way, or makes an empty one."""
+    """Return whether an operator only looks at an array in another way, or makes an empty one."""
     return name in (
         "view", "t", "transpose", "as_strided", "expand", "slice", "select", "unsqueeze", "reshape",
         "permute", "split", "narrow", "empty", "alias", "detach", "_unsafe_view", "chunk", "unbind",

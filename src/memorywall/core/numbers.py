@@ -50,7 +50,7 @@ def maximum(a: Number, b: Number) -> Number:
 
 
 def is_true(comparison: object) -> bool:
-    """Tell whether a comparison of two numbers holds, at every point where they are arrays."""
+    """Return whether a comparison of two numbers holds, at every point where they are arrays."""
     return bool(np.all(comparison)) if type(comparison) is np.ndarray else bool(comparison)
 
 

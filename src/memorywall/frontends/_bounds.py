@@ -152,7 +152,7 @@ def _most_of(key: str) -> int:
 
 
 def _is_depth(key: str) -> bool:
-    """Tell whether a class makes as many modules as a key says; funnels name theirs sizes."""
+    """Return whether a class makes as many modules as a key says; funnels name theirs sizes."""
     deep = any(word in key for word in _DEEP) and "vocab" not in key
     return key == "block_sizes" or (deep and key.rpartition("_")[2] not in _WIDE)
 

@@ -93,7 +93,7 @@ def _same(value: object, key: str, where: str) -> object:
         return value
     if len(set(value)) == 1:
         return value[0]
-    raise UnsupportedError(f"{where}: {key!r} differs by layer, which is not covered.")
+    raise UnsupportedError(f"{where}: {key!r} differs by layer, which is not supported.")
 
 
 def _from_tensors(header: Gguf, model_type: str, where: str) -> Mapping[str, Any]:

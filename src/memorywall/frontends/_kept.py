@@ -57,7 +57,7 @@ def kept_layers(
         if found is not None and is_part and (is_linear or not path):
             raise ValueError(
                 f"its config leaves {path or 'whole layers'} unquantised in {len(found)} of "
-                f"{layers} layers, and a mix is not covered"
+                f"{layers} layers, and a mix is not supported"
             )
     strange = [path for path in where if not _is_known(path, always)]
     return (*always, *(path for path in where if path)), _notes(strange)
@@ -105,6 +105,6 @@ def _place(name: str) -> tuple[int | None, str]:
         path = plain[found.end() :]
     path = path.strip("*.")
     if path and not _PLAIN.fullmatch(path):
-        raise ValueError(f"its config names layers by a pattern that is not covered, {shown(name)}")
+        raise ValueError(f"its config names layers by a pattern that is not supported, {shown(name)}")
     words = [_OURS.get(word, word) for word in path.split(".") if word != "model"]
     return layer, ".".join(words)

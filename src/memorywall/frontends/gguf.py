@@ -84,7 +84,7 @@ def read_header(source: Source) -> Gguf:
     version = reader.number("I")
     if version not in _VERSIONS:
         swapped = int.from_bytes(version.to_bytes(4, "little"), "big")
-        why = "big-endian, which is not covered" if swapped in _VERSIONS else "not covered"
+        why = "big-endian, which is not supported" if swapped in _VERSIONS else "not supported"
         raise InvalidInputError(f"{source.name}: version {version} is {why}.", NEXT)
     tensors, keys = reader.number("Q"), reader.number("Q")
     if tensors > _MOST_TENSORS or keys > _MOST_KEYS:

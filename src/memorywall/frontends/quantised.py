@@ -1,7 +1,7 @@
 """The ``quantization_config`` of a checkpoint: which weights are packed, and what lies beside them.
 
 The layouts are those in which each method saves a linear layer of [out, in]; ``Beside`` holds what
-``Format`` has no word for. Whatever changes bytes and is not covered is not guessed at: the model
+``Format`` has no word for. Whatever changes bytes and is not supported is not guessed at: the model
 then asks for the format of its weights by name.
 """
 
@@ -55,7 +55,7 @@ def read_quantisation(config: Config, dtype: str, layers: int) -> Storage | None
         storage = reader(part, rest)
         kept, notes = kept_layers(part, storage.kept, layers)
     except NotCoveredError as error:
-        return unread(f"its weights are quantised by {method} with {error}, which is not covered")
+        return unread(f"its weights are quantised by {method} with {error}, which is not supported")
     except ValueError as error:
         return unread(str(error))
     return replace(storage, kept=kept, notes=(*storage.notes, *notes))

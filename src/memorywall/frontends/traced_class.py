@@ -124,7 +124,7 @@ def _class_traits(architecture: TracedClass) -> Traits:
 
 
 def can_trace() -> bool:
-    """Tell whether torch and transformers are here."""
+    """Return whether torch and transformers are here."""
     return find_spec("torch") is not None and find_spec("transformers") is not None
 
 
@@ -158,7 +158,7 @@ def look_up_known(config: Mapping[str, Any], architecture: TracedClass) -> None:
 
 
 def _is_mentioned(model_type: object) -> bool:
-    """Tell whether transformers' tables mention a type: to import them takes seconds."""
+    """Return whether transformers' tables mention a type: to import them takes seconds."""
     spec = find_spec("transformers")
     if not model_type or spec is None or spec.origin is None:
         return False
@@ -172,7 +172,7 @@ def plain_keys(config: Mapping[Any, Any]) -> dict[Any, Any]:
 
 
 def is_handed_on(key: object) -> bool:
-    """Tell whether a class is built with a key."""
+    """Return whether a class is built with a key."""
     return not str(key).startswith("_") and key not in _NOT_READ
 
 

@@ -25,7 +25,7 @@ _ON_MODULES = ("conv1d_state", "recurrent_states")
 
 
 def generates(module: torch.nn.Module) -> bool:
-    """Tell whether a module is one of transformers' that generate."""
+    """Return whether a module is one of transformers' that generate."""
     can = getattr(module, "can_generate", None)
     return bool(_of_transformers(module) and callable(can) and can())
 
@@ -147,7 +147,7 @@ def _name(events: list[Event], caches: dict[Array, str]) -> None:
 
 
 def _unmasked(_padding: Any, length: int, window: int | None = None) -> bool:
-    """Tell whether all positions look at all: where there is no padding, but for windows."""
+    """Return whether all positions look at all: where there is no padding, but for windows."""
     return window is None or length < window
 
 

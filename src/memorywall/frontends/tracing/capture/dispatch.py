@@ -76,7 +76,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[misc]
         self.running.pop()
 
     def _is_watching(self) -> bool:
-        """Tell whether this thread is recorded: hooks of modules are called in all threads.
+        """Return whether this thread is recorded: hooks of modules are called in all threads.
 
         Threads are not compared, since a backward pass may run a module again in one of its own.
         """

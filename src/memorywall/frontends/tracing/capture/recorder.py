@@ -168,7 +168,7 @@ def _sums_gradients(call: Call) -> bool:
 
 
 def _is_autograds_own() -> bool:
-    """Tell whether autograd itself runs an operator: no Function's code, and no hook, between."""
+    """Return whether autograd itself runs an operator: no Function's code, and no hook, between."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the one way to see who calls
     while frame is not None and frame.f_code.co_name != "_engine_run_backward":
         code = frame.f_code

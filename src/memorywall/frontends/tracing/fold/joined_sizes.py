@@ -15,7 +15,7 @@ Join = Callable[[Sequence[Number]], Number]
 
 
 def are_alike(programs: Sequence[Program]) -> bool:
-    """Tell whether programs run the same operators on arrays of as many axes."""
+    """Return whether programs run the same operators on arrays of as many axes."""
     first, *others = map(_looks, programs)
     return all(other == first for other in others)
 

@@ -39,7 +39,7 @@ def layer_names(arrays: Iterable[Array], layers: Mapping[str, str]) -> dict[Arra
 
 
 def of_layer(array: Array) -> bool:
-    """Tell whether an array is a weight, or belongs to one."""
+    """Return whether an array is a weight, or belongs to one."""
     return array.role in OF_LAYERS
 
 

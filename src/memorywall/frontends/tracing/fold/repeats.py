@@ -169,7 +169,7 @@ def _repeated(tokens: list[_Token], runs: list[list[Event]], paths: LayerPaths) 
 
 
 def _shares_some(first: list[Event], second: list[Event]) -> bool:
-    """Tell whether some weights are the same in every run and others are not: no block is so."""
+    """Return whether some weights are the same in every run and others are not: no block is so."""
     ours, theirs = _weights(first), _weights(second)
     return ours != theirs and not ours.isdisjoint(theirs)
 

@@ -73,7 +73,7 @@ def weights_by_name(segments: Iterable[Segment]) -> dict[str, set[Array]]:
 
 
 def are_countable(weights: Mapping[str, set[Array]]) -> bool:
-    """Tell whether all weights under one name are of one size: their number says how many."""
+    """Return whether all weights under one name are of one size: their number says how many."""
     return all(len({array.elements for array in arrays}) == 1 for arrays in weights.values())
 
 

@@ -32,7 +32,7 @@ class Frame:
         return f"{path}_{count}{visit}" if count > 1 else f"{path}{visit}"
 
     def within(self, other: Frame) -> bool:
-        """Tell whether this call is another, or was made by it."""
+        """Return whether this call is another, or was made by it."""
         frame: Frame | None = self
         while frame is not None and frame is not other:
             frame = frame.parent

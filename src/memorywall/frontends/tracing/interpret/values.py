@@ -46,7 +46,7 @@ class Values:
             self._chosen[out.numel()] = out.shape[-1]
 
     def is_weight(self, array: Array) -> bool:
-        """Tell whether an array is a weight, or made of weights alone: cast, dequantised."""
+        """Return whether an array is a weight, or made of weights alone: cast, dequantised."""
         return array.role in ("weight", "state") or array in self._of_weights
 
     def touched(self, call: Call, known: Operator) -> Touched:

@@ -192,6 +192,6 @@ def _source(architecture: TracedClass, one: _Pass) -> dict[str, Any]:
 
 
 def keeps_last(class_name: str) -> bool:
-    """Tell whether a class can be asked for the logits of the last position alone."""
+    """Return whether a class can be asked for the logits of the last position alone."""
     taken = inspect.signature(getattr(transformers, class_name).forward).parameters
     return "logits_to_keep" in taken
