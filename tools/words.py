@@ -200,8 +200,7 @@ def subjects_without_verb(lines: list[str]) -> list[str]:
     return [line for line in lines if line.partition(" ")[0] not in VERBS]
 
 
-VERBS = frozenset(
-    """
+_VERBS = """
     Accept Add Adopt Align Allow Answer Apply Ask Attach Avoid Bound Build Bump Cache Carry Check
     Choose Clarify Collapse Compare Compute Connect Convert Correct Count Cover Cut Declare Default
     Define Delete Derive Describe Disable Distinguish Document Draw Drop Enable Expand Explain
@@ -214,8 +213,8 @@ VERBS = frozenset(
     Select Separate Serve Set Settle Share Shorten Show Simplify Skip Sort Speed Split Standardise
     State Stop Store Streamline Sum Support Switch Take Test Tighten Time Trace Translate Try
     Tune Turn Type Unify Update Upgrade Use Validate Verify Warn Widen Wrap Write
-    """.split()
-)
+"""
+VERBS = frozenset(_VERBS.split())
 
 if __name__ == "__main__":
     sys.exit(main())

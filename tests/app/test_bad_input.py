@@ -243,7 +243,10 @@ def test_architectures(capsys: Captured, tmp_path: Path, change: dict[str, Any],
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"is_decoder": True}, "'is_decoder' is True: an encoder used as a decoder is not supported"),
+        (
+            {"is_decoder": True},
+            "'is_decoder' is True: an encoder used as a decoder is not supported",
+        ),
         ({"position_embedding_type": "relative_key"}, "relative positions are not supported"),
         ({"architectures": ["BertForVision"]}, "'BertForVision' is not supported"),
         ({"hidden_act": "mish"}, "the activation function 'mish' is not known"),

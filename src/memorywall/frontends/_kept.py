@@ -105,6 +105,8 @@ def _place(name: str) -> tuple[int | None, str]:
         path = plain[found.end() :]
     path = path.strip("*.")
     if path and not _PLAIN.fullmatch(path):
-        raise ValueError(f"its config names layers by a pattern that is not supported, {shown(name)}")
+        raise ValueError(
+            f"its config names layers by a pattern that is not supported, {shown(name)}"
+        )
     words = [_OURS.get(word, word) for word in path.split(".") if word != "model"]
     return layer, ".".join(words)

@@ -29,7 +29,7 @@ _LEAST_SHARED = 5  # with fewer common devices, two quantities count as uncorrel
 
 
 @dataclass(frozen=True, slots=True)
-class Quantity:
+class ForecastLine:
     """One number of a forecast device: its line, and its field in ``Hardware``."""
 
     place: str
@@ -38,14 +38,14 @@ class Quantity:
     line: Line
 
 
-def quantity(place: str, series: Series) -> Quantity:
+def quantity(place: str, series: Series) -> ForecastLine:
     """Return a quantity from a series whose points are named by device."""
-    return Quantity(
+    return ForecastLine(
         place, series.unit, {point.name: point for point in series.points}, Line(series)
     )
 
 
-def forecast(year: float, quantities: Mapping[str, Quantity]) -> Hardware:
+def forecast(year: float, quantities: Mapping[str, ForecastLine]) -> Hardware:
     """Return the device of a year by the trends of its quantities.
 
     Keys of ``quantities``: a dtype for peaks, ``bandwidth``, ``capacity`` and ``tdp``.
@@ -88,7 +88,7 @@ def _device(name: str, numbers: Mapping[str, Any], **more: Any) -> Hardware:
     )
 
 
-def _draws(year: float, quantities: list[Quantity]) -> Array:
+def _draws(year: float, quantities: list[ForecastLine]) -> Array:
     """Return draws, one row per quantity: quasi-random and reproducible."""
     from scipy import stats  # noqa: PLC0415 - an extra, and slow
 
@@ -105,7 +105,7 @@ def _draws(year: float, quantities: list[Quantity]) -> Array:
     return np.asarray(rows)
 
 
-def _correlation(quantities: list[Quantity]) -> Array:
+def _correlation(quantities: list[ForecastLine]) -> Array:
     """Return the correlation of the residuals of quantities on the devices that have both."""
     matrix = np.eye(len(quantities))
     for row, one in enumerate(quantities):
@@ -118,7 +118,7 @@ def _correlation(quantities: list[Quantity]) -> Array:
     return np.asarray(mended * scale[:, None] * scale)
 
 
-def _shared(one: Quantity, other: Quantity) -> float:
+def _shared(one: ForecastLine, other: ForecastLine) -> float:
     names = [name for name in one.points if name in other.points]
     if len(names) < _LEAST_SHARED:
         return 0.0
@@ -130,14 +130,16 @@ def _shared(one: Quantity, other: Quantity) -> float:
     return float(np.corrcoef(pairs)[0, 1])
 
 
-def _sources(quantities: Mapping[str, Quantity], middles: Mapping[str, Interval]) -> dict[str, str]:
+def _sources(
+    quantities: Mapping[str, ForecastLine], middles: Mapping[str, Interval]
+) -> dict[str, str]:
     sources = {one.place: _source(one, middles[name]) for name, one in quantities.items()}
     if "peaks.fp16" in sources:
         sources["peaks.bf16"] = sources["peaks.fp16"]
     return sources
 
 
-def _source(one: Quantity, interval: Interval) -> str:
+def _source(one: ForecastLine, interval: Interval) -> str:
     low, high = render(interval.low, one.unit), render(interval.high, one.unit)
     points = one.line.series.points
     years = f"{min(p.date for p in points).year} to {max(p.date for p in points).year}"
@@ -147,7 +149,7 @@ def _source(one: Quantity, interval: Interval) -> str:
     )
 
 
-def _notes(year: float, quantities: Mapping[str, Quantity]) -> tuple[str, ...]:
+def _notes(year: float, quantities: Mapping[str, ForecastLine]) -> tuple[str, ...]:
     last = max(p.date for q in quantities.values() for p in q.line.series.points)
     text = (
         f"{year:g} by lines through devices up to {last}, assuming constant growth: the median of "
