@@ -1,4 +1,4 @@
-"""Models by what a user names: a dict, a file or its folder, the catalogue, the hub."""
+"""Models from a dict, a file or its folder, the catalogue, or the hub."""
 
 from __future__ import annotations
 
@@ -29,15 +29,16 @@ def load_model(source: str | os.PathLike[str] | Mapping[str, Any] | Model) -> Mo
     """Return a model from the first of these that applies; a model is returned as it is.
 
     1. a mapping: the config itself; or the path of a ``config.json``, of its folder, of a
-       safetensors file beside it, or of a GGUF file. Of files of weights only headers are read.
+        safetensors file in the same folder, or of a GGUF file. Only headers of weight files are
+        read.
     2. a hub id of the built-in catalogue (the part after the slash is enough, case ignored);
     3. a hub id ``owner/name``, fetched through huggingface_hub and its cache.
 
     Raises:
-        InvalidInputError: the file or the config has faults; all of them are named.
-        UnknownNameError: neither a path nor a name that is known.
-        UnsupportedError: an architecture that no family reads.
-        MissingDependencyError: it would be fetched from the hub, and huggingface_hub is missing.
+        InvalidInputError: the file or the config has faults; the message lists all.
+        UnknownNameError: neither a path nor a known name.
+        UnsupportedError: an architecture without a built-in family.
+        MissingDependencyError: fetching from the hub requires huggingface_hub.
     """
     if isinstance(source, Model):
         return source
@@ -56,9 +57,9 @@ def load_model(source: str | os.PathLike[str] | Mapping[str, Any] | Model) -> Mo
 
 
 def _existing_path(source: str) -> Path | None:
-    """Return the source as a path where it is written as one, or is a file or a model's folder.
+    """Return the source as a path if written as one, or if it is a file or a model's folder.
 
-    A folder without a config.json does not hide the catalogue's model of the same name.
+    A folder without a config.json does not shadow the catalogue's model of the same name.
     """
     path = user_path(source)
     if (
@@ -72,7 +73,7 @@ def _existing_path(source: str) -> Path | None:
             return None
         known = find_config(source) is not None
         found = path.is_file() or not known or (path / "config.json").exists()
-    except (OSError, ValueError):  # no name of a file at all
+    except (OSError, ValueError):  # not a valid file name
         return None
     return path if found else None
 
@@ -95,7 +96,7 @@ def _from_path(path: Path) -> Model:
         if missing:
             raise InvalidInputError(
                 f"The folder {folder} has no config.json.",
-                "Give a model's folder, its config.json, or a name: memorywall models.",
+                "Pass a model's folder, its config.json, or a name: memorywall models.",
             )
     text = read_text(path, LARGEST_CONFIG, "a config.json")
     config = parse_config(text, str(path))
@@ -105,7 +106,7 @@ def _from_path(path: Path) -> Model:
 
 
 def _stored(path: Path) -> Stored | None:
-    """Return what the safetensors files of a folder, or one of them, hold; None without any."""
+    """Return the tensors of the safetensors files of a folder, or of one; None without any."""
     if path.is_dir() and not any(path.glob("*.safetensors")) and not (path / INDEX).exists():
         return None
     tensors, files = read_safetensors(path)
@@ -129,5 +130,5 @@ def _from_name(name: str) -> Model:
         return model_from_hub(name)
     raise UnknownNameError(
         "model", name, config_names(),
-        "All models: memorywall models. A path needs a config.json; a hub id is owner/name.",
+        "All models: memorywall models. A path requires a config.json; a hub id is owner/name.",
     )  # fmt: skip

@@ -10,7 +10,7 @@ from memorywall.core.numbers import Number
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
 
-# What one number becomes that is so much in each of the programs.
+# Joins the values of one number over the programs.
 Join = Callable[[Sequence[Number]], Number]
 
 
@@ -21,7 +21,7 @@ def are_alike(programs: Sequence[Program]) -> bool:
 
 
 def joined(programs: Sequence[Program], join: Join) -> Program:
-    """Return the program whose every number is joined from those of programs that are alike."""
+    """Return the program whose numbers are joined from programs with the same operators."""
     blocks = zip(*(program.blocks for program in programs), strict=False)
     return replace(programs[0], blocks=tuple(_block(same, join) for same in blocks))
 
@@ -56,7 +56,7 @@ def _tensor(tensors: Sequence[Tensor], join: Join) -> Tensor:
 
 
 def _touched(tensors: Sequence[Tensor], join: Join) -> tuple[Number, ...] | None:
-    """Return the part that is moved; one that is whole here and there goes by its elements."""
+    """Return the moved part; if it is whole in only some programs, by its elements."""
     parts = [one.touched for one in tensors if one.touched is not None]
     if not parts:
         return None
