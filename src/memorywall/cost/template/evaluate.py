@@ -16,7 +16,7 @@ from memorywall.core.symbols import variables_of
 from memorywall.cost.template.flat import evaluate_flat
 from memorywall.cost.template.grid import column_axis, evaluate_grid
 from memorywall.cost.template.point import VARIABLES
-from memorywall.cost.template.points import Column, Joined, Points, Sum, axes_of, full
+from memorywall.cost.template.points import Joined, Points, Sum, axes_of, full
 from memorywall.cost.template.rows import Terms
 
 # Whether something varies along each axis.

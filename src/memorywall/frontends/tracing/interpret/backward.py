@@ -85,7 +85,7 @@ def rms_norm(call: Any) -> int:
 @_backward("native_batch_norm_backward", "cudnn_batch_norm_backward", "batch_norm_backward",
            kind="norm")  # fmt: skip
 def batch_norm(call: Any) -> int:
-    """As a layer norm's in training; else times gamma over sigma, and the sums for their gradients."""
+    """As a layer norm's in training; else times gamma over sigma, and their sums."""
     training = argument(call, "train", argument(call, "update", default=True))
     return int((13 if training else 7) * call.inputs[0].numel())
 
