@@ -108,7 +108,7 @@ def _name(kind: Halves, kinds: tuple[Halves, ...]) -> str:
 
 
 def _is_mixer(attention: AnyMixer) -> TypeGuard[Mixer]:
-    """Tell whether something else than attention mixes the tokens."""
+    """Return whether something else than attention mixes the tokens."""
     return not isinstance(attention, Attention | LatentAttention)
 
 

@@ -164,7 +164,7 @@ class ArrayFootprint(Footprint):
 
 
 def _never_above(bounds: Bounds, a: Sum, b: Sum) -> bool:
-    """Tell whether a sum is at no point above another."""
+    """Return whether a sum is at no point above another."""
     over = dict(a)
     _add(over, b, -1)
     return bounds.of(over)[1] <= 0
