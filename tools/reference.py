@@ -2,7 +2,7 @@
 
     python tools/reference.py [--check]
 
-With ``--check`` nothing is written, and the exit code tells whether a page is out of date.
+With ``--check`` nothing is written, and the exit code is 1 if a page is out of date.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _hardware_page() -> str:
     lines = [
         "# Devices",
         "",
-        f"{len(known)} devices. Peaks are dense, of the matrix units where there are any; a fused",
+        f"{len(known)} devices. Peaks are dense, of matrix units if the device has them; a fused",
         "multiply-add is two operations, and integer operations count as FLOPs. Bandwidths of",
         "links are one way. Capacities are as printed: GB is 10^9 byte, though memory chips sold",
         "by the GB hold up to 7 % more. Numbers marked CC BY are from Epoch AI's dataset on",
@@ -104,11 +104,11 @@ def _models_page() -> str:
     lines = [
         "# Models",
         "",
-        "Published configs that work without a hub; the part after the slash is enough. Any other",
+        "Published configs that work without a hub; the part after the slash suffices. Any other",
         "config of the same `model_type`s works by its path or its hub id. Parameters are computed",
-        "from the shapes, and are those of the class.",
+        "from the shapes, for the class in the table.",
         "",
-        "| model | model_type | class | parameters | cache a token, 16 bit | config |",
+        "| model | model_type | class | parameters | cache per token, 16 bit | config |",
         "| --- | --- | --- | ---: | ---: | --- |",
     ]
     for entry in sorted(entries(), key=lambda entry: entry.id.casefold()):
@@ -144,9 +144,9 @@ def _datasets_page() -> str:
     lines = [
         "# Data of trends",
         "",
-        "What `memorywall trends`, `study trends` and `study wall` compute with. Every file is",
+        "The data of `memorywall trends`, `study trends` and `study wall`. Every file is",
         "in the package, in `catalog/trends/`. Data of Epoch AI are used under CC BY 4.0; columns",
-        "were left out, and those marked as ours were added.",
+        "were removed, and columns marked as ours were added.",
         "",
         "| file | rows | used | as of | licence |",
         "| --- | ---: | ---: | --- | --- |",
@@ -277,7 +277,7 @@ def _command_page() -> str:
 def _commands(
     command: click.Command, words: tuple[str, ...]
 ) -> list[tuple[tuple[str, ...], click.Command]]:
-    """Return a command and all below it, with the words that call each."""
+    """Return a command and its subcommands, each with the words that call it."""
     found = [(words, command)]
     if isinstance(command, click.Group):
         context = click.Context(command)

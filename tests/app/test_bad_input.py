@@ -232,7 +232,7 @@ def test_heads(capsys: Captured, tmp_path: Path, config: dict[str, Any], said: s
         ({"model_type": None}, "'model_type' must be a text, got None"),
         ({"model_type": "_blocks"}, "the architecture '_blocks' is not known"),
         ({"model_type": "../../x"}, "is not known"),
-        ({"architectures": ["LlamaForVision"]}, "the class 'LlamaForVision' is not covered"),
+        ({"architectures": ["LlamaForVision"]}, "the class 'LlamaForVision' is not supported"),
         ({"architectures": ["GPT2LMHeadModel"]}, "LlamaForCausalLM"),
     ],
 )
@@ -243,9 +243,12 @@ def test_architectures(capsys: Captured, tmp_path: Path, change: dict[str, Any],
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"is_decoder": True}, "'is_decoder' is True: an encoder used as a decoder is not covered"),
-        ({"position_embedding_type": "relative_key"}, "relative positions are not covered"),
-        ({"architectures": ["BertForVision"]}, "'BertForVision' is not covered"),
+        (
+            {"is_decoder": True},
+            "'is_decoder' is True: an encoder used as a decoder is not supported",
+        ),
+        ({"position_embedding_type": "relative_key"}, "relative positions are not supported"),
+        ({"architectures": ["BertForVision"]}, "'BertForVision' is not supported"),
         ({"hidden_act": "mish"}, "the activation function 'mish' is not known"),
     ],
 )
@@ -387,10 +390,10 @@ def test_sources(capsys: Captured, model: str, arguments: list[str], said: str) 
     [
         (MARIAN_TOY, {"decoder_attention_heads": 3}, "not a multiple of 'decoder_attention_heads'"),
         (MARIAN_TOY, {"tie_word_embeddings": False}, "a table of words for each half"),
-        (MARIAN_TOY, {"architectures": ["MarianForVision"]}, "'MarianForVision' is not covered"),
+        (MARIAN_TOY, {"architectures": ["MarianForVision"]}, "'MarianForVision' is not supported"),
         (MARIAN_TOY, {"model_type": "marian2"}, "the architecture 'marian2' is not known"),
         (T5_TOY, {"model_type": "t5x"}, "Near names: t5"),
-        (T5_TOY, {"architectures": ["T5ForVision"]}, "'T5ForVision' is not covered"),
+        (T5_TOY, {"architectures": ["T5ForVision"]}, "'T5ForVision' is not supported"),
         (T5_TOY, {"feed_forward_proj": "gated-mish"}, "'feed_forward_proj' must be an activation"),
         (T5_TOY, {"feed_forward_proj": "twice-gelu"}, "got 'twice-gelu'"),
         (T5_TOY, {"feed_forward_proj": 3}, "'feed_forward_proj' must be a text"),

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-import numpy as np
-
 from memorywall.core.calibration import Calibration
 from memorywall.core.errors import (
     InvalidInputError,
@@ -18,7 +16,7 @@ from memorywall.core.errors import (
     shown,
 )
 from memorywall.core.formats import ARITHMETIC_BITS
-from memorywall.core.numbers import Number, as_quantity
+from memorywall.core.numbers import Number, as_quantity, is_array
 from memorywall.core.units import parse
 
 _CHANGED = "changed by hand"
@@ -214,7 +212,7 @@ class Hardware:
         numbers: list[Number | None] = [*self.peaks.values()]
         for level in self.memories:
             numbers += [level.capacity, level.bandwidth]
-        return [number.shape for number in numbers if isinstance(number, np.ndarray)]
+        return [number.shape for number in numbers if is_array(number)]
 
 
 def _checked_peaks(peaks: object) -> dict[str, Number]:

@@ -10,14 +10,11 @@ from __future__ import annotations
 import math
 import re
 from fractions import Fraction
-
-from quantiphy import QuantiPhyError, Quantity
+from functools import cache
+from typing import Any
 
 from memorywall.core.errors import InvalidInputError, shown
 from memorywall.core.numbers import LARGEST_QUANTITY, SMALLEST_QUANTITY
-
-# QuantiPhy's default ends at tera.
-Quantity.set_prefs(output_sf="EPTGMkmunpfa")
 
 # How a unit may be spelt at the door -> base unit.
 _SPELLINGS = {
@@ -62,9 +59,10 @@ def parse(text: object, unit: str, name: str = "") -> float:
     place = f"{name}: " if name else ""
     if not isinstance(text, str) or "," in text:  # QuantiPhy would read 3,35 as 335
         raise InvalidInputError(f"{place}expected {wanted}, got {shown(text)}")
+    quantiphy = _quantiphy()
     try:
-        quantity = Quantity(text[:100], binary=True)
-    except QuantiPhyError:
+        quantity = quantiphy.Quantity(text[:100], binary=True)
+    except quantiphy.QuantiPhyError:
         raise InvalidInputError(f"{place}expected {wanted}, got {shown(text)}") from None
     value = float(quantity)
     if (
@@ -155,11 +153,20 @@ def render(value: float, unit: str, digits: int = 3) -> str:
     """Write 3.35e12 byte/s as ``3.35 TB/s``, with ``digits`` significant digits."""
     if not math.isfinite(value):
         return f"{value} {_PRINTED.get(unit, unit)}"
-    return Quantity(value, _PRINTED.get(unit, unit)).render(
-        form="si", prec=digits - 1, strip_zeros=True
-    )
+    quantity = _quantiphy().Quantity(value, _PRINTED.get(unit, unit))
+    text: str = quantity.render(form="si", prec=digits - 1, strip_zeros=True)
+    return text
 
 
 def render_count(number: int, word: str) -> str:
     """Return a number of things as text, such as ``1 token`` or ``2 tokens``."""
     return f"{number} {word}{'s' * (number != 1)}"
+
+
+@cache
+def _quantiphy() -> Any:
+    """Return QuantiPhy, which is imported where a unit is read or printed, and not before."""
+    import quantiphy  # noqa: PLC0415
+
+    quantiphy.Quantity.set_prefs(output_sf="EPTGMkmunpfa")  # else nothing past tera is printed
+    return quantiphy

@@ -1,4 +1,4 @@
-"""Trace training steps on fake tensors: what they do, what they store, and for how long."""
+"""Trace training steps on fake tensors: their operators, and the lifetimes of their arrays."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ from memorywall.frontends.tracing.fold.repeats import fold
 
 
 def trace_steps(source: Any, question: TraceRequest, recipe: Recipe) -> Traced:
-    """Trace a recipe's steps of a module, or of what a factory makes; nothing is allocated.
+    """Trace a recipe's steps of a module, or of the module from a factory, without allocation.
 
     The program is that of the last step, the timeline that of all. Runs the caller's code: the
     factory, the module's ``forward``, the loss, the optimizer.
 
     Raises:
-        MemoryWallError: it cannot be traced; the message names the module and what to do.
+        MemoryWallError: it cannot be traced; the message gives the module and the next step.
     """
     _check_device(recipe.backend)
     module, _ = make(source, question.dtype)
@@ -138,13 +138,14 @@ def _notes(recorder: TrainingRecorder) -> tuple[str, ...]:
     notes = []
     if recorder.loss == SUMMED_LOSS:
         notes.append(
-            "The loss is the sum of the output's first tensor, for want of labels: what a real one "
-            "keeps is not counted. Give a model of transformers its labels, or loss=, a function "
-            "of the output (--loss FILE.py:function)."
+            "The loss is the sum of the output's first tensor, since there are no labels: the "
+            "memory of a real loss is not counted. Pass labels to a model of transformers, or "
+            "loss=, a function of the output (--loss FILE.py:function)."
         )
     if recorder.reads:
         notes.append(
-            f"the optimizer read {recorder.reads} values, which a trace does not have; each is 1"
+            f"the optimizer read {recorder.reads} values, which a trace does not have; each was "
+            "taken as 1"
         )
     return tuple(notes)
 
