@@ -6,6 +6,7 @@ import dataclasses
 import json
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -200,7 +201,7 @@ def test_as_many_as_fit_and_not_one_more(study: LongContexts) -> None:
     ],
 )
 def test_kinds(name: str, kind: str) -> None:
-    formats = {} if kind == "state only" else {"kv_cache": "fp8"}
+    formats: Any = {} if kind == "state only" else {"kv_cache": "fp8"}
     (model,) = long_contexts([name], contexts=[1024], **formats).models
     assert model.kind == kind
 
