@@ -192,7 +192,7 @@ def test_what_a_family_does_not_cover_is_traced(config: dict[str, Any]) -> None:
         module = getattr(transformers, config["architectures"][0])(built)
     assert model.traits.traced
     assert model.parameters == sum(weight.numel() for weight in module.parameters())
-    with pytest.raises(UnsupportedError, match="not covered"):
+    with pytest.raises(UnsupportedError, match="not supported"):
         mw.model({**config, "architectures": ["AClassOfOurOwn"]})
 
 

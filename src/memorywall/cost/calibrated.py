@@ -1,9 +1,9 @@
-"""A program's time by what this machine's micro-benchmarks took, as a framework runs it.
+"""A program's time from this machine's micro-benchmarks, as a framework runs it.
 
-Every operator is one call: its floor, what the framework takes to ask for it, and its work times
-the seconds that a unit of such work took at its size. Attention is one call (Q K^T, softmax and P V
-together), and a cache that grows is copied whole, as a framework that joins arrays does. A scan or
-a short convolution, neither of which is measured, is taken for a copy of as many bytes. The program
+Every operator is one call: its floor, the framework's overhead, and its work times the measured
+seconds per unit of such work at its size. Attention is one call (Q K^T, softmax and P V together),
+and a cache that grows is copied whole, as a framework that concatenates arrays does. A scan or a
+short convolution, neither of which is measured, is priced as a copy of the same bytes. The program
 is the unfused one; nothing is fitted to models.
 """
 
@@ -18,8 +18,8 @@ from memorywall.core.numbers import Number
 from memorywall.core.program import Op, Program
 from memorywall.core.tensors import Tensor
 
-# What was not measured goes by what moves as much and computes alike: the one on the right. A gated
-# activation goes by silu's. How far off that is was not measured.
+# Functions without a benchmark use the curve of a function with similar traffic and arithmetic: the
+# one on the right. A gated activation uses silu's. The error of this was not measured.
 _STAND_INS = {
     "gelu_pytorch_tanh": "gelu",
     "gelu_python": "gelu",
@@ -46,7 +46,7 @@ _STAND_INS = {
 
 
 def estimate(program: Program, calibration: Calibration) -> Estimate:
-    """Return what one run of an unfused program takes by a machine's calibration.
+    """Return the cost of one run of an unfused program by a machine's calibration.
 
     Raises:
         UnsupportedError: an operator of the program was not measured.
@@ -69,7 +69,7 @@ def estimate(program: Program, calibration: Calibration) -> Estimate:
 
 
 def calls(program: Program) -> int:
-    """Return how many calls a program is: softmax and P V are part of attention's."""
+    """Return the number of calls of a program: softmax and P V are part of attention's."""
     return sum(repeat for _, op, repeat in program.walk() if _is_call(op))
 
 
@@ -91,7 +91,7 @@ def _call(op: Op, calibration: Calibration) -> list[tuple[str, Number]]:
     if op.kind == "conv":
         raise UnsupportedError(
             f"{op.name}: convolutions were not measured, so a model with them has no prediction.",
-            "Ask for its decode, or for a device of the catalogue: memorywall hardware.",
+            "Use --phase decode, or a device of the catalogue: memorywall hardware.",
         )
     if isinstance(geometry, Gemm):
         return [("gemm", _time(calibration, op.function, op.dtype, geometry.m, op.flops))]
@@ -107,10 +107,10 @@ def _call(op: Op, calibration: Calibration) -> list[tuple[str, Number]]:
 def _attention(op: Op, geometry: Attention, calibration: Calibration) -> list[tuple[str, Number]]:
     """Return the seconds of joining the cache and of attending; softmax and P V are in it.
 
-    A decode step reads its keys and values once where every query head has its own, and goes by
-    their bytes; where heads share them it goes by FLOPs, as kernels work head by head. What
-    cross-attention reads neither grows nor is masked. The values of latent attention, which differ
-    from its keys in width, are taken for as wide.
+    A decode step reads its keys and values once if every query head has separate ones, and is
+    priced by their bytes; if heads share them it is priced by FLOPs, as kernels work head by head.
+    The cache of cross-attention neither grows nor is masked. The values of latent attention, which
+    differ from its keys in width, are priced as equally wide.
     """
     keys = op.reads[1]
     cached = [t for t in op.reads if t.role == "kv_cache" and geometry.mask != "cross"]
@@ -132,7 +132,7 @@ def _attention(op: Op, geometry: Attention, calibration: Calibration) -> list[tu
 def _join(cache: Tensor, geometry: Attention, dtype: str, calibration: Calibration) -> Number:
     """Return the seconds of joining what is new to a cache of keys, and to its like of values.
 
-    Latents are both at once; where keys are made of them, scores read only a part of each.
+    Latents are both at once; if keys are projected from them, scores read only a part of each.
     """
     elements = cache.moved_rows * cache.width
     copies = 1 if geometry.latent else 2

@@ -110,7 +110,7 @@ def read(data: Mapping[str, Any], where: str) -> Bart:
     class_name = config.class_name(generating, (generating, f"{dialect.prefix}Model"))
     apart = _decoder_words(config)
     if apart is None:
-        reason = "a table of words for each half is not covered"
+        reason = "a table of words for each half is not supported"
         config.refuse("tie_word_embeddings", (False,), reason)
     positions = config.size("max_position_embeddings", dialect.positions)
     extra = dialect.extra_positions

@@ -103,7 +103,7 @@ def _read_stages(config: Config) -> tuple[tuple[int, int], ...]:
 
 
 def _is_scaled(config: Config) -> bool:
-    """Tell whether layers have a learned scale: they do where it begins above zero."""
+    """Return whether layers have a learned scale: they do where it begins above zero."""
     key = "layer_scale_init_value"
     return config.data.get(key) != 0 and config.bound(key, 1e-6) is not None
 

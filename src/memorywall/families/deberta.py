@@ -105,10 +105,10 @@ def _refuse_widths(config: Config, hidden: int) -> None:
     """Refuse widths of their own, which no published model has."""
     config.leave("talking_head", (True,), "heads that mix their scores are")
     head_dim = hidden // config.size("num_attention_heads")
-    config.only("embedding_size", hidden, "only the hidden size is covered")
-    config.only("pooler_hidden_size", hidden, "only the hidden size is covered")
+    config.only("embedding_size", hidden, "only the hidden size is supported")
+    config.only("pooler_hidden_size", hidden, "only the hidden size is supported")
     if config.data["model_type"] == "deberta-v2":
-        config.only("attention_head_size", max(1, head_dim), "only the heads' share is covered")
+        config.only("attention_head_size", max(1, head_dim), "only the heads' share is supported")
 
 
 def _read_embedding(config: Config, *, second: bool, untied: bool) -> Embedding:

@@ -42,7 +42,7 @@ class Gpt2:
 def read(data: Mapping[str, Any], where: str) -> Gpt2:
     """Read a config with ``model_type`` gpt2; a null or absent ``n_inner`` is 4 ``n_embd``."""
     config = Config(data, where)
-    config.refuse("add_cross_attention", (True,), "a GPT-2 that reads an encoder is not covered")
+    config.refuse("add_cross_attention", (True,), "a GPT-2 that reads an encoder is not supported")
     class_name = config.class_name("GPT2LMHeadModel", decoder_classes("GPT2", "GPT2LMHeadModel"))
     hidden, heads = config.size("n_embd"), config.size("n_head")
     config.divides("n_head", heads, "n_embd", hidden)

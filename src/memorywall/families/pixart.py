@@ -49,7 +49,9 @@ def read(data: Mapping[str, Any], where: str) -> PixArt:
     """Read a config of diffusers' class, or of the one that it was once saved as."""
     config = Config(data, where)
     gated = ("gated", "gated-text-image")
-    config.refuse("attention_type", gated, "attention to boxes and words beside it is not covered")
+    config.refuse(
+        "attention_type", gated, "attention to boxes and words beside it is not supported"
+    )
     heads, head_dim = config.size("num_attention_heads", 16), config.size("attention_head_dim", 72)
     hidden, channels = heads * head_dim, config.size("in_channels", 4)
     if config.size("cross_attention_dim", 1152) != hidden:

@@ -108,7 +108,7 @@ def _name(kind: Halves, kinds: tuple[Halves, ...]) -> str:
 
 
 def _is_mixer(attention: AnyMixer) -> TypeGuard[Mixer]:
-    """Tell whether something else than attention mixes the tokens."""
+    """Return whether something else than attention mixes the tokens."""
     return not isinstance(attention, Attention | LatentAttention)
 
 
@@ -132,7 +132,8 @@ class Decoder:
             on the ``input``, what it is added to as well.
         final_norm: whether a norm stands before the head.
         on_logits: ``scale`` or ``softcap``, done to every logit of the language model's head.
-        state_dtype: the format that the state of its mixers is kept in; None for the activations'.
+        state_dtype: the format that the recurrent state of its mixers is kept in; None where they
+            keep windows of convolutions alone.
     """
 
     class_name: str

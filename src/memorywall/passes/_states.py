@@ -1,4 +1,4 @@
-"""State as engines keep it: begun without writing zeros, and written by what makes it."""
+"""State as engines keep it: without initial zeros, written by the operator that computes it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WINDOW = "window of a convolution"
 
 
 def keep_states(program: Program, excess: Excess) -> Program:
-    """Return a program without zeros that a state begins with, and copies into windows."""
+    """Return a program without the initial zeros of states and without copies into windows."""
     begun = {t.name for _, op, _ in program.walk() if op.function == "fill" for t in _states(op)}
     blocks = []
     for block in program.blocks:
@@ -28,7 +28,7 @@ def _states(op: Op) -> list[Tensor]:
 
 
 def _without_zeros(block: Block, begun: set[str], excess: Excess) -> list[Op]:
-    """Leave out what fills a state, and the reading of one that begins in this pass."""
+    """Remove the operators that fill a state, and the reads of a state that begins in this pass."""
     ops = []
     for op in block.ops:
         if op.function == "fill" and _states(op):
@@ -42,7 +42,7 @@ def _without_zeros(block: Block, begun: set[str], excess: Excess) -> list[Op]:
 
 
 def _with_windows(ops: list[Op], repeat: int, excess: Excess) -> list[Op]:
-    """Let a convolution write the window that is copied from its input for the next token."""
+    """Make a convolution write the window that is copied from its input for the next token."""
     convolved = {tensor.name for op in ops if op.kind == "conv" for tensor in op.reads}
     windows: dict[str, Tensor] = {}
     kept = []

@@ -1,7 +1,7 @@
-"""Short convolutions, and mixers whose class writes its recurrence into the middle of a method.
+"""Short convolutions, and mixers whose class contains its recurrence within a method.
 
-These run a mixer's own modules in the order of its class, and note its convolution and scan as one
-operator each. Letters: B batch, T positions, C channels, W width of a convolution.
+These functions run a mixer's modules in the order of its class, and record its convolution and scan
+as one operator each. Letters: B batch, T positions, C channels, W width of a convolution.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def convolution(notes: Notes, a: Arguments) -> torch.Tensor:
 
 
 def convolution_step(notes: Notes, a: Arguments) -> torch.Tensor:
-    """Convolve one position with the window [B, C, W] of those before, which moves on."""
+    """Convolve one position with the window [B, C, W] of the previous ones, and shift it."""
     out = torch.empty_like(a["hidden_states"])
     reads = given(a, "hidden_states", "weight", "bias", "conv_state")
     notes.convolve(reads, out, a["conv_state"])
@@ -40,7 +40,7 @@ def _activated(out: torch.Tensor, activation: str | None) -> torch.Tensor:
 
 
 def rescaled(_: Notes, a: Arguments) -> None:
-    """RWKV's weights, which its class divides by constants before the first pass it runs."""
+    """RWKV's weights, which its class divides by constants before its first pass."""
     a["self"].layers_are_rescaled = True
 
 

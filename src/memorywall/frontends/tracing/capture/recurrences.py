@@ -1,10 +1,10 @@
-"""What stands in for transformers' recurrences: arrays of their shapes, and one operator noted.
+"""Replacements of transformers' recurrences: outputs of their shapes, and one recorded operator.
 
 FLOPs are those of ``layers/recurrent.py`` and ``layers/recurrence_flops.py``: a model counts the
-same by its config and traced. Inputs are read once, the output written and the state kept;
-states in between stay on chip. As kernels do, a scan makes its gates and decays on the way in: what
-was done to ``gates`` element by element is part of it. Letters: B batch, T positions, C channels,
-N state size, H heads, G groups, P, K and V widths of heads.
+same by its config and traced. Inputs are read once, the output written and the state kept; states
+in between stay on chip. As kernels do, a scan computes its gates and decays on the way in:
+elementwise operators on ``gates`` are part of it. Letters: B batch, T positions, C channels, N
+state size, H heads, G groups, P, K and V widths of heads.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def delta(
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """A gated delta rule over keys [B, T, H', K] and values [B, T, H, V].
 
-    Decays are [B, T, H], or [B, T, H, K] where every channel of a key has its own.
+    Decays are [B, T, H], or [B, T, H, K] with one per channel of a key.
     """
     value, keeps, (batch, tokens, key_heads, keys) = (
         a["value"],
@@ -108,7 +108,7 @@ def rg_lru(notes: Notes, a: Arguments) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def wkv(notes: Notes, a: Arguments) -> tuple[torch.Tensor, list[torch.Tensor] | None]:
-    """RWKV-4's recurrence over keys and values [B, T, C]; a state of three numbers a channel."""
+    """RWKV-4's recurrence over keys and values [B, T, C]; a state of three numbers per channel."""
     key, before = a["key"], a["state"]
     batch, tokens, channels = key.shape
     out = torch.empty_like(key)
@@ -120,7 +120,7 @@ def wkv(notes: Notes, a: Arguments) -> tuple[torch.Tensor, list[torch.Tensor] | 
 
 
 def forward_of(notes: Notes, batch: int, tokens: int, *, step: bool) -> Forward:
-    """Return the pass that formulas are given."""
+    """Return the forward pass for the formulas."""
     any_format = FORMATS["fp32"]
     return Forward(batch, tokens, 0, any_format, any_format, any_format, full=notes.full, step=step)
 
@@ -131,5 +131,5 @@ def state_of(like: torch.Tensor, *shape: int) -> torch.Tensor:
 
 
 def given(a: Arguments, *names: str) -> tuple[torch.Tensor, ...]:
-    """Return the arguments of these names that are not None."""
+    """Return the arguments with these names that are not None."""
     return tuple([a[name] for name in names if a[name] is not None])

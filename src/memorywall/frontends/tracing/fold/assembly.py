@@ -1,4 +1,4 @@
-"""From what a trace noted to a program."""
+"""Assemble the events of a trace into a program."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOTHING = Elementwise((Space(0, ()),), "")
 
 
 def program_of(segments: Sequence[Segment], name: str, unread: Iterable[Array]) -> Program:
-    """Return the program of a trace; what no operator reads is resident and moves nothing."""
+    """Return the program of a trace; arrays that no operator reads are resident and not moved."""
     held = resident(segments)
     blocks = [_block(segment, name, held) for segment in segments]
     taken = {tensor.name for b in blocks for op in b.ops for tensor in op.reads + op.writes}
@@ -29,7 +29,7 @@ def program_of(segments: Sequence[Segment], name: str, unread: Iterable[Array]) 
 
 
 def _returned(segments: Sequence[Segment], blocks: Sequence[Block]) -> Iterator[str]:
-    """Yield the names of what operators write for the caller, who reads it as well as others do."""
+    """Yield the names of outputs for the caller that operators also read."""
     for segment, block in zip(segments, blocks, strict=False):
         for event, op in zip(segment.events, block.ops, strict=True):
             if any(view.array.returned for view, _ in event.writes):
@@ -37,7 +37,7 @@ def _returned(segments: Sequence[Segment], blocks: Sequence[Block]) -> Iterator[
 
 
 def _unread(array: Array, taken: set[str]) -> Tensor:
-    """Return what no operator reads, under a name that no other array has."""
+    """Return the arrays that no operator reads, under unique names."""
     name = f"{array.name}@unread" if array.name in taken else array.name
     return Tensor(name, unnamed(*array.shape), array.format, array.role, unnamed(0))
 
@@ -48,7 +48,7 @@ def _block(segment: Segment, name: str, held: Mapping[str, int]) -> Block:
     path = ".".join(filter(None, (segment.phase, segment.path))) or name
     block = Block(path, ops, segment.repeat, segment.shared)
     tensors = (tensor for op in ops for tensor in op.reads + op.writes)
-    block.held = {  # only what the block does not say itself
+    block.held = {  # only what the block does not express
         t.name: held[t.name]
         for t in tensors
         if held.get(t.name, block.copies_of(t)) != block.copies_of(t)
@@ -63,10 +63,10 @@ def _op(event: Event, prefix: str, names: Mapping[Array, str]) -> Op:
 
 
 def _tensors(views: Parts, names: Mapping[Array, str]) -> tuple[Tensor, ...]:
-    """Return tensors; one that stands twice (x times x, or x times its transpose) is moved once.
+    """Return tensors; one that occurs twice (x times x, or x times its transpose) is moved once.
 
-    A write to an array that is later read in parts writes every part. Of weights of several layers,
-    which stand under one name, all are moved.
+    A write to an array that is later read in parts writes every part. If one name represents
+    weights of several layers, all are moved.
     """
     found: dict[object, Tensor] = {}
     seen: set[Array] = set()
@@ -83,7 +83,7 @@ def _tensors(views: Parts, names: Mapping[Array, str]) -> tuple[Tensor, ...]:
 
 
 def coverage_of(segments: Sequence[Segment], program: Program) -> Coverage:
-    """Return how much of a program has a FLOP formula."""
+    """Return the share of a program with a FLOP formula."""
     operators = moved = 0
     unknown: dict[str, Unknown] = {}
     for segment, block in zip(segments, program.blocks, strict=False):

@@ -12,18 +12,18 @@ from memorywall.core.numbers import Number
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
 
-# What one number becomes that is so much in each of the programs.
+# Joins the values of one number over the programs.
 Join = Callable[[Sequence[Number]], Number]
 
 
 def are_alike(programs: Sequence[Program]) -> bool:
-    """Tell whether programs run the same operators on arrays of as many axes."""
+    """Return whether programs run the same operators on arrays of as many axes."""
     first, *others = map(_looks, programs)
     return all(other == first for other in others)
 
 
 def joined(programs: Sequence[Program], join: Join) -> Program:
-    """Return the program whose every number is joined from those of programs that are alike."""
+    """Return the program whose numbers are joined from programs with the same operators."""
     blocks = zip(*(program.blocks for program in programs), strict=False)
     return replace(programs[0], blocks=tuple(_block(same, join) for same in blocks))
 

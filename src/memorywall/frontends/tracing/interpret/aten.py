@@ -1,4 +1,4 @@
-"""FLOPs of PyTorch's operators that are no matter of so many an element: one short formula each.
+"""FLOPs of PyTorch's operators with a formula other than a count per element.
 
 Letters: M, N, K rows, columns and inner length of a product; B batch; T queries; S keys; H head
 dim.
@@ -59,7 +59,7 @@ def packed_product(call: Any) -> Gemm:
 
 
 def _experts_touched(call: Any) -> tuple[int | None, ...]:
-    """Of the experts' weights [E, K, N], those of as many experts as there are rows at most."""
+    """Of the experts' weights [E, K, N], those of at most as many experts as rows."""
     rows, weights = call.inputs[0], call.inputs[1]
     if weights.dim() < 3:
         return (None, None)
@@ -116,8 +116,8 @@ def score_pairs(call: Any) -> int:
 def _pairs(call: Any, tokens: int, keys: int) -> int:
     """Count the pairs of one sequence and head.
 
-    Under ``is_causal`` the i-th query meets the first i keys. A mask that is a tensor says nothing
-    before it is read: every pair is counted.
+    Under ``is_causal`` the i-th query attends to the first i keys. The values of a mask tensor are
+    not known: every pair is counted.
     """
     if argument(call, "is_causal", default=False) and not call.full:
         growing = min(tokens, keys)
@@ -128,7 +128,7 @@ def _pairs(call: Any, tokens: int, keys: int) -> int:
 def leading(query: Sequence[int], key: Sequence[int], value: Sequence[int]) -> tuple[int, ...]:
     """Return the axes of an attention before its positions: sequences broadcast, and heads.
 
-    Heads are the queries' where several share a key; one head or sequence stands for all.
+    Heads are the queries' if several share a key; an axis of size 1 is broadcast.
     """
     ours, *theirs = [tuple(shape[:-2]) for shape in (query, key, value)]
     if ours and ours[-1] > 1:
@@ -137,7 +137,7 @@ def leading(query: Sequence[int], key: Sequence[int], value: Sequence[int]) -> t
 
 
 def _rows_touched(call: Any) -> tuple[int | None, ...]:
-    """Of a table, the rows that are looked up: as many as there are indices, at most."""
+    """Of a table, the rows that are looked up: at most the number of indices."""
     return (min(call.outputs[0].numel(), call.inputs[0].numel()),)
 
 
@@ -156,13 +156,13 @@ def lookup(_call: Any) -> int:
 @_aten("_embedding_bag", "_embedding_bag_forward_only", kind="embedding",
          touched=lambda call: (call.inputs[1].numel() * call.inputs[0].shape[-1],))  # fmt: skip
 def embedding_bag(call: Any) -> int:
-    """Rows are summed: one addition for every element looked up."""
+    """Rows are summed: one addition per element looked up."""
     return int(call.inputs[1].numel() * call.inputs[0].shape[-1])
 
 
 @_aten("native_layer_norm", "native_group_norm", kind="norm")
 def layer_norm(call: Any) -> int:
-    """Sum, subtract, square, sum, times 1/sigma: 5 an element; one each for gamma and beta."""
+    """Sum, subtract, square, sum, times 1/sigma: 5 per element; one each for gamma and beta."""
     learned = sum(tensor.dim() == 1 for tensor in call.inputs[1:])
     return int((5 + learned) * call.inputs[0].numel())
 
@@ -187,14 +187,14 @@ def batch_norm(call: Any) -> int:
 
 @_aten("_softmax", "_log_softmax", "_safe_softmax", kind="softmax")
 def softmax(call: Any) -> int:
-    """Maximum, subtract, exponential, sum, divide; the scale is an operator of its own."""
+    """Maximum, subtract, exponential, sum, divide; the scale is a separate operator."""
     return int(5 * call.inputs[0].numel())
 
 
 @_aten("max_pool2d_with_indices", "avg_pool2d", "max_pool3d_with_indices",
          "avg_pool3d", "avg_pool1d")  # fmt: skip
 def pooling(call: Any) -> int:
-    """One for every element of every window."""
+    """One per element of every window."""
     return int(call.outputs[0].numel() * prod(argument(call, "kernel_size")))
 
 
@@ -214,7 +214,7 @@ def interpolation(call: Any) -> int:
 
 @_aten("_weight_norm_interface", "_weight_norm")
 def weight_norm(call: Any) -> int:
-    """Square and add; then times the length that is wanted over the one that is: 3 a weight."""
+    """Square and add; then times the target norm over the norm: 3 per weight."""
     return int(3 * call.inputs[0].numel())
 
 

@@ -1,4 +1,4 @@
-"""What a trace notes: one event for every operator that moves or computes anything."""
+"""The events of a trace: one per operator with traffic or FLOPs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Parts: TypeAlias = "tuple[tuple[View, Number | None], ...]"
 
 @dataclass(slots=True, eq=False)
 class Frame:
-    """One call of a module: where it stands, by whom it was called, and how often it was before."""
+    """One call of a module: its path, its caller, and the number of earlier calls."""
 
     path: str
     parent: Frame | None
@@ -40,7 +40,7 @@ class Frame:
     names: dict[str, int] = field(default_factory=dict)
 
     def unique(self, name: str) -> str:
-        """Return a name that no operator of this call has had."""
+        """Return a new name for an operator of this call."""
         count = self.names.get(name, 0) + 1
         self.names[name] = count
         path = f"{self.path}.{name}" if self.path else name
@@ -48,7 +48,7 @@ class Frame:
         return f"{path}_{count}{visit}" if count > 1 else f"{path}{visit}"
 
     def within(self, other: Frame) -> bool:
-        """Tell whether this call is another, or was made by it."""
+        """Return whether this call is the other, or was made within it."""
         frame: Frame | None = self
         while frame is not None and frame is not other:
             frame = frame.parent
@@ -107,9 +107,9 @@ class Event:
 
 
 def take_back(events: list[Event], frame: Frame, wanted: Parts, made: set[Array]) -> Parts:
-    """Take back what a call of a module did to arrays element by element; return what that read.
+    """Remove the elementwise events of a module call on arrays; return their inputs.
 
-    What is read by anything else stays. Arrays that are no longer made are added to ``made``.
+    Arrays that other operators read stay. Arrays that are no longer made are added to ``made``.
     """
     arrays, read = {view.array for view, _ in wanted}, [*wanted]
     for index in reversed(range(len(events))):
