@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from memorywall.core.growth import Coverage, Growth, Interval
+from memorywall.core.growth import Growth, Interval, IntervalCoverage
 from memorywall.core.units import render, render_number
 from memorywall.report.table import columns, remark
 
@@ -42,7 +42,7 @@ def show_growths(growths: Sequence[Growth], console: Console) -> None:
         remark(console, f"{series.name}:", f"{series.definition} [{series.source}]")
 
 
-def show_coverage(rows: Sequence[Coverage], console: Console) -> None:
+def show_coverage(rows: Sequence[IntervalCoverage], console: Console) -> None:
     """Print how lines fitted up to a year predicted what came later."""
     inside = sum(not row.reason for row in rows)
     console.print(
@@ -108,7 +108,7 @@ def growth_record(growth: Growth) -> dict[str, Any]:
     }
 
 
-def coverage_record(row: Coverage) -> dict[str, Any]:
+def coverage_record(row: IntervalCoverage) -> dict[str, Any]:
     """Return how one line fared as plain values."""
     return {
         "series": row.series,

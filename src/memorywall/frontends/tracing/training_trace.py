@@ -15,7 +15,7 @@ from memorywall.frontends.tracing.capture.caches import without_values
 from memorywall.frontends.tracing.capture.failures import explain
 from memorywall.frontends.tracing.capture.fake_tensors import fake_inputs, fake_mode, fake_module
 from memorywall.frontends.tracing.capture.inputs import (
-    Question,
+    TraceRequest,
     lengths_of,
     main_dtype,
     on_meta,
@@ -37,7 +37,7 @@ from memorywall.frontends.tracing.fold.assembly import coverage_of, program_of
 from memorywall.frontends.tracing.fold.repeats import fold
 
 
-def trace_steps(source: Any, question: Question, recipe: Recipe) -> Traced:
+def trace_steps(source: Any, question: TraceRequest, recipe: Recipe) -> Traced:
     """Trace a recipe's steps of a module, or of what a factory makes; nothing is allocated.
 
     The program is that of the last step, the timeline that of all. Runs the caller's code: the
@@ -97,7 +97,7 @@ def _memory(
 
 
 def _answer(
-    module: torch.nn.Module, given: Any, step: Step, memory: TrainingMemory, question: Question
+    module: torch.nn.Module, given: Any, step: Step, memory: TrainingMemory, question: TraceRequest
 ) -> Traced:
     segments = fold(*step.phases())
     program = program_of(segments, memory.model, step.unread())

@@ -22,7 +22,7 @@ _LINEAR = ("gemm", "conv", "scan")
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ModelOnDevice:
     """One model on one device; batch and contexts may be arrays of one shape."""
 
     model: Model
@@ -46,7 +46,7 @@ class Question:
 
 def kind_of(model: Model, hardware: Hardware) -> str:
     """Return how a model looks back, as its memory shows: what it keeps, and how that grows."""
-    asked = Question(model, hardware, {"weights": "bf16", "kv_cache": "bf16", "state": None})
+    asked = ModelOnDevice(model, hardware, {"weights": "bf16", "kv_cache": "bf16", "state": None})
     first, last = growth(asked, 1), growth(asked, LONGEST)
     if model.traits.state is not None:
         return "state only" if not first else "hybrid" if last else "state and window"
@@ -59,7 +59,7 @@ def kind_of(model: Model, hardware: Hardware) -> str:
     return "full attention" if shared is None or round(shared) <= 1 else "GQA"
 
 
-def most_that_fit(asked: Question, contexts: Array) -> Array:
+def most_that_fit(asked: ModelOnDevice, contexts: Array) -> Array:
     """Return the largest batch that fits at each context; all but weights grow with the batch."""
     footprint = asked.decode(1, contexts).footprint
     each = footprint.total - footprint.weights
@@ -67,7 +67,7 @@ def most_that_fit(asked: Question, contexts: Array) -> Array:
     return np.maximum(np.floor(free / each), 0)
 
 
-def steps_at(asked: Question, batch: int | Array, contexts: Array) -> Steps:
+def steps_at(asked: ModelOnDevice, batch: int | Array, contexts: Array) -> Steps:
     """Return decode at each context; nothing is known of where no sequence fits."""
     asked_for = np.broadcast_to(np.asarray(batch, dtype=np.float64), contexts.shape)
     size = np.maximum(asked_for, 1)
@@ -88,7 +88,7 @@ def steps_at(asked: Question, batch: int | Array, contexts: Array) -> Steps:
     )
 
 
-def prefills_at(asked: Question, contexts: Array) -> Prefills:
+def prefills_at(asked: ModelOnDevice, contexts: Array) -> Prefills:
     """Return the prefills of one sequence at contexts, in tokens."""
     answer = asked.prefill(contexts)
     return Prefills(
@@ -128,12 +128,12 @@ def compute_bound(answer: Analysis) -> Array:
     return np.asarray(answer.cost.compute_s > answer.cost.memory_s)
 
 
-def leaves_filled(asked: Question, contexts: Array) -> Array:
+def leaves_filled(asked: ModelOnDevice, contexts: Array) -> Array:
     """Tell, by context, whether the largest batch that fits is compute-bound."""
     return steps_at(asked, most_that_fit(asked, contexts), contexts).compute_bound
 
 
-def growth(asked: Question, context: int) -> float:
+def growth(asked: ModelOnDevice, context: int) -> float:
     """Return the bytes of cache that one position more takes."""
     now, then = (asked.decode(1, n).footprint.kv_cache for n in (context, context + 1))
     return float(then - now)
@@ -145,7 +145,7 @@ def intensity_of(answer: Analysis, kind: str, role: str) -> float | None:
     return float(_flops(answer, (kind,)) / moved) if moved else None
 
 
-def limit_at(asked: Question, context: int) -> Limit:
+def limit_at(asked: ModelOnDevice, context: int) -> Limit:
     """Return what a token costs each sequence of a batch without end."""
     answer = asked.decode(ENDLESS, context)
     bandwidth = float(asked.hardware.bandwidth) * ENDLESS

@@ -24,7 +24,7 @@ from memorywall.core.numbers import Number
 from memorywall.core.program import Work
 from memorywall.core.results import OpCost
 from memorywall.studies.comparison import DIFFERS, EXPLAINED, UNDEFINED, Comparison, judge
-from memorywall.studies.paper.results import Curve, Roof
+from memorywall.studies.paper.results import LengthCurve, Roof
 
 MODELS = ("BERT-Base", "BERT-Large", "GPT-2")
 LENGTHS = (128, 256, 512, 1024, 2048, 4096)
@@ -95,7 +95,7 @@ def works(model: str, seq_len: int, *, slip: bool = True) -> Mapping[str, Work]:
     return {**found, "Total": sum(found.values(), Work())}
 
 
-def curves() -> list[Curve]:
+def curves() -> list[LengthCurve]:
     """Return what the paper's four panels show: FLOPs, MOPs, intensity and latency, by length.
 
     Latencies are of the blocks in fp32 on the survey's CPU, from its data sheet, relative to
@@ -112,7 +112,7 @@ def curves() -> list[Curve]:
         for length in LENGTHS
     }
     return [
-        Curve(
+        LengthCurve(
             model,
             quantity,
             LENGTHS,

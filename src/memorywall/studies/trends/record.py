@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from memorywall.core.growth import Coverage
+from memorywall.core.growth import IntervalCoverage
 from memorywall.report.growth_text import coverage_record, growth_record
 from memorywall.studies.trends.results import Refit
 
 
 def study_record(
-    rows: Sequence[Refit], tested: Sequence[Coverage], peculiar: Sequence[str]
+    rows: Sequence[Refit], tested: Sequence[IntervalCoverage], peculiar: Sequence[str]
 ) -> dict[str, Any]:
     """Return the study as plain values."""
     return {

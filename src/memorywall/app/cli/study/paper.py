@@ -15,7 +15,7 @@ from memorywall.studies.paper import computation as paper
 from memorywall.studies.paper.figure import draw_curves
 from memorywall.studies.paper.latency_text import show_latencies
 from memorywall.studies.paper.record import comparisons_record, latencies_record
-from memorywall.studies.paper.results import Curve, Latency
+from memorywall.studies.paper.results import Latency, LengthCurve
 from memorywall.studies.paper.text import show_comparisons, show_roofs
 
 _SCHEMA = "memorywall.study.paper/1"
@@ -122,7 +122,7 @@ def _run(
     return {**ran, "relative": latencies_record(rows)}, rows
 
 
-def _with_measured(curves: list[Curve], rows: list[Latency]) -> list[Curve]:
+def _with_measured(curves: list[LengthCurve], rows: list[Latency]) -> list[LengthCurve]:
     if not rows:
         return curves
     from memorywall.studies.paper import measured  # noqa: PLC0415 - with the extra only
