@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from memorywall.answer.measure import to_hardware
-from memorywall.bench.record import MachineRecord
-from memorywall.studies.paper.measured import latencies
+from memorywall.bench.samples import MachineRecord
+from memorywall.studies.paper.experiment import latencies
 from memorywall.studies.paper.record import latencies_record
 from memorywall.studies.roads.computation import CLOSE, PassComparison, summary
 from tests.bench.apart import APART, NOT_TRACED, UNEQUAL

@@ -10,7 +10,7 @@ from rich.console import Console
 from memorywall.core.errors import printable, shown
 from memorywall.core.model import Model
 from memorywall.reading.ignored_keys import bearing
-from memorywall.report.record import model_record
+from memorywall.report.json_records import model_record
 from memorywall.report.table import columns, remark
 
 # A config may hold any number of keys; a table of them stays one that can be read.

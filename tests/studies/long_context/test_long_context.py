@@ -17,10 +17,10 @@ from memorywall.app.cli import main
 from memorywall.core.errors import InvalidInputError, UnsupportedError
 from memorywall.studies.long_context.computation import CONTEXTS, long_contexts
 from memorywall.studies.long_context.figure import draw_long_contexts, names
+from memorywall.studies.long_context.findings import LongContext, LongContexts, Span
 from memorywall.studies.long_context.line_names import spread, wrapped
-from memorywall.studies.long_context.results import LongContext, LongContexts, Span
+from memorywall.studies.long_context.sentences import sentence, verdict, where
 from memorywall.studies.long_context.thresholds import LONGEST, first_context, span_of
-from memorywall.studies.long_context.verdict import sentence, verdict, where
 
 Captured = pytest.CaptureFixture[str]
 BANDWIDTH, PEAK, CAPACITY = 3.35e12, 989.4e12, 80e9

@@ -14,7 +14,7 @@ from rich.progress import Progress
 
 from memorywall.core.model import Model
 from memorywall.frontends.hf import load_model
-from memorywall.report.record import to_json
+from memorywall.report.json_records import to_json
 
 json_flag = click.option("--json", "as_json", is_flag=True, help="One JSON record, for machines.")
 

@@ -8,8 +8,8 @@ from memorywall.answer.analyze import hardware_toml, load_hardware
 from memorywall.app.cli._shared import console, json_flag, print_json
 from memorywall.catalog.devices import device_names
 from memorywall.core.errors import InvalidInputError
-from memorywall.report.devices import compared_devices, hardware_table, show_device
-from memorywall.report.record import hardware_record
+from memorywall.report.device_tables import compared_devices, hardware_table, show_device
+from memorywall.report.json_records import hardware_record
 
 
 @click.command("hardware", short_help="The devices, every number with its source.")

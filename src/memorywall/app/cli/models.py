@@ -12,7 +12,7 @@ from memorywall.core.errors import InvalidInputError
 from memorywall.frontends.hf import load_model
 from memorywall.frontends.hub import stored_on_hub
 from memorywall.report.explain import explain_record, show_reading
-from memorywall.report.record import model_record
+from memorywall.report.json_records import model_record
 from memorywall.report.table import models_table
 
 

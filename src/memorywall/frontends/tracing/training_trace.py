@@ -12,7 +12,7 @@ from memorywall.core.errors import UnsupportedError
 from memorywall.core.traced import Traced
 from memorywall.core.training import TrainingMemory
 from memorywall.frontends.tracing.capture.caches import without_values
-from memorywall.frontends.tracing.capture.failures import explain
+from memorywall.frontends.tracing.capture.failures import failed_step
 from memorywall.frontends.tracing.capture.fake_tensors import fake_inputs, fake_mode, fake_module
 from memorywall.frontends.tracing.capture.inputs import (
     TraceRequest,
@@ -75,7 +75,7 @@ def _record(module: torch.nn.Module, inputs: Any, step: Step, recipe: Recipe) ->
             recorder.loss = train(module, args, kwargs, recorder.optimizer, recipe, recorder.enter)
     except Exception as error:
         failed, path = recorder.failure
-        raise explain(error, path if failed == id(error) else "", recorder.phase) from error
+        raise failed_step(error, path if failed == id(error) else "", recorder.phase) from error
     return recorder
 
 

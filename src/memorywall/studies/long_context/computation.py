@@ -34,7 +34,7 @@ from memorywall.studies.long_context.costs import (
     prefills_at,
     steps_at,
 )
-from memorywall.studies.long_context.results import LongContext, LongContexts
+from memorywall.studies.long_context.findings import LongContext, LongContexts
 from memorywall.studies.long_context.thresholds import first_context, span_of
 
 CONTEXTS = tuple(2**power for power in range(10, 21))

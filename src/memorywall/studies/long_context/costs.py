@@ -13,7 +13,7 @@ from memorywall.core.analysis import Analysis
 from memorywall.core.hardware import Hardware
 from memorywall.core.model import Model
 from memorywall.core.numbers import Array
-from memorywall.studies.long_context.results import ROLES, Limit, Prefills, Steps
+from memorywall.studies.long_context.findings import ROLES, Limit, Prefills, Steps
 from memorywall.studies.long_context.thresholds import LONGEST
 
 # So many sequences that weights cost each of them nothing.

@@ -24,7 +24,7 @@ from memorywall.core.numbers import Number
 from memorywall.core.program import Work
 from memorywall.core.results import OpCost
 from memorywall.studies.comparison import DIFFERS, EXPLAINED, UNDEFINED, Comparison, judge
-from memorywall.studies.paper.results import LengthCurve, Roof
+from memorywall.studies.paper.findings import LengthCurve, Roof
 
 MODELS = ("BERT-Base", "BERT-Large", "GPT-2")
 LENGTHS = (128, 256, 512, 1024, 2048, 4096)

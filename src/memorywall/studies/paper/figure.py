@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from memorywall.report.figures import LOOK, STYLES, load_matplotlib
-from memorywall.studies.paper.results import LengthCurve
+from memorywall.studies.paper.findings import LengthCurve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from memorywall.studies.comparison import Comparison
-from memorywall.studies.paper.results import Latency, LengthCurve, Roof
+from memorywall.studies.paper.findings import Latency, LengthCurve, Roof
 
 
 def comparisons_record(

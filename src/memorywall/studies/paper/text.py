@@ -12,7 +12,7 @@ from rich.table import Table
 from memorywall.core.units import render_number
 from memorywall.report.table import columns
 from memorywall.studies.comparison import AGREES, DIFFERS, EXPLAINED, UNDEFINED, WITHIN, Comparison
-from memorywall.studies.paper.results import LengthCurve, Roof
+from memorywall.studies.paper.findings import LengthCurve, Roof
 
 _MARKS = {AGREES: "  ", WITHIN: "  ", EXPLAINED: " *", UNDEFINED: " ~", DIFFERS: " !"}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from memorywall.answer.fit_trends import out_of_sample, trends
 from memorywall.catalog.trends import read
 from memorywall.core.growth import IntervalCoverage
-from memorywall.studies.trends.results import PaperFigures, PrintedBar, Refit
-from memorywall.trends.published import PRINTED
+from memorywall.studies.trends.findings import PaperFigures, PrintedBar, Refit
+from memorywall.trends.paper_series import PRINTED
 from memorywall.trends.selection import Selection
 from memorywall.trends.series import find_series
 

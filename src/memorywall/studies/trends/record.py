@@ -7,7 +7,7 @@ from typing import Any
 
 from memorywall.core.growth import IntervalCoverage
 from memorywall.report.growth_text import coverage_record, growth_record
-from memorywall.studies.trends.results import Refit
+from memorywall.studies.trends.findings import Refit
 
 
 def study_record(

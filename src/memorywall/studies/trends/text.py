@@ -11,7 +11,7 @@ from memorywall.core.growth import IntervalCoverage
 from memorywall.core.units import render_number
 from memorywall.report.growth_text import rate, show_coverage, times
 from memorywall.report.table import columns
-from memorywall.studies.trends.results import Refit
+from memorywall.studies.trends.findings import Refit
 
 
 def show_study(

@@ -16,7 +16,7 @@ from memorywall.answer.profile import profile
 from memorywall.catalog.published import read
 from memorywall.studies.paper.computation import LENGTHS as PUBLISHED_LENGTHS
 from memorywall.studies.paper.computation import MODELS, published_config
-from memorywall.studies.paper.results import Latency, LengthCurve
+from memorywall.studies.paper.findings import Latency, LengthCurve
 
 # (sequence lengths at batch 1, batch sizes at 128 tokens), by how long they may take on one core.
 GRIDS: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
