@@ -18,6 +18,15 @@ _LONG_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
+class Kernel:
+    """A call to time, with the FLOPs and bytes of one call."""
+
+    call: Callable[[], object]
+    flops: float = 0.0
+    moved_bytes: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """Samples of one call.
 
@@ -111,15 +120,18 @@ def measure(
     most_samples: int = 25,
     clock: Callable[[], float] = time.perf_counter,
     synchronize: Callable[[], object] = lambda: None,
+    warmed: Callable[[], object] = lambda: None,
     **parameters: Any,
 ) -> Measurement:
     """Time a call: once to warm up, then samples of ``sample_s`` each for ``budget_s`` in all.
 
     At least three samples are taken; of a call that takes longer than five seconds, one.
-    ``synchronize`` waits for work that the call only started, as a GPU's.
+    ``synchronize`` waits for work that the call only started, as a GPU's; ``warmed`` is called
+    once, between the warm-up and the samples.
     """
     call()
     synchronize()
+    warmed()
     loops, took = 1, 0.0
     while True:
         start = clock()
