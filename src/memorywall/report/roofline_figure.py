@@ -91,9 +91,10 @@ def _draw_roofs(axes: Axes, answer: Analysis) -> None:
         f"compute roof, {render(peak, 'FLOP/s')} in {dtype}", (right / 1.1, peak * 1.15),
         ha="right", fontsize=9, color=_GREY,
     )  # fmt: skip
-    axes.axvline(ridge, color=_GREY, lw=0.8, linestyle=":", zorder=0)
+    bottom = axes.get_ylim()[0]
+    axes.plot([ridge, ridge], [bottom, peak], color=_GREY, lw=0.8, linestyle=":", zorder=0)
     axes.annotate(
-        f"{render_number(ridge)} FLOP per byte", (ridge, axes.get_ylim()[0] * 1.3),
+        f"{render_number(ridge)} FLOP per byte", (ridge, bottom * 1.3),
         rotation=90, ha="right", va="bottom", fontsize=8, color=_GREY,
     )  # fmt: skip
 
@@ -122,7 +123,9 @@ def _draw_answer(axes: Axes, answer: Analysis, color: str, marker: str) -> None:
 
 
 def _label(answer: Analysis) -> str:
-    return f"{answer.phase}, batch {answer.scenario.workload.batch_size}"
+    workload = answer.scenario.workload
+    joint = "at" if answer.phase == "decode" else "of"
+    return f"{answer.phase} {joint} {workload.seq_len:,}, batch {workload.batch_size:,}"
 
 
 def _rate(answer: Analysis) -> float:
