@@ -14,7 +14,10 @@ from typing import Any
 
 # A spread past this share of the median is called unstable.
 STABLE = 0.10
-_LONG_S = 5.0
+# A call that takes longer is sampled once.
+LONG_S = 5.0
+# A run that takes longer is not run once more under a profiler.
+LONGEST_WATCHED_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +146,7 @@ def measure(
             break
         loops = min(2**20, max(2 * loops, int(1.2 * loops * sample_s / max(took, 1e-9))))
     samples = [took] if loops == 1 else []
-    least = 1 if took > _LONG_S else 3
+    least = 1 if took > LONG_S else 3
     begun = clock() - took
     while len(samples) < least or (clock() - begun < budget_s and len(samples) < most_samples):
         start = clock()

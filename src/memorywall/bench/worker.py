@@ -41,6 +41,12 @@ def _set_threads(threads: int) -> None:
         pass
 
 
+def _enter(stage: str) -> None:
+    """Report the stage that a case enters, as a line between the answers."""
+    sys.stdout.write(json.dumps({"stage": stage}) + "\n")
+    sys.stdout.flush()
+
+
 def _run(case: dict[str, Any], device: str, threads: int) -> dict[str, Any]:
     parameters = dict(case)
     kind, budget_s = parameters.pop("case"), parameters.pop("budget_s")
@@ -119,7 +125,7 @@ def _toy(case: dict[str, Any], budget_s: float, device: str, _threads: int) -> d
 def _model(case: dict[str, Any], budget_s: float, device: str, _threads: int) -> dict[str, Any]:
     from memorywall.bench import models  # noqa: PLC0415
 
-    found, by_class = models.time_model(case, budget_s, device)
+    found, by_class = models.time_model(case, budget_s, device, _enter)
     return {"measurement": found.to_dict(), "by_class": by_class}
 
 

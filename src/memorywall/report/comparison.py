@@ -70,18 +70,27 @@ def summary_lines(cells: Sequence[Comparison], curves: Sequence[Curve]) -> list[
     errors = _latency_errors(curves)
     slips = sum(cell.ours_as_configured is not None for cell in cells)
     unexplained = f"; {count[DIFFERS]} differ" if count[DIFFERS] else ""
-    return [
+    counts = (
         f"Of {len(cells)} printed counts {count[AGREES]} agree to the last digit and "
-        f"{count[WITHIN]} within 1.5 %;",
+        f"{count[WITHIN]} within 1.5 %;"
+    )
+    others = (
         f"{count[EXPLAINED]} are exceptions with a reason, {count[UNDEFINED]} are of an operator "
-        f"that is not defined{unexplained}.",
+        f"that is not defined{unexplained}."
+    )
+    work = (
         f"GPT-2 at {first.lengths[0]} tokens: {flops:.1f} times the FLOPs of BERT-Base, "
-        f"{moved:.0f} times the bytes,",
+        f"{moved:.0f} times the bytes,"
+    )
+    slow = (
         f"{slower:.0f} times the time by a data sheet, {first.published[0]:.0f} times on the "
-        "survey's Xeon.",
+        "survey's Xeon."
+    )
+    all_of_them = (
         f"All latencies: {min(errors):+.0%} to {max(errors):+.0%}. {slips} counts repeat a slip "
-        "of the survey's.",
-    ]
+        "of the survey's."
+    )
+    return [counts, others, work, slow, all_of_them]
 
 
 def show_comparisons(

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, get_args
 import click
 import numpy as np
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from memorywall.core.model import Model
 from memorywall.frontends.hf import load_model
@@ -122,10 +122,33 @@ def axis(values: list[int], position: int, axes: int) -> Any:
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """Show how far a long command is, on standard error; yield what to call with (done, total)."""
-    with Progress(console=Console(file=sys.stderr), transient=True) as bars:
+    with stage_bar(what) as (report, _):
+        yield report
+
+
+@contextmanager
+def stage_bar(
+    what: str,
+) -> Iterator[tuple[Callable[[int, int], None], Callable[[str], None]]]:
+    """Show how far a long command is and its stage, on standard error.
+
+    Yield what to call with (done, total), and what to call with a stage in words. A terminal shows
+    the stage beside the bar; elsewhere each stage is a line.
+    """
+    console = Console(file=sys.stderr, highlight=False, markup=False)
+    with Progress(
+        TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
+        TimeElapsedColumn(), console=console, transient=True,
+    ) as bars:  # fmt: skip
         task = bars.add_task(what, total=None)
 
         def report(done: int, total: int) -> None:
             bars.update(task, completed=done, total=total)
 
-        yield report
+        def enter(stage: str) -> None:
+            if console.is_terminal:
+                bars.update(task, description=stage)
+            else:
+                click.echo(stage, err=True)
+
+        yield report, enter
