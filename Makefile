@@ -33,6 +33,7 @@ types: .venv/test.stamp
 
 contracts: .venv/test.stamp
 	$(BIN)/lint-imports
+	$(BIN)/python tools/rooms.py
 
 tests: .venv/test.stamp
 	$(BIN)/pytest -n 2 --dist loadgroup

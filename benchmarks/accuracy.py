@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import memorywall as mw
-from memorywall.app.measure import measure_machine, save
-from memorywall.app.profile import profile
+from memorywall.answer.measure import measure_machine, save
+from memorywall.answer.profile import profile
 from memorywall.bench.timing import interval
 from memorywall.core.files import write_text
 

@@ -87,7 +87,7 @@ def one(name: str, peers: bool) -> dict[str, Any]:
     import transformers  # noqa: PLC0415
 
     import memorywall as mw  # noqa: PLC0415
-    from memorywall.frontends.tracing import module  # noqa: F401, PLC0415
+    from memorywall.frontends.tracing import forward_trace  # noqa: F401, PLC0415
 
     class_name, sizes = MODELS[name]
     built = getattr(transformers, class_name)

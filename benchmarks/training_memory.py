@@ -21,11 +21,11 @@ import torch
 import transformers
 
 import memorywall as mw
-from memorywall.app.studies.memory_models import examples
 from memorywall.bench.allocations import measure_training
 from memorywall.bench.machine import describe
 from memorywall.core.files import write_text
-from memorywall.frontends.tracing.training import Recipe
+from memorywall.frontends.tracing.capture.training_loop import Recipe
+from memorywall.studies.memory.models import examples
 
 BOUND = 0.05
 

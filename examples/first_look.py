@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 
 import memorywall as mw
-from memorywall.app.measure import measure_briefly, to_hardware
-from memorywall.app.numpy_run import Comparison, Prediction, predict_decode, run_decode
-from memorywall.app.studies import paper
+from memorywall.answer.measure import measure_briefly, to_hardware
+from memorywall.answer.numpy_run import Comparison, Prediction, predict_decode, run_decode
 from memorywall.core.units import render
-from memorywall.report.comparison import summary_lines
-from memorywall.report.figures import draw_curves, save
+from memorywall.report.figures import save
 from memorywall.report.roofline_figure import draw_answers
+from memorywall.studies.paper import computation as paper
+from memorywall.studies.paper.figure import draw_curves
+from memorywall.studies.paper.text import summary_lines
 
 DEVICE = "h100-sxm"
 SMALL, LARGE = "meta-llama/Llama-3.1-8B", "meta-llama/Llama-3.1-70B"

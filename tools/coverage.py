@@ -27,7 +27,7 @@ import transformers
 from rich.progress import track
 from transformers.models.auto import modeling_auto
 
-from memorywall.app.analyze import analyze
+from memorywall.answer.analyze import analyze
 from memorywall.catalog.configs import entries
 from memorywall.core.errors import InvalidInputError, MemoryWallError, UnsupportedError
 from memorywall.core.files import write_text

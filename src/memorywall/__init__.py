@@ -1,10 +1,10 @@
 """memorywall: what holds a model back on a machine, by how much, and the cheapest way past it."""
 
-from memorywall.app.analyze import analyze, analyze_scenario
-from memorywall.app.analyze import load_hardware as hardware
-from memorywall.app.crossing import memory_bound_year
-from memorywall.app.trace import trace
-from memorywall.app.trends import trends as fit_trends
+from memorywall.answer.analyze import analyze, analyze_scenario
+from memorywall.answer.analyze import load_hardware as hardware
+from memorywall.answer.crossing import memory_bound_year
+from memorywall.answer.fit_trends import trends as fit_trends
+from memorywall.answer.trace import trace
 from memorywall.catalog.configs import config_names as model_names
 from memorywall.catalog.devices import device_names as hardware_names
 from memorywall.core.analysis import Analysis
@@ -15,7 +15,7 @@ from memorywall.core.traced import Traced
 from memorywall.core.training import TrainingMemory
 from memorywall.core.workload import Conventions, Precision, Workload
 from memorywall.frontends.hf import load_model as model
-from memorywall.frontends.tracing.formulas import formula
+from memorywall.frontends.tracing.interpret.formulas import formula
 from memorywall.report.verdict import headline, verdict
 
 __version__ = "0.1.0"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from memorywall.app.measure import last_like, save
+from memorywall.answer.measure import last_like, save
 from memorywall.bench.agreement import compare, roofs
 from memorywall.bench.record import MachineRecord, warnings
 from memorywall.bench.timing import Measurement

@@ -10,7 +10,7 @@ import transformers
 from torch import nn
 
 from memorywall.bench.allocations import measure_training, peak_on_cpu
-from memorywall.frontends.tracing.training import Recipe
+from memorywall.frontends.tracing.capture.training_loop import Recipe
 from tests.training import training_memory
 
 

@@ -16,8 +16,8 @@ import pytest
 from rich.console import Console
 
 import memorywall as mw
+from memorywall.answer.profile import profile
 from memorywall.app.cli import main
-from memorywall.app.profile import profile
 from memorywall.bench.machine import caches, describe, usable_cores
 from memorywall.bench.plan import cases
 from memorywall.bench.runner import answers
@@ -225,9 +225,9 @@ def test_lists_of_threads_run_one_after_the_other() -> None:
 @pytest.mark.usefixtures("measured")
 def test_the_case_study_runs_here(monkeypatch: pytest.MonkeyPatch) -> None:
     # The experiment itself on three toys: what it runs, what it makes of it, how it is shown.
-    from memorywall.app.studies import measured as study
-    from memorywall.app.studies.paper import curves
-    from memorywall.report.latency import show_latencies
+    from memorywall.studies.paper import measured as study
+    from memorywall.studies.paper.computation import curves
+    from memorywall.studies.paper.latency_text import show_latencies
 
     toys = {"BERT-Base": "bert", "BERT-Large": "bert", "GPT-2": "gpt2"}
     monkeypatch.setattr(study, "_config", lambda model: toy_config(toys[model], 1))

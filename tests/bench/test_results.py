@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from memorywall.app.measure import to_hardware
-from memorywall.app.studies.measured import latencies
-from memorywall.app.studies.roads import CLOSE, Comparison, summary
+from memorywall.answer.measure import to_hardware
 from memorywall.bench.record import MachineRecord
-from memorywall.report.latency import latencies_record
+from memorywall.studies.paper.measured import latencies
+from memorywall.studies.paper.record import latencies_record
+from memorywall.studies.roads.computation import CLOSE, Comparison, summary
 from tests.bench.apart import APART, NOT_TRACED, UNEQUAL
 
 ROOT = Path(__file__).parent.parent.parent

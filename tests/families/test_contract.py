@@ -19,8 +19,8 @@ from memorywall.catalog.configs import entries
 from memorywall.core.errors import InvalidInputError, MemoryWallError
 from memorywall.core.program import Program
 from memorywall.families import families
-from memorywall.families._costs import ACTIVATION_FLOPS, FLOPS_PER_ELEMENT
 from memorywall.frontends.config import model_type_of
+from memorywall.layers.element_costs import ACTIVATION_FLOPS, FLOPS_PER_ELEMENT
 from memorywall.passes.fuse import fuse
 
 FAMILIES = {family.name: family for family in families()}

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memorywall.families import (
-    _tops,
     albert,
     bert,
     deberta,
@@ -19,6 +18,7 @@ from memorywall.families import (
     modernbert,
     roformer,
 )
+from memorywall.reading.encoders import ROBERTA_TOPS
 from tests.families.test_random_configs import agrees
 
 # Each covered class of transformers, with its model_type.
@@ -32,7 +32,7 @@ CLASSES = [
     *(("esm", f"Esm{top}") for top in esm._TOPS),
     *(("eurobert", f"EuroBert{top}") for top in eurobert._TOPS),
     *(("modernbert", f"ModernBert{top}") for top in modernbert._TOPS),
-    *(("mpnet", f"MPNet{top}") for top in _tops.ROBERTA_TOPS),
+    *(("mpnet", f"MPNet{top}") for top in ROBERTA_TOPS),
 ]
 SIZES = st.integers(1, 20)
 WORDS = st.lists(st.sampled_from(["c2p", "p2c"]), min_size=1, max_size=2, unique=True)

@@ -23,8 +23,8 @@ from memorywall.frontends import config as configs
 from memorywall.frontends._bounds import check_bounds, check_built
 from memorywall.frontends.traced import is_traced
 from memorywall.frontends.traced_class import TRACED_CLASS, TracedSeer, as_text, read_traced
-from memorywall.frontends.tracing.growth import between
-from memorywall.frontends.tracing.looks import image_size_of
+from memorywall.frontends.tracing.fold.decode_growth import between
+from memorywall.frontends.tracing.transformers.image_inputs import image_size_of
 
 # A type that transformers knows and no family does.
 UNREAD: dict[str, Any] = {
@@ -575,7 +575,9 @@ _BY_TIMM = {"model_type": "timm_wrapper", **_EVIL}
 )
 def test_timm_makes_nothing(config: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Refused before a class is built, which timm would fetch or read files for."""
-    monkeypatch.setattr("memorywall.frontends.tracing.classes.built_class", lambda *_: 1 / 0)
+    monkeypatch.setattr(
+        "memorywall.frontends.tracing.transformers.classes.built_class", lambda *_: 1 / 0
+    )
     with pytest.raises(UnsupportedError, match=r"timm makes|such a place"):
         read_traced(config, "config")
 
@@ -589,7 +591,8 @@ def test_keys_that_make_timm_read_are_not_handed_on() -> None:
 def test_a_class_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """Transformers' tables name some that it does not have."""
     monkeypatch.setattr(
-        "memorywall.frontends.tracing.classes.usual_class", lambda *_, **__: "NoSuchModel"
+        "memorywall.frontends.tracing.transformers.classes.usual_class",
+        lambda *_, **__: "NoSuchModel",
     )
     with pytest.raises(UnsupportedError, match="NoSuchModel is not built"):
         read_traced({"model_type": "diffllama"}, "config")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, timedelta
 
-from memorywall.core.trends import Point, Series
+from memorywall.core.growth import Point, Series
 
 START = date(2000, 1, 1)
 DAYS = 365.25

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from memorywall.core.errors import InvalidInputError
-from memorywall.core.trends import Point, Series
+from memorywall.core.growth import Point, Series
 from memorywall.trends.fit import Line, fit
 from tests.trends.known import DAYS, DISTANCE, NORRIS, SPEED, days, series
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import memorywall as mw
-from memorywall.app.trends import forecast_device, load_series
+from memorywall.answer.fit_trends import forecast_device, load_series
 from memorywall.core.errors import InvalidInputError
 from memorywall.trends.fit import Line
 from memorywall.trends.selection import Selection

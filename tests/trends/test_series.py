@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from memorywall.app.trends import trends
+from memorywall.answer.fit_trends import trends
 from memorywall.core.errors import InvalidInputError, UnknownNameError
 from memorywall.trends.published import PRINTED
 from memorywall.trends.selection import Selection

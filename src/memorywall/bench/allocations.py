@@ -11,8 +11,8 @@ from torch._C._profiler import _EventType
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._pytree import tree_map_only
 
-from memorywall.frontends.tracing.optimizers import make_optimizer
-from memorywall.frontends.tracing.training import Recipe, enable_checkpointing, train
+from memorywall.frontends.tracing.capture.optimizers import make_optimizer
+from memorywall.frontends.tracing.capture.training_loop import Recipe, enable_checkpointing, train
 
 
 def measure_training(

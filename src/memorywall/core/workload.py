@@ -124,10 +124,10 @@ class Conventions:
             ``fused``: scores stay on chip; rotary, activation and add ride on their producer.
         causal: ``half``: a token is paired with those before it and itself. ``full``: with all.
         logits: rows of the head: ``last`` one a sequence, ``all`` every token, ``none`` no head.
-        routing: which experts the tokens of a pass touch, see ``families/_experts.py``:
+        routing: which experts the tokens of a pass touch, see ``layers/experts.py``:
             ``uniform``: all experts are as likely. ``skewed``: some are more popular.
-        mla: the form of latent attention, see ``families/_mla.py``. ``absorbed``: heads attend to
-            the cached latents. ``expanded``: keys and values of every head are cached.
+        mla: the form of latent attention, see ``layers/latent_attention.py``. ``absorbed``: heads
+            attend to the cached latents. ``expanded``: keys and values of every head are cached.
             ``reexpanded``: latents are cached and projected anew in every pass. ``auto``: as
             engines do it, absorbed in decode and reexpanded in prefill.
         cache_page: positions of the cache that an engine sets aside at a time, windows or not; 0

@@ -16,10 +16,7 @@ from memorywall.core.forward import Forward
 from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
-from memorywall.families._blocks import Attention, FeedForward
-from memorywall.families._config import Config
-from memorywall.families._heads import Head, record_head
-from memorywall.families._seq2seq import (
+from memorywall.layers.encoder_decoder import (
     Seq2SeqTape,
     Stack,
     decoder_layers,
@@ -27,6 +24,9 @@ from memorywall.families._seq2seq import (
     final_norm,
     halves,
 )
+from memorywall.layers.output_head import Head, record_head
+from memorywall.layers.tape import Attention, FeedForward
+from memorywall.reading.config_values import Config
 
 
 @dataclass(frozen=True, slots=True)

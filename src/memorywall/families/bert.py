@@ -11,30 +11,24 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from memorywall.core.model import Family
-from memorywall.families._blocks import FeedForward
-from memorywall.families._config import Config
-from memorywall.families._encoder import (
-    Embedding,
-    Encoder,
-    Layers,
-    lower,
-    read_attention,
-    refuse_decoder,
-    usable_positions,
-)
-from memorywall.families._tops import (
+from memorywall.layers.encoder import Embedding, Encoder, Layers, lower
+from memorywall.layers.encoder_heads import Branch, masked_branch
+from memorywall.layers.tape import FeedForward
+from memorywall.reading.config_values import Config
+from memorywall.reading.encoders import (
     BERT_TOPS,
     LABELS,
     MASKED,
     ROBERTA_TOPS,
     TOKENS,
-    Branch,
     Part,
     Tops,
     branches,
-    masked_branch,
+    read_attention,
     read_class,
+    refuse_decoder,
     refuse_summaries,
+    usable_positions,
 )
 
 _ELECTRA_TOPS: Tops = {

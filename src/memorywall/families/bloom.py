@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from memorywall.core.model import Family
-from memorywall.families._config import Config
-from memorywall.families._decoder import Decoder, lower
-from memorywall.families._dialect import Dialect, read_decoder
+from memorywall.layers.decoder import Decoder, lower
+from memorywall.reading.config_values import Config
+from memorywall.reading.dialects import Dialect, read_decoder
 
 _ALIBI: dict[str, Any] = {
     "gated": False, "expansion": 4, "reads_kv_heads": False, "reads_head_dim": False,

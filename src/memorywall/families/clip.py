@@ -14,15 +14,15 @@ from memorywall.core.forward import Forward
 from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
-from memorywall.families._blocks import Tape
-from memorywall.families._config import Config
-from memorywall.families._costs import FLOPS_PER_ELEMENT
-from memorywall.families._heads import Head
-from memorywall.families._pooling import Pooling, lower_pooling
-from memorywall.families._seq2seq import halves
-from memorywall.families._tops import Dense
-from memorywall.families._towers import Seeing, projected, read_seeing, read_stack
-from memorywall.families._vision import Stack, looking, lower_stack, lower_tower, of_images
+from memorywall.layers.element_costs import FLOPS_PER_ELEMENT
+from memorywall.layers.encoder_decoder import halves
+from memorywall.layers.encoder_heads import Dense
+from memorywall.layers.image_pooling import Pooling, lower_pooling
+from memorywall.layers.output_head import Head
+from memorywall.layers.tape import Tape
+from memorywall.layers.vision_tower import Stack, looking, lower_stack, lower_tower, of_images
+from memorywall.reading.config_values import Config
+from memorywall.reading.vision_towers import Seeing, projected, read_seeing, read_stack
 
 
 @dataclass(frozen=True, slots=True)

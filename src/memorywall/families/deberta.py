@@ -10,16 +10,8 @@ from memorywall.core.forward import Forward
 from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
-from memorywall.families._blocks import FeedForward, Tape
-from memorywall.families._config import Config
-from memorywall.families._distances import (
-    Distances,
-    is_normed,
-    read_distances,
-    record_table,
-    scored,
-)
-from memorywall.families._encoder import (
+from memorywall.layers.disentangled_attention import Distances, record_table, scored
+from memorywall.layers.encoder import (
     Embedding,
     Encoder,
     Layers,
@@ -27,18 +19,21 @@ from memorywall.families._encoder import (
     head,
     hidden_states,
     layers,
-    read_attention,
-    refuse_decoder,
 )
-from memorywall.families._tops import (
+from memorywall.layers.encoder_heads import masked_branch
+from memorywall.layers.tape import FeedForward, Tape
+from memorywall.reading.config_values import Config
+from memorywall.reading.distances import is_normed, read_distances
+from memorywall.reading.encoders import (
     LABELS,
     MASKED,
     TOKENS,
     Part,
     Tops,
     branches,
-    masked_branch,
+    read_attention,
     read_class,
+    refuse_decoder,
 )
 
 _TOPS: Tops = {

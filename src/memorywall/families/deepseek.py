@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from memorywall.core.model import Family
-from memorywall.families._config import Config
-from memorywall.families._decoder import Decoder, lower
-from memorywall.families._dialect import MLP_BIAS, Dialect, read_dialect
-from memorywall.families._heads import ALL_HEADS
-from memorywall.families._mixture import Mixture, after_the_first
-from memorywall.families._mla import LatentAttention
+from memorywall.layers.decoder import Decoder, lower
+from memorywall.layers.latent_attention import LatentAttention
+from memorywall.reading.config_values import Config
+from memorywall.reading.dialects import MLP_BIAS, Dialect, read_dialect
+from memorywall.reading.expert_keys import Mixture, after_the_first
+from memorywall.reading.heads import ALL_HEADS
 
 
 def _read_attention(config: Config) -> LatentAttention:

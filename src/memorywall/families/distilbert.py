@@ -6,17 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from memorywall.core.model import Family
-from memorywall.families._blocks import FeedForward
-from memorywall.families._config import Config
-from memorywall.families._encoder import Embedding, Encoder, Layers, lower, read_attention
-from memorywall.families._tops import (
+from memorywall.layers.encoder import Embedding, Encoder, Layers, lower
+from memorywall.layers.encoder_heads import masked_branch
+from memorywall.layers.tape import FeedForward
+from memorywall.reading.config_values import Config
+from memorywall.reading.encoders import (
     LABELS,
     MASKED,
     TOKENS,
     Part,
     Tops,
     branches,
-    masked_branch,
+    read_attention,
     read_class,
 )
 

@@ -15,9 +15,9 @@ from memorywall.core.forward import Forward
 from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
-from memorywall.families._blocks import Attention, FeedForward
-from memorywall.families._config import Config
-from memorywall.families._denoising import LEFT_OUT, Denoising, DenoisingTape, Latents, flow
+from memorywall.layers.diffusion import LEFT_OUT, Denoising, DenoisingTape, Latents, flow
+from memorywall.layers.tape import Attention, FeedForward
+from memorywall.reading.config_values import Config
 
 _CLASS = "DiTTransformer2DModel"
 _ACTIVATIONS = {"gelu-approximate": "gelu_pytorch_tanh", "gelu": "gelu"}

@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 from memorywall.core.model import Family
-from memorywall.families._config import Config
-from memorywall.families._decoder import Decoder, lower
-from memorywall.families._dialect import Dialect, read_decoder
+from memorywall.layers.decoder import Decoder, lower
+from memorywall.reading.config_values import Config
+from memorywall.reading.dialects import Dialect, read_decoder
 
 _BIAS = ("bias", False)
 _DIALECT = Dialect(

@@ -11,14 +11,15 @@ from dataclasses import replace
 from typing import Any
 
 from memorywall.core.model import Family
-from memorywall.families._config import Config
-from memorywall.families._decoder import Decoder, lower
-from memorywall.families._delta import GatedDelta, read_gated_delta
-from memorywall.families._dialect import ATTENTION_BIAS, PARTIAL_ROTARY, Dialect, read_decoder
-from memorywall.families._heads import ALL_HEADS
-from memorywall.families._mixture import NUM_EXPERTS, Mixture, by_steps
-from memorywall.families._placed import one_in, placed
-from memorywall.families._windows import Look
+from memorywall.layers.decoder import Decoder, lower
+from memorywall.layers.delta_rule import GatedDelta
+from memorywall.reading.config_values import Config
+from memorywall.reading.dialects import ATTENTION_BIAS, PARTIAL_ROTARY, Dialect, read_decoder
+from memorywall.reading.expert_keys import NUM_EXPERTS, Mixture, by_steps
+from memorywall.reading.heads import ALL_HEADS
+from memorywall.reading.layer_placement import one_in, placed
+from memorywall.reading.recurrent_mixers import read_gated_delta
+from memorywall.reading.windows import Look
 
 _CHOSEN, _WIDTH = "num_experts_per_tok", ("moe_intermediate_size", 512)
 _SHARED = ("shared_expert_intermediate_size", 512)

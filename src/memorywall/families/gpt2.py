@@ -10,9 +10,10 @@ from memorywall.core.forward import Forward
 from memorywall.core.model import Family
 from memorywall.core.program import Program
 from memorywall.core.tensors import Tensor
-from memorywall.families._blocks import Attention, FeedForward, Tape
-from memorywall.families._config import Config
-from memorywall.families._heads import Head, decoder_classes, decoder_head, record_head
+from memorywall.layers.output_head import Head, record_head
+from memorywall.layers.tape import Attention, FeedForward, Tape
+from memorywall.reading.config_values import Config
+from memorywall.reading.heads import decoder_classes, decoder_head
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import Any
 
 from memorywall.core.model import Family
-from memorywall.families._config import Config
-from memorywall.families._decoder import Decoder, lower
-from memorywall.families._dialect import ATTENTION_BIAS, PARTIAL_ROTARY, Dialect, read_decoder
-from memorywall.families._heads import ALL_HEADS
-from memorywall.families._windows import alternating
+from memorywall.layers.decoder import Decoder, lower
+from memorywall.reading.config_values import Config
+from memorywall.reading.dialects import ATTENTION_BIAS, PARTIAL_ROTARY, Dialect, read_decoder
+from memorywall.reading.heads import ALL_HEADS
+from memorywall.reading.windows import alternating
 
 _BIAS = ("attention_bias", True)
 _GPTJ_NAMES = {

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from memorywall.core.model import Family
-from memorywall.families._config import Config
-from memorywall.families._decoder import Decoder, lower
-from memorywall.families._dialect import Dialect, read_decoder
-from memorywall.families._heads import ALL_HEADS
-from memorywall.families._mixture import NUM_LOCAL_EXPERTS, Mixture
-from memorywall.families._windows import alternating
+from memorywall.layers.decoder import Decoder, lower
+from memorywall.reading.config_values import Config
+from memorywall.reading.dialects import Dialect, read_decoder
+from memorywall.reading.expert_keys import NUM_LOCAL_EXPERTS, Mixture
+from memorywall.reading.heads import ALL_HEADS
+from memorywall.reading.windows import alternating
 
 _BIAS = ("attention_bias", True)
 _DIALECT = Dialect(

@@ -13,21 +13,21 @@ from typing import Any
 
 from memorywall.core.model import Family
 from memorywall.core.tensors import Tensor
-from memorywall.families._blocks import Tape
-from memorywall.families._config import Config
-from memorywall.families._decoder import AnyAttention, Decoder, Mixer, lower, record_attention
-from memorywall.families._dialect import (
+from memorywall.layers.decoder import AnyAttention, Decoder, Mixer, lower, record_attention
+from memorywall.layers.mamba2_mixer import Mamba2
+from memorywall.layers.tape import Tape
+from memorywall.reading.config_values import Config
+from memorywall.reading.dialects import (
     ATTENTION_BIAS,
     MLP_BIAS,
     Dialect,
     read_attention,
     read_dialect,
 )
-from memorywall.families._heads import ALL_HEADS
-from memorywall.families._mamba import read_mamba
-from memorywall.families._mixture import NUM_EXPERTS, NUM_LOCAL_EXPERTS, Mixture
-from memorywall.families._ssd import Keys, Mamba2, read_mamba2
-from memorywall.families._windows import Look
+from memorywall.reading.expert_keys import NUM_EXPERTS, NUM_LOCAL_EXPERTS, Mixture
+from memorywall.reading.heads import ALL_HEADS
+from memorywall.reading.recurrent_mixers import Keys, read_mamba, read_mamba2
+from memorywall.reading.windows import Look
 
 _CHOSEN = "num_experts_per_tok"
 # What Granite's configs call layers, old names and new; the first two have attention.

@@ -16,15 +16,15 @@ from memorywall.core.images import written
 from memorywall.core.model import Family
 from memorywall.core.program import Block
 from memorywall.core.tensors import Tensor
-from memorywall.families._config import LARGEST_DEPTH, Config
-from memorywall.families._heads import Head
-from memorywall.families._image_text import ImageText, lower, lower_view
-from memorywall.families._images import read_heads, read_mlp, read_patches, vision_part
-from memorywall.families._pooling import Pooling
-from memorywall.families._projector import Projector
-from memorywall.families._texts import is_tied, read_text
-from memorywall.families._tops import Dense
-from memorywall.families._vision import Stack, Tower, of_images, resized
+from memorywall.families.llava import is_tied, read_text
+from memorywall.layers.encoder_heads import Dense
+from memorywall.layers.image_pooling import Pooling
+from memorywall.layers.image_text import ImageText, lower, lower_view
+from memorywall.layers.output_head import Head
+from memorywall.layers.projector import Projector
+from memorywall.layers.vision_tower import Stack, Tower, of_images, resized
+from memorywall.reading.config_values import LARGEST_DEPTH, Config
+from memorywall.reading.vision import read_heads, read_mlp, read_patches, vision_part
 
 # Views along the longer side: of the processors' class; their configs may say other numbers.
 _VIEWS = 4

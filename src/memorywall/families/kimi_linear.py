@@ -12,16 +12,16 @@ from typing import Any, ClassVar
 
 from memorywall.core.model import Family
 from memorywall.core.tensors import Tensor
-from memorywall.families._blocks import Tape
-from memorywall.families._config import Config
-from memorywall.families._decoder import Decoder, lower
-from memorywall.families._delta import gated_norm
-from memorywall.families._dialect import Dialect, read_decoder
-from memorywall.families._mixture import NUM_LOCAL_EXPERTS, Mixture, after_the_first
-from memorywall.families._mla import LatentAttention
-from memorywall.families._placed import placed
-from memorywall.families._recurrences import delta_inputs_flops, delta_rule_flops
-from memorywall.families._scans import record_scan, recurrent_state, short_convolution
+from memorywall.layers.decoder import Decoder, lower
+from memorywall.layers.delta_rule import gated_norm
+from memorywall.layers.latent_attention import LatentAttention
+from memorywall.layers.recurrence_flops import delta_inputs_flops, delta_rule_flops
+from memorywall.layers.recurrent import record_scan, recurrent_state, short_convolution
+from memorywall.layers.tape import Tape
+from memorywall.reading.config_values import Config
+from memorywall.reading.dialects import Dialect, read_decoder
+from memorywall.reading.expert_keys import NUM_LOCAL_EXPERTS, Mixture, after_the_first
+from memorywall.reading.layer_placement import placed
 
 # The published configs' own names of keys that others share.
 _NAMES = {

@@ -13,14 +13,14 @@ from typing import Any, ClassVar
 from memorywall.core.model import Family
 from memorywall.core.numbers import Number
 from memorywall.core.tensors import Tensor
-from memorywall.families._blocks import FeedForward, Tape
-from memorywall.families._config import Config
-from memorywall.families._costs import FLOPS_PER_ELEMENT
-from memorywall.families._decoder import AnyMlp, Decoder, Layers, lower
-from memorywall.families._dialect import Dialect, read_decoder
-from memorywall.families._mixture import NUM_EXPERTS, Mixture
-from memorywall.families._placed import placed
-from memorywall.families._scans import part, short_convolution
+from memorywall.layers.decoder import AnyMlp, Decoder, Layers, lower
+from memorywall.layers.element_costs import FLOPS_PER_ELEMENT
+from memorywall.layers.recurrent import part, short_convolution
+from memorywall.layers.tape import FeedForward, Tape
+from memorywall.reading.config_values import Config
+from memorywall.reading.dialects import Dialect, read_decoder
+from memorywall.reading.expert_keys import NUM_EXPERTS, Mixture
+from memorywall.reading.layer_placement import placed
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,17 +10,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from memorywall.core.model import Family
-from memorywall.families._config import Config
-from memorywall.families._decoder import Decoder, lower
-from memorywall.families._dialect import (
+from memorywall.layers.decoder import Decoder, lower
+from memorywall.reading.config_values import Config
+from memorywall.reading.dialects import (
     ATTENTION_BIAS,
     MLP_BIAS,
     PARTIAL_ROTARY,
     Dialect,
     read_dialect,
 )
-from memorywall.families._heads import ALL_HEADS
-from memorywall.families._windows import (
+from memorywall.reading.heads import ALL_HEADS
+from memorywall.reading.windows import (
     Look,
     alternating,
     everywhere,

@@ -12,11 +12,11 @@ from dataclasses import replace
 from typing import Any
 
 from memorywall.core.model import Family
-from memorywall.families._blocks import Attention, FeedForward
-from memorywall.families._config import LARGEST_DEPTH, Config
-from memorywall.families._decoder import AnyMlp, Decoder, grouped, lower
-from memorywall.families._experts import Experts
-from memorywall.families._heads import decoder_classes, decoder_head
+from memorywall.layers.decoder import AnyMlp, Decoder, grouped, lower
+from memorywall.layers.experts import Experts
+from memorywall.layers.tape import Attention, FeedForward
+from memorywall.reading.config_values import LARGEST_DEPTH, Config
+from memorywall.reading.heads import decoder_classes, decoder_head
 
 _KINDS = ("full_attention", "chunked_attention")
 

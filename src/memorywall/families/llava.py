@@ -6,21 +6,23 @@ transformers does, and counted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from memorywall.core.errors import UncoveredError
 from memorywall.core.model import Family
-from memorywall.families._config import Config
-from memorywall.families._decoder import Decoder
-from memorywall.families._heads import Head
-from memorywall.families._image_text import ImageText, OneView, lower
-from memorywall.families._images import vision_part
-from memorywall.families._projector import Projector
-from memorywall.families._texts import is_tied, read_text
-from memorywall.families._tops import Dense
-from memorywall.families._towers import read_seeing
-from memorywall.families._vision import resized
+from memorywall.families import gemma, llama
+from memorywall.layers.decoder import Decoder
+from memorywall.layers.encoder_heads import Dense
+from memorywall.layers.image_text import ImageText, OneView, lower
+from memorywall.layers.output_head import Head
+from memorywall.layers.projector import Projector
+from memorywall.layers.vision_tower import resized
+from memorywall.reading.config_values import Config
+from memorywall.reading.vision import vision_part
+from memorywall.reading.vision_towers import read_seeing
+from memorywall.reading.watched import Watched
 
 _CLASS = "LlavaForConditionalGeneration"
 
@@ -60,3 +62,89 @@ def _read_sight(config: Config, decoder: Decoder) -> OneView:
 
 
 FAMILY = Family("llava", ("llava",), read, lower)
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A decoder's reader, the ``model_type`` that it knows it by, and its class's sizes."""
+
+    read: Callable[[Mapping[str, Any], str], Decoder]
+    model_type: str
+    sizes: tuple[int, int, int, int, int]  # V, D, F, layers, N; K and H the reader knows
+
+    @property
+    def defaults(self) -> dict[str, int]:
+        """What keys are that a config leaves out."""
+        return dict(zip(_KEYS, self.sizes, strict=True))
+
+
+_KEYS = (
+    "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+)  # fmt: skip
+_TEXTS = {
+    "llama": _Text(llama.read, "llama", (32_000, 4096, 11_008, 32, 32)),
+    "mistral": _Text(llama.read, "mistral", (32_000, 4096, 14_336, 32, 32)),
+    "qwen2": _Text(llama.read, "qwen2", (151_936, 4096, 22_016, 32, 32)),
+    "qwen3": _Text(llama.read, "qwen3", (151_936, 4096, 22_016, 32, 32)),
+    "gemma": _Text(gemma.read, "gemma", (256_000, 3072, 24_576, 28, 16)),
+    "gemma2": _Text(gemma.read, "gemma2", (256_000, 2304, 9216, 26, 8)),
+    "gemma3_text": _Text(gemma.read, "gemma3_text", (262_208, 2304, 9216, 26, 8)),
+    "qwen2_vl_text": _Text(llama.read, "qwen2", (152_064, 8192, 29_568, 80, 64)),
+    "qwen2_5_vl_text": _Text(llama.read, "qwen2", (152_064, 8192, 29_568, 80, 64)),
+}
+
+
+def read_text(
+    config: Config,
+    default: str,
+    *,
+    tied: bool,
+    more: Mapping[str, Any] | None = None,
+    flat: bool = False,
+    without: tuple[str, ...] = (),
+) -> Decoder:
+    """Read the decoder of a config, in its ``text_config`` or ``flat`` in the config itself.
+
+    Args:
+        config: of the whole.
+        default: its ``model_type`` where none is named.
+        tied: whether its head is its table of words.
+        more: what keys are that are left out, where the class is no help.
+        flat: whether there is no part of its own.
+        without: keys that the model above reads in the decoder's stead.
+
+    Raises:
+        UnsupportedError: a decoder that is not covered under images.
+    """
+    part = config if flat else config.within("text_config") or Config({}, config.where)
+    config.check()
+    model_type = default if flat else part.word("model_type", default)
+    if model_type not in _TEXTS:
+        part.leave("model_type", (model_type,), "this decoder under images is")
+    text = _TEXTS[model_type]
+    assumed = {**text.defaults, **(more or {})}
+    values = Watched({**assumed, **part.data, "model_type": text.model_type})
+    values.update(architectures=None, tie_word_embeddings=tied, dtype=config.dtype())
+    values.update(dict.fromkeys(without))
+    decoder = text.read(values, config.where)
+    _note_reading(values, part, assumed)
+    return decoder
+
+
+def _note_reading(values: Watched, part: Config, assumed: Mapping[str, Any]) -> None:
+    """Note in a config's part what was looked for in the values that it was filled up to."""
+    for key in values.asked:
+        if key in part.data:
+            part.data.get(key)
+        elif key in assumed:
+            part.default(key, assumed[key])
+    for key, value in values.defaults.items():
+        if key not in part.data and key not in ("architectures", "dtype"):
+            part.default(key, value)
+
+
+def is_tied(config: Config, *, default: bool) -> bool:
+    """Tell whether the head is the table of words; old configs say so in the decoder's part."""
+    part = config.within("text_config")
+    inner = part is not None and part.flag("tie_word_embeddings", False)
+    return config.flag("tie_word_embeddings", default) or inner

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from memorywall.core.model import Family
-from memorywall.families._config import LARGEST_DEPTH, Config
-from memorywall.families._decoder import Decoder, Mixer, grouped, lower
-from memorywall.families._heads import decoder_classes, decoder_head
-from memorywall.families._mamba import Mamba, read_rank
-from memorywall.families._ssd import Keys, read_mamba2
+from memorywall.layers.decoder import Decoder, Mixer, grouped, lower
+from memorywall.layers.mamba_mixer import Mamba
+from memorywall.reading.config_values import LARGEST_DEPTH, Config
+from memorywall.reading.heads import decoder_classes, decoder_head
+from memorywall.reading.recurrent_mixers import Keys, read_mamba2, read_rank
 
 _KEYS = Keys(
     heads=("num_heads", 128),

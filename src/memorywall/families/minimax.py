@@ -13,15 +13,15 @@ from typing import Any, ClassVar
 
 from memorywall.core.model import Family
 from memorywall.core.tensors import Tensor
-from memorywall.families._blocks import Tape
-from memorywall.families._config import Config
-from memorywall.families._decoder import Decoder, lower
-from memorywall.families._dialect import PARTIAL_ROTARY, Dialect, read_decoder
-from memorywall.families._mixture import NUM_LOCAL_EXPERTS, Mixture
-from memorywall.families._placed import placed
-from memorywall.families._recurrences import lightning_flops
-from memorywall.families._scans import record_scan, recurrent_state
-from memorywall.families._windows import sliding
+from memorywall.layers.decoder import Decoder, lower
+from memorywall.layers.recurrence_flops import lightning_flops
+from memorywall.layers.recurrent import record_scan, recurrent_state
+from memorywall.layers.tape import Tape
+from memorywall.reading.config_values import Config
+from memorywall.reading.dialects import PARTIAL_ROTARY, Dialect, read_decoder
+from memorywall.reading.expert_keys import NUM_LOCAL_EXPERTS, Mixture
+from memorywall.reading.layer_placement import placed
+from memorywall.reading.windows import sliding
 
 _FACTORS = tuple(
     f"{half}_{factor}_factor"

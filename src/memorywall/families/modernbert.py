@@ -6,19 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from memorywall.core.model import Family
-from memorywall.families._blocks import FeedForward
-from memorywall.families._config import Config
-from memorywall.families._encoder import Embedding, Encoder, Layers, lower, read_attention
-from memorywall.families._heads import Head
-from memorywall.families._tops import (
+from memorywall.layers.encoder import Embedding, Encoder, Layers, lower
+from memorywall.layers.encoder_heads import Branch, Dense, masked_branch
+from memorywall.layers.output_head import Head
+from memorywall.layers.tape import FeedForward
+from memorywall.reading.config_values import Config
+from memorywall.reading.encoders import (
     LABELS,
     MASKED,
     TOKENS,
-    Branch,
-    Dense,
     Part,
     Tops,
-    masked_branch,
+    read_attention,
     read_class,
 )
 

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from memorywall.core.model import Family
-from memorywall.families._config import Config
-from memorywall.families._decoder import Decoder, lower
-from memorywall.families._dialect import ATTENTION_BIAS, PARTIAL_ROTARY, Dialect, read_dialect
-from memorywall.families._heads import ALL_HEADS
-from memorywall.families._mixture import (
+from memorywall.layers.decoder import Decoder, lower
+from memorywall.reading.config_values import Config
+from memorywall.reading.dialects import ATTENTION_BIAS, PARTIAL_ROTARY, Dialect, read_dialect
+from memorywall.reading.expert_keys import (
     NUM_EXPERTS,
     NUM_LOCAL_EXPERTS,
     Mixture,
@@ -18,7 +17,8 @@ from memorywall.families._mixture import (
     by_interval,
     by_steps,
 )
-from memorywall.families._windows import past, patterned, sliding
+from memorywall.reading.heads import ALL_HEADS
+from memorywall.reading.windows import past, patterned, sliding
 
 _CHOSEN, _WIDTH, _ROUTED = "num_experts_per_tok", "moe_intermediate_size", "n_routed_experts"
 _USE_BIAS = ("use_bias", False)

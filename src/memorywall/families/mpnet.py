@@ -11,9 +11,7 @@ from memorywall.core.model import Family
 from memorywall.core.numbers import minimum
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
-from memorywall.families._blocks import FeedForward, Tape
-from memorywall.families._config import Config
-from memorywall.families._encoder import (
+from memorywall.layers.encoder import (
     Embedding,
     Encoder,
     Layers,
@@ -21,9 +19,11 @@ from memorywall.families._encoder import (
     head,
     hidden_states,
     layers,
-    read_attention,
 )
-from memorywall.families._tops import MASKED, ROBERTA_TOPS, branches, masked_branch, read_class
+from memorywall.layers.encoder_heads import masked_branch
+from memorywall.layers.tape import FeedForward, Tape
+from memorywall.reading.config_values import Config
+from memorywall.reading.encoders import MASKED, ROBERTA_TOPS, branches, read_attention, read_class
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,13 @@ from typing import Any
 from memorywall.core.errors import MemoryWallError, shown
 from memorywall.core.formats import find_format
 from memorywall.core.model import Family
-from memorywall.families._blocks import Attention, FeedForward
-from memorywall.families._config import LARGEST_DEPTH, Config
-from memorywall.families._decoder import Decoder, Halves, grouped, lower
-from memorywall.families._experts import Experts
-from memorywall.families._heads import decoder_classes, decoder_head
-from memorywall.families._mixture import note_predictors
-from memorywall.families._ssd import Keys, read_mamba2
+from memorywall.layers.decoder import Decoder, Halves, grouped, lower
+from memorywall.layers.experts import Experts
+from memorywall.layers.tape import Attention, FeedForward
+from memorywall.reading.config_values import LARGEST_DEPTH, Config
+from memorywall.reading.expert_keys import note_predictors
+from memorywall.reading.heads import decoder_classes, decoder_head
+from memorywall.reading.recurrent_mixers import Keys, read_mamba2
 
 # Letters of a pattern, and what lists call the same layers.
 _LETTERS = {"M": "mamba", "*": "attention", "-": "mlp", "E": "moe"}

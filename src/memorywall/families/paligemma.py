@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from memorywall.core.model import Family
-from memorywall.families._config import Config
-from memorywall.families._heads import Head
-from memorywall.families._image_text import ImageText, OneView, lower
-from memorywall.families._images import vision_part
-from memorywall.families._projector import Projector
-from memorywall.families._texts import read_text
-from memorywall.families._tops import Dense
-from memorywall.families._towers import read_seeing
-from memorywall.families._vision import resized
+from memorywall.families.llava import read_text
+from memorywall.layers.encoder_heads import Dense
+from memorywall.layers.image_text import ImageText, OneView, lower
+from memorywall.layers.output_head import Head
+from memorywall.layers.projector import Projector
+from memorywall.layers.vision_tower import resized
+from memorywall.reading.config_values import Config
+from memorywall.reading.vision import vision_part
+from memorywall.reading.vision_towers import read_seeing
 
 _CLASS = "PaliGemmaForConditionalGeneration"
 _AHEAD = "use_bidirectional_attention"

@@ -15,10 +15,10 @@ from memorywall.core.forward import Forward
 from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
-from memorywall.families._blocks import Attention, FeedForward
-from memorywall.families._config import LARGEST_DEPTH, Config
-from memorywall.families._costs import FLOPS_PER_ELEMENT
-from memorywall.families._denoising import LEFT_OUT, Denoising, DenoisingTape, Latents, flow
+from memorywall.layers.diffusion import LEFT_OUT, Denoising, DenoisingTape, Latents, flow
+from memorywall.layers.element_costs import FLOPS_PER_ELEMENT
+from memorywall.layers.tape import Attention, FeedForward
+from memorywall.reading.config_values import LARGEST_DEPTH, Config
 
 _CLASS = "PixArtTransformer2DModel"
 _TEXT = 120  # positions that diffusers' pipeline of PixArt-alpha pads prompts to

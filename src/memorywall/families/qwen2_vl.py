@@ -17,15 +17,15 @@ from memorywall.core.images import written
 from memorywall.core.model import Family
 from memorywall.core.program import Block
 from memorywall.core.tensors import Tensor
-from memorywall.families._blocks import Attention, FeedForward
-from memorywall.families._config import LARGEST_DEPTH, Config
-from memorywall.families._heads import Head
-from memorywall.families._image_text import ImageText, lower
-from memorywall.families._images import LARGEST_SIDE, vision_part
-from memorywall.families._projector import Projector, lower_projector
-from memorywall.families._texts import is_tied, read_text
-from memorywall.families._tops import Dense
-from memorywall.families._vision import Patches, Stack, Tower, lower_stack, lower_tower
+from memorywall.families.llava import is_tied, read_text
+from memorywall.layers.encoder_heads import Dense
+from memorywall.layers.image_text import ImageText, lower
+from memorywall.layers.output_head import Head
+from memorywall.layers.projector import Projector, lower_projector
+from memorywall.layers.tape import Attention, FeedForward
+from memorywall.layers.vision_tower import Patches, Stack, Tower, lower_stack, lower_tower
+from memorywall.reading.config_values import LARGEST_DEPTH, Config
+from memorywall.reading.vision import LARGEST_SIDE, vision_part
 
 # Of the processors that are published beside the models; their configs do not say.
 LEAST_PIXELS, MOST_PIXELS = 56 * 56, 28 * 28 * 16_384

@@ -14,12 +14,12 @@ from typing import Any, ClassVar
 from memorywall.core.errors import shown
 from memorywall.core.model import Family
 from memorywall.core.tensors import Tensor
-from memorywall.families._blocks import Attention, FeedForward, Tape
-from memorywall.families._config import LARGEST_DEPTH, Config
-from memorywall.families._decoder import Decoder, grouped, lower
-from memorywall.families._heads import decoder_classes, decoder_head
-from memorywall.families._recurrences import rg_lru_flops
-from memorywall.families._scans import record_scan, recurrent_state, short_convolution
+from memorywall.layers.decoder import Decoder, grouped, lower
+from memorywall.layers.recurrence_flops import rg_lru_flops
+from memorywall.layers.recurrent import record_scan, recurrent_state, short_convolution
+from memorywall.layers.tape import Attention, FeedForward, Tape
+from memorywall.reading.config_values import LARGEST_DEPTH, Config
+from memorywall.reading.heads import decoder_classes, decoder_head
 
 _PATTERN = ("recurrent", "recurrent", "attention")
 

@@ -14,15 +14,10 @@ from typing import Any
 from memorywall.core.forward import Forward
 from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
-from memorywall.families._config import Config
-from memorywall.families._costs import ACTIVATION_FLOPS, FLOPS_PER_ELEMENT
-from memorywall.families._stages import (
-    FeatureMap,
-    StageTape,
-    read_classifier,
-    read_depths,
-    stage_map,
-)
+from memorywall.layers.element_costs import ACTIVATION_FLOPS, FLOPS_PER_ELEMENT
+from memorywall.layers.image_stages import FeatureMap, StageTape, stage_map
+from memorywall.reading.config_values import Config
+from memorywall.reading.vision import read_classifier, read_depths
 
 _REDUCTION = 4  # of channels within a bottleneck
 _USUAL_SIZE = 224  # configs name no size of images

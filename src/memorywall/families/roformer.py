@@ -11,25 +11,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from memorywall.core.model import Family
-from memorywall.families._blocks import Attention, FeedForward
-from memorywall.families._config import Config
-from memorywall.families._encoder import (
-    Embedding,
-    Encoder,
-    Layers,
-    lower,
-    read_attention,
-    refuse_decoder,
-)
-from memorywall.families._tops import (
+from memorywall.layers.encoder import Embedding, Encoder, Layers, lower
+from memorywall.layers.encoder_heads import masked_branch
+from memorywall.layers.tape import Attention, FeedForward
+from memorywall.reading.config_values import Config
+from memorywall.reading.encoders import (
     LABELS,
     MASKED,
     TOKENS,
     Part,
     Tops,
     branches,
-    masked_branch,
+    read_attention,
     read_class,
+    refuse_decoder,
 )
 
 _ROFORMER_TOPS: Tops = {

@@ -16,12 +16,13 @@ from memorywall.core.forward import Forward
 from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
-from memorywall.families._blocks import Tape
-from memorywall.families._config import LARGEST_DEPTH, Config
-from memorywall.families._costs import FLOPS_PER_ELEMENT
-from memorywall.families._heads import Head, decoder_classes, decoder_head, record_head
-from memorywall.families._recurrences import wkv_flops
-from memorywall.families._scans import record_scan, recurrent_state
+from memorywall.layers.element_costs import FLOPS_PER_ELEMENT
+from memorywall.layers.output_head import Head, record_head
+from memorywall.layers.recurrence_flops import wkv_flops
+from memorywall.layers.recurrent import record_scan, recurrent_state
+from memorywall.layers.tape import Tape
+from memorywall.reading.config_values import LARGEST_DEPTH, Config
+from memorywall.reading.heads import decoder_classes, decoder_head
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,17 +20,11 @@ from memorywall.core.forward import Forward
 from memorywall.core.images import written
 from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
-from memorywall.families._blocks import Attention, FeedForward
-from memorywall.families._config import Config
-from memorywall.families._images import read_sides
-from memorywall.families._shifted import Stage, WindowTape, whole_windows
-from memorywall.families._stages import (
-    FeatureMap,
-    StageTape,
-    read_classifier,
-    read_depths,
-    stage_map,
-)
+from memorywall.layers.image_stages import FeatureMap, StageTape, stage_map
+from memorywall.layers.shifted_windows import Stage, WindowTape, whole_windows
+from memorywall.layers.tape import Attention, FeedForward
+from memorywall.reading.config_values import Config
+from memorywall.reading.vision import read_classifier, read_depths, read_sides
 
 _PREFIXES = {"swin": "Swin", "swinv2": "Swinv2"}
 

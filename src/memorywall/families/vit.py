@@ -13,13 +13,14 @@ from typing import Any
 from memorywall.core.forward import Forward
 from memorywall.core.model import Family
 from memorywall.core.program import Program
-from memorywall.families._blocks import FeedForward
-from memorywall.families._config import LARGEST_DEPTH, Config
-from memorywall.families._heads import Head
-from memorywall.families._images import read_heads, read_mlp, read_patches
-from memorywall.families._pooling import Pooling, lower_pooling
-from memorywall.families._tops import LABELS, Dense
-from memorywall.families._vision import Patches, Stack, Tower, lower_tower
+from memorywall.layers.encoder_heads import Dense
+from memorywall.layers.image_pooling import Pooling, lower_pooling
+from memorywall.layers.output_head import Head
+from memorywall.layers.tape import FeedForward
+from memorywall.layers.vision_tower import Patches, Stack, Tower, lower_tower
+from memorywall.reading.config_values import LARGEST_DEPTH, Config
+from memorywall.reading.encoders import LABELS
+from memorywall.reading.vision import read_heads, read_mlp, read_patches
 
 _POOLER, _PIXELS = -1, -2  # widths that the config says by keys of their own
 

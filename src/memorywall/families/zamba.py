@@ -17,9 +17,7 @@ from memorywall.core.forward import Forward
 from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
-from memorywall.families._blocks import Attention, FeedForward, Tape
-from memorywall.families._config import LARGEST_DEPTH, Config
-from memorywall.families._decoder import (
+from memorywall.layers.decoder import (
     Decoder,
     Mixer,
     grouped,
@@ -27,10 +25,11 @@ from memorywall.families._decoder import (
     record_layers,
     record_top,
 )
-from memorywall.families._heads import ALL_HEADS, decoder_classes, decoder_head
-from memorywall.families._mamba import read_mamba
-from memorywall.families._shared import ADAPTER, Shared, record_shared
-from memorywall.families._ssd import Keys, read_mamba2
+from memorywall.layers.shared_transformer import ADAPTER, Shared, record_shared
+from memorywall.layers.tape import Attention, FeedForward, Tape
+from memorywall.reading.config_values import LARGEST_DEPTH, Config
+from memorywall.reading.heads import ALL_HEADS, decoder_classes, decoder_head
+from memorywall.reading.recurrent_mixers import Keys, read_mamba, read_mamba2
 
 _KEYS = Keys(
     heads=("n_mamba_heads", 8),

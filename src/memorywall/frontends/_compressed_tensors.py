@@ -8,7 +8,6 @@ from dataclasses import replace
 from memorywall.core.errors import shown
 from memorywall.core.formats import Beside, Format, find_format
 from memorywall.core.storage import Storage
-from memorywall.families._config import Config
 from memorywall.frontends._layouts import (
     WHOLE,
     NotCoveredError,
@@ -20,6 +19,7 @@ from memorywall.frontends._layouts import (
     title_of,
     with_beside,
 )
+from memorywall.reading.config_values import Config
 
 
 def read_compressed_tensors(part: Config, rest: Format) -> Storage:

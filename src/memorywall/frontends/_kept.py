@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from memorywall.core.errors import shown
-from memorywall.families._config import Config
+from memorywall.reading.config_values import Config
 
 # Each method has its own key for the same list.
 _KEYS = (

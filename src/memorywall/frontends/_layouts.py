@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from memorywall.core.errors import shown
 from memorywall.core.formats import Beside, Format
-from memorywall.families._config import Config
+from memorywall.reading.config_values import Config
 
 WHOLE = 0  # a whole axis
 

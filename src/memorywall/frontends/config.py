@@ -17,8 +17,6 @@ from memorywall.core.errors import (
 from memorywall.core.model import Model
 from memorywall.core.storage import Storage, Stored, unread
 from memorywall.families import families, family_of
-from memorywall.families._config import Config
-from memorywall.families._watched import Watched
 from memorywall.frontends._storage import storage_of_files
 from memorywall.frontends.quantised import read_quantisation
 from memorywall.frontends.traced_class import (
@@ -27,6 +25,8 @@ from memorywall.frontends.traced_class import (
     look_up_known,
     read_traced,
 )
+from memorywall.reading.config_values import Config
+from memorywall.reading.watched import Watched
 
 _TRACING = "pip install 'memorywall[measure]'."
 LARGEST_CONFIG = 4 * 1024 * 1024

@@ -13,7 +13,6 @@ from dataclasses import replace
 from memorywall.core.errors import near_names, shown
 from memorywall.core.formats import Beside, Format, find_format
 from memorywall.core.storage import KEPT, Storage, unread
-from memorywall.families._config import Config
 from memorywall.frontends._compressed_tensors import read_compressed_tensors
 from memorywall.frontends._kept import kept_layers
 from memorywall.frontends._layouts import (
@@ -29,6 +28,7 @@ from memorywall.frontends._layouts import (
     title_of,
     with_beside,
 )
+from memorywall.reading.config_values import Config
 
 
 def read_quantisation(config: Config, dtype: str, layers: int) -> Storage | None:

@@ -19,7 +19,7 @@ from memorywall.core.forward import Forward
 from memorywall.core.model import Family
 from memorywall.core.program import Program
 from memorywall.frontends._bounds import check_bounds
-from memorywall.frontends.tracing.turns import one_at_a_time
+from memorywall.frontends.tracing.capture.trace_lock import one_at_a_time
 
 # Keys that make transformers fetch or run more than its own class.
 _NOT_READ = frozenset((
@@ -91,7 +91,7 @@ class TracedSeer(TracedClass):
                 f"{self.image_size[0]}x{self.image_size[1]} only.",
                 "Leave image_size out.",
             )
-        tokens: int = _tracing("classes").image_rows(self, (height, width))
+        tokens: int = _tracing("transformers.classes").image_rows(self, (height, width))
         return tokens
 
     def image_notes(self, height: int, width: int) -> tuple[str, ...]:  # noqa: ARG002 - a protocol
@@ -122,7 +122,7 @@ def read_traced(
     if not (can_trace() and _is_mentioned(config.get("model_type"))):
         return None
     check_bounds(config, where)
-    architecture: TracedClass | None = _tracing("classes").read_class(
+    architecture: TracedClass | None = _tracing("transformers.classes").read_class(
         config, where, by_family=by_family
     )
     return architecture
@@ -130,7 +130,7 @@ def read_traced(
 
 def look_up_known(config: Mapping[str, Any], architecture: TracedClass) -> None:
     """Look up, in a config that is watched, the keys that transformers' config class has."""
-    _tracing("known").look_up_known(config, architecture.model_type)
+    _tracing("transformers.config_keys").look_up_known(config, architecture.model_type)
 
 
 def _is_mentioned(model_type: object) -> bool:
@@ -164,7 +164,7 @@ def as_text(config: Mapping[str, Any]) -> str:
 
 
 def _lower(architecture: TracedClass, forward: Forward) -> Program:
-    program: Program = _tracing("passes").lower_class(architecture, forward)
+    program: Program = _tracing("transformers.class_passes").lower_class(architecture, forward)
     return program
 
 

@@ -19,8 +19,8 @@ import numpy as np
 from memorywall.core.numbers import Number, is_true, maximum, minimum
 from memorywall.core.program import Block, Kind, Op, Program
 from memorywall.core.tensors import Tensor
-from memorywall.passes._excess import Excess
 from memorywall.passes._through import part_of
+from memorywall.passes.excess import Excess
 
 _LIGHT = ("elementwise", "norm", "softmax", "optimizer")
 # They look along rows, and so begin a kernel of their own.

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
-from memorywall.passes._excess import Excess
+from memorywall.passes.excess import Excess
 
 _COPIES = ("copy", "cast")
 _BEGUN = "zeros of a state"

@@ -10,7 +10,7 @@ from memorywall.core.formats import FORMATS
 from memorywall.core.numbers import Number, is_true, minimum
 from memorywall.core.program import Op, Program
 from memorywall.core.tensors import Tensor
-from memorywall.passes._excess import Excess
+from memorywall.passes.excess import Excess
 
 _COPIES = ("copy", "cast", "repeat")
 _KEPT = ("kv_cache", "state")

@@ -12,10 +12,10 @@ steps, after which ``fuse`` applies as it does to any program:
 from __future__ import annotations
 
 from memorywall.core.program import Program
-from memorywall.passes._excess import Excess
 from memorywall.passes._group import group
 from memorywall.passes._states import keep_states
 from memorywall.passes._through import read_through
+from memorywall.passes.excess import Excess
 from memorywall.passes.fuse import fuse
 
 

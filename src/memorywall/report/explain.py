@@ -9,7 +9,7 @@ from rich.console import Console
 
 from memorywall.core.errors import printable, shown
 from memorywall.core.model import Model
-from memorywall.families._no_bearing import bearing
+from memorywall.reading.ignored_keys import bearing
 from memorywall.report.record import model_record
 from memorywall.report.table import columns, remark
 

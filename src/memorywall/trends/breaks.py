@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from memorywall.core.trends import Break, Series, factor
+from memorywall.core.growth import Break, Series, factor
 
 LEAST_BY_SIDE = 5
 

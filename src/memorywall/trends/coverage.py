@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from memorywall.core.trends import Coverage, Point, Series, factor
+from memorywall.core.growth import Coverage, Point, Series, factor
 from memorywall.trends.fit import LEAST_POINTS, Line, design
 
 LEVELS = (0.8, 0.95)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from memorywall.core.trends import Crossing
+from memorywall.core.growth import Crossing
 from memorywall.trends.fit import Line
 
 _ORIGIN = 2000.0

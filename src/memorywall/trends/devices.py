@@ -9,7 +9,7 @@ from datetime import date
 from memorywall.catalog.devices import devices
 from memorywall.catalog.trends import datasets, used
 from memorywall.core.errors import InvalidInputError
-from memorywall.core.trends import Point, Series
+from memorywall.core.growth import Point, Series
 from memorywall.trends.selection import Selection
 
 _DATA_CENTRE = ("data-centre GPU", "TPU", "AI accelerator")

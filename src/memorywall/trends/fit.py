@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from memorywall.core.errors import InvalidInputError, MissingDependencyError, shown
+from memorywall.core.growth import Growth, Interval, Series, factor
 from memorywall.core.numbers import Array
-from memorywall.core.trends import Growth, Interval, Series, factor
 from memorywall.trends.breaks import find_break
 
 LEAST_POINTS = 3  # a line through two leaves nothing to tell its error from

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from memorywall.core.errors import InvalidInputError
+from memorywall.core.growth import Interval, Point, Series
 from memorywall.core.hardware import Hardware, Memory
 from memorywall.core.numbers import Array
-from memorywall.core.trends import Interval, Point, Series
 from memorywall.core.units import render
 from memorywall.trends.fit import Line, design
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import date
 
 from memorywall.catalog.trends import datasets, read
-from memorywall.core.trends import Point, Series
+from memorywall.core.growth import Point, Series
 from memorywall.trends.selection import Selection
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date
 
 from memorywall.catalog.trends import datasets, used
-from memorywall.core.trends import Point, Series
+from memorywall.core.growth import Point, Series
 from memorywall.trends import devices
 from memorywall.trends.selection import Selection
 

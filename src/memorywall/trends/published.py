@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from memorywall.catalog.trends import datasets, read
-from memorywall.core.trends import Point, Series
+from memorywall.core.growth import Point, Series
 from memorywall.trends import devices, models
 from memorywall.trends.selection import Selection
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, get_args
 
 from memorywall.core.errors import InvalidInputError, UnknownNameError
-from memorywall.core.trends import Series
+from memorywall.core.growth import Series
 
 Segment: TypeAlias = Literal["data-centre", "inference", "workstation", "consumer", "all"]
 SEGMENTS: tuple[str, ...] = get_args(Segment)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from memorywall.core.errors import UnknownNameError
-from memorywall.core.trends import Series
+from memorywall.core.growth import Series
 from memorywall.trends import devices, latency, models, published
 from memorywall.trends.selection import Selection
 

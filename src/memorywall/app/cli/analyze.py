@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from memorywall.app.analyze import analyze
+from memorywall.answer.analyze import analyze
 from memorywall.app.cli._shared import (
     Counts,
     Pixels,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from memorywall.app.analyze import hardware_toml, load_hardware
+from memorywall.answer.analyze import hardware_toml, load_hardware
 from memorywall.app.cli._shared import console, json_flag, print_json
 from memorywall.catalog.devices import device_names
 from memorywall.core.errors import InvalidInputError

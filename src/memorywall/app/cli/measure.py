@@ -44,7 +44,7 @@ def COMMAND(  # noqa: N802
       memorywall measure --quick --processes 2
       memorywall analyze gpt2 --on here
     """
-    from memorywall.app.measure import measure_machine, save  # noqa: PLC0415 - with the extra only
+    from memorywall.answer.measure import measure_machine, save  # noqa: PLC0415 - with the extra only
     from memorywall.report.machine import show_machine  # noqa: PLC0415
 
     if brief:
@@ -76,7 +76,7 @@ def COMMAND(  # noqa: N802
 
 
 def _measure_briefly(*, as_json: bool) -> None:
-    from memorywall.app.measure import measure_briefly, save_brief  # noqa: PLC0415
+    from memorywall.answer.measure import measure_briefly, save_brief  # noqa: PLC0415
     from memorywall.report.machine import show_brief  # noqa: PLC0415
 
     with progress_bar("measuring briefly") as progress:

@@ -53,7 +53,7 @@ def COMMAND(  # noqa: N802
       memorywall profile ./my-checkpoint --phase decode
       memorywall profile ./model.gguf --phase decode --dtype bf16
     """
-    from memorywall.app.profile import profile  # noqa: PLC0415 - with the extra only
+    from memorywall.answer.profile import profile  # noqa: PLC0415 - with the extra only
     from memorywall.report.figures import draw_roofline, save  # noqa: PLC0415
     from memorywall.report.machine import show_profile  # noqa: PLC0415
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from memorywall.app.analyze import analyze
+from memorywall.answer.analyze import analyze
 from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
 from memorywall.app.cli._shared import console, json_flag, print_json
 from memorywall.core.errors import InvalidInputError
@@ -84,7 +84,7 @@ def COMMAND(  # noqa: N802
       memorywall trace gpt2.py:make --input input_ids='int64[8,1024]' \\
         --input labels='int64[8,1024]' --train --autocast bf16 --checkpointing --figure memory.svg
     """
-    from memorywall.app.trace import excess, load_factory, trace  # noqa: PLC0415 - seldom needed
+    from memorywall.answer.trace import excess, load_factory, trace  # noqa: PLC0415 - seldom needed
 
     if depth < 1:
         raise InvalidInputError(f"--depth: expected a whole number from 1 on, got {depth}.")
@@ -128,7 +128,7 @@ def _inputs(texts: tuple[str, ...]) -> tuple[list[str], dict[str, str]]:
 
 
 def _draw(traced: Traced, figures: tuple[Path, ...]) -> str:
-    from memorywall.report.memory_figures import draw_timeline  # noqa: PLC0415 - seldom needed
+    from memorywall.report.memory_timeline import draw_timeline  # noqa: PLC0415 - seldom needed
 
     if traced.memory is None:
         return ""

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from memorywall.answer.fit_trends import trends
 from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
 from memorywall.app.cli._shared import console, json_flag, print_json
-from memorywall.app.trends import paper_figures, trends
-from memorywall.report.paper_figures import PAPER_FIGURES
-from memorywall.report.trend_figures import draw_growths
-from memorywall.report.trends import growth_record, show_growths
+from memorywall.report.growth_figure import draw_growths
+from memorywall.report.growth_text import growth_record, show_growths
+from memorywall.studies.trends.computation import paper_figures
+from memorywall.studies.trends.figure import PAPER_FIGURES
 from memorywall.trends.selection import DTYPES, SEGMENTS
 
 _SCHEMA = "memorywall.trends/1"

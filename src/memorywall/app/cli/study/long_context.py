@@ -9,10 +9,10 @@ import click
 
 from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
 from memorywall.app.cli._shared import Lengths, console, json_flag, print_json
-from memorywall.app.studies import long_context as study
-from memorywall.report.long_context import show_long_contexts
-from memorywall.report.long_context_figure import draw_long_contexts
-from memorywall.report.long_context_record import long_contexts_record
+from memorywall.studies.long_context import computation as study
+from memorywall.studies.long_context.figure import draw_long_contexts
+from memorywall.studies.long_context.record import long_contexts_record
+from memorywall.studies.long_context.text import show_long_contexts
 
 _SCHEMA = "memorywall.study.long-context/1"
 

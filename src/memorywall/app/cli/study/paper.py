@@ -10,12 +10,13 @@ import click
 
 from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
 from memorywall.app.cli._shared import Counts, console, json_flag, print_json, progress_bar
-from memorywall.app.studies import paper
-from memorywall.core.comparison import Curve, Latency
 from memorywall.core.errors import InvalidInputError
-from memorywall.report.comparison import comparisons_record, show_comparisons, show_roofs
-from memorywall.report.figures import draw_curves
-from memorywall.report.latency import latencies_record, show_latencies
+from memorywall.studies.paper import computation as paper
+from memorywall.studies.paper.figure import draw_curves
+from memorywall.studies.paper.latency_text import show_latencies
+from memorywall.studies.paper.record import comparisons_record, latencies_record
+from memorywall.studies.paper.results import Curve, Latency
+from memorywall.studies.paper.text import show_comparisons, show_roofs
 
 _SCHEMA = "memorywall.study.paper/1"
 _DEFAULT_FIGURES = ("study-paper.svg", "study-paper.png", "study-paper.pdf")
@@ -112,7 +113,7 @@ def _run(
     quick: bool, full: bool, threads: int | None, device: str
 ) -> tuple[dict[str, Any], list[Latency]]:
     """Run the experiment; return its record, the relative latencies among it, and these."""
-    from memorywall.app.studies import measured  # noqa: PLC0415 - with the extra only
+    from memorywall.studies.paper import measured  # noqa: PLC0415 - with the extra only
 
     grid = "quick" if quick else "full" if full else "default"
     with progress_bar("running the models") as progress:
@@ -124,6 +125,6 @@ def _run(
 def _with_measured(curves: list[Curve], rows: list[Latency]) -> list[Curve]:
     if not rows:
         return curves
-    from memorywall.app.studies import measured  # noqa: PLC0415 - with the extra only
+    from memorywall.studies.paper import measured  # noqa: PLC0415 - with the extra only
 
     return measured.with_measured(curves, rows)

@@ -6,15 +6,17 @@ from pathlib import Path
 
 import click
 
+from memorywall.answer.fit_trends import trends
 from memorywall.app.cli._figures import drawn, print_drawn
 from memorywall.app.cli._shared import console, json_flag, print_json
-from memorywall.app.studies import trends as study
-from memorywall.app.trends import paper_figures, trends
 from memorywall.core.errors import MissingDependencyError
 from memorywall.report.figures import save
-from memorywall.report.paper_figures import PAPER_FIGURES
-from memorywall.report.trend_figures import draw_growths
-from memorywall.report.trends_study import show_study, study_record
+from memorywall.report.growth_figure import draw_growths
+from memorywall.studies.trends import computation as study
+from memorywall.studies.trends.computation import paper_figures
+from memorywall.studies.trends.figure import PAPER_FIGURES
+from memorywall.studies.trends.record import study_record
+from memorywall.studies.trends.text import show_study
 
 _SCHEMA = "memorywall.study.trends/1"
 _FOLDER = Path("study-trends")

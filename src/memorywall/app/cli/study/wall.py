@@ -9,11 +9,12 @@ import click
 
 from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
 from memorywall.app.cli._shared import console, json_flag, print_json
-from memorywall.app.studies import wall as study
-from memorywall.app.trends import trends
 from memorywall.core.errors import InvalidInputError
-from memorywall.core.trend_studies import Machine
-from memorywall.report.wall import Wall, draw_wall, show_wall, wall_record
+from memorywall.studies.wall import computation as study
+from memorywall.studies.wall.figure import draw_wall
+from memorywall.studies.wall.record import wall_record
+from memorywall.studies.wall.results import Machine
+from memorywall.studies.wall.text import show_wall
 
 _SCHEMA = "memorywall.study.wall/1"
 
@@ -47,7 +48,7 @@ def COMMAND(  # noqa: N802
       memorywall study wall --hit 0.8 --hit 0.95
       memorywall study wall --dram-ns 95 --clock-ghz 3.7 --figure wall.svg
     """
-    wall = _wall(study.check_hits(hits or study.HITS), _yours(dram_ns, clock_ghz, cache_cycles))
+    wall = study.compute_wall(hits or study.HITS, _yours(dram_ns, clock_ghz, cache_cycles))
     line = draw_into(figures, partial(draw_wall, wall))
     if as_json:
         print_json({"schema": _SCHEMA, **wall_record(wall)})
@@ -66,25 +67,3 @@ def _yours(dram_ns: float | None, clock_ghz: float | None, cache: float) -> list
             "Such as: --dram-ns 95 --clock-ghz 3.7",
         )
     return [study.your_machine(dram_ns, clock_ghz, cache)]
-
-
-def _wall(hits: tuple[float, ...], yours: list[Machine]) -> Wall:
-    machines = [*study.machines(), *yours]
-    return Wall(
-        machines=machines,
-        hits=hits,
-        average=study.average_access,
-        needed={
-            machine.name: (
-                study.hit_needed(machine.dram_cycles),
-                study.hit_of_wall(machine.cache_cycles, machine.dram_cycles),
-            )
-            for machine in machines
-        },
-        projected={
-            year: (*study.projected(year), study.NOTE_PRINTED.get(year))
-            for year in (1995, 2000, 2005, 2010, 2019)
-        },
-        walled=study.year_of_wall(),
-        growths=trends(("dram-latency", "dram-pin", "processor-latency")),
-    )

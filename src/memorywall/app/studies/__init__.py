@@ -1,1 +1,0 @@
-"""Studies: a paper's argument computed anew, beside what it printed. One study a file."""

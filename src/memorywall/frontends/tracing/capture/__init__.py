@@ -1,0 +1,1 @@
+"""Capture: a module runs without memory, and every operator is heard."""

@@ -1,0 +1,175 @@
+"""Caches of keys and values, and state: those of transformers, and buffers of a module's own."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from memorywall.core.errors import InvalidInputError, UnsupportedError, printable, shown
+from memorywall.frontends.tracing.capture.tracer import Tracer
+from memorywall.frontends.tracing.interpret.arrays import Array
+from memorywall.frontends.tracing.interpret.calls import tensors
+from memorywall.frontends.tracing.interpret.events import Event
+
+KINDS = ("dynamic", "static")
+GROWN = "cache concatenation"  # the function of an operator that copies a cache to lengthen it
+_ARGUMENTS = ("past_key_values", "cache_params", "state")
+_OF_ITS_OWN = {"minimax": "MiniMaxCache"}  # by model type: a cache in the file of its class
+# State that RecurrentGemma keeps on its modules, as attributes.
+_ON_MODULES = ("conv1d_state", "recurrent_states")
+
+
+def generates(module: torch.nn.Module) -> bool:
+    """Tell whether a module is one of transformers' that generate."""
+    can = getattr(module, "can_generate", None)
+    return bool(_of_transformers(module) and callable(can) and can())
+
+
+def argument_of(module: torch.nn.Module) -> str:
+    """Return the name under which a module of transformers takes its cache, or nothing."""
+    taken = inspect.signature(module.forward).parameters if _of_transformers(module) else {}
+    return next((name for name in _ARGUMENTS if name in taken), "")
+
+
+def _of_transformers(module: torch.nn.Module) -> bool:
+    return any(base.__module__.startswith("transformers.") for base in type(module).__mro__)
+
+
+def make_cache(module: Any, kind: str, positions: int) -> Any:
+    """Return an empty cache of transformers, for so many positions where it is a static one.
+
+    Raises:
+        InvalidInputError: no such kind.
+        UnsupportedError: transformers makes none for the module's config.
+    """
+    if kind not in KINDS:
+        raise InvalidInputError(
+            f"cache: expected one of {', '.join(KINDS)}, got {shown(kind)}",
+            "Of a module of your own: a tuple of the names of buffers that hold keys and values.",
+        )
+    if argument_of(module) == "state":
+        return None  # RWKV's, which it makes of zeros where it is given none
+    try:
+        return _made(module, kind, positions)
+    except Exception as error:
+        name = type(module).__name__
+        said = printable(" ".join(f"{type(error).__name__}: {error}".split()), 300)
+        raise UnsupportedError(
+            f"transformers makes no cache for {name}: {said}",
+            f"Trace one pass of it without a cache: memorywall trace FILE.py:make --phase encode, "
+            f"where make returns transformers' {name}.",
+        ) from error
+
+
+def _made(module: Any, kind: str, positions: int) -> Any:
+    model_type = module.config.model_type
+    if model_type in _OF_ITS_OWN:
+        return getattr(sys.modules[type(module).__module__], _OF_ITS_OWN[model_type])()
+    transformers = sys.modules["transformers"]  # the module is one of its own
+    if kind == "static":
+        cache = transformers.StaticCache(config=module.config, max_cache_len=positions)
+    else:
+        cache = transformers.DynamicCache(config=module.config)
+    if module.config.is_encoder_decoder:
+        of_source = transformers.DynamicCache(config=module.config)
+        return transformers.EncoderDecoderCache(cache, of_source)
+    return cache
+
+
+def cached(cache: Any, module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the tensors that a cache holds, or a module itself, each with where it stands."""
+    for part in ("self_attention_cache", "cross_attention_cache"):
+        for place, tensor in _held(getattr(cache, part)) if hasattr(cache, part) else ():
+            yield f"{part}.{place}", tensor
+    yield from _held(cache)
+    yield from _on_modules(module)
+
+
+def _held(cache: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    for index, layer in enumerate(getattr(cache, "layers", ())):
+        for name in ("keys", "values", "conv_states", "recurrent_states"):
+            held = getattr(layer, name, None)
+            held = tuple(held.values()) if isinstance(held, dict) else (held,)
+            for number, tensor in enumerate(tensors(held)):
+                if tensor.numel():
+                    yield f"{index}.{number}.{name}", tensor
+    for index, tensor in enumerate(cache if isinstance(cache, list) else ()):
+        yield f"state_{index}", tensor
+    for index, held in enumerate(getattr(cache, "linear_cache", ())):
+        yield from ((f"{index}.state", tensor) for tensor in tensors((held,)))
+
+
+def _on_modules(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    for path, part in module.named_modules() if _of_transformers(module) else ():
+        for name in _ON_MODULES:
+            held = getattr(part, name, None)
+            if isinstance(held, torch.Tensor):
+                yield f"{path}.{name}", held
+
+
+def mark(tracer: Tracer, before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> None:
+    """Give a cache its role, its name, and its concatenation the name of what it is.
+
+    A cache that grew is one memory: what it was and what it became have one name.
+    """
+    grown: dict[Array, str] = {}
+    for place, tensor in after.items():
+        array = tracer.arrays.find(tensor)
+        if array is None:
+            continue
+        grown[array] = place.rpartition(".")[2]
+        if place in before:
+            old = tracer.arrays.add(before[place], place)
+            grown[old] = grown[array]
+            old.shape = array.shape
+    _name(tracer.events, grown)
+    for array, name in grown.items():
+        array.role = "kv_cache" if name in ("keys", "values") else "state"
+
+
+def _name(events: list[Event], caches: dict[Array, str]) -> None:
+    """Name caches after the module that reads or writes them first."""
+    named: set[Array] = set()
+    for event in events:
+        for view, _ in event.reads + event.writes:
+            name = caches.get(view.array)
+            if name is not None and view.array not in named:
+                view.array.name = f"{event.frame.path}.{name}"
+                named.add(view.array)
+        written = event.writes[0][0].array if event.writes else None
+        if event.op == "aten::cat" and written in caches:
+            event.function = GROWN
+
+
+def _unmasked(_padding: Any, length: int, window: int | None = None) -> bool:
+    """Tell whether all positions look at all: where there is no padding, but for windows."""
+    return window is None or length < window
+
+
+@contextmanager
+def without_values() -> Iterator[None]:
+    """Spare transformers looks at values: a trace has no packed sequences and no padding."""
+    masks = sys.modules.get("transformers.masking_utils")
+    base = getattr(sys.modules.get("transformers.modeling_utils"), "PreTrainedModel", None)
+    answers: list[tuple[Any, str, Callable[[Any], Any]]] = [
+        (masks, "find_packed_sequence_indices", lambda _: lambda *_: None),
+        (base, "warn_if_padding_and_no_attention_mask", lambda _: lambda *_: None),
+        (masks, "fast_all", lambda _: lambda *_: True),
+        (masks, "_ignore_bidirectional_mask_sdpa", lambda _: _unmasked),
+    ]
+    looks = [
+        (place, name, getattr(place, name)) for place, name, _ in answers if hasattr(place, name)
+    ]
+    for place, name, answer in answers:
+        if hasattr(place, name):
+            setattr(place, name, answer(getattr(place, name)))
+    try:
+        yield
+    finally:
+        for place, name, look in looks:
+            setattr(place, name, look)

@@ -1,0 +1,80 @@
+"""Optimizers by name: torch's own, then those of pytorch-optimizer."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+from typing import Any
+
+import torch
+
+from memorywall.core.errors import InvalidInputError, UnknownNameError
+from memorywall.frontends.tracing.capture.training_loop import Recipe
+
+_HINT = "Or give a function that makes the optimizer of the module."
+
+
+def make_optimizer(module: torch.nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Return the recipe's optimizer for a module's parameters.
+
+    On a GPU torch's optimizers go through all parameters at once (``foreach``), as they do there by
+    default: that takes room for another copy of them.
+
+    Raises:
+        UnknownNameError: neither library has the optimizer.
+        InvalidInputError: it wants other arguments, or calls the model by itself.
+    """
+    if isinstance(recipe.optimizer, str):
+        optimizer = _by_name(module, recipe.optimizer, recipe)
+    else:
+        optimizer = recipe.optimizer(module)
+    closure = inspect.signature(type(optimizer).step).parameters.get("closure")
+    if closure is not None and closure.default is inspect.Parameter.empty:
+        raise InvalidInputError(
+            f"{type(optimizer).__name__} runs the model itself, as often as values tell it to.",
+            "Such an optimizer cannot be traced.",
+        )
+    return optimizer
+
+
+def _by_name(module: torch.nn.Module, name: str, recipe: Recipe) -> torch.optim.Optimizer:
+    made_by = _find(name)
+    options = dict(recipe.optimizer_options or {})
+    words = inspect.signature(made_by).parameters
+    if (
+        torch.device(recipe.device).type == "cuda"
+        and "foreach" in words
+        and not options.get("fused")
+    ):
+        options.setdefault("foreach", True)
+    try:
+        return made_by(module.parameters(), **options)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InvalidInputError(f"{name} cannot be made: {error}", _HINT) from error
+
+
+def _find(name: str) -> Any:
+    wanted = name.casefold()
+    own = {
+        key.casefold(): value for key, value in vars(torch.optim).items() if _is_optimizer(value)
+    }
+    if wanted in own:
+        return own[wanted]
+    if importlib.util.find_spec("pytorch_optimizer") is None:
+        raise UnknownNameError(
+            "optimizer", name, own, "More come with: pip install 'memorywall[training]'"
+        )
+    import pytorch_optimizer  # noqa: PLC0415 - an extra
+
+    others = pytorch_optimizer.get_supported_optimizers()
+    if wanted not in others:
+        raise UnknownNameError("optimizer", name, [*own, *others], _HINT)
+    return pytorch_optimizer.load_optimizer(wanted)
+
+
+def _is_optimizer(value: Any) -> bool:
+    return (
+        isinstance(value, type)
+        and issubclass(value, torch.optim.Optimizer)
+        and value is not torch.optim.Optimizer
+    )

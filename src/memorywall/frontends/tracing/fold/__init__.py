@@ -1,0 +1,1 @@
+"""Fold: layers and sizes that repeat, made into one program."""

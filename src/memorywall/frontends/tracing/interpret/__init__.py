@@ -1,0 +1,1 @@
+"""Interpret: what an operator that was captured reads, writes and computes."""

@@ -1,0 +1,1 @@
+"""Transformers: its classes, built from a config, and traced pass by pass."""

@@ -1,0 +1,1 @@
+"""Layers: the building blocks that families share, written down operator by operator."""

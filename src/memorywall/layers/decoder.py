@@ -1,0 +1,301 @@
+"""Decoders whose layers are attention and a feed-forward, and the one way of lowering them.
+
+Attention may be latent, another mixer (a scan) may stand in its place, and experts in place of a
+feed-forward; a layer may have one of the halves only. Families differ in how their configs say so,
+and in where the norms stand; they read into a ``Decoder``, and ``lower`` writes its forward pass.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeAlias, TypeGuard
+
+from memorywall.core.forward import Forward
+from memorywall.core.program import Block, Program
+from memorywall.core.tensors import Tensor
+from memorywall.layers.experts import Experts, record_experts
+from memorywall.layers.latent_attention import LatentAttention, record_latent_attention
+from memorywall.layers.output_head import Head, record_head
+from memorywall.layers.tape import Attention, FeedForward, Tape
+
+
+class Mixer(Protocol):
+    """What mixes tokens in place of attention, and keeps state in place of a cache, or beside.
+
+    It is hashable, as attention is.
+    """
+
+    @property
+    def name(self) -> str:
+        """The word for it in the names of layers."""
+
+    def record(self, tape: Tape, x: Tensor) -> Tensor:
+        """Note its operators: [B T, D] in and out."""
+
+
+AnyAttention: TypeAlias = Attention | LatentAttention
+AnyMixer: TypeAlias = AnyAttention | Mixer
+AnyMlp: TypeAlias = FeedForward | Experts
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """Layers of one kind: their block's name, how many they are, and what each is made of.
+
+    One of the halves may be missing; ``attention`` may be another mixer. ``norms`` says where the
+    norms stand, if elsewhere than in the model's other layers.
+    """
+
+    name: str
+    count: int
+    attention: AnyMixer | None
+    mlp: AnyMlp | None
+    norms: str = ""
+
+
+Halves: TypeAlias = tuple[AnyMixer | None, AnyMlp | None]
+
+
+def grouped(layers: Iterable[Halves]) -> tuple[Layers, ...]:
+    """Count layers by kind, in the order in which the kinds first come."""
+    counts = Counter(layers)
+    kinds = tuple(counts)
+    return tuple(Layers(_name(kind, kinds), counts[kind], *kind) for kind in kinds)
+
+
+def _name(kind: Halves, kinds: tuple[Halves, ...]) -> str:
+    """Return a kind of layers' name: what may set it apart from a model's other kinds."""
+    attention, mlp = kind
+    words = []
+    if len(kinds) > 1 and isinstance(attention, Attention):
+        words += ["sliding"] if attention.window is not None else []
+        words += ["chunked"] if attention.chunk is not None else []
+        rotated = any(isinstance(other, Attention) and other.rotary for other, _ in kinds)
+        words += ["unrotated"] if rotated and not attention.rotary else []
+    if attention is not None and _is_mixer(attention):
+        words.append(attention.name)
+    if mlp is None and not words:
+        words.append("attention")
+    if attention is None:
+        words.append("experts" if isinstance(mlp, Experts) else "mlp")
+    sparse = any(isinstance(other, Experts) for _, other in kinds)
+    if attention is not None and isinstance(mlp, FeedForward) and sparse:
+        words.insert(0, "dense")
+    return "_".join([*words, "layers"])
+
+
+def _is_mixer(attention: AnyMixer) -> TypeGuard[Mixer]:
+    """Tell whether something else than attention mixes the tokens."""
+    return not isinstance(attention, Attention | LatentAttention)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """A decoder, as its config describes it.
+
+    Attributes:
+        layers: its kinds of layers; those that alternate are counted, not placed.
+        norm: the kind of all norms but those of queries and keys.
+        norms: where they stand: ``before`` each half of a layer, ``after`` it, ``around`` it
+            (both), on its ``input`` (before it, and before what it is added to), ``outside``
+            (after the sum, as in BERT). Where both halves read the layer's input: ``shared``, one
+            norm for the two, or ``each`` its own.
+        positions: rows of a learned table of positions, 0 for none.
+        sinusoids: whether fixed sinusoids are added to the embeddings.
+        embedding_size: width of the table of words where it is not the hidden size; linear layers
+            then stand between the two, at both ends.
+        embedding_norm, embedding_scale: whether the embeddings are normalised, or scaled.
+        residual_scale: whether each half's output is scaled before it is added; where norms stand
+            on the ``input``, what it is added to as well.
+        final_norm: whether a norm stands before the head.
+        on_logits: ``scale`` or ``softcap``, done to every logit of the language model's head.
+        state_dtype: the format that the state of its mixers is kept in; None for the activations'.
+    """
+
+    class_name: str
+    head: Head | None
+    dtype: str
+    vocab_size: int
+    hidden_size: int
+    max_positions: int | None
+    layers: tuple[Layers, ...]
+    norm: str = "rmsnorm"
+    norms: str = "before"
+    positions: int = 0
+    sinusoids: bool = False
+    embedding_size: int | None = None
+    embedding_norm: bool = False
+    embedding_scale: bool = False
+    residual_scale: bool = False
+    final_norm: bool = True
+    on_logits: str = ""
+    state_dtype: str | None = None
+    notes: tuple[str, ...] = ()
+    causal: bool = True
+
+    @property
+    def windows(self) -> tuple[int, ...]:
+        """Lengths past which some layer no longer looks back; chunks are such lengths at first."""
+        found = [a.window for a in self._plain() if a.window is not None]
+        return (*found, *self.chunks)
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        """Lengths of the chunks that some layers attend within."""
+        return tuple(a.chunk for a in self._plain() if a.chunk is not None)
+
+    @property
+    def latent(self) -> bool:
+        """Whether some layer's attention is latent."""
+        return any(isinstance(layers.attention, LatentAttention) for layers in self.layers)
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether some layer keeps state."""
+        return any(a is not None and _is_mixer(a) for a in [kind.attention for kind in self.layers])
+
+    def with_attention(self, **changes: Any) -> Decoder:
+        """Return a copy in which the attention of every layer that has one is changed alike."""
+        changed = [
+            replace(layers, attention=replace(layers.attention, **changes))
+            if isinstance(layers.attention, Attention | LatentAttention)
+            else layers
+            for layers in self.layers
+        ]
+        return replace(self, layers=tuple(changed))
+
+    def _plain(self) -> list[Attention]:
+        """Return the kinds of attention that are not latent."""
+        return [a for layers in self.layers if isinstance(a := layers.attention, Attention)]
+
+
+def lower(model: Decoder, forward: Forward) -> Program:
+    """Return the operators of one forward pass."""
+    hidden = Tensor("hidden", (forward.rows, model.hidden_size), forward.activations)
+    embeddings = record_embeddings(model, forward, hidden)
+    blocks = [record_layers(model, forward, hidden, layers) for layers in model.layers]
+    head = record_top(model, forward, hidden, embeddings.ops[0].reads[0])
+    return Program((embeddings, *blocks, head))
+
+
+def record_embeddings(model: Decoder, forward: Forward, hidden: Tensor) -> Block:
+    """Note the embeddings of words and positions: [B T, D]."""
+    tape = Tape(forward, "embeddings")
+    narrow = model.embedding_size
+    tables = [("words", model.vocab_size, forward.rows)]
+    # Positions are added in the same breath, unless something is done to the words before.
+    positions = ("positions", model.positions, forward.tokens)
+    apart = narrow is not None or model.embedding_scale
+    if model.positions and not apart:
+        tables.append(positions)
+    x = tape.activation("words", forward.rows, narrow or model.hidden_size)
+    tape.embed("words", x, *tables)
+    if narrow is not None:
+        x = tape.linear("project_in", x, model.hidden_size)
+    if model.embedding_scale:
+        x = tape.each("scale", "scale", x)
+    if model.positions and apart:
+        rows = tape.activation("positions", forward.tokens, model.hidden_size)
+        x = tape.add("positions_add", x, tape.embed("positions", rows, positions))
+    if model.sinusoids:
+        waves = tape.activation("sinusoids", forward.tokens, model.hidden_size)
+        x = tape.add("sinusoids_add", x, waves)
+    if model.embedding_norm:
+        tape.norm("norm", x, model.norm)
+    tape.ops[-1].writes = (hidden,)
+    return tape.close()
+
+
+def record_layers(model: Decoder, forward: Forward, hidden: Tensor, layers: Layers) -> Block:
+    """Note the layers of one kind: [B T, D] in and out."""
+    tape = Tape(forward, layers.name)
+    attention, mlp = layers.attention, layers.mlp
+    if layers.norms:
+        model = replace(model, norms=layers.norms)
+    if attention is not None and mlp is not None:
+        _both_halves(tape, model, hidden, attention, mlp)
+    elif attention is not None:
+        _half(
+            tape, model, "attention", hidden, lambda x: record_attention(tape, x, attention), hidden
+        )
+    elif mlp is not None:
+        _half(tape, model, "mlp", hidden, lambda x: _feed(tape, x, mlp), hidden)
+    return tape.close(layers.count)
+
+
+def _both_halves(
+    tape: Tape, model: Decoder, hidden: Tensor, attention: AnyMixer, mlp: AnyMlp
+) -> None:
+    if model.norms in ("shared", "each"):
+        _both_at_once(tape, model, hidden, attention, mlp)
+        return
+    middle = tape.activation("middle", *hidden.shape)
+    _half(tape, model, "attention", hidden, lambda x: record_attention(tape, x, attention), middle)
+    _half(tape, model, "mlp", middle, lambda x: _feed(tape, x, mlp), hidden)
+
+
+def record_attention(tape: Tape, x: Tensor, attention: AnyMixer) -> Tensor:
+    """Note attention of any kind, or another mixer: [B T, D] in and out."""
+    if isinstance(attention, Attention):
+        return tape.self_attention(x, attention)
+    if isinstance(attention, LatentAttention):
+        return record_latent_attention(tape, x, attention)
+    return attention.record(tape, x)
+
+
+def _feed(tape: Tape, x: Tensor, mlp: AnyMlp) -> Tensor:
+    if isinstance(mlp, Experts):
+        return record_experts(tape, x, mlp)
+    return tape.feed_forward(x, mlp)
+
+
+def _half(
+    tape: Tape,
+    model: Decoder,
+    name: str,
+    x: Tensor,
+    run: Callable[[Tensor], Tensor],
+    out: Tensor,
+) -> None:
+    """Note out = x + half(x), with the norms and the scale where the model has them."""
+    where = model.norms
+    first = where in ("before", "around", "input")
+    y = tape.norm(f"{name}_norm", x, model.norm) if first else x
+    x = y if where == "input" else x
+    y = run(y)
+    if where in ("after", "around"):
+        second = "_post_norm" if where == "around" else "_norm"
+        y = tape.norm(f"{name}{second}", y, model.norm)
+    if model.residual_scale:
+        y = tape.each(f"{name}_scale", "scale", y)
+        x = tape.each(f"{name}_input_scale", "scale", x) if where == "input" else x
+    total = tape.add(f"{name}_add", x, y, out=None if where == "outside" else out)
+    if where == "outside":
+        tape.norm(f"{name}_norm", total, model.norm, out=out)
+
+
+def _both_at_once(
+    tape: Tape, model: Decoder, hidden: Tensor, attention: AnyMixer, mlp: AnyMlp
+) -> None:
+    """Note x + attention(norm(x)) + mlp(norm(x)), by one norm or two."""
+    normed = tape.norm("attention_norm", hidden, model.norm)
+    x = record_attention(tape, normed, attention)
+    if model.norms == "each":
+        normed = tape.norm("mlp_norm", hidden, model.norm)
+    y = _feed(tape, normed, mlp)
+    tape.add("residual_add", hidden, tape.add("halves_add", x, y), out=hidden)
+
+
+def record_top(model: Decoder, forward: Forward, hidden: Tensor, embedding: Tensor) -> Block:
+    """Note the last norm and what stands on top."""
+    tape = Tape(forward, "head")
+    x = tape.norm("norm", hidden, model.norm) if model.final_norm else hidden
+    if model.embedding_size is not None:
+        x = tape.linear("project_out", x, model.embedding_size)
+    if model.head is not None:
+        record_head(tape, x, model.head, forward.head_rows, embedding)
+        if model.on_logits and model.head.name == "lm_head":
+            tape.each(f"logits_{model.on_logits}", model.on_logits, tape.ops[-1].writes[0])
+    return tape.close()

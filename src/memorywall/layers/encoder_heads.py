@@ -1,0 +1,84 @@
+"""What stands on an encoder: pooler, classifier, masked-language head, alone or together.
+
+Letters: B batch, T tokens, D hidden.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from memorywall.core.forward import Forward
+from memorywall.core.numbers import Number
+from memorywall.core.tensors import Tensor
+from memorywall.layers.element_costs import FLOPS_PER_ELEMENT
+from memorywall.layers.output_head import Head, record_head
+from memorywall.layers.tape import Tape
+
+
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """A linear layer of a top, then an activation function and a norm, "" for none."""
+
+    head: Head
+    activation: str = ""
+    norm: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Layers one after the other on ``rows`` of the hidden states, as in ``Part``."""
+
+    rows: str
+    layers: tuple[Dense, ...]
+
+
+def masked_branch(
+    width: int,
+    vocab_size: int,
+    activation: str,
+    *,
+    tied: bool,
+    norm: str = "layernorm",
+    bias: bool = True,
+    decoder_bias: bool = True,
+) -> Branch:
+    """Return the masked-language head: dense to ``width``, activation, norm, decoder."""
+    transform = Dense(Head("transform", width, bias=bias), activation, norm)
+    decoder = Dense(Head("decoder", vocab_size, bias=decoder_bias, tied=tied))
+    return Branch("each", (transform, decoder))
+
+
+def record_branch(tape: Tape, hidden: Tensor, branch: Branch, embedding: Tensor) -> None:
+    """Note the layers of one branch; ``embedding`` is what a tied layer multiplies by.
+
+    One row a sequence is read whatever the convention on logits, unless there is no head at all.
+    """
+    rows = _rows(tape.forward, branch.rows)
+    x = _mean(tape, "pool", hidden, rows) if branch.rows == "mean" else hidden
+    for layer in branch.layers:
+        name = layer.head.name
+        x = record_head(tape, x, layer.head, rows, embedding)
+        if layer.activation:
+            x = tape.apply(f"{name}_activation", layer.activation, x)
+        if layer.norm:
+            x = tape.norm(f"{name}_norm", x, layer.norm)
+    if branch.rows == "late":
+        _mean(tape, "mean", x, 0 if tape.forward.logits == "none" else tape.forward.batch)
+
+
+def _rows(forward: Forward, which: str) -> Number:
+    """Return how many rows of all sequences a branch reads."""
+    if which == "each":
+        return forward.head_rows
+    if forward.logits == "none":
+        return 0
+    return forward.rows if which == "late" else forward.batch
+
+
+def _mean(tape: Tape, name: str, x: Tensor, rows: Number) -> Tensor:
+    """Average x [B T, D] over the tokens of each sequence; nothing is read for no rows."""
+    out = tape.activation(name, rows, x.shape[-1])
+    flops = FLOPS_PER_ELEMENT["mean"] * tape.forward.tokens * out.elements
+    source = Tensor(x.name, x.shape, x.format, x.role)  # its own, since no rows change it
+    tape.op(name, "elementwise", flops, (source,), out, function="mean")
+    return out

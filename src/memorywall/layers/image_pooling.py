@@ -1,0 +1,128 @@
+"""What a class makes of an image's hidden states: one vector of each, a classifier, or nothing.
+
+Letters: B images, T tokens, P patches, D hidden.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from memorywall.core.forward import Forward
+from memorywall.core.numbers import Number
+from memorywall.core.program import Block
+from memorywall.core.tensors import Tensor
+from memorywall.layers.element_costs import FLOPS_PER_ELEMENT, NORM_WEIGHTS
+from memorywall.layers.encoder_heads import Dense
+from memorywall.layers.output_head import record_head
+from memorywall.layers.tape import Attention, Tape
+from memorywall.layers.vision_tower import Stack
+
+
+@dataclass(frozen=True, slots=True)
+class Pooling:
+    """What stands on a tower or on a stack of text.
+
+    Attributes:
+        norm: which rows the last norm reads: ``each``, those that are ``pooled``, or "" for none.
+        rows: what the layers read: ``first``, one row of each; ``mean`` of the patches; ``both``
+            of these side by side; ``probe``, what a learned query attends to; ``patches``, all.
+        layers: linear layers, with what follows each.
+        beside: whether each linear layer reads a row of its own, and their mean is what comes out;
+            else they follow one another.
+        probed: whether a learned query attends to the tokens, whoever reads what it finds.
+    """
+
+    norm: str = "each"
+    rows: str = "first"
+    layers: tuple[Dense, ...] = ()
+    beside: bool = False
+    probed: bool = False
+
+
+def lower_pooling(
+    top: Pooling,
+    stack: Stack,
+    forward: Forward,
+    hidden: Tensor,
+    prefix: str = "",
+    *,
+    before: int = 0,
+) -> tuple[Block, Tensor]:
+    """Return the block on top of hidden [B T, D], and what comes out.
+
+    ``before`` is how many tokens stand before the patches.
+    """
+    tape = Tape(forward, f"{prefix}head")
+    x = tape.norm("norm", hidden, stack.norm) if top.norm == "each" else hidden
+    patches = forward.tokens - before
+    found = _probe(tape, stack, x) if top.probed else x
+    if top.rows == "probe":
+        x = found
+    elif top.rows in ("mean", "both"):
+        x = _mean(tape, x, patches, beside=top.rows == "both")
+    if top.norm == "pooled":
+        x = _norm(tape, x, stack.norm)
+    rows = forward.batch * patches if top.rows == "patches" else forward.batch
+    return _finish(tape, top, x, 0 if forward.logits == "none" else rows)
+
+
+def _finish(tape: Tape, top: Pooling, x: Tensor, rows: Number) -> tuple[Block, Tensor]:
+    """Note the linear layers on so many rows."""
+    if top.beside:
+        found = [record_head(tape, x, layer.head, rows, x) for layer in top.layers]
+        x = tape.add("mean", *found)  # halved as well, which is no FLOP of a row's size
+        return tape.close(), x
+    for layer in top.layers:
+        x = record_head(tape, x, layer.head, rows, x)
+        if layer.activation:
+            x = tape.apply(f"{layer.head.name}_activation", layer.activation, x)
+    return tape.close(), x
+
+
+def _mean(tape: Tape, x: Tensor, patches: Number, *, beside: bool) -> Tensor:
+    """Average the patches of each image, beside its first token or not: [B, 2 D] or [B, D]."""
+    batch, width = tape.forward.batch, x.shape[-1]
+    out = tape.activation("mean", batch, 2 * width if beside else width)
+    rows = batch * (patches + beside)
+    read = Tensor(x.name, x.shape, x.format, x.role, touched=(rows, width))
+    flops = FLOPS_PER_ELEMENT["mean"] * batch * patches * width
+    tape.op("mean", "elementwise", flops, (read,), out, function="mean")
+    return out
+
+
+def _norm(tape: Tape, x: Tensor, kind: str) -> Tensor:
+    """Normalise one row of each image: [B, D]."""
+    batch, width = tape.forward.batch, x.shape[-1]
+    row = Tensor(x.name, x.shape, x.format, x.role, touched=(batch, width))
+    out = tape.activation("norm", batch, width)
+    weights = [tape.weight(f"norm.{part}", width) for part in NORM_WEIGHTS[kind]]
+    flops = FLOPS_PER_ELEMENT[kind] * out.elements
+    tape.op("norm", "norm", flops, (row, *weights), out, function=kind.partition("_")[0])
+    return out
+
+
+class _ProbeTape(Tape):
+    """Notes what one query of each image does."""
+
+    def look(self, q: Tensor, k: Tensor, v: Tensor, a: Attention, tokens: Number) -> Tensor:
+        """Attend from q [B, D] to so many tokens of each image."""
+        return self._attend(q, k, v, a, "attention", sources=tokens)
+
+
+def _probe(tape: Tape, stack: Stack, x: Tensor) -> Tensor:
+    """Let a learned query attend to x [B T, D], then a feed-forward: [B, D]."""
+    forward, a = tape.forward, stack.attention
+    single = _ProbeTape(replace(forward, tokens=1), tape.block)
+    probe = single.activation("probe", forward.batch, stack.hidden_size)
+    learned = single.weight("probe.weight", 1, stack.hidden_size)
+    single.op("probe", "embedding", 0, (learned,), probe, function="copy")
+    width = a.heads * a.head_dim
+    q = single.linear("attention.q_proj", probe, width, bias=True)
+    k = single.linear("attention.k_proj", x, width, bias=True)
+    v = single.linear("attention.v_proj", x, width, bias=True)
+    context = single.look(q, k, v, a, forward.tokens)
+    y = single.linear("attention.o_proj", context, stack.hidden_size, bias=True)
+    normed = single.norm("mlp_norm", y, stack.norm)
+    out = single.add("mlp_add", y, single.feed_forward(normed, stack.mlp))
+    tape.ops += single.ops
+    return out

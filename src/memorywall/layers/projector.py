@@ -1,0 +1,86 @@
+"""What leads from a tower's hidden states to the rows that a decoder reads in place of words.
+
+Letters: B images, T tokens of each in the tower, D hidden, k a side of what becomes one row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from memorywall.core.forward import Forward
+from memorywall.core.numbers import Number, Shape
+from memorywall.core.program import Block
+from memorywall.core.tensors import Tensor
+from memorywall.layers.element_costs import FLOPS_PER_ELEMENT, NORM_WEIGHTS
+from memorywall.layers.encoder_heads import Dense
+from memorywall.layers.output_head import record_head
+from memorywall.layers.tape import Tape
+
+
+@dataclass(frozen=True, slots=True)
+class Projector:
+    """Steps from hidden states to rows, in their order.
+
+    Attributes:
+        dropped: tokens before the patches that are left behind.
+        averaged: k, where k x k patches become their mean.
+        norm: kind of a norm, "" for none.
+        joined: k, where k x k patches become one row side by side, k k D wide.
+        norm_joined: whether the norm is of such rows; else of the patches before.
+        layers: linear layers, each with what follows it.
+    """
+
+    layers: tuple[Dense, ...]
+    dropped: int = 0
+    averaged: int = 1
+    norm: str = ""
+    joined: int = 1
+    norm_joined: bool = False
+
+    def rows(self, grid: tuple[int, int]) -> int:
+        """Rows that a grid of patches becomes."""
+        side = self.averaged * self.joined
+        return (grid[0] // side) * (grid[1] // side)
+
+
+def lower_projector(
+    projector: Projector, forward: Forward, hidden: Tensor, rows: int
+) -> tuple[Block, Tensor]:
+    """Return the block from hidden [B T, D] to so many rows of each image."""
+    tape, width = Tape(forward, "projector"), hidden.shape[-1]
+    k = projector.joined
+    kept = forward.batch * rows * (projector.averaged * k) ** 2
+    x = Tensor(hidden.name, hidden.shape, hidden.format, touched=(kept, width))
+    if projector.averaged > 1:
+        x = _average(tape, x, forward.batch * rows * k * k)
+    joined = (forward.batch * rows, k * k * width)
+    if projector.norm and not projector.norm_joined:
+        x = _norm(tape, x, projector.norm, int(width), joined)
+    elif k > 1:
+        out = tape.activation("joined", *joined)
+        tape.op("joined", "embedding", 0, (x,), out, function="copy")
+        x = out
+    if projector.norm and projector.norm_joined:
+        x = _norm(tape, x, projector.norm, int(k * k * width), joined)
+    for layer in projector.layers:
+        x = record_head(tape, x, layer.head, joined[0], x)
+        if layer.activation:
+            x = tape.apply(f"{layer.head.name}_activation", layer.activation, x)
+    return tape.close(), x
+
+
+def _average(tape: Tape, x: Tensor, rows: Number) -> Tensor:
+    """Average neighbouring patches: one FLOP for every number that is read."""
+    out = tape.activation("mean", rows, x.shape[-1])
+    flops = FLOPS_PER_ELEMENT["mean"] * x.moved_elements
+    tape.op("mean", "elementwise", flops, (x,), out, function="mean")
+    return out
+
+
+def _norm(tape: Tape, x: Tensor, kind: str, width: int, shape: Shape) -> Tensor:
+    """Normalise runs of ``width`` numbers, and leave them in another shape."""
+    out = tape.activation("norm", *shape)
+    weights = [tape.weight(f"norm.{part}", width) for part in NORM_WEIGHTS[kind]]
+    flops = FLOPS_PER_ELEMENT[kind] * out.elements
+    tape.op("norm", "norm", flops, (x, *weights), out, function=kind.partition("_")[0])
+    return out

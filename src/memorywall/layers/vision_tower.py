@@ -1,0 +1,254 @@
+"""Towers that look at images: patches become tokens, and layers look at all of them.
+
+Letters: B images, P patches and T tokens of each, D hidden, N heads. The pixels that a patch is
+made of are read as they lie, in the activations' format.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from memorywall.core.errors import InvalidInputError
+from memorywall.core.forward import Forward
+from memorywall.core.images import written
+from memorywall.core.program import Block
+from memorywall.core.tensors import Tensor
+from memorywall.layers.element_costs import FLOPS_PER_ELEMENT
+from memorywall.layers.tape import Attention, FeedForward, Tape
+
+
+@dataclass(frozen=True, slots=True)
+class Patches:
+    """How an image is cut into patches, each a token.
+
+    Attributes:
+        image_size: height and width that positions were learned for.
+        size: height and width of a patch.
+        channels: numbers of a pixel.
+        bias: whether the layer that embeds a patch has one.
+        linear: whether that is a linear layer; else a convolution that strides by a patch.
+        frames: images that a patch reaches through; a still image is repeated for it.
+        resized: whether every image is first made as large as ``image_size``.
+    """
+
+    image_size: tuple[int, int]
+    size: tuple[int, int]
+    channels: int = 3
+    bias: bool = True
+    linear: bool = False
+    frames: int = 1
+    resized: bool = False
+
+    def grid(self, height: int, width: int) -> tuple[int, int]:
+        """Return rows and columns of patches; pixels past the last whole patch are left out.
+
+        Raises:
+            InvalidInputError: the image is smaller than a patch.
+        """
+        height, width = self.looked_at(height, width)
+        if height < self.size[0] or width < self.size[1]:
+            raise InvalidInputError(
+                f"image_size: {written((height, width))} pixels are less than a patch of "
+                f"{written(self.size)}."
+            )
+        return height // self.size[0], width // self.size[1]
+
+    def looked_at(self, height: int, width: int) -> tuple[int, int]:
+        """Return the height and width that an image has when it is cut."""
+        return self.image_size if self.resized else (height, width)
+
+    def notes(self, height: int, width: int) -> tuple[str, ...]:
+        """Return what to know where an image is resized, or patches do not divide it."""
+        if self.resized:
+            if (height, width) == self.image_size:
+                return ()
+            return (f"Every image is resized to {written(self.image_size)} pixels.",)
+        rows, columns = self.grid(height, width)
+        covered = (rows * self.size[0], columns * self.size[1])
+        if covered == (height, width):
+            return ()
+        image = written((height, width))
+        return (f"Patches cover {written(covered)} of {image} pixels; the rest is left out.",)
+
+    @property
+    def area(self) -> int:
+        """Numbers that a patch is made of."""
+        return self.frames * self.channels * self.size[0] * self.size[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Layers of one shape, each half behind a norm.
+
+    Attributes:
+        scaled: whether each half's output is multiplied by a learned vector before it is added.
+        distances: rows of a table of relative positions, which is added to the scores; 0 for none.
+        shared_distances: whether all layers share one such table.
+    """
+
+    hidden_size: int
+    layers: int
+    attention: Attention
+    mlp: FeedForward
+    norm: str = "layernorm"
+    scaled: bool = False
+    distances: int = 0
+    shared_distances: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tower:
+    """What turns an image into hidden states [T, D].
+
+    Attributes:
+        tokens: learned tokens before the patches: of a class, of a teacher, registers.
+        placed: how many of those have a learned position.
+        positions: whether patches have learned positions, interpolated for images of another size.
+        unread: learned numbers that only training reads, such as a token that masks.
+        first_norm: whether a norm stands before the layers.
+    """
+
+    patches: Patches
+    stack: Stack
+    tokens: int = 0
+    placed: int = 0
+    positions: bool = True
+    unread: int = 0
+    first_norm: bool = False
+
+    def image_tokens(self, height: int, width: int) -> int:
+        """Tokens of an image of so many pixels."""
+        rows, columns = self.patches.grid(height, width)
+        return self.tokens + rows * columns
+
+    def image_notes(self, height: int, width: int) -> tuple[str, ...]:
+        """What to know of images of that size."""
+        notes = self.patches.notes(height, width)
+        if self.interpolates(height, width):
+            made = written(self.patches.image_size)
+            notes = (*notes, f"Learned positions are interpolated from {made}; no FLOP is counted.")
+        return notes
+
+    def interpolates(self, height: int, width: int) -> bool:
+        """Whether positions were learned for another number of patches."""
+        learned = self.positions or bool(self.stack.distances)
+        made = self.patches.grid(*self.patches.image_size)
+        return learned and self.patches.grid(height, width) != made
+
+
+def resized(tower: Tower) -> Tower:
+    """Return a tower whose images are all resized to what it was made for."""
+    return replace(tower, patches=replace(tower.patches, resized=True))
+
+
+def lower_tower(tower: Tower, forward: Forward, prefix: str = "") -> tuple[list[Block], Tensor]:
+    """Return the blocks of a tower, and its hidden states [B T, D]; ``forward`` is of images."""
+    hidden = Tensor(f"{prefix}hidden", (forward.rows, tower.stack.hidden_size), forward.activations)
+    blocks = [_embed(tower, forward, hidden, prefix)]
+    bias = None
+    if tower.stack.shared_distances:
+        tape = Tape(forward, f"{prefix}distances")
+        bias = _distances(tape, tower.stack)
+        blocks.append(tape.close())
+    return [*blocks, lower_stack(tower.stack, forward, hidden, prefix, bias=bias)], hidden
+
+
+def _embed(tower: Tower, forward: Forward, hidden: Tensor, prefix: str) -> Block:
+    """Embed the patches, put the learned tokens before them, and add positions: [B T, D]."""
+    tape, width = Tape(forward, f"{prefix}embeddings"), tower.stack.hidden_size
+    x = patches(tape, tower.patches, forward, width)
+    reads: tuple[Tensor, ...] = (x,)
+    if tower.tokens:
+        reads = (*reads, tape.weight("tokens", tower.tokens, width))
+    if tower.positions:
+        reads = (*reads, _positions(tape, tower, forward))
+    out = tape.activation("placed", *hidden.shape) if tower.first_norm else hidden
+    if tower.positions:
+        added = forward.batch * (forward.tokens - tower.tokens + tower.placed) * width
+        tape.op("positions_add", "elementwise", added, reads, out, function="add")
+        x = out
+    elif tower.tokens:
+        tape.op("tokens", "embedding", 0, reads, out, function="copy")
+        x = out
+    if tower.first_norm:
+        tape.norm("norm", x, tower.stack.norm, out=hidden)
+    tape.ops[-1].writes = (hidden,)
+    if tower.unread:
+        tape.ops[0].reads += (tape.weight("unread", tower.unread, touched=(0,)),)
+    return tape.close()
+
+
+def patches(tape: Tape, cut: Patches, forward: Forward, width: int) -> Tensor:
+    """Note the layer that embeds patches: 2 area D FLOPs each; [B P, area] in, [B P, D] out."""
+    rows, columns = cut.grid(*forward.image_size)
+    pixels = tape.activation("pixels", forward.batch * rows * columns, cut.area)
+    if cut.linear:
+        return tape.linear("patches", pixels, width, cut.bias)
+    out = tape.activation("patches", pixels.shape[0], width)
+    reads: tuple[Tensor, ...] = (pixels, tape.weight("patches.weight", width, cut.area))
+    if cut.bias:
+        reads = (*reads, tape.weight("patches.bias", width))
+    tape.op("patches", "conv", 2 * cut.area * out.elements, reads, out)
+    return out
+
+
+def _positions(tape: Tape, tower: Tower, forward: Forward) -> Tensor:
+    """Return the rows of positions, made anew for images of another size."""
+    rows, columns = tower.patches.grid(*tower.patches.image_size)
+    width = tower.stack.hidden_size
+    table = tape.weight("positions.weight", rows * columns + tower.placed, width)
+    if not tower.interpolates(*forward.image_size):
+        return table
+    rows, columns = tower.patches.grid(*forward.image_size)
+    resized = tape.activation("positions", rows * columns + tower.placed, width)
+    tape.op("positions_resize", "embedding", 0, (table,), resized, function="copy")
+    return resized
+
+
+def _distances(tape: Tape, stack: Stack) -> Tensor:
+    """Make the bias [N, T T] of all pairs from a table of distances, which is read whole."""
+    tokens, heads = tape.forward.tokens, stack.attention.heads
+    bias = tape.activation("bias", heads, tokens * tokens)
+    table = tape.weight("distances.weight", stack.distances, heads)
+    tape.op("distances", "embedding", 0, (table,), bias, function="copy")
+    return bias
+
+
+def lower_stack(
+    stack: Stack, forward: Forward, hidden: Tensor, prefix: str = "", *, bias: Tensor | None = None
+) -> Block:
+    """Note the layers of a stack over hidden [B T, D]; ``bias`` is added to the scores."""
+    tape = Tape(forward, f"{prefix}layers")
+    if stack.distances and not stack.shared_distances:
+        bias = _distances(tape, stack)
+    middle = tape.activation("middle", *hidden.shape)
+    x = tape.norm("attention_norm", hidden, stack.norm)
+    x = tape.self_attention(x, stack.attention, mask=bias)
+    _add(tape, stack, "attention", hidden, x, middle)
+    x = tape.norm("mlp_norm", middle, stack.norm)
+    x = tape.feed_forward(x, stack.mlp)
+    _add(tape, stack, "mlp", middle, x, hidden)
+    return tape.close(stack.layers)
+
+
+def _add(tape: Tape, stack: Stack, half: str, x: Tensor, y: Tensor, out: Tensor) -> None:
+    """Note out = x + y, y times a learned vector where the stack has one."""
+    if stack.scaled:
+        scaled = tape.activation(f"{half}_scale", *y.shape)
+        vector = tape.weight(f"{half}_scale.weight", stack.hidden_size)
+        flops = FLOPS_PER_ELEMENT["scale"] * y.elements
+        tape.op(f"{half}_scale", "elementwise", flops, (y, vector), scaled, function="scale")
+        y = scaled
+    tape.add(f"{half}_add", x, y, out=out)
+
+
+def of_images(forward: Forward, tower: Tower) -> Forward:
+    """Return the part of a pass that a tower runs: its images, each of so many tokens."""
+    return forward.of_images(tower.image_tokens(*forward.image_size))
+
+
+def looking(forward: Forward) -> Forward:
+    """Return a pass in which the towers do not run where there is no image."""
+    if isinstance(forward.images, int) and not forward.images:
+        return replace(forward, stacks="decoder")
+    return forward

@@ -1,0 +1,74 @@
+"""A published number beside ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+# How a comparison ends, best first.
+AGREES = "agrees"  # to half a unit of the last printed digit
+WITHIN = "within tolerance"
+EXPLAINED = "exception"  # outside, and the reason is known
+UNDEFINED = "not defined"  # the source does not say what it counted
+DIFFERS = "differs"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One printed number, ours, and how the two compare.
+
+    Attributes:
+        table: where it is printed.
+        model, seq_len, operator, quantity: what it is of; quantities carry their unit.
+        published: as printed, digits and all.
+        ours: in the same unit.
+        verdict: one of the words above.
+        reason: why it is an exception, is not defined, or is what it is.
+    """
+
+    table: str
+    model: str
+    seq_len: int
+    operator: str
+    quantity: str
+    published: str
+    ours: float
+    verdict: str
+    reason: str = ""
+    ours_as_configured: float | None = None  # where ours repeats a slip of the source's
+
+    @property
+    def deviation(self) -> float:
+        """Ours over the published number, less one."""
+        return self.ours / float(self.published) - 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return its record."""
+        return {
+            "table": self.table,
+            "model": self.model,
+            "seq_len": self.seq_len,
+            "operator": self.operator,
+            "quantity": self.quantity,
+            "published": float(self.published),
+            "ours": self.ours,
+            "deviation": self.deviation,
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "ours_as_configured": self.ours_as_configured,
+        }
+
+
+def half_unit(printed: str) -> float:
+    """Return half a unit of the last digit of a number as printed: 0.005 for ``7.25``."""
+    exponent = Decimal(printed).as_tuple().exponent
+    return 0.5 * 10.0 ** int(exponent)
+
+
+def judge(printed: str, ours: float, tolerance: float) -> str:
+    """Return whether ours agrees with a printed number, is within a share of it, or differs."""
+    published = float(printed)
+    if abs(ours - published) <= half_unit(printed) * (1 + 1e-9):
+        return AGREES
+    return WITHIN if abs(ours / published - 1) <= tolerance else DIFFERS

@@ -1,0 +1,204 @@
+"""Two roads to one program: a model's config, and transformers' class traced.
+
+For a model of the catalogue, in each of its passes: the FLOPs of matrix products, convolutions and
+scans, and the bytes of weights, of the cache and of state, class by class, which must be equal; and
+fused bytes, which should lie within 2 %. Where a class stays wholly on chip by the config, what the
+trace moves for it is compared with the whole pass. What PyTorch's operators move beyond that is
+told by class and cause. Every pair of a query and a key is counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from memorywall.answer.analyze import analyze
+from memorywall.answer.steps import program_of
+from memorywall.catalog.configs import entries
+from memorywall.core.errors import MissingDependencyError, UnsupportedError
+from memorywall.core.forward import Forward
+from memorywall.core.model import Model
+from memorywall.core.program import Program
+from memorywall.frontends.hf import load_model
+from memorywall.passes.collapse import fuse_traced
+
+EXACT = ("gemm", "attention", "conv", "scan")
+CLOSE = 0.02
+_CAUSAL = ("prefill", "decode")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One pass by both roads.
+
+    Attributes:
+        exact: by what is compared, (by the config, traced); all must be equal.
+        fused: by class, bytes (by the config, traced).
+        excess: bytes that PyTorch moves beyond, by "class: cause".
+    """
+
+    model: str
+    phase: str
+    exact: Mapping[str, tuple[int, int]]
+    fused: Mapping[str, tuple[int, int]]
+    excess: Mapping[str, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return its record."""
+        return {
+            "model": self.model,
+            "phase": self.phase,
+            "exact": {what: list(pair) for what, pair in self.exact.items()},
+            "fused": {kind: list(pair) for kind, pair in self.fused.items()},
+            "apart": self.apart,
+            "excess": dict(self.excess),
+        }
+
+    @property
+    def unequal(self) -> dict[str, tuple[int, int]]:
+        """What should be equal and is not."""
+        return {what: pair for what, pair in self.exact.items() if pair[0] != pair[1]}
+
+    @property
+    def apart(self) -> dict[str, float]:
+        """By class, how far the traced bytes are from the config's, as a share of them."""
+        total = sum(ours for ours, _ in self.fused.values())
+        return {
+            kind: (traced - ours) / (ours or total) for kind, (ours, traced) in self.fused.items()
+        }
+
+    @property
+    def outside(self) -> dict[str, float]:
+        """The classes that lie further apart than 2 %."""
+        return {kind: share for kind, share in self.apart.items() if abs(share) > CLOSE}
+
+
+def compare(name: str, phase: str, tokens: int = 128, dtype: str = "bf16") -> Comparison:
+    """Return one pass of a model of the catalogue by both roads."""
+    model = load_model(name)
+    answer = analyze(name, on="h100-sxm", phase=phase, **_asked(model, phase, tokens, dtype))
+    scenario = answer.scenario
+    workload = scenario.workload
+    length = int(workload.seq_len)
+    ours = program_of(scenario, workload.phase, length)
+    traced = traced_class(model, scenario.forward(workload.phase, length))
+    theirs, excess = fuse_traced(traced)
+    exact = {"parameters": (model.parameters, traced.parameters)}
+    for what, count in _EXACTLY.items():
+        a, b = count(ours), count(theirs)
+        exact |= {f"{what} of {kind}": (a[kind], b[kind]) for kind in sorted({*a, *b})}
+    a, b = _bytes(ours), _bytes(theirs)
+    fused = {kind: (a[kind], b[kind]) for kind in sorted({*a, *b})}
+    told = {f"{kind}: {cause}": int(size) for (kind, cause), size in excess.items()}
+    return Comparison(name, phase, exact, fused, told)
+
+
+def traced_class(model: Model, forward: Forward) -> Program:
+    """Trace a pass of transformers' class of a model of the catalogue."""
+    try:
+        from memorywall.frontends.tracing.transformers.class_passes import lower_class  # noqa: PLC0415
+        from memorywall.frontends.tracing.transformers.classes import read_class  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(str(error.name), "measure", "its classes") from None
+    named = {**model.config, "architectures": [model.architecture.class_name]}
+    traced = read_class(named, model.name)
+    if traced is None:
+        raise UnsupportedError(f"{model.name}: transformers has no class of its type.")
+    return lower_class(traced, forward)
+
+
+def _asked(model: Model, phase: str, tokens: int, dtype: str) -> dict[str, Any]:
+    """Return what the config is asked: as many positions as it allows, or the images themselves.
+
+    Latents of a cache are expanded again, as the classes do.
+    """
+    asked: dict[str, Any] = {
+        "logits": "all", "causal": "full", "mla": "reexpanded", "weights": dtype,
+        "activations": dtype, "kv_cache": dtype,
+    }  # fmt: skip
+    if model.reads_source and model.fixed_source is None:
+        asked["source_len"] = tokens
+    if model.images is None or model.images.reads_text:
+        positions = _positions(model, phase, tokens)
+        asked["seq_len"] = min(positions, model.architecture.max_positions or positions)
+    return asked
+
+
+def _positions(model: Model, phase: str, tokens: int) -> int:
+    """Return so many positions of text, and those of one image where it stands among them."""
+    if model.images is None or phase == "decode" or not model.causal:
+        return tokens
+    return tokens + model.images.image_tokens(*model.images.image_size)
+
+
+def _flops(program: Program) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for _, op, repeat in program.walk():
+        if op.kind in EXACT:
+            found[op.kind] += int(op.flops) * repeat
+    return found
+
+
+def _of_role(role: str, program: Program) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for _, op, repeat in program.walk():
+        if role in op.traffic:
+            found[op.kind] += int(op.traffic[role]) * repeat
+    return found
+
+
+def _of_state(program: Program) -> Counter[str]:
+    """Return the bytes of state by class: of what some operator writes, which buffers are not."""
+    written = {t.name for _, op, _ in program.walk() for t in op.writes}
+    found: Counter[str] = Counter()
+    for _, op, repeat in program.walk():
+        for tensor in (*op.reads, *op.writes):
+            if tensor.role == "state" and tensor.name in written:
+                found[op.kind] += int(tensor.moved_bytes) * repeat
+    return found
+
+
+def _bytes(program: Program) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for _, op, repeat in program.walk():
+        found[op.kind] += int(op.moved_bytes) * repeat
+    return Counter({kind: size for kind, size in found.items() if size})
+
+
+_EXACTLY: dict[str, Callable[[Program], Counter[str]]] = {
+    "FLOPs": _flops,
+    "bytes of weights": partial(_of_role, "weight"),
+    "bytes of the cache": partial(_of_role, "kv_cache"),
+    "bytes of state": _of_state,
+}
+
+
+def passes(names: Iterable[str] = ()) -> Iterator[tuple[str, str]]:
+    """Yield models and phases to compare, by default of all the catalogue.
+
+    What makes images of noise is left out: its classes are not transformers'.
+    """
+    for name in names or [entry.id for entry in entries()]:
+        model = load_model(name)
+        if model.denoiser is None:
+            yield from ((name, phase) for phase in (_CAUSAL if model.causal else ("encode",)))
+
+
+def summary(found: Iterable[Comparison]) -> dict[str, Any]:
+    """Return counts over comparisons, and what PyTorch moves beyond, all of them together."""
+    ones = list(found)
+    models = {one.model for one in ones}
+    excess: Counter[str] = Counter()
+    for one in ones:
+        excess.update(one.excess)
+    return {
+        "models": len(models),
+        "equal": len(models - {one.model for one in ones if one.unequal}),
+        "passes": len(ones),
+        "pairs": sum(len(one.fused) for one in ones),
+        "within": sum(len(one.fused) - len(one.outside) for one in ones),
+        "excess": dict(excess.most_common()),
+    }

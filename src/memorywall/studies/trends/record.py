@@ -1,0 +1,34 @@
+"""The study of trends as a record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from memorywall.core.growth import Coverage
+from memorywall.report.growth_text import coverage_record, growth_record
+from memorywall.studies.trends.results import Refit
+
+
+def study_record(
+    rows: Sequence[Refit], tested: Sequence[Coverage], peculiar: Sequence[str]
+) -> dict[str, Any]:
+    """Return the study as plain values."""
+    return {
+        "fits": [_fit(row) for row in rows],
+        "coverage": [coverage_record(row) for row in tested],
+        "peculiar": list(peculiar),
+    }
+
+
+def _fit(row: Refit) -> dict[str, Any]:
+    record = growth_record(row.growth)
+    return {
+        **record,
+        "series": row.series,
+        "name": record["series"],
+        "source": row.source,
+        "data": record["source"],
+        "published": row.published,
+        "published_20": row.published_20,
+    }

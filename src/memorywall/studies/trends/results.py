@@ -1,0 +1,54 @@
+"""What the studies of growth hold: refits, the paper's figures, a machine's latencies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from memorywall.core.growth import Growth, Series
+
+
+@dataclass(frozen=True, slots=True)
+class Refit:
+    """One fit of a study: whose points, and what was printed of them.
+
+    Attributes:
+        series: what grows, one word for all sources.
+        source: ``paper``, ``blog``, ``paper continued``, or ``today``.
+        growth: from the points.
+        published, published_20: growth per two and per twenty years as printed; None of what was
+            not printed.
+    """
+
+    series: str
+    source: str
+    growth: Growth
+    published: float | None = None
+    published_20: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What training a model kept in memory, in GB, and the memory of a device of its year."""
+
+    name: str
+    year: int
+    parameters: float
+    optimizer: float
+    features: float
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class PaperFigures:
+    """What the paper's Figs 1, 2a, 2b and 4 show.
+
+    Attributes:
+        growths: what they fit, by the name of the series.
+        marks: what they draw and do not fit, likewise.
+        bars: of Fig. 4.
+    """
+
+    growths: Mapping[str, Growth]
+    marks: Mapping[str, Series]
+    bars: tuple[Bar, ...]
