@@ -14,7 +14,7 @@ from memorywall.bench import gpu, ranks
 from memorywall.bench.agreement import compare
 from memorywall.bench.calibrate import calibrate
 from memorywall.bench.machine import Company, caches, describe, usable_cores, wait_until_idle
-from memorywall.bench.plan import Case, brief_cases, cases
+from memorywall.bench.plan import Case, brief_cases, cases, expected_s
 from memorywall.bench.record import SCHEMA, MachineRecord, warnings
 from memorywall.bench.runner import answers
 from memorywall.bench.timing import Measurement
@@ -61,6 +61,7 @@ def measure_machine(
     device: str = "cpu",
     processes: int = 1,
     progress: Callable[[int, int], object] = lambda _done, _total: None,
+    stage: Callable[[str], object] = lambda _stage: None,
 ) -> MachineRecord:
     """Run the micro-benchmarks and return what they found.
 
@@ -70,6 +71,7 @@ def measure_machine(
         device: ``cpu`` or ``cuda``.
         processes: with more than one, collectives between so many are measured as well.
         progress: called with how many cases are done, and of how many.
+        stage: called with the number of cases and about how long they take, before the first.
 
     Raises:
         MissingDependencyError: torch, transformers or numba is not installed.
@@ -87,6 +89,7 @@ def measure_machine(
         )
     plan = cases(quick=quick, caches=caches(), device=device)
     between = ranks.collectives(quick=quick) if processes > 1 else []
+    stage(f"measuring: {len(plan) + len(between)} cases, about {expected_s(plan + between):.0f} s")
     busy = wait_until_idle()
     machine = {**describe(count), "busy_cores_before": busy, "device": device}
     company, run = Company(), _Run(len(plan) + len(between), device, progress)

@@ -160,7 +160,7 @@ def profile(
     loaded = model if isinstance(model, Model) else load_model(model)
     chosen = tuple(phases) if phases else (("prefill", "decode") if loaded.causal else ("encode",))
     _check(loaded, chosen, dtypes)
-    machines = {count: _measured_here(count, device, stage) for count in counts}
+    machines = {count: _measured_here(count, device, progress, stage) for count in counts}
     hardware = machines[counts[-1]]
     cases = [
         _predict(loaded, machines[count], phase, batch, length, dtype, count)
@@ -283,13 +283,22 @@ def _checkpoint(model: ModelSource) -> str | None:
         return None
 
 
-def _measured_here(threads: int, device: str, stage: Callable[[str], object]) -> Hardware:
+def _measured_here(
+    threads: int,
+    device: str,
+    progress: Callable[[int, int], object],
+    stage: Callable[[str], object],
+) -> Hardware:
     path = here_path("cuda" if device == "cuda" else threads)
     if path.exists():
         hardware = read_device(path)
     else:
-        stage("measuring this machine first, about a minute, once")
-        measured = measure_machine(quick=True, threads=threads, device=device)
+        stage(
+            f"this machine was not measured at {render_count(threads, 'thread')}: measuring first"
+        )
+        measured = measure_machine(
+            quick=True, threads=threads, device=device, progress=progress, stage=stage
+        )
         hardware = save(measured).hardware
     if hardware.calibration is None:
         raise UnsupportedError(f"{path} has no calibration.", "Measure anew: memorywall measure")

@@ -19,6 +19,16 @@ _GPU_DTYPES = ("fp32", "tf32", "bf16", "fp16", "int8", "fp8")
 _CRAWLERS = ("fp16",)
 
 
+# What a case takes beyond its budget (building, warming up), as a share of it, and what a measuring
+# process takes to start, in seconds; from the recorded runs (results/README.md).
+_BEYOND_BUDGET, _STARTING_S = 0.6, 8.0
+
+
+def expected_s(plan: list[Case]) -> float:
+    """Return about how many seconds a plan takes."""
+    return _STARTING_S + (1 + _BEYOND_BUDGET) * float(sum(case["budget_s"] for case in plan))
+
+
 def cases(*, quick: bool, caches: dict[str, int], device: str = "cpu") -> list[Case]:
     """Return the cases in the order in which they run.
 

@@ -57,7 +57,7 @@ def show_brief(
 ) -> None:
     """Print what a brief measurement found: each rate with its spread, then what is doubtful."""
     console.print(title, style="bold", soft_wrap=True)
-    table = columns(("rate", "median", "10 %", "90 %", "samples"))
+    table = columns(("rate", "median", "10 %", "90 %", "n"))
     for rate in rates:
         table.add_row(
             rate.what,

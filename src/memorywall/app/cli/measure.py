@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from memorywall.app.cli._shared import console, json_flag, print_json, progress_bar
+from memorywall.app.cli._shared import console, json_flag, print_json, progress_bar, stage_bar
 from memorywall.core.errors import InvalidInputError
 
 
@@ -56,10 +56,11 @@ def COMMAND(  # noqa: N802
             )
         _measure_briefly(as_json=as_json)
         return
-    with progress_bar("measuring") as progress:
+    with stage_bar("measuring") as (progress, stage):
         record = measure_machine(
-            quick=quick, threads=threads, device=device, processes=processes, progress=progress
-        )
+            quick=quick, threads=threads, device=device, processes=processes, progress=progress,
+            stage=stage,
+        )  # fmt: skip
     saved = save(record)
     if as_json:
         print_json(
