@@ -39,7 +39,7 @@ def test_points_lie_where_the_answers_say() -> None:
 
 def test_roofs_meet_at_the_ridge_point() -> None:
     # 989.4 TFLOP/s over 3.35 TB/s: 295 FLOP per byte.
-    axes = draw_answers([decode()]).axes[0]
+    axes: Any = draw_answers([decode()]).axes[0]
     roof = next(line for line in axes.get_lines() if len(line.get_xdata()) == 3)
     _, ridge, _ = roof.get_xdata()
     assert ridge == pytest.approx(989.4e12 / 3.35e12)
@@ -48,7 +48,7 @@ def test_roofs_meet_at_the_ridge_point() -> None:
 
 def test_words_of_the_picture() -> None:
     prefill = mw.analyze("llama-3.1-8b", on=DEVICE, phase="prefill", seq_len=2048)
-    axes = draw_answers([prefill, decode(batch_size=64, seq_len=2048)]).axes[0]
+    axes: Any = draw_answers([prefill, decode(batch_size=64, seq_len=2048)]).axes[0]
     said = {text.get_text() for text in axes.texts}
     assert {
         "prefill of 2,048, batch 1", "decode at 2,048, batch 64", "memory roof, 3.35 TB/s",

@@ -79,7 +79,8 @@ def layer_norm(x: Array, gain: Array, bias: Array, epsilon: float = 1e-5) -> Arr
     """Normalise the last axis to mean 0 and variance 1, then scale by ``gain`` and add ``bias``."""
     centred = x - x.mean(-1, keepdims=True)
     variance = (centred * centred).mean(-1, keepdims=True)
-    return centred / np.sqrt(variance + epsilon) * gain + bias
+    normed: Array = centred / np.sqrt(variance + epsilon) * gain + bias
+    return normed
 
 
 def gelu_new(x: Array) -> Array:
@@ -93,7 +94,8 @@ def attend(query: Array, keys: Array, values: Array) -> Array:
     scores = query @ keys.transpose(0, 2, 1) / math.sqrt(query.shape[-1])
     shares = np.exp(scores - scores.max(-1, keepdims=True))
     shares /= shares.sum(-1, keepdims=True)
-    return shares @ values
+    context: Array = shares @ values
+    return context
 
 
 class NumpyGpt2:
