@@ -19,7 +19,7 @@ import memorywall as mw
 from memorywall.answer.profile import profile
 from memorywall.app.cli import main
 from memorywall.bench.machine import caches, describe, usable_cores
-from memorywall.bench.plan import cases
+from memorywall.bench.plan import cases, expected_s
 from memorywall.bench.runner import answers
 from memorywall.bench.toys import toy_config
 from memorywall.catalog.measured import here_path, save_here
@@ -95,6 +95,7 @@ def test_the_plan_covers_what_models_need(quick: bool) -> None:
     }  # fmt: skip
     sweep = [case["nbytes"] for case in plan if case["case"] == "sweep"]
     assert {1 << 13, 1 << 18, 1 << 23} <= set(sweep)  # a quarter of each level
+    assert expected_s(plan) < (60 if quick else 600)
     # The sum of all budgets, with as much again for building and warming up, is in the promise.
     assert sum(case["budget_s"] for case in plan) * 2 < (60 if quick else 600)
 
@@ -161,6 +162,30 @@ def test_profile_runs_a_real_model(measured: Path) -> None:
     kept = list((measured / "records").glob("profile-*.json"))
     assert len(kept) == 1
     assert json.loads(kept[0].read_text()) == record
+
+
+@pytest.mark.usefixtures("measured")
+def test_profile_reports_its_stages() -> None:
+    stages: list[str] = []
+    profile(TOY, phases=("decode",), seq_lens=(2, 3), threads=1, budget_s=0.0, stage=stages.append)
+    assert stages[0].startswith("2 cases, about ")
+    first, second = (
+        f"case {number} of 2, decode, batch 1, {length} positions, fp32: "
+        for number, length in ((1, 2), (2, 3))
+    )
+    names = ("loading", "warming", "running", "splitting by operator")
+    assert stages[1:] == [where + name for where in (first, second) for name in names]
+
+
+@pytest.mark.usefixtures("measured")
+def test_stages_are_lines_where_no_terminal_is(capsys: Captured, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(TOY))
+    words = ["profile", str(path), "--phase", "decode", "--seq", "2", "--threads", "1", "--json"]
+    assert main(words) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["cases"][0]["measured_s"] > 0  # nothing but the record
+    assert "case 1 of 1, decode, batch 1, 2 positions, fp32: warming" in err.splitlines()
 
 
 @pytest.mark.usefixtures("measured")
@@ -302,7 +327,8 @@ def test_an_attained_rate_above_the_roof_is_flagged() -> None:
         (["analyze", "gpt2", "--on", "here-7"], "memorywall measure --threads 7"),
         (["analyze", "gpt2", "--on", "here-cuda"], "memorywall measure --device cuda"),
         (["study", "paper", "--quick"], "Add --measured"),
-        (["study", "paper", "--measured", "--quick", "--full"], "contradict each other"),
+        (["study", "paper", "--measured", "--full"], "--full conflicts with --measured"),
+        (["study", "paper", "--measured", "--quick", "--long"], "--quick conflicts with --long"),
         (["profile", "gpt9"], "'gpt9' is not known"),
         (["profile", "t5-small"], "t5-small is an encoder-decoder, which cannot be profiled yet"),
     ],

@@ -15,11 +15,11 @@ from memorywall.bench import gpu, ranks
 from memorywall.bench.agreement import compare
 from memorywall.bench.calibrate import calibrate
 from memorywall.bench.machine import Company, caches, describe, usable_cores, wait_until_idle
-from memorywall.bench.plan import Case, cases
+from memorywall.bench.plan import Case, brief_cases, cases, expected_s
 from memorywall.bench.runner import answers
 from memorywall.bench.samples import SCHEMA, MachineRecord, warnings
 from memorywall.bench.timing import Measurement
-from memorywall.catalog.measured import data_folder, save_here
+from memorywall.catalog.measured import DATA_VARIABLE, data_folder, save_here
 from memorywall.core.calibration import Calibration
 from memorywall.core.errors import InvalidInputError, MissingDependencyError, shown
 from memorywall.core.files import write_text
@@ -34,6 +34,8 @@ _NEEDED = ("numba", "torch", "transformers")
 _MOST_RECORDS = 1000
 # Cases between two looks at what a GPU's driver says of it.
 _LOOK_EVERY = 20
+# The longest that a brief measurement waits for others to be quiet.
+_BRIEF_PATIENCE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ def measure_machine(
     device: str = "cpu",
     processes: int = 1,
     progress: Callable[[int, int], object] = lambda _done, _total: None,
+    stage: Callable[[str], object] = lambda _stage: None,
 ) -> MachineRecord:
     """Run the micro-benchmarks and return what they found.
 
@@ -69,6 +72,7 @@ def measure_machine(
         device: ``cpu`` or ``cuda``.
         processes: with more than one, collectives between so many are measured as well.
         progress: called with how many cases are done, and of how many.
+        stage: called with the number of cases and about how long they take, before the first.
 
     Raises:
         MissingDependencyError: torch, transformers or numba is not installed.
@@ -86,6 +90,7 @@ def measure_machine(
         )
     plan = cases(quick=quick, caches=caches(), device=device)
     between = ranks.collectives(quick=quick) if processes > 1 else []
+    stage(f"measuring: {len(plan) + len(between)} cases, about {expected_s(plan + between):.0f} s")
     busy = wait_until_idle()
     machine = {**describe(count), "busy_cores_before": busy, "device": device}
     company, run = Company(), _Run(len(plan) + len(between), device, progress)
@@ -106,6 +111,34 @@ def measure_machine(
     )
 
 
+def measure_briefly(
+    progress: Callable[[int, int], object] = lambda _done, _total: None,
+) -> MachineRecord:
+    """Measure what a decode step in NumPy takes here, in under 15 seconds; return what was found.
+
+    One thread, fp32, through the BLAS library that NumPy was built with: reading from memory, a
+    matrix product, products of one row with weights from memory, attention of one query and the
+    functions of GPT-2. ``to_hardware`` makes a device of it whose predictions hold for runs in
+    NumPy. It needs no extra, and is no replacement for ``measure_machine``: it knows one dtype,
+    no cache levels and no latencies.
+
+    Args:
+        progress: called with the number of cases that are done, and the number of all.
+    """
+    plan = brief_cases()
+    busy = wait_until_idle(_BRIEF_PATIENCE_S)
+    machine = {**describe(1), "busy_cores_before": busy, "device": "cpu", "brief": True}
+    company, run = Company(), _Run(len(plan), "cpu", progress)
+    for case, answer in answers(plan, 1, "cpu"):
+        run.take(case, answer)
+    machine |= {**company.seen(), "library": run.library}
+    again = "memorywall measure --brief"
+    return MachineRecord(
+        machine, 1, True, None, tuple(run.measurements),
+        tuple(warnings(run.measurements, machine, again)), tuple(run.failures),
+    )  # fmt: skip
+
+
 @dataclass(slots=True)
 class _Run:
     """What has come in so far."""
@@ -118,6 +151,7 @@ class _Run:
     failures: list[str] = field(default_factory=list)
     pages: list[int] = field(default_factory=list)
     gpu: dict[str, Any] = field(default_factory=dict)
+    library: str = ""
 
     def take(self, case: Case, answer: dict[str, Any]) -> None:
         """Keep what a case found, or why it did not run."""
@@ -127,6 +161,7 @@ class _Run:
             self.measurements.append(Measurement.from_dict(answer["measurement"]))
         if answer.get("page_size"):
             self.pages.append(answer["page_size"])
+        self.library = answer.get("library", self.library)
         if self.device != "cpu" and self.done % _LOOK_EVERY == 0:
             self._look_at_gpu()
         self.done += 1
@@ -174,9 +209,11 @@ def to_hardware(record: MachineRecord) -> Hardware:
             ceilings["dram"]["read"],
         ),
     ]
-    source = f"memorywall measure on {machine['created']}: {title}"
+    brief = machine.get("brief", False)
+    command = "memorywall measure --brief" if brief else "memorywall measure"
+    source = f"{command} on {machine['created']}: {title}"
     return Hardware(
-        name="here",
+        name="here-brief" if brief else "here",
         peaks=ceilings["gemm"],
         memories=tuple(memories),
         links=tuple(links),
@@ -202,11 +239,33 @@ def save(record: MachineRecord) -> Saved:
     before = last_like(record)
     on_gpu = record.machine.get("device", "cpu") != "cpu"
     toml = save_here(hardware, "cuda" if on_gpu else record.threads)
-    stamp = record.machine["created"].replace(":", "").replace("+0000", "Z")
-    path = data_folder() / "records" / f"measure-{stamp}.json"
-    write_text(path, json.dumps(record.to_dict(), indent=1) + "\n")
+    path = _write_record(record, "measure")
     agreement = None if before is None else compare(before, record)
     return Saved(hardware, str(toml), str(path), agreement)
+
+
+def save_brief(record: MachineRecord) -> Path:
+    """Write the record of a brief measurement, and return where it lies.
+
+    Only the record: the device that ``--on here`` names stays that of the last full measurement.
+
+    Raises:
+        InvalidInputError: the data folder cannot be written.
+    """
+    try:
+        return _write_record(record, "brief")
+    except OSError as error:
+        raise InvalidInputError(
+            f"{data_folder()} cannot be written: {error.strerror}.",
+            f"Make room or name another folder: {DATA_VARIABLE}=... memorywall measure --brief",
+        ) from None
+
+
+def _write_record(record: MachineRecord, kind: str) -> Path:
+    stamp = record.machine["created"].replace(":", "").replace("+0000", "Z")
+    path = data_folder() / "records" / f"{kind}-{stamp}.json"
+    write_text(path, json.dumps(record.to_dict(), indent=1) + "\n")
+    return path
 
 
 def last_like(record: MachineRecord) -> MachineRecord | None:

@@ -14,7 +14,7 @@ from memorywall.answer.settle import applicable
 from memorywall.bench.machine import describe, usable_cores, wait_until_idle
 from memorywall.bench.plan import Case
 from memorywall.bench.runner import answers
-from memorywall.bench.timing import Measurement
+from memorywall.bench.timing import LONG_S, LONGEST_WATCHED_S, Measurement
 from memorywall.catalog.devices import read_device
 from memorywall.catalog.measured import data_folder, here_path
 from memorywall.core.analysis import Analysis
@@ -22,11 +22,14 @@ from memorywall.core.errors import InvalidInputError, UnsupportedError
 from memorywall.core.files import user_path, write_text
 from memorywall.core.hardware import Hardware
 from memorywall.core.model import Model
+from memorywall.core.units import render_count
 from memorywall.frontends.hf import load_model
 
 SCHEMA = "memorywall.profile/1"
 DTYPES = ("fp32", "bf16", "fp16")
 _PHASES = ("encode", "prefill", "decode", "generate")
+# What a measuring process takes to start (PyTorch), and a case to be built, about.
+_STARTING_S, _CASE_S = 5.0, 1.0
 # The classes that both sides are told by: what is no product, attention or cache is elementwise.
 _CLASS_OF = {"norm": "elementwise", "embedding": "elementwise", "softmax": "attention"}
 
@@ -131,6 +134,7 @@ def profile(
     device: str = "cpu",
     budget_s: float = 2.0,
     progress: Callable[[int, int], object] = lambda _done, _total: None,
+    stage: Callable[[str], object] = lambda _stage: None,
 ) -> dict[str, Any]:
     """Predict and then measure a model's forward passes over a grid; return the saved record.
 
@@ -140,6 +144,15 @@ def profile(
     been measured at a number of threads, ``measure --quick`` runs first. The record stands on disk
     with the predictions before the first pass runs.
 
+    Args:
+        model: a name, a path or a config.
+        phases, batch_sizes, seq_lens, dtypes, threads: the grid.
+        device: ``cpu`` or ``cuda``.
+        budget_s: seconds of samples of one case; three samples are taken in any case.
+        progress: called with the number of cases that are done, and the number of all.
+        stage: called with the stage that begins, such as ``case 2 of 4, prefill, batch 1, 128
+            positions, fp32: warming``, and first with how long all of it may take.
+
     Raises:
         MemoryWallError: no such model, phase or dtype, or a library that is missing.
     """
@@ -148,7 +161,7 @@ def profile(
     loaded = model if isinstance(model, Model) else load_model(model)
     chosen = tuple(phases) if phases else (("prefill", "decode") if loaded.causal else ("encode",))
     _check(loaded, chosen, dtypes)
-    machines = {count: _measured_here(count, device) for count in counts}
+    machines = {count: _measured_here(count, device, progress, stage) for count in counts}
     hardware = machines[counts[-1]]
     cases = [
         _predict(loaded, machines[count], phase, batch, length, dtype, count)
@@ -182,17 +195,45 @@ def profile(
         }
 
     write_text(path, json.dumps(record(), indent=1) + "\n")
+    stage(f"{render_count(len(cases), 'case')}, about {_expected_s(cases, budget_s):.0f} s")
     done = 0
     for count in counts:  # every number of threads has a process of its own
         plan = [
             _case(loaded, case, checkpoint, budget_s) for case in cases if case.threads == count
         ]
-        for _, answer in answers(plan, count, device):
+        for _, answer in answers(plan, count, device, _stages(cases, done, stage)):
             cases[done] = _with_answer(cases[done], answer)
             done += 1
             progress(done, len(cases))
     write_text(path, json.dumps(record(), indent=1) + "\n")
     return record()
+
+
+def _stages(
+    cases: Sequence[ProfiledCase], before: int, stage: Callable[[str], object]
+) -> Callable[[int, str], None]:
+    """Return what reports a stage of the cases of one process, ``before`` of which came first."""
+
+    def report(index: int, name: str) -> None:
+        case, number = cases[before + index], before + index + 1
+        stage(
+            f"case {number} of {len(cases)}, {case.phase}, batch {case.batch_size}, "
+            f"{case.seq_len} positions, {case.dtype}: {name}"
+        )
+
+    return report
+
+
+def _expected_s(cases: Sequence[ProfiledCase], budget_s: float) -> float:
+    """Return about how long cases take: what is predicted, as often as it runs, and loading."""
+    starting = _STARTING_S * len({case.threads for case in cases})
+    return starting + sum(_CASE_S + _repeats(case.predicted_s, budget_s) for case in cases)
+
+
+def _repeats(seconds: float, budget_s: float) -> float:
+    """Return the seconds of a case's warm-up and samples, and of its run under the profiler."""
+    samples = seconds if seconds > LONG_S else max(budget_s, 3 * seconds)
+    return seconds + samples + (2 * seconds if seconds < LONGEST_WATCHED_S else 0.0)
 
 
 def _check(model: Model, phases: Sequence[str], dtypes: Sequence[str]) -> None:
@@ -243,12 +284,22 @@ def _checkpoint(model: ModelSource) -> str | None:
         return None
 
 
-def _measured_here(threads: int, device: str) -> Hardware:
+def _measured_here(
+    threads: int,
+    device: str,
+    progress: Callable[[int, int], object],
+    stage: Callable[[str], object],
+) -> Hardware:
     path = here_path("cuda" if device == "cuda" else threads)
     if path.exists():
         hardware = read_device(path)
     else:
-        measured = measure_machine(quick=True, threads=threads, device=device)
+        stage(
+            f"this machine was not measured at {render_count(threads, 'thread')}: measuring first"
+        )
+        measured = measure_machine(
+            quick=True, threads=threads, device=device, progress=progress, stage=stage
+        )
         hardware = save(measured).hardware
     if hardware.calibration is None:
         raise UnsupportedError(f"{path} has no calibration.", "Measure anew: memorywall measure")

@@ -8,7 +8,6 @@ a call with its FLOPs and bytes by hand count.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
@@ -16,21 +15,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 
+from memorywall.bench.timing import Kernel
+
 DTYPES = {
     "fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.int8,
 }  # fmt: skip
 # Copies of a weight are made until they take this much, more than any cache in use.
 _COLD_BYTES = 96 * 1024 * 1024
 _MOST_COPIES = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Kernel:
-    """A call to time, with what one call does."""
-
-    call: Callable[[], object]
-    flops: float = 0.0
-    moved_bytes: float = 0.0
 
 
 def make(name: str, device: str = "cpu", **parameters: Any) -> Kernel:

@@ -19,6 +19,16 @@ _GPU_DTYPES = ("fp32", "tf32", "bf16", "fp16", "int8", "fp8")
 _CRAWLERS = ("fp16",)
 
 
+# What a case takes beyond its budget (building, warming up), as a share of it, and what a measuring
+# process takes to start, in seconds; from the recorded runs (results/README.md).
+_BEYOND_BUDGET, _STARTING_S = 0.6, 8.0
+
+
+def expected_s(plan: list[Case]) -> float:
+    """Return about how many seconds a plan takes."""
+    return _STARTING_S + (1 + _BEYOND_BUDGET) * float(sum(case["budget_s"] for case in plan))
+
+
 def cases(*, quick: bool, caches: dict[str, int], device: str = "cpu") -> list[Case]:
     """Return the cases in the order in which they run.
 
@@ -35,6 +45,47 @@ def cases(*, quick: bool, caches: dict[str, int], device: str = "cpu") -> list[C
     middle = len(layers) // 2
     once = [] if quick else _once(caches, device)
     return [*a_round, *once, *layers[:middle], *a_round, *layers[middle:], *a_round]
+
+
+def brief_cases() -> list[Case]:
+    """Return the cases of a brief measurement, all in NumPy and fp32: what a decode step runs.
+
+    Reading from memory and a matrix product, the products of one row with weights from memory,
+    attention of one query and the functions of GPT-2. What decides most of a decode step is
+    measured twice, at the beginning and at the end. The budgets add up to under 8 s.
+    """
+    heads = {"dtype": "fp32", "batch": 1, "heads": 16, "kv_heads": 16, "head_dim": 64}
+    attentions = [
+        _numpy_kernel("attention", 0.1, tokens=1, context=context, causal=False, **heads)
+        for context in (16, 64, 256)
+    ]
+    functions = [
+        _numpy_kernel("elementwise", 0.05, dtype="fp32", function=function, rows=rows, width=width)
+        for function in ("add", "copy", "layernorm", "gelu_new")
+        for rows, width in ((1, 64), (1, 1024), (1, 4096), (16, 1024))
+    ]
+    a_round = _brief_round()
+    return [*a_round, *attentions, *functions, _numpy_kernel("launch", 0.05), *a_round]
+
+
+def _brief_round() -> list[Case]:
+    square = {"m": 1024, "n": 1024, "k": 1024}
+    shapes = (
+        ("conv1d", 640, 640), ("conv1d", 4096, 1024), ("conv1d", 1024, 4096),
+        ("linear", 32768, 1024),
+    )  # fmt: skip
+    return [
+        _numpy_kernel("stream", 0.4, function="read"),
+        _numpy_kernel("gemm", 0.4, dtype="fp32", **square),
+        *(
+            _numpy_kernel(product, 0.6, dtype="fp32", rows=1, width=width, inner=inner)
+            for product, width, inner in shapes
+        ),
+    ]
+
+
+def _numpy_kernel(name: str, budget_s: float, **parameters: Any) -> Case:
+    return {"case": "numpy", "name": name, "budget_s": budget_s, **parameters}
 
 
 def _round(*, quick: bool, caches: dict[str, int], device: str) -> list[Case]:

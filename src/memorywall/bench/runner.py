@@ -6,17 +6,29 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from memorywall.bench.plan import Case
 
 
-def answers(plan: list[Case], threads: int, device: str) -> Iterator[tuple[Case, dict[str, Any]]]:
-    """Yield every case with its answer; a worker that dies fails its case, and the rest go on."""
+def answers(
+    plan: list[Case],
+    threads: int,
+    device: str,
+    stage: Callable[[int, str], object] = lambda _index, _stage: None,
+) -> Iterator[tuple[Case, dict[str, Any]]]:
+    """Yield every case with its answer; a worker that dies fails its case, and the rest go on.
+
+    ``stage`` is called with the index of a case in the plan and the stage that it enters, for
+    cases that have stages: ``loading``, ``warming``, ``running``, ``splitting by operator``.
+    """
     done = 0
     while done < len(plan):
         for answer in _one_worker(plan[done:], threads, device):
+            if "stage" in answer:
+                stage(done, answer["stage"])
+                continue
             yield plan[done], answer
             done += 1
         if done < len(plan):
@@ -38,7 +50,7 @@ def pinned(threads: int) -> dict[str, str]:
 
 
 def _one_worker(plan: list[Case], threads: int, device: str) -> Iterator[dict[str, Any]]:
-    """Yield the answers of one process, as many as it lives to give."""
+    """Yield the answers of one process, as many as it lives to give, and stages between them."""
     order = {"device": device, "threads": threads, "cases": plan}
     with subprocess.Popen(
         [sys.executable, "-m", "memorywall.bench.worker"],

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from memorywall.bench.timing import Measurement
+from memorywall.bench.timing import Measurement, interval
+from memorywall.core.calibration import Rate
 
 SCHEMA = "memorywall.measurement/2"
 # A dtype that runs under this share of fp32's rate has no arithmetic of its own here.
 _CRAWLING = 0.05
 _BUSY = 0.15
+_DECODE_RATES = (
+    ("reading from memory", ("stream",), "byte/s"),
+    ("weights of one row's product", ("conv1d", "linear"), "byte/s"),
+    ("matrix product in fp32", ("gemm",), "FLOP/s"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,25 @@ class MachineRecord:
             ),
         }  # fmt: skip
 
+    def decode_rates(self) -> Iterator[Rate]:
+        """Yield what decides a decode step, with its spread: traffic and arithmetic.
+
+        Reading, a product of one row with weights (conv1d and linear, all sizes together) and a
+        square product, in fp32.
+        """
+        for what, names, unit in _DECODE_RATES:
+            rates = [
+                (m.flops if unit == "FLOP/s" else m.moved_bytes) / seconds
+                for m in self.measurements
+                if m.name in names and m.parameters.get("rows", 1) == 1
+                and m.parameters.get("function", "read") == "read"
+                and m.parameters.get("dtype", "fp32") == "fp32"
+                for seconds in m.seconds
+            ]  # fmt: skip
+            if rates:
+                low, high = interval(rates, 0.8)
+                yield Rate(what, unit, statistics.median(rates), low, high, len(rates))
+
     def to_dict(self) -> dict[str, Any]:
         """Return the record."""
         return {
@@ -94,10 +120,12 @@ class MachineRecord:
         )
 
 
-def warnings(measurements: Iterable[Measurement], machine: dict[str, Any]) -> Iterator[str]:
-    """Yield what makes measurements doubtful, each with the next command."""
+def warnings(
+    measurements: Iterable[Measurement], machine: dict[str, Any], again: str = ""
+) -> Iterator[str]:
+    """Yield what makes measurements doubtful, each with the next command (``again``)."""
     found = list(measurements)
-    again = f"memorywall measure --threads {machine['threads']}"
+    again = again or f"memorywall measure --threads {machine['threads']}"
     for when in ("busy_cores_before", "others_cores"):
         busy = machine.get(when)
         if busy is not None and busy > _BUSY:

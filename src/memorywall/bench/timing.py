@@ -14,7 +14,19 @@ from typing import Any
 
 # A spread past this share of the median is called unstable.
 STABLE = 0.10
-_LONG_S = 5.0
+# A call that takes longer is sampled once.
+LONG_S = 5.0
+# A run that takes longer is not run once more under a profiler.
+LONGEST_WATCHED_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A call to time, with the FLOPs and bytes of one call."""
+
+    call: Callable[[], object]
+    flops: float = 0.0
+    moved_bytes: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +123,18 @@ def measure(
     most_samples: int = 25,
     clock: Callable[[], float] = time.perf_counter,
     synchronize: Callable[[], object] = lambda: None,
+    warmed: Callable[[], object] = lambda: None,
     **parameters: Any,
 ) -> Measurement:
     """Time a call: once to warm up, then samples of ``sample_s`` each for ``budget_s`` in all.
 
     At least three samples are taken; of a call that takes longer than five seconds, one.
-    ``synchronize`` waits for work that the call only started, as a GPU's.
+    ``synchronize`` waits for work that the call only started, as a GPU's; ``warmed`` is called
+    once, between the warm-up and the samples.
     """
     call()
     synchronize()
+    warmed()
     loops, took = 1, 0.0
     while True:
         start = clock()
@@ -131,7 +146,7 @@ def measure(
             break
         loops = min(2**20, max(2 * loops, int(1.2 * loops * sample_s / max(took, 1e-9))))
     samples = [took] if loops == 1 else []
-    least = 1 if took > _LONG_S else 3
+    least = 1 if took > LONG_S else 3
     begun = clock() - took
     while len(samples) < least or (clock() - begun < budget_s and len(samples) < most_samples):
         start = clock()

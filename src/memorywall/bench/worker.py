@@ -19,7 +19,8 @@ def main() -> None:
     """Run the cases of the order that comes on standard input, and answer each with a line."""
     order = json.load(sys.stdin)
     device, threads = order["device"], order["threads"]
-    _set_threads(threads)
+    if any(case["case"] not in _WITHOUT_TORCH for case in order["cases"]):
+        _set_threads(threads)
     for index, case in enumerate(order["cases"]):
         answer: dict[str, Any] = {"index": index}
         try:
@@ -38,6 +39,12 @@ def _set_threads(threads: int) -> None:
         torch.manual_seed(0)
     except ImportError:
         pass
+
+
+def _enter(stage: str) -> None:
+    """Report the stage that a case enters, as a line between the answers."""
+    sys.stdout.write(json.dumps({"stage": stage}) + "\n")
+    sys.stdout.flush()
 
 
 def _run(case: dict[str, Any], device: str, threads: int) -> dict[str, Any]:
@@ -118,9 +125,38 @@ def _toy(case: dict[str, Any], budget_s: float, device: str, _threads: int) -> d
 def _model(case: dict[str, Any], budget_s: float, device: str, _threads: int) -> dict[str, Any]:
     from memorywall.bench import real_models  # noqa: PLC0415
 
-    found, by_class = real_models.time_model(case, budget_s, device)
+    found, by_class = real_models.time_model(case, budget_s, device, _enter)
     return {"measurement": found.to_dict(), "by_class": by_class}
 
+
+def _numpy(case: dict[str, Any], budget_s: float, _device: str, _threads: int) -> dict[str, Any]:
+    from memorywall.bench import numpy_kernels  # noqa: PLC0415 - seldom needed
+
+    parameters = dict(case)
+    name = parameters.pop("name")
+    kernel = numpy_kernels.make(name, **parameters)
+    found = measure(
+        name, kernel.call, flops=kernel.flops, moved_bytes=kernel.moved_bytes, budget_s=budget_s,
+        most_samples=60, **parameters,
+    )  # fmt: skip
+    return {"measurement": found.to_dict(), "library": numpy_kernels.blas()}
+
+
+def _numpy_gpt2(
+    case: dict[str, Any], budget_s: float, _device: str, _threads: int
+) -> dict[str, Any]:
+    from memorywall.bench.numpy_gpt2 import NumpyGpt2, random_weights  # noqa: PLC0415
+
+    config, tokens = case["config"], case["new_tokens"]
+    model = NumpyGpt2(config, random_weights(config))
+    found = measure(
+        "numpy_gpt2", lambda: model.generate(tokens), budget_s=budget_s, sample_s=0.0,
+        new_tokens=tokens,
+    )  # fmt: skip
+    return {"measurement": found.to_dict()}
+
+
+_WITHOUT_TORCH = ("numpy", "numpy_gpt2")
 
 _KINDS: dict[str, Callable[..., dict[str, Any]]] = {
     "stream": _stream,
@@ -129,6 +165,8 @@ _KINDS: dict[str, Callable[..., dict[str, Any]]] = {
     "kernel": _kernel,
     "toy": _toy,
     "model": _model,
+    "numpy": _numpy,
+    "numpy_gpt2": _numpy_gpt2,
 }
 
 if __name__ == "__main__":

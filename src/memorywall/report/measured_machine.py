@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from memorywall.core.calibration import Rate
 from memorywall.core.hardware import Hardware
 from memorywall.core.units import render
 from memorywall.report.table import columns, remark
@@ -49,6 +50,23 @@ def show_machine(
         remark(console, "warning:", warning)
     for failure in record["failures"]:
         remark(console, "did not run:", failure)
+
+
+def show_brief(
+    title: str, rates: Sequence[Rate], warnings: Sequence[str], console: Console
+) -> None:
+    """Print what a brief measurement found: each rate with its spread, then what is doubtful."""
+    console.print(title, style="bold", soft_wrap=True)
+    table = columns(("rate", "median", "10 %", "90 %", "n"))
+    for rate in rates:
+        table.add_row(
+            rate.what,
+            *(render(value, rate.unit) for value in (rate.median, rate.low, rate.high)),
+            str(rate.samples),
+        )
+    console.print(table)
+    for warning in warnings:
+        remark(console, "warning:", warning)
 
 
 def _ceilings_table(ceilings: Mapping[str, Any]) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, get_args
@@ -10,7 +11,7 @@ from typing import Any, ClassVar, get_args
 import click
 import numpy as np
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from memorywall.core.model import Model
 from memorywall.frontends.hf import load_model
@@ -20,6 +21,7 @@ json_flag = click.option("--json", "as_json", is_flag=True, help="One JSON recor
 
 _MOST_LISTED = 64
 _WIDTH = 1000
+_ECHO_EVERY_S = 10.0
 
 
 def one_of(choices: object, *, without: Sequence[str] = ()) -> str:
@@ -121,10 +123,39 @@ def axis(values: list[int], position: int, axes: int) -> Any:
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """Show how far a long command is, on standard error; yield what to call with (done, total)."""
-    with Progress(console=Console(file=sys.stderr), transient=True) as bars:
+    with stage_bar(what) as (report, _):
+        yield report
+
+
+@contextmanager
+def stage_bar(
+    what: str,
+) -> Iterator[tuple[Callable[[int, int], None], Callable[[str], None]]]:
+    """Show how far a long command is and its stage, on standard error.
+
+    Yield what to call with (done, total), and what to call with a stage in words. A terminal shows
+    the stage beside the bar; elsewhere each stage is a line, and how far it is one every 10 s.
+    """
+    console = Console(file=sys.stderr, highlight=False, markup=False)
+    with Progress(
+        TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
+        TimeElapsedColumn(), console=console, transient=True,
+        disable=not console.is_terminal,
+    ) as bars:  # fmt: skip
         task = bars.add_task(what, total=None)
+        echoed = time.monotonic()
 
         def report(done: int, total: int) -> None:
+            nonlocal echoed
             bars.update(task, completed=done, total=total)
+            if not console.is_terminal and time.monotonic() - echoed > _ECHO_EVERY_S:
+                click.echo(f"{what}: {done} of {total}", err=True)
+                echoed = time.monotonic()
 
-        yield report
+        def enter(stage: str) -> None:
+            if console.is_terminal:
+                bars.update(task, description=stage)
+            else:
+                click.echo(stage, err=True)
+
+        yield report, enter

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from memorywall.app.cli._shared import Counts, console, json_flag, print_json, progress_bar
+from memorywall.app.cli._shared import Counts, console, json_flag, print_json, stage_bar
 
 
 @click.command("profile", short_help="Run a model here, predicted beside measured.")
@@ -41,7 +41,9 @@ def COMMAND(  # noqa: N802
     or a GGUF, whose weights are unpacked to the dtype.
 
     The prediction is made and saved before the first pass runs; where this machine was not measured
-    at that many threads, `memorywall measure --quick` runs first. Needs the extra `measure`.
+    at that many threads, `memorywall measure --quick` runs first. The stage of each case (loading,
+    warming, running) is shown on standard error, after an estimate of the whole. Needs the extra
+    `measure`.
 
     \b
     Examples:
@@ -55,7 +57,7 @@ def COMMAND(  # noqa: N802
     from memorywall.report.figures import draw_roofline, save  # noqa: PLC0415
     from memorywall.report.measured_machine import show_profile  # noqa: PLC0415
 
-    with progress_bar("running") as progress:
+    with stage_bar("running") as (progress, stage):
         record = profile(
             model,
             phases=phases.split(",") if phases else None,
@@ -65,6 +67,7 @@ def COMMAND(  # noqa: N802
             threads=threads,
             device=device,
             progress=progress,
+            stage=stage,
         )
     if figure is not None:
         save(draw_roofline(record), figure)

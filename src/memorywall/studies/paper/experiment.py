@@ -22,7 +22,7 @@ from memorywall.studies.paper.findings import Latency, LengthCurve
 GRIDS: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "quick": ((128, 256), ()),
     "default": ((128, 256, 512, 1024), (2, 4, 8, 16)),
-    "full": (PUBLISHED_LENGTHS, (2, 4, 8, 16)),
+    "long": (PUBLISHED_LENGTHS, (2, 4, 8, 16)),
 }
 
 
@@ -33,6 +33,7 @@ def measure(
     dtype: str = "fp32",
     device: str = "cpu",
     progress: Callable[[int, int], object] = lambda _done, _total: None,
+    stage: Callable[[str], object] = lambda _stage: None,
 ) -> dict[str, Any]:
     """Run the three models over a grid of ``GRIDS``; return the machine and each model's record.
 
@@ -57,6 +58,7 @@ def measure(
                 threads=threads,
                 device=device,
                 progress=partial(_report, progress, before, each * len(MODELS)),
+                stage=partial(_enter, stage, model),
             )
             cases[model] += record["cases"]
     return {
@@ -72,6 +74,10 @@ def _config(model: str) -> dict[str, Any]:
     if config["model_type"] == "gpt2":
         return {**config, "n_positions": 4096}
     return {**config, "max_position_embeddings": 4096, "architectures": ["BertModel"]}
+
+
+def _enter(stage: Callable[[str], object], model: str, name: str) -> None:
+    stage(f"{model}: {name}")
 
 
 def _report(

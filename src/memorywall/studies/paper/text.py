@@ -17,6 +17,41 @@ from memorywall.studies.paper.findings import LengthCurve, Roof
 _MARKS = {AGREES: "  ", WITHIN: "  ", EXPLAINED: " *", UNDEFINED: " ~", DIFFERS: " !"}
 
 
+def summary_lines(cells: Sequence[Comparison], curves: Sequence[LengthCurve]) -> list[str]:
+    """Return the case study in five lines of at most 80 columns: counts first, then time."""
+    count = Counter(cell.verdict for cell in cells)
+    at_first = {(curve.quantity, curve.model): curve.ours[0] for curve in curves}
+    flops, moved, slower = (
+        at_first[quantity, "GPT-2"] / at_first[quantity, "BERT-Base"]
+        for quantity in ("GFLOPs", "GMOPs", "latency")
+    )
+    first = next(c for c in curves if (c.quantity, c.model) == ("latency", "GPT-2"))
+    errors = _latency_errors(curves)
+    slips = sum(cell.ours_as_configured is not None for cell in cells)
+    unexplained = f"; {count[DIFFERS]} differ" if count[DIFFERS] else ""
+    counts = (
+        f"Of {len(cells)} printed counts {count[AGREES]} agree to the last digit and "
+        f"{count[WITHIN]} within 1.5 %;"
+    )
+    others = (
+        f"{count[EXPLAINED]} are exceptions with a reason, {count[UNDEFINED]} are of an operator "
+        f"that is not defined{unexplained}."
+    )
+    work = (
+        f"GPT-2 at {first.lengths[0]} tokens: {flops:.1f} times the FLOPs of BERT-Base, "
+        f"{moved:.0f} times the bytes,"
+    )
+    slow = (
+        f"{slower:.0f} times the time by a data sheet, {first.published[0]:.0f} times on the "
+        "survey's Xeon."
+    )
+    all_of_them = (
+        f"Latencies lie {min(errors):+.0%} to {max(errors):+.0%} off the measured; {slips} counts "
+        "repeat its slip."
+    )
+    return [counts, others, work, slow, all_of_them]
+
+
 def show_comparisons(
     cells: Sequence[Comparison], curves: Sequence[LengthCurve], console: Console
 ) -> None:
@@ -86,13 +121,8 @@ def _verdict(cells: Sequence[Comparison], curves: Sequence[LengthCurve]) -> str:
     count = Counter(cell.verdict for cell in cells)
     ours = {curve.model: curve.ours[0] for curve in curves if curve.quantity == "latency"}
     times = {curve.model: curve.published[0] for curve in curves if curve.quantity == "latency"}
-    latencies = [
-        our / their - 1
-        for curve in curves
-        if curve.quantity == "latency"
-        for our, their in zip(curve.ours, curve.published, strict=True)
-    ]
-    low, high = min(latencies), max(latencies)
+    errors = _latency_errors(curves)
+    low, high = min(errors), max(errors)
     slips = sum(cell.ours_as_configured is not None for cell in cells)
     differs = f", {count[DIFFERS]} differ without a reason" if count[DIFFERS] else ""
     return (
@@ -106,6 +136,16 @@ def _verdict(cells: Sequence[Comparison], curves: Sequence[LengthCurve]) -> str:
         f"measured. {slips} of the counts that agree are BERT-Large's, and do so only with a slip "
         "of the survey's, told below."
     )
+
+
+def _latency_errors(curves: Sequence[LengthCurve]) -> list[float]:
+    """Return how far each predicted latency lies from the published one, as a share of it."""
+    return [
+        our / their - 1
+        for curve in curves
+        if curve.quantity == "latency"
+        for our, their in zip(curve.ours, curve.published, strict=True)
+    ]
 
 
 def _beside(cell: Comparison) -> tuple[str, str, str]:

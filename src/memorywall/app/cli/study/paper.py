@@ -9,17 +9,16 @@ from typing import Any
 import click
 
 from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
-from memorywall.app.cli._shared import Counts, console, json_flag, print_json, progress_bar
+from memorywall.app.cli._shared import Counts, console, json_flag, print_json, stage_bar
 from memorywall.core.errors import InvalidInputError
 from memorywall.studies.paper import computation as paper
 from memorywall.studies.paper.figure import draw_curves
 from memorywall.studies.paper.findings import Latency, LengthCurve
 from memorywall.studies.paper.latency_text import show_latencies
 from memorywall.studies.paper.record import comparisons_record, latencies_record
-from memorywall.studies.paper.text import show_comparisons, show_roofs
+from memorywall.studies.paper.text import show_comparisons, show_roofs, summary_lines
 
 _SCHEMA = "memorywall.study.paper/1"
-_DEFAULT_FIGURES = ("study-paper.svg", "study-paper.png", "study-paper.pdf")
 _DEFAULT_DEVICES = (
     "xeon-gold-6242", "ryzen-9-7950x", "m4-max", "rtx-4090", "v100-sxm-32gb", "a100-sxm-80gb",
     "h100-sxm", "b200-sxm", "mi300x", "tpu-v5p",
@@ -36,39 +35,41 @@ _DEFAULT_DEVICES = (
     help="Devices for --batch; may be repeated.  [default: ten of the catalogue]",
 )  # fmt: skip
 @click.option("--seq", "seq_len", type=int, help="Positions for --batch.  [default: 128]")
-@figure_option(default="./study-paper.*")
+@click.option("--full", is_flag=True, help="Print every table, and the reason of each exception.")
+@figure_option()
 @click.option(
     "--measured", is_flag=True,
     help="Run the three models here: 128 to 1024 tokens, batch 1 to 16 (about ten minutes).",
 )  # fmt: skip
 @click.option("--quick", is_flag=True, help="With --measured: 128 and 256 tokens, two minutes.")
-@click.option("--full", is_flag=True, help="With --measured: up to 4096 tokens, an hour or more.")
+@click.option("--long", is_flag=True, help="With --measured: up to 4096 tokens, an hour or more.")
 @click.option("--threads", type=int, help="Threads for --measured, pinned.")
 @click.option("--device", default="cpu", show_default=True, help="For --measured: cpu or cuda.")
-@click.option("--no-figure", is_flag=True, help="Draw nothing.")
 @json_flag
 def COMMAND(  # noqa: N802
     batch_sizes: list[int] | None,
     devices: tuple[str, ...],
     seq_len: int | None,
+    full: bool,
     figures: tuple[Path, ...],
     measured: bool,
     quick: bool,
-    full: bool,
+    long: bool,
     threads: int | None,
     device: str,
-    no_figure: bool,
     as_json: bool,
 ) -> None:
-    """Compute the survey's Figs 4-6 and 9 and Tables 3, 10 and 11, and draw the four panels.
+    """Compute the survey's Figs 4-6 and 9 and Tables 3, 10 and 11; compare in five lines.
 
     BERT-Base, BERT-Large and GPT-2 at 128 to 4096 tokens, 8 bit, batch 1, the blocks only. Latency
     is predicted for the survey's Xeon Gold 6242 from its data sheet, in fp32, relative to
-    BERT-Base at 128 tokens. With --measured the models run here instead, predicted first.
+    BERT-Base at 128 tokens. --full prints every number beside the printed one, --figure draws the
+    four panels. With --measured the models run here instead, predicted first.
 
     \b
     Examples:
       memorywall study paper
+      memorywall study paper --full --figure paper.svg
       memorywall study paper --batch 1,4,16,64
       memorywall study paper --batch 1,64 --on h100-sxm --on ./mine.toml --seq 16
       memorywall study paper --measured --quick --threads 1
@@ -78,15 +79,18 @@ def COMMAND(  # noqa: N802
         raise InvalidInputError(
             "--on and --seq say more about --batch, which is not given.", "Add --batch 1,4,16,64."
         )
-    if not measured and (quick or full or threads is not None):
+    if not measured and (quick or long or threads is not None):
         raise InvalidInputError(
-            "--quick, --full and --threads say more about --measured, which is not given.",
-            "Add --measured.",
+            "--quick, --long and --threads require --measured.", "Add --measured."
         )
-    if quick and full:
-        raise InvalidInputError("--quick and --full contradict each other.", "Give one of them.")
+    if quick and long:
+        raise InvalidInputError("--quick conflicts with --long.", "Give one of them.")
+    if measured and full:
+        raise InvalidInputError(
+            "--full conflicts with --measured: its tables are of the counts.", "Leave one out."
+        )
     cells, curves = paper.compare(), paper.curves()
-    ran, rows = _run(quick, full, threads, device) if measured else ({}, [])
+    ran, rows = _run(quick, long, threads, device) if measured else ({}, [])
     curves = _with_measured(curves, rows)
     chosen = devices or _DEFAULT_DEVICES
     roofs = (
@@ -94,30 +98,34 @@ def COMMAND(  # noqa: N802
         if batch_sizes is None
         else paper.roofs(batch_sizes, chosen, 128 if seq_len is None else seq_len)
     )
-    wanted = figures or (() if as_json or no_figure else tuple(map(Path, _DEFAULT_FIGURES)))
-    line = draw_into(wanted, partial(draw_curves, curves), must=bool(figures))
+    line = draw_into(figures, partial(draw_curves, curves))
     if as_json:
         print_json({"schema": _SCHEMA, **comparisons_record(cells, curves, roofs), "here": ran})
         return
     out = console()
     if measured:
         show_latencies(ran, rows, out)
-    else:
+    elif full:
         show_comparisons(cells, curves, out)
+    else:
+        out.print("\n".join(summary_lines(cells, curves)))
+        out.print("Every number: --full. The four panels: --figure paper.svg", style="dim")
     if roofs:
         show_roofs(roofs, out)
     print_drawn(line, out)
 
 
 def _run(
-    quick: bool, full: bool, threads: int | None, device: str
+    quick: bool, long: bool, threads: int | None, device: str
 ) -> tuple[dict[str, Any], list[Latency]]:
     """Run the experiment; return its record, the relative latencies among it, and these."""
     from memorywall.studies.paper import experiment  # noqa: PLC0415 - with the extra only
 
-    grid = "quick" if quick else "full" if full else "default"
-    with progress_bar("running the models") as progress:
-        ran = experiment.measure(grid, threads=threads, device=device, progress=progress)
+    grid = "quick" if quick else "long" if long else "default"
+    with stage_bar("running the models") as (progress, stage):
+        ran = experiment.measure(
+            grid, threads=threads, device=device, progress=progress, stage=stage
+        )
     rows = experiment.latencies(ran)
     return {**ran, "relative": latencies_record(rows)}, rows
 
