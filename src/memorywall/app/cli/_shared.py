@@ -80,7 +80,7 @@ class Counts(click.ParamType[list[int]]):
         return text, 1
 
 
-class Lengths(Counts):
+class LengthList(Counts):
     """``4096`` or ``4k,32k,1M``: k is 1024 positions and M 1024 k, as contexts are called."""
 
     such_as = "4096, or 4k,32k,1M"
