@@ -72,15 +72,15 @@ def on_a_data_sheet() -> list[mw.Analysis]:
 
 def row(answer: mw.Analysis) -> str:
     """Return one line of the table; no time is given to what does not fit."""
-    workload, weights = answer.question.workload, answer.conventions["weights"]
+    question, weights = answer.question, answer.conventions["weights"]
     asked = (
-        f"{answer.model.rpartition('-')[2]:3} {answer.phase} {workload.seq_len:,}, "
-        f"batch {workload.batch_size}{'' if weights == 'bf16' else f', {weights}'}"
+        f"{answer.model.rpartition('-')[2]:3} {answer.phase} {question.seq_len:,}, "
+        f"batch {question.batch_size}{'' if weights == 'bf16' else f', {weights}'}"
     )
     needs = render(float(answer.footprint.total), "byte")
     if not answer.fits:
         return f"{asked:32} {needs:>8} {'NO':>5} {'-':>9} {'-':>9}  capacity"
-    took, rate = render(float(answer.latency_s), "s"), float(answer.tokens_per_s)
+    took, rate = render(float(answer.latency_s), "s"), float(answer.tokens_per_s or 0)
     bound = str(answer.bound).removesuffix("_bound")
     return f"{asked:32} {needs:>8} {'yes':>5} {took:>9} {rate:9,.0f}  {bound}"
 

@@ -123,9 +123,9 @@ def _draw_answer(axes: Axes, answer: Analysis, color: str, marker: str) -> None:
 
 
 def _label(answer: Analysis) -> str:
-    workload = answer.question.workload
+    question = answer.question
     joint = "at" if answer.phase == "decode" else "of"
-    return f"{answer.phase} {joint} {workload.seq_len:,}, batch {workload.batch_size:,}"
+    return f"{answer.phase} {joint} {question.seq_len:,}, batch {question.batch_size:,}"
 
 
 def _rate(answer: Analysis) -> float:
