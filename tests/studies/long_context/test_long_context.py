@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import memorywall as mw
+from memorywall.answer.settle import applicable
 from memorywall.app.cli import main
 from memorywall.core.errors import InvalidInputError, UnsupportedError
 from memorywall.studies.long_context.computation import CONTEXTS, long_contexts
@@ -182,7 +183,8 @@ def test_as_many_as_fit_and_not_one_more(study: LongContexts) -> None:
     for model in study.models:
         for at in (0, 4):
             batch = int(model.filled.batch[at])
-            asked = {"on": "h100-sxm", "phase": "decode", "seq_len": CONTEXTS[at], **formats}
+            words = applicable(mw.model(model.model), "decode", formats)
+            asked = {"on": "h100-sxm", "phase": "decode", "seq_len": CONTEXTS[at], **words}
             assert mw.analyze(model.model, batch_size=batch, **asked).fits
             assert not mw.analyze(model.model, batch_size=batch + 1, **asked).fits
 

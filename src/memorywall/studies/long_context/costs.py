@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from memorywall.answer.analyze import analyze
+from memorywall.answer.settle import applicable
 from memorywall.core.analysis import Analysis
 from memorywall.core.hardware import Hardware
 from memorywall.core.model import Model
@@ -38,9 +39,10 @@ class ModelOnDevice:
         return self._ask("prefill", 1, contexts)
 
     def _ask(self, phase: str, batch: Any, contexts: Any) -> Analysis:
+        words = applicable(self.model, phase, self.formats)
         return analyze(
             self.model, on=self.hardware, phase=phase, batch_size=batch, seq_len=contexts,
-            activations="bf16", **self.formats,  # type: ignore[arg-type]
+            activations="bf16", **words,
         )  # fmt: skip
 
 

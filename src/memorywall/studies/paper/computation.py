@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from memorywall.answer.analyze import analyze, load_hardware
+from memorywall.answer.settle import applicable
 from memorywall.catalog.configs import find_config
 from memorywall.catalog.published import read
 from memorywall.core.analysis import Analysis
@@ -23,6 +24,7 @@ from memorywall.core.hardware import Hardware
 from memorywall.core.numbers import Number
 from memorywall.core.program import Work
 from memorywall.core.results import OpCost
+from memorywall.frontends.hf import load_model
 from memorywall.studies.comparison import DIFFERS, EXPLAINED, UNDEFINED, Comparison, judge
 from memorywall.studies.paper.findings import LengthCurve, Roof
 
@@ -220,11 +222,13 @@ def published_config(model: str) -> dict[str, Any]:
 
 def _block_ops(model: str, seq_len: int, **formats: Any) -> list[OpCost]:
     """Return the operators of the blocks alone: no embedding, pooler or head."""
-    config = published_config(model)
-    phase: dict[str, Any] = {"phase": "encode", "seq_len": seq_len}
-    if config["model_type"] == "gpt2":
-        phase = {"phase": "generate", "seq_len": 0, "new_tokens": seq_len}
-    answer = analyze(config, on=CPU, traffic="unfused", causal="full", **phase, **formats)
+    loaded = load_model(published_config(model))
+    lengths: dict[str, Any] = {"seq_len": seq_len}
+    if loaded.causal:
+        lengths = {"seq_len": 0, "new_tokens": seq_len}
+    phase = "generate" if loaded.causal else "encode"
+    words = applicable(loaded, phase, {"traffic": "unfused", "causal": "full", **formats})
+    answer = analyze(loaded, on=CPU, phase=phase, **lengths, **words)
     return [op for op in answer.ops if op.name.startswith("layers.")]
 
 
