@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from memorywall.answer.analyze import analyze
+from memorywall.bench.pipe import Case
 from memorywall.bench.runner import answers
 from memorywall.bench.timing import Measurement
 from memorywall.core.errors import MemoryWallError, UnsupportedError
@@ -121,13 +122,8 @@ def run_decode(prediction: Prediction, budget_s: float = _BUDGET_S) -> Compariso
     Raises:
         MemoryWallError: it did not run, such as for want of memory.
     """
-    case = {
-        "case": "numpy_gpt2",
-        "config": prediction.config,
-        "new_tokens": prediction.tokens,
-        "budget_s": budget_s,
-    }
-    ((_, answer),) = answers([case], 1, "cpu")
-    if "error" in answer:
-        raise MemoryWallError(f"{prediction.model} did not run in NumPy: {answer['error']}")
-    return Comparison(prediction, Measurement.from_dict(answer["measurement"]))
+    parameters = {"config": dict(prediction.config), "new_tokens": prediction.tokens}
+    ((_, answer),) = answers([Case("numpy_gpt2", budget_s, parameters)], 1, "cpu")
+    if answer.measurement is None:
+        raise MemoryWallError(f"{prediction.model} did not run in NumPy: {answer.error}")
+    return Comparison(prediction, answer.measurement)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
-Case: TypeAlias = dict[str, Any]
+from memorywall.bench.pipe import Case
 
 STREAMS = ("read", "copy", "scale", "add", "triad", "triad_nontemporal")
 DTYPES = ("fp32", "bf16")
@@ -26,7 +26,7 @@ _BEYOND_BUDGET, _STARTING_S = 0.6, 8.0
 
 def expected_s(plan: list[Case]) -> float:
     """Return about how many seconds a plan takes."""
-    return _STARTING_S + (1 + _BEYOND_BUDGET) * float(sum(case["budget_s"] for case in plan))
+    return _STARTING_S + (1 + _BEYOND_BUDGET) * sum(case.budget_s for case in plan)
 
 
 def cases(*, quick: bool, caches: dict[str, int], device: str = "cpu") -> list[Case]:
@@ -85,7 +85,7 @@ def _brief_round() -> list[Case]:
 
 
 def _numpy_kernel(name: str, budget_s: float, **parameters: Any) -> Case:
-    return {"case": "numpy", "name": name, "budget_s": budget_s, **parameters}
+    return Case("numpy", budget_s, {"name": name, **parameters})
 
 
 def _round(*, quick: bool, caches: dict[str, int], device: str) -> list[Case]:
@@ -94,16 +94,10 @@ def _round(*, quick: bool, caches: dict[str, int], device: str) -> list[Case]:
     if device != "cpu":
         return [*_gpu_streams(budget), *_gemms(_GPU_DTYPES, (4096, 8192), budget)]
     far = _beyond(caches)
-    streams: list[Case] = [
-        {"case": "stream", "function": f, "nbytes": far, "budget_s": budget} for f in STREAMS
-    ]
+    streams = [Case("stream", budget, {"function": f, "nbytes": far}) for f in STREAMS]
     sizes = _within(caches)
-    sweep: list[Case] = [
-        {"case": "sweep", "nbytes": size, "budget_s": budget / 4} for size in sizes
-    ]
-    chases: list[Case] = [
-        {"case": "chase", "nbytes": size, "budget_s": budget / 4} for size in [*sizes, far]
-    ]
+    sweep = [Case("sweep", budget / 4, {"nbytes": size}) for size in sizes]
+    chases = [Case("chase", budget / 4, {"nbytes": size}) for size in [*sizes, far]]
     squares = (2048,) if quick else (2048, 4096)
     products = [*_gemms(_CPU_DTYPES, squares, budget), *_gemms(_CRAWLERS, (256,), budget / 4)]
     # NumPy brings a library of its own, which may be the faster.
@@ -115,8 +109,8 @@ def _once(caches: dict[str, int], device: str) -> list[Case]:
     if device != "cpu":
         return _gemms(_GPU_DTYPES, (1024, 2048), 0.5)
     sizes = [16 * _KIB * 2**step for step in range(20)]
-    sweep: list[Case] = [
-        {"case": "sweep", "nbytes": size, "budget_s": 0.5}
+    sweep = [
+        Case("sweep", 0.5, {"nbytes": size})
         for size in sizes
         if size <= _beyond(caches) and size not in _within(caches)
     ]
@@ -134,10 +128,7 @@ def _within(caches: dict[str, int]) -> list[int]:
 
 
 def _gpu_streams(budget_s: float) -> list[Case]:
-    return [
-        {"case": "kernel", "name": "stream", "function": f, "count": 1 << 28, "budget_s": budget_s}
-        for f in STREAMS[:-1]
-    ]
+    return [_kernel("stream", budget_s, function=f, count=1 << 28) for f in STREAMS[:-1]]
 
 
 def _gemms(dtypes: tuple[str, ...], sizes: tuple[int, ...], budget_s: float) -> list[Case]:
@@ -207,11 +198,11 @@ def _functions(dtype: str, budget_s: float, *, quick: bool) -> list[Case]:
 
 def _toys(dtype: str, budget_s: float) -> list[Case]:
     return [
-        {"case": "toy", "model_type": t, "layers": n, "dtype": dtype, "budget_s": budget_s}
+        Case("toy", budget_s, {"model_type": t, "layers": n, "dtype": dtype})
         for t in ("gpt2", "bert", "llama")
         for n in (2, 10)
     ]
 
 
 def _kernel(name: str, budget_s: float, **parameters: Any) -> Case:
-    return {"case": "kernel", "name": name, "budget_s": budget_s, **parameters}
+    return Case("kernel", budget_s, {"name": name, **parameters})

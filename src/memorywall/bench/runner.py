@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
 
-from memorywall.bench.plan import Case
+from memorywall.bench.pipe import Answer, Case, Order, Stage, hear, write_order
 
 
 def answers(
@@ -17,7 +15,7 @@ def answers(
     threads: int,
     device: str,
     stage: Callable[[int, str], object] = lambda _index, _stage: None,
-) -> Iterator[tuple[Case, dict[str, Any]]]:
+) -> Iterator[tuple[Case, Answer]]:
     """Yield every case with its answer; a worker that dies fails its case, and the rest go on.
 
     ``stage`` is called with the index of a case in the plan and the stage that it enters, for
@@ -25,14 +23,14 @@ def answers(
     """
     done = 0
     while done < len(plan):
-        for answer in _one_worker(plan[done:], threads, device):
-            if "stage" in answer:
-                stage(done, answer["stage"])
+        for line in _one_worker(plan[done:], threads, device):
+            if isinstance(line, Stage):
+                stage(done, line.stage)
                 continue
-            yield plan[done], answer
+            yield plan[done], line
             done += 1
         if done < len(plan):
-            yield plan[done], {"error": "the measuring process died, perhaps for want of memory"}
+            yield plan[done], Answer(error="the measuring process died, perhaps for want of memory")
             done += 1
 
 
@@ -49,9 +47,8 @@ def pinned(threads: int) -> dict[str, str]:
     }
 
 
-def _one_worker(plan: list[Case], threads: int, device: str) -> Iterator[dict[str, Any]]:
+def _one_worker(plan: list[Case], threads: int, device: str) -> Iterator[Answer | Stage]:
     """Yield the answers of one process, as many as it lives to give, and stages between them."""
-    order = {"device": device, "threads": threads, "cases": plan}
     with subprocess.Popen(
         [sys.executable, "-m", "memorywall.bench.worker"],
         stdin=subprocess.PIPE,
@@ -63,8 +60,7 @@ def _one_worker(plan: list[Case], threads: int, device: str) -> Iterator[dict[st
         try:
             assert worker.stdin is not None
             assert worker.stdout is not None
-            json.dump(order, worker.stdin)
-            worker.stdin.close()
-            yield from map(json.loads, worker.stdout)
+            write_order(Order(device, tuple(plan), threads), worker.stdin)
+            yield from hear(worker.stdout)
         finally:
             worker.kill()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from memorywall.bench.timing import Measurement, interval
 from memorywall.core.calibration import Rate
+from memorywall.core.records import from_record, recorded, to_record
 
 SCHEMA = "memorywall.measurement/2"
 # A dtype that runs under this share of fp32's rate has no arithmetic of its own here.
@@ -21,6 +22,34 @@ _DECODE_RATES = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Ceilings:
+    """The roofs of a measured machine.
+
+    Attributes:
+        dram: byte/s of each stream.
+        caches: byte/s read from each level.
+        gemm: FLOP/s of matrix products by dtype.
+        crawling: dtypes that have no arithmetic of their own.
+        gemv: byte/s of the weights of products of one row, by dtype.
+        collectives: byte/s on the bus of each collective.
+        latency_s: of one access, by the bytes of the working set.
+        launch_s, launch_graph_s: of asking for one operator, and of replaying it from a graph; None
+            where that was not measured.
+    """
+
+    dram: Mapping[str, float]
+    caches: Mapping[str, float]
+    gemm: Mapping[str, float]
+    crawling: tuple[str, ...]
+    gemv: Mapping[str, float]
+    collectives: Mapping[str, float]
+    latency_s: Mapping[str, float]
+    launch_s: float | None
+    launch_graph_s: float | None
+
+
+@recorded(SCHEMA, derived=("ceilings",))
 @dataclass(frozen=True, slots=True)
 class MachineRecord:
     """What was measured of a machine.
@@ -35,7 +64,7 @@ class MachineRecord:
         failures: cases that did not run, and why.
     """
 
-    machine: dict[str, Any]
+    machine: Mapping[str, Any]
     threads: int
     quick: bool
     page_size: int | None
@@ -43,35 +72,24 @@ class MachineRecord:
     warnings: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
 
-    def ceilings(self) -> dict[str, Any]:
-        """Return the roofs, each the fastest of its samples, as STREAM reports them.
-
-        byte/s of each stream, each cache and each collective, FLOP/s by dtype, seconds of latency.
-        """
-        gemm = _fastest(self.measurements, "gemm", "dtype", "flops")
-        known = self.machine.get("caches") or {}
-        return {
-            "dram": _fastest(self.measurements, "stream", "function", "moved_bytes"),
-            "caches": dict(_caches(self.measurements, known)),
-            "gemm": gemm,
-            "crawling": [d for d, rate in gemm.items() if rate < _CRAWLING * gemm.get("fp32", 0.0)],
-            "gemv": _fastest(
-                (m for m in self.measurements if m.parameters.get("rows") == 1),
-                "linear", "dtype", "moved_bytes",
-            ),
-            "collectives": _fastest(self.measurements, "collective", "function", "moved_bytes"),
-            "latency_s": {
-                size: 1 / rate
-                for size, rate in _fastest(self.measurements, "chase", "nbytes", "steps").items()
-            },
-            "launch_s": min(
-                (min(m.seconds) for m in self.measurements if m.name == "launch"), default=None
-            ),
-            "launch_graph_s": min(
-                (min(m.seconds) for m in self.measurements if m.name == "launch_graph"),
-                default=None,
-            ),
-        }  # fmt: skip
+    @property
+    def ceilings(self) -> Ceilings:
+        """The roofs, each the fastest of its samples, as STREAM reports them."""
+        found = self.measurements
+        gemm = _fastest(found, "gemm", "dtype", "flops")
+        one_row = (m for m in found if m.parameters.get("rows") == 1)
+        chases = _fastest(found, "chase", "nbytes", "steps")
+        return Ceilings(
+            dram=_fastest(found, "stream", "function", "moved_bytes"),
+            caches=dict(_caches(found, self.machine.get("caches") or {})),
+            gemm=gemm,
+            crawling=tuple(d for d, r in gemm.items() if r < _CRAWLING * gemm.get("fp32", 0.0)),
+            gemv=_fastest(one_row, "linear", "dtype", "moved_bytes"),
+            collectives=_fastest(found, "collective", "function", "moved_bytes"),
+            latency_s={size: 1 / rate for size, rate in chases.items()},
+            launch_s=_quickest(found, "launch"),
+            launch_graph_s=_quickest(found, "launch_graph"),
+        )
 
     def decode_rates(self) -> Iterator[Rate]:
         """Yield what decides a decode step, with its spread: traffic and arithmetic.
@@ -94,34 +112,20 @@ class MachineRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record."""
-        return {
-            "schema": SCHEMA,
-            "machine": self.machine,
-            "threads": self.threads,
-            "quick": self.quick,
-            "page_size": self.page_size,
-            "ceilings": self.ceilings(),
-            "warnings": list(self.warnings),
-            "failures": list(self.failures),
-            "measurements": [m.to_dict() for m in self.measurements],
-        }
+        return to_record(self)
 
     @staticmethod
-    def from_dict(record: dict[str, Any]) -> MachineRecord:
-        """Read a record back, so that it can be put through the same statistics again."""
-        return MachineRecord(
-            record["machine"],
-            record["threads"],
-            record["quick"],
-            record["page_size"],
-            tuple(Measurement.from_dict(m) for m in record["measurements"]),
-            tuple(record["warnings"]),
-            tuple(record["failures"]),
-        )
+    def from_dict(record: Mapping[str, Any]) -> MachineRecord:
+        """Read a record back, so that it can be put through the same statistics again.
+
+        Raises:
+            MemoryWallError: not such a record, or one of a later version.
+        """
+        return from_record(MachineRecord, record, "measurement")
 
 
 def warnings(
-    measurements: Iterable[Measurement], machine: dict[str, Any], again: str = ""
+    measurements: Iterable[Measurement], machine: Mapping[str, Any], again: str = ""
 ) -> Iterator[str]:
     """Yield what makes measurements doubtful, each with the next command (``again``)."""
     found = list(measurements)
@@ -155,6 +159,11 @@ def _fastest(
             done = m.parameters["steps"] if work == "steps" else getattr(m, work)
             rates[kind] = max(rates.get(kind, 0.0), done / min(m.seconds))
     return rates
+
+
+def _quickest(measurements: Iterable[Measurement], name: str) -> float | None:
+    """Return the shortest sample of one case, or None where it did not run."""
+    return min((min(m.seconds) for m in measurements if m.name == name), default=None)
 
 
 def _caches(

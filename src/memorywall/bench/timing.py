@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from memorywall.core.records import recorded
 
 # A spread past this share of the median is called unstable.
 STABLE = 0.10
@@ -29,6 +31,7 @@ class Kernel:
     moved_bytes: float = 0.0
 
 
+@recorded(rest="parameters")
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """Samples of one call.
@@ -46,7 +49,7 @@ class Measurement:
     loops: int = 1
     flops: float = 0.0
     moved_bytes: float = 0.0
-    parameters: dict[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def median_s(self) -> float:
@@ -73,30 +76,6 @@ class Measurement:
     def byte_per_s(self) -> float:
         """Attained byte/s."""
         return self.moved_bytes / self.median_s
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return its record."""
-        return {
-            "name": self.name,
-            **self.parameters,
-            "flops": self.flops,
-            "moved_bytes": self.moved_bytes,
-            "loops": self.loops,
-            "seconds": list(self.seconds),
-        }
-
-    @staticmethod
-    def from_dict(record: dict[str, Any]) -> Measurement:
-        """Read a record back."""
-        known = {"name", "flops", "moved_bytes", "loops", "seconds"}
-        return Measurement(
-            record["name"],
-            tuple(record["seconds"]),
-            record["loops"],
-            record["flops"],
-            record["moved_bytes"],
-            {key: value for key, value in record.items() if key not in known},
-        )
 
 
 def interval(values: Sequence[float], share: float) -> tuple[float, float]:

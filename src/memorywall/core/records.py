@@ -53,7 +53,7 @@ class Recording:
         names: keys by the fields that they hold, where they differ.
         derived: attributes by the keys that hold them beside the fields; they are not read back. A
             path such as ``slope.low`` is followed.
-        rest: the field whose entries stand in the record itself, under their own keys.
+        rest: the field whose own keys stand in the record itself: a mapping, or a dataclass.
         upgrades: by the version that each starts from, what makes the values of a record those of
             the next version.
     """

@@ -1,0 +1,92 @@
+"""Tables of any width on a page of any width: what does not fit beside goes below."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+
+# The least width of a column of sentences, which wraps.
+_SENTENCE = 24
+
+
+def print_table(
+    console: Console,
+    titles: Sequence[str],
+    rows: Sequence[Sequence[str] | None],
+    *,
+    keys: int = 1,
+    words: Sequence[int] = (0,),
+    sentences: Sequence[int] = (),
+) -> None:
+    """Print a table; where it is wider than the page, in pieces, one below the other.
+
+    No number is cut or broken. A column that is wider than the page by itself is folded.
+
+    Args:
+        console: the page.
+        titles: of the columns.
+        rows: the cells of each row; None for a line between rows.
+        keys: the number of first columns that every piece repeats.
+        words: the columns of words, which stand left; others stand right.
+        sentences: the columns of sentences, which wrap within the page.
+    """
+    pieces = list(_pieces(console, titles, rows, keys, sentences))
+    for number, piece in enumerate(pieces):
+        if number:
+            console.print()
+        console.print(_table(titles, rows, piece, words, sentences))
+
+
+def _pieces(
+    console: Console,
+    titles: Sequence[str],
+    rows: Sequence[Sequence[str] | None],
+    keys: int,
+    sentences: Sequence[int],
+) -> Iterator[list[int]]:
+    """Yield the columns of each piece: the keys, and as many others as fit beside them."""
+    first = list(range(keys))
+    piece = list(first)
+    for column in range(keys, len(titles)):
+        table = _table(titles, rows, [*piece, column], (), sentences)
+        width = Measurement.get(console, console.options.update(width=10_000), table).minimum
+        if width > console.width and len(piece) > keys:
+            yield piece
+            piece = list(first)
+        piece.append(column)
+    yield piece
+
+
+def _table(
+    titles: Sequence[str],
+    rows: Sequence[Sequence[str] | None],
+    chosen: Sequence[int],
+    words: Sequence[int],
+    sentences: Sequence[int],
+) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in chosen:
+        wraps = column in sentences
+        table.add_column(
+            titles[column],
+            justify="left" if wraps or column in words else "right",
+            no_wrap=not wraps,
+            min_width=_least(titles, rows, column) if wraps else None,
+            overflow="fold",
+        )
+    for row in rows:
+        if row is None:
+            table.add_section()
+        else:
+            table.add_row(*(row[column] for column in chosen))
+    return table
+
+
+def _least(titles: Sequence[str], rows: Sequence[Sequence[str] | None], column: int) -> int:
+    """Return the least width of a column of sentences: all of them where they are short."""
+    cells = (titles[column], *(row[column] for row in rows if row is not None))
+    return min(_SENTENCE, max(map(len, cells)))
