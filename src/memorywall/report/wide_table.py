@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 
 # The least width of a column of sentences, which wraps.
 _SENTENCE = 24
+# Between two columns: the padding of both, and the space that divides them.
+_GAP = 3
 
 
 def print_table(
@@ -38,7 +40,8 @@ def print_table(
     for number, piece in enumerate(pieces):
         if number:
             console.print()
-        console.print(_table(titles, rows, piece, words, sentences))
+        fits = _width(titles, rows, piece, sentences) <= console.width
+        console.print(_table(titles, rows, piece, words, sentences, fits=fits))
 
 
 def _pieces(
@@ -52,8 +55,7 @@ def _pieces(
     first = list(range(keys))
     piece = list(first)
     for column in range(keys, len(titles)):
-        table = _table(titles, rows, [*piece, column], (), sentences)
-        width = Measurement.get(console, console.options.update(width=10_000), table).minimum
+        width = _width(titles, rows, [*piece, column], sentences)
         if width > console.width and len(piece) > keys:
             yield piece
             piece = list(first)
@@ -67,6 +69,8 @@ def _table(
     chosen: Sequence[int],
     words: Sequence[int],
     sentences: Sequence[int],
+    *,
+    fits: bool,
 ) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in chosen:
@@ -74,8 +78,8 @@ def _table(
         table.add_column(
             titles[column],
             justify="left" if wraps or column in words else "right",
-            no_wrap=not wraps,
-            min_width=_least(titles, rows, column) if wraps else None,
+            no_wrap=fits and not wraps,
+            min_width=_least(titles, rows, column, sentences) if fits else None,
             overflow="fold",
         )
     for row in rows:
@@ -86,7 +90,23 @@ def _table(
     return table
 
 
-def _least(titles: Sequence[str], rows: Sequence[Sequence[str] | None], column: int) -> int:
-    """Return the least width of a column of sentences: all of them where they are short."""
+def _width(
+    titles: Sequence[str],
+    rows: Sequence[Sequence[str] | None],
+    chosen: Sequence[int],
+    sentences: Sequence[int],
+) -> int:
+    """Return the least width of some columns side by side."""
+    return sum(_least(titles, rows, column, sentences) + _GAP for column in chosen) - _GAP
+
+
+def _least(
+    titles: Sequence[str],
+    rows: Sequence[Sequence[str] | None],
+    column: int,
+    sentences: Sequence[int],
+) -> int:
+    """Return the least width of a column: of its widest cell, of sentences not more than 24."""
     cells = (titles[column], *(row[column] for row in rows if row is not None))
-    return min(_SENTENCE, max(map(len, cells)))
+    widest = max(cell_len(line) for cell in cells for line in cell.split("\n"))
+    return min(_SENTENCE, widest) if column in sentences else widest

@@ -21,6 +21,7 @@ json_flag = click.option("--json", "as_json", is_flag=True, help="One JSON recor
 
 _MOST_LISTED = 64
 _WIDTH = 1000
+_PAGE = 80
 _ECHO_EVERY_S = 10.0
 
 
@@ -35,6 +36,15 @@ def console() -> Console:
     A narrower terminal wraps a wide table's lines; to squeeze them would cut digits and units.
     """
     return Console(file=sys.stdout, highlight=False, markup=False, emoji=False, width=_WIDTH)
+
+
+def page() -> Console:
+    """Return standard output as wide as the terminal, or 80 columns where there is none.
+
+    It is blind to markup in names. Sentences wrap; tables that are wider go on below.
+    """
+    width = None if sys.stdout.isatty() else _PAGE
+    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False, width=width)
 
 
 def load_and_tell(name: str) -> Model:

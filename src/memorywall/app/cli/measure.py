@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from memorywall.app.cli._shared import console, json_flag, print_json, progress_bar, stage_bar
+from memorywall.app.cli._shared import json_flag, page, print_json, progress_bar, stage_bar
 from memorywall.core.errors import InvalidInputError
 
 
@@ -63,17 +63,10 @@ def COMMAND(  # noqa: N802
         )  # fmt: skip
     saved = save(record)
     if as_json:
-        print_json(
-            {
-                **record.to_dict(),
-                "hardware": saved.toml,
-                "record": saved.record,
-                "agreement": saved.agreement,
-            }
-        )
+        print_json(saved.to_dict())
     else:
-        show_machine(record.to_dict(), saved.hardware, saved.agreement, console())
-        console().print(f"Saved: {saved.toml} (--on here) and {saved.record}", soft_wrap=True)
+        show_machine(record, saved.device, saved.agreement, page())
+        page().print(f"Saved: {saved.toml} (--on here) and {saved.record}")
 
 
 def _measure_briefly(*, as_json: bool) -> None:
@@ -87,5 +80,5 @@ def _measure_briefly(*, as_json: bool) -> None:
         print_json({**record.to_dict(), "record": str(path)})
         return
     title = f"{record.machine['cpu']}, 1 thread, {record.machine['library']}"
-    show_brief(title, list(record.decode_rates()), record.warnings, console())
-    console().print(f"Saved: {path} (not used by --on here)", soft_wrap=True)
+    show_brief(title, list(record.decode_rates()), record.warnings, page())
+    page().print(f"Saved: {path} (not used by --on here)")

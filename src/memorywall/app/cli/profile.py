@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from memorywall.app.cli._shared import Counts, console, json_flag, print_json, stage_bar
+from memorywall.app.cli._shared import Counts, json_flag, page, print_json, stage_bar
 
 
 @click.command("profile", short_help="Run a model here, predicted beside measured.")
@@ -58,7 +58,7 @@ def COMMAND(  # noqa: N802
     from memorywall.report.measured_machine import show_profile  # noqa: PLC0415
 
     with stage_bar("running") as (progress, stage):
-        record = profile(
+        found = profile(
             model,
             phases=phases.split(",") if phases else None,
             batch_sizes=batch_sizes,
@@ -70,8 +70,8 @@ def COMMAND(  # noqa: N802
             stage=stage,
         )
     if figure is not None:
-        save(draw_roofline(record), figure)
+        save(draw_roofline(found), figure)
     if as_json:
-        print_json(record)
+        print_json(found.to_dict())
     else:
-        show_profile(record, console())
+        show_profile(found, page())
