@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from operator import attrgetter
 from typing import Any
 
 from memorywall.core.errors import InvalidInputError, UnsupportedError, shown
@@ -14,10 +15,12 @@ from memorywall.core.phase import Phase
 from memorywall.core.question import Counting, Formats, Question
 from memorywall.core.scenario import Scenario
 from memorywall.core.traits import TracedPass
-from memorywall.core.workload import Conventions, Precision, Workload
+from memorywall.core.workload import Conventions
 from memorywall.phases import all_phases, find_phase, usual_phase
 
-_UNASKED = (Workload(), Precision(), Conventions())
+# The parameters beside the phase, and the values of a scenario in the same order.
+_WORDS = tuple(parameter for parameter in PARAMETERS.values() if parameter.kind != "phase")
+_ASKED = attrgetter(*(f"{parameter.part}.{parameter.name}" for parameter in _WORDS))
 
 
 def settle(scenario: Scenario) -> Question:
@@ -40,8 +43,7 @@ def settle(scenario: Scenario) -> Question:
         )
     asked = scenario.workload
     phase = _settle_phase(model, asked.phase)
-    if (asked, scenario.precision, scenario.conventions) != _UNASKED:
-        _refuse_without_effect(scenario, phase)
+    _refuse_without_effect(scenario, phase)
     lengths = phase.lengths(model, asked)
     return Question(
         model,
@@ -111,14 +113,9 @@ def _counting(asked: Conventions) -> Counting:
 
 def _asked_words(scenario: Scenario) -> Iterator[tuple[Parameter, Any]]:
     """Yield the parameters that were given, with their values, but for the phase."""
-    parts = {
-        "workload": scenario.workload,
-        "precision": scenario.precision,
-        "conventions": scenario.conventions,
-    }
-    for parameter in PARAMETERS.values():
-        value = getattr(parts[parameter.part], parameter.name)
-        if value is not None and parameter.kind != "phase":
+    values = _ASKED(scenario)
+    for parameter, value in zip(_WORDS, values, strict=True):
+        if value is not None:
             yield parameter, value
 
 
@@ -131,8 +128,11 @@ def _refuse_without_effect(scenario: Scenario, phase: Phase) -> None:
     model = scenario.model
     words = phase.words(model.traits)
     for parameter, value in _asked_words(scenario):
+        fixed = parameter.name in model.traits.fixed_words
+        if parameter.name in words and not fixed and _has(model, parameter):
+            continue
         given = shown(plain(value))
-        if parameter.name in model.traits.fixed_words:
+        if fixed:
             raise UnsupportedError(
                 f"{parameter.name} conflicts with {model.architecture.class_name}, which is traced "
                 f"as transformers runs it; got {given}.",
@@ -144,12 +144,10 @@ def _refuse_without_effect(scenario: Scenario, phase: Phase) -> None:
                 f"{_missing(model, parameter)}; got {given}.",
                 f"Leave {parameter.name} out.",
             )
-        if parameter.name not in words:
-            raise InvalidInputError(
-                f"{parameter.name} has no effect on {model.name} in phase {phase.name}; got "
-                f"{given}.",
-                _phases_with(parameter, model),
-            )
+        raise InvalidInputError(
+            f"{parameter.name} has no effect on {model.name} in phase {phase.name}; got {given}.",
+            _phases_with(parameter, model),
+        )
 
 
 def _missing(model: Model, parameter: Parameter) -> str:

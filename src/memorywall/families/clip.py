@@ -22,7 +22,7 @@ from memorywall.layers.image_pooling import Pooling, lower_pooling
 from memorywall.layers.output_head import Head
 from memorywall.layers.tape import Tape
 from memorywall.layers.vision_tower import (
-    VisionLayers,
+    Stack,
     looking,
     lower_stack,
     lower_tower,
@@ -38,7 +38,7 @@ class TextTower:
 
     vocab_size: int
     positions: int
-    stack: VisionLayers
+    stack: Stack
     top: Pooling
 
 

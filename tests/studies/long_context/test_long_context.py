@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import memorywall as mw
-from memorywall.answer.settle import applicable
 from memorywall.app.cli import main
 from memorywall.core.errors import InvalidInputError, UnsupportedError
 from memorywall.studies.long_context.computation import CONTEXTS, long_contexts
@@ -22,6 +21,7 @@ from memorywall.studies.long_context.findings import LongContext, LongContexts, 
 from memorywall.studies.long_context.line_names import spread, wrapped
 from memorywall.studies.long_context.sentences import sentence, verdict, where
 from memorywall.studies.long_context.thresholds import LONGEST, first_context, span_of
+from tests.asking import analyze_alike
 
 Captured = pytest.CaptureFixture[str]
 BANDWIDTH, PEAK, CAPACITY = 3.35e12, 989.4e12, 80e9
@@ -183,10 +183,9 @@ def test_as_many_as_fit_and_not_one_more(study: LongContexts) -> None:
     for model in study.models:
         for at in (0, 4):
             batch = int(model.filled.batch[at])
-            words = applicable(mw.model(model.model), "decode", formats)
-            asked = {"on": "h100-sxm", "phase": "decode", "seq_len": CONTEXTS[at], **words}
-            assert mw.analyze(model.model, batch_size=batch, **asked).fits
-            assert not mw.analyze(model.model, batch_size=batch + 1, **asked).fits
+            asked = {"on": "h100-sxm", "phase": "decode", "seq_len": CONTEXTS[at], **formats}
+            assert analyze_alike(model.model, batch_size=batch, **asked).fits
+            assert not analyze_alike(model.model, batch_size=batch + 1, **asked).fits
 
 
 @pytest.mark.parametrize(

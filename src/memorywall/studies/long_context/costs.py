@@ -39,10 +39,9 @@ class ModelOnDevice:
         return self._ask("prefill", 1, contexts)
 
     def _ask(self, phase: str, batch: Any, contexts: Any) -> Analysis:
-        words = applicable(self.model, phase, self.formats)
         return analyze(
             self.model, on=self.hardware, phase=phase, batch_size=batch, seq_len=contexts,
-            activations="bf16", **words,
+            activations="bf16", **applicable(self.model, phase, self.formats),
         )  # fmt: skip
 
 

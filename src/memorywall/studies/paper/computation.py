@@ -222,13 +222,12 @@ def published_config(model: str) -> dict[str, Any]:
 
 def _block_ops(model: str, seq_len: int, **formats: Any) -> list[OpCost]:
     """Return the operators of the blocks alone: no embedding, pooler or head."""
-    loaded = load_model(published_config(model))
-    lengths: dict[str, Any] = {"seq_len": seq_len}
-    if loaded.causal:
-        lengths = {"seq_len": 0, "new_tokens": seq_len}
-    phase = "generate" if loaded.causal else "encode"
-    words = applicable(loaded, phase, {"traffic": "unfused", "causal": "full", **formats})
-    answer = analyze(loaded, on=CPU, phase=phase, **lengths, **words)
+    config = load_model(published_config(model))
+    words: dict[str, Any] = {"phase": "encode", "seq_len": seq_len}
+    if config.causal:
+        words = {"phase": "generate", "seq_len": 0, "new_tokens": seq_len}
+    counted = applicable(config, words["phase"], {"causal": "full", **formats})
+    answer = analyze(config, on=CPU, traffic="unfused", **words, **counted)
     return [op for op in answer.ops if op.name.startswith("layers.")]
 
 

@@ -23,7 +23,7 @@ _BY_VALUE = (
     "data-independent implementation does not exist|DataDependentOutput|DynamicOutputShape"
 )
 _VALUES = (
-    "Let branches depend on shapes or on Python numbers, select with torch.where, make constants "
+    "Let the branch depend on shapes or on Python numbers, select with torch.where, make constants "
     "that are read with device='cpu', or trace the part without it. A factory: give the module "
     "itself. Experts: choose an implementation without nonzero, such as "
     "experts_implementation='grouped_mm'."
