@@ -55,7 +55,7 @@ def main() -> None:
         )
         cases += [
             {"model": model, **case, "sheet_s": on_sheet(model, sheet, case)}
-            for case in record["cases"]
+            for case in record.to_dict()["cases"]
         ]
         report(model, [case for case in cases if case["model"] == model])
     report("all", cases)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ SMALL = {
 @pytest.fixture(scope="module")
 def record() -> MachineRecord:
     """A real measurement with no budget: three samples a case."""
-    quick = [{**case, "budget_s": 0.0} for case in brief_cases()]
+    quick = [replace(case, budget_s=0.0) for case in brief_cases()]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measure, "brief_cases", lambda: quick)
         patch.setattr(measure, "_BRIEF_PATIENCE_S", 0.0)
@@ -48,8 +49,8 @@ def made_up(seconds_per_byte: float = 1e-10) -> MachineRecord:
     }  # fmt: skip
     found = []
     for case in brief_cases():
-        name, p = case["name"], {k: v for k, v in case.items() if k not in ("case", "budget_s")}
-        p.pop("name")
+        p = dict(case.parameters)
+        name = p.pop("name")
         flops, moved = _work(name, p)
         found.append(Measurement(name, (1e-6 + moved * seconds_per_byte,) * 3, 1, flops, moved, p))
     return MachineRecord(machine, 1, True, None, tuple(found))
@@ -71,10 +72,10 @@ def _work(name: str, p: dict[str, Any]) -> tuple[float, float]:
 def test_the_plan_keeps_its_promise() -> None:
     # At most 15 s: the budgets, as much again for building and warming up.
     plan = brief_cases()
-    assert sum(case["budget_s"] for case in plan) < 8
-    assert {case["case"] for case in plan} == {"numpy"}
+    assert sum(case.budget_s for case in plan) < 8
+    assert {case.kind for case in plan} == {"numpy"}
     # What a token of GPT-2 runs.
-    names = {(case["name"], case.get("function")) for case in plan}
+    names = {(case.parameters["name"], case.parameters.get("function")) for case in plan}
     assert {("conv1d", None), ("linear", None), ("attention", None)} < names
     assert {("elementwise", f) for f in ("add", "copy", "layernorm", "gelu_new")} < names
 
@@ -85,9 +86,9 @@ def test_the_record_says_how_it_was_made(record: MachineRecord) -> None:
     assert record.threads == 1
     assert record.machine["brief"]
     assert record.machine["library"].startswith("NumPy ")
-    ceilings = record.ceilings()
-    assert set(ceilings["gemm"]) == {"fp32"}
-    assert set(ceilings["dram"]) == {"read"}
+    ceilings = record.ceilings
+    assert set(ceilings.gemm) == {"fp32"}
+    assert set(ceilings.dram) == {"read"}
     assert MachineRecord.from_dict(json.loads(json.dumps(record.to_dict()))) == record
     rates = {rate.what: rate for rate in record.decode_rates()}
     assert len(rates) == 3

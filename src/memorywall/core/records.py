@@ -37,7 +37,7 @@ from memorywall.core.files import read_text
 Values: TypeAlias = dict[str, Any]
 _T = TypeVar("_T")
 
-_SCHEMA = re.compile(r"([a-z][a-z0-9._-]{0,80})/([1-9][0-9]{0,5})")
+_SCHEMA = re.compile(r"([a-z][a-z0-9._-]{0,80})/([0-9]{1,6})")
 # A record of someone else's may hold anything; reading it stays bounded.
 _MOST_BYTES = 64 * 2**20
 _MOST_VALUES = 4_000_000
@@ -55,7 +55,7 @@ class Recording:
             path such as ``slope.low`` is followed.
         rest: the field whose own keys stand in the record itself: a mapping, or a dataclass.
         upgrades: by the version that each starts from, what makes the values of a record those of
-            the next version.
+            the next version; a record without a schema is of version 0.
     """
 
     schema: str = ""
@@ -247,6 +247,8 @@ def _hints(cls: type) -> dict[str, Any]:
 def _upgraded(recording: Recording, values: Values, where: str) -> Values:
     """Return the values of a record as the version that is written has them, without its schema."""
     schema = values.pop("schema", None)
+    if schema is None and 0 in recording.upgrades:  # written before records had versions
+        schema = f"{recording.name}/0"
     found = _SCHEMA.fullmatch(schema) if isinstance(schema, str) else None
     if found is None or found[1] != recording.name:
         raise InvalidInputError(
@@ -279,7 +281,9 @@ def _read(hint: Any, value: object, where: str) -> Any:
     origin = get_origin(hint)
     if origin in _COLLECTIONS:
         return _COLLECTIONS[origin](get_args(hint), value, where)
-    if is_dataclass(hint) and isinstance(hint, type):
+    if isinstance(hint, type) and issubclass(hint, tuple):  # a NamedTuple, written as a list
+        return hint(*_read_tuple(tuple(_hints(hint).values()), value, where))
+    if isinstance(hint, type) and is_dataclass(hint):
         return _read_dataclass(hint, value, where)
     raise TypeError(f"{hint} has no record")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from memorywall.app.cli import main
-from memorywall.studies.comparison import AGREES, EXPLAINED, UNDEFINED, WITHIN, half_unit, judge
+from memorywall.core.comparison import AGREES, EXPLAINED, UNDEFINED, WITHIN, half_unit, judge
 from memorywall.studies.paper import computation as paper
 
 CELLS = paper.compare()

@@ -8,7 +8,7 @@ import click
 
 from memorywall.answer.fit_trends import trends
 from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
-from memorywall.app.cli._shared import console, json_flag, print_json
+from memorywall.app.cli._shared import json_flag, page, print_json
 from memorywall.report.growth_figure import draw_growths
 from memorywall.report.growth_text import growth_record, show_growths
 from memorywall.studies.trends.computation import paper_figures
@@ -72,6 +72,6 @@ def COMMAND(  # noqa: N802
     if as_json:
         print_json({"schema": _SCHEMA, "fits": [growth_record(growth) for growth in growths]})
         return
-    out = console()
+    out = page()
     show_growths(growths, out)
     print_drawn(line, out)

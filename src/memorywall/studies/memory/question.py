@@ -79,6 +79,8 @@ SOURCES: Mapping[str, Callable[[int, int, str], Source]] = {
     "GPT-2": _gpt2,
 }
 
+WITHOUT_ATTENTION = ("AlexNet", "VGG19", "ResNet152", "DenseNet201", "ResNeXt101")
+
 
 def _transformers() -> Any:
     import transformers  # noqa: PLC0415 - an extra

@@ -7,14 +7,27 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from rich.console import Console
-from rich.table import Table
 
+from memorywall.core.comparison import AGREES, DIFFERS, EXPLAINED, UNDEFINED, WITHIN, Comparison
 from memorywall.core.units import render_number
-from memorywall.report.table import columns
-from memorywall.studies.comparison import AGREES, DIFFERS, EXPLAINED, UNDEFINED, WITHIN, Comparison
-from memorywall.studies.paper.findings import LengthCurve, Roof
+from memorywall.report.wide_table import print_table
+from memorywall.studies.paper.findings import CaseStudy, LengthCurve, Roof
+from memorywall.studies.paper.latency_text import show_latencies
 
 _MARKS = {AGREES: "  ", WITHIN: "  ", EXPLAINED: " *", UNDEFINED: " ~", DIFFERS: " !"}
+
+
+def show_case_study(found: CaseStudy, console: Console, *, full: bool = False) -> None:
+    """Print the study in five lines, or with every table; then decode by batch, if asked for."""
+    if found.here is not None:
+        show_latencies(found.here, console)
+    elif full:
+        show_comparisons(found.cells, found.curves, console)
+    else:
+        console.print("\n".join(summary_lines(found.cells, found.curves)))
+        console.print("Every number: --full. The four panels: --figure paper.svg", style="dim")
+    if found.roofs:
+        show_roofs(found.roofs, console)
 
 
 def summary_lines(cells: Sequence[Comparison], curves: Sequence[LengthCurve]) -> list[str]:
@@ -56,18 +69,17 @@ def show_comparisons(
     cells: Sequence[Comparison], curves: Sequence[LengthCurve], console: Console
 ) -> None:
     """Print how many numbers agree, then ours beside the printed ones, then every reason."""
-    console.print(_verdict(cells, curves), style="bold", soft_wrap=True)
+    console.print(_verdict(cells, curves), style="bold")
     console.print(
         "GMOPs are 10^9 bytes. = agrees to the last printed digit, else the deviation; "
         "* exception, ~ not defined, both explained below\n",
         style="dim",
-        soft_wrap=True,
     )
     for (table, model), group in groupby(
         sorted(cells, key=_printed_order), lambda cell: (cell.table, cell.model)
     ):
         console.print(f"{table}, {model}", style="bold")
-        console.print(_table(list(group)))
+        _print_counts(list(group), console)
         console.print()
     _show_latency([curve for curve in curves if curve.quantity == "latency"], console)
     _show_reasons(cells, console)
@@ -79,13 +91,14 @@ def _printed_order(cell: Comparison) -> tuple[int, str]:
     return tables.index(cell.table), cell.model
 
 
-def _table(cells: Sequence[Comparison]) -> Table:
+def _print_counts(cells: Sequence[Comparison], console: Console) -> None:
     quantities = list(dict.fromkeys(cell.quantity for cell in cells))
     titles = [title for q in quantities for title in (q, "printed", "")]
-    table = columns(("tokens", "operator", *titles), words=2)
-    for (seq_len, operator), row in groupby(cells, lambda cell: (cell.seq_len, cell.operator)):
-        table.add_row(str(seq_len), operator, *(text for cell in row for text in _beside(cell)))
-    return table
+    rows = [
+        (str(seq_len), operator, *(text for cell in row for text in _beside(cell)))
+        for (seq_len, operator), row in groupby(cells, lambda cell: (cell.seq_len, cell.operator))
+    ]
+    print_table(console, ("tokens", "operator", *titles), rows, keys=2, words=(0, 1))
 
 
 def show_roofs(roofs: Sequence[Roof], console: Console) -> None:
@@ -96,13 +109,13 @@ def show_roofs(roofs: Sequence[Roof], console: Console) -> None:
         style="bold",
     )
     batches = [f"batch {batch}" for batch in first.batch_sizes]
-    table = columns(("device", "in", *batches, "leaves the memory roof"), words=2)
-    table.columns[-1].justify = "left"
-    for roof in roofs:
-        table.add_row(
-            roof.device, roof.dtype, *(f"{share:.1%}" for share in roof.waiting), _leaves(roof)
-        )
-    console.print(table)
+    rows = [
+        (roof.device, roof.dtype, *(f"{share:.1%}" for share in roof.waiting), _leaves(roof))
+        for roof in roofs
+    ]
+    last = len(batches) + 2
+    titles = ("device", "in", *batches, "leaves the memory roof")
+    print_table(console, titles, rows, keys=2, words=(0, 1, last), sentences=(last,))
     console.print(
         "A batch shares the weights but not the cache: past some context none leaves the roof.\n",
         style="dim",
@@ -157,19 +170,21 @@ def _beside(cell: Comparison) -> tuple[str, str, str]:
 
 def _show_latency(curves: Sequence[LengthCurve], console: Console) -> None:
     console.print("Latency relative to BERT-Base at 128 tokens: ours / as printed (Fig. 9)")
-    table = columns(("model", *(str(length) for length in curves[0].lengths)))
-    for curve in curves:
-        pairs = zip(curve.ours, curve.published, strict=True)
-        table.add_row(
+    rows = [
+        (
             curve.model,
-            *(f"{render_number(our)} / {their:g} {our / their - 1:+.0%}" for our, their in pairs),
+            *(
+                f"{render_number(our)} / {their:g} {our / their - 1:+.0%}"
+                for our, their in zip(curve.ours, curve.published, strict=True)
+            ),
         )
-    console.print(table)
+        for curve in curves
+    ]
+    print_table(console, ("model", *(str(length) for length in curves[0].lengths)), rows)
     console.print(
         "Ours: data-sheet roofline of the Xeon Gold 6242 in fp32, blocks only, unfused. The survey "
         "gives neither precision, threads nor framework of its run.\n",
         style="dim",
-        soft_wrap=True,
     )
 
 
@@ -178,17 +193,15 @@ def _show_reasons(cells: Sequence[Comparison], console: Console) -> None:
     undefined = next((cell.reason for cell in cells if cell.verdict == UNDEFINED), "")
     console.print("* exceptions:")
     for cell in exceptions:
-        console.print(f"  {_where(cell)}: printed {cell.published}; {cell.reason}", soft_wrap=True)
-    console.print(f"~ Other: {undefined}", soft_wrap=True)
+        console.print(f"  {_where(cell)}: printed {cell.published}; {cell.reason}")
+    console.print(f"~ Other: {undefined}")
     remarks = [c for c in cells if c.reason and c.verdict in (AGREES, WITHIN)]
     for cell in remarks:
         if cell.model != "BERT-Large":
-            console.print(
-                f"  {_where(cell)}: printed {cell.published}; {cell.reason}", soft_wrap=True
-            )
+            console.print(f"  {_where(cell)}: printed {cell.published}; {cell.reason}")
     slips = [cell for cell in remarks if cell.model == "BERT-Large"]
     if slips:
-        console.print(f"BERT-Large, such as {_where(slips[0])}: {slips[0].reason}", soft_wrap=True)
+        console.print(f"BERT-Large, such as {_where(slips[0])}: {slips[0].reason}")
     console.print()
 
 
