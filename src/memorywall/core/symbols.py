@@ -316,6 +316,17 @@ class Expression(Symbolic):
         return Expression(operator.neg, self)
 
 
+class Call(Expression):
+    """A function of one symbol that is called whole, and stays the same past some value."""
+
+    __slots__ = ()
+
+    def of(self, value: Any) -> Any:
+        """Return the function of a value in the symbol's place."""
+        parts = [value if isinstance(part, Symbolic) else part for part in self.parts]
+        return self.function(*parts)
+
+
 def variable(name: str) -> Symbol:
     """Return a whole number of at least one, known by its name."""
     return Symbol({(_one_of(Variable(name)),): 1})
@@ -367,6 +378,20 @@ def lower_bound(symbol: Symbol | int) -> int | None:
                 highest *= atom.high - atom.low
             low += coefficient * highest
     return -(-low // symbol.divisor)
+
+
+def variables_of(number: object) -> frozenset[str]:
+    """Return the names of the variables in a number, an atom, or several of these."""
+    if isinstance(number, Variable):
+        return frozenset((number.text,))
+    if isinstance(number, Atom):
+        return variables_of(number.parts())
+    if isinstance(number, Symbol):
+        return variables_of(tuple(number.terms))
+    if isinstance(number, Expression):
+        return variables_of(number.parts)
+    names = [variables_of(part) for part in number] if isinstance(number, tuple) else []
+    return frozenset[str]().union(*names)
 
 
 def evaluate(number: Any, point: Mapping[str, Any]) -> Any:

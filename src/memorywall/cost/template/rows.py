@@ -11,9 +11,10 @@ import operator
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
-from memorywall.core.numbers import Number, minimum
+from memorywall.core.numbers import Number, floored, minimum
 from memorywall.core.symbols import (
     Atom,
+    Call,
     Expression,
     Least,
     Monomial,
@@ -40,6 +41,7 @@ class Terms:
     def __init__(self) -> None:
         self.origins: list[Monomial | Expression | None] = [(), *[None] * len(VARIABLES)]
         self._steps: list[Step] = []
+        self._inputs: list[tuple[int, ...]] = []
         self._places: dict[object, int] = {name: i for i, name in enumerate(VARIABLES, start=1)}
         self._places[()] = 0
 
@@ -49,6 +51,35 @@ class Terms:
         for step in self._steps:
             found.append(step(found))
         return found
+
+    def needed(self, places: Iterable[int]) -> list[int]:
+        """Return places and all that they are worked out from, in the order to work them out."""
+        found, waiting = set[int](), list(places)
+        while waiting:
+            place = waiting.pop()
+            if place > len(VARIABLES) and place not in found:
+                found.add(place)
+                waiting += self._inputs[place - 1 - len(VARIABLES)]
+        return sorted(found)
+
+    def some(self, point: Point, needed: Iterable[int]) -> list[Any]:
+        """Return the values of the needed terms at a point, each at its place."""
+        found: list[Any] = [1, *point, *[None] * len(self._steps)]
+        for place in needed:
+            found[place] = self._steps[place - 1 - len(VARIABLES)](found)
+        return found
+
+    def replace_calls(self, change: Callable[[Callable[[Any], Any]], Callable[[Any], Any]]) -> None:
+        """Replace every function that is called whole by one that gives the same."""
+        for place, origin in enumerate(self.origins):
+            if isinstance(origin, Call):
+                at = place - 1 - len(VARIABLES)
+                function, (argument,) = change(origin.of), self._inputs[at]
+                self._steps[at] = _called(function, argument)
+
+    def atom_place(self, atom: Atom) -> int:
+        """Return the place of an atom."""
+        return self._atom(atom)
 
     def exact(self, number: Any) -> Form:
         """Return a number as a sum that is equal to it to the last digit at every point."""
@@ -86,7 +117,7 @@ class Terms:
         if len(monomial) == 1:
             return self._atom(monomial[0])
         left, right = self._product(monomial[:-1]), self._product(monomial[-1:])
-        return self._keep(monomial, lambda v: v[left] * v[right], monomial)
+        return self._keep(monomial, lambda v: v[left] * v[right], (left, right), monomial)
 
     def _whole(self, number: Symbol | Expression) -> int:
         """Return the place of a symbol or an expression, as a term of its own."""
@@ -100,12 +131,16 @@ class Terms:
         known = self._places.get(key)
         if known is not None:
             return known
-        return self._keep(key, lambda v: divided(sum([c * v[i] for c, i in row]), divisor))
+        step: Step = lambda v: divided(sum([c * v[i] for c, i in row]), divisor)  # noqa: E731
+        return self._keep(key, step, tuple(form))
 
     def _atom(self, atom: Atom) -> int:
         known = self._places.get(atom.text)
         if known is not None:  # a variable
             self.origins[known] = (atom,)
+            return known
+        known = self._places.get((atom,))
+        if known is not None:
             return known
         places = [self._whole(part) for part in atom.parts()]
         first = places[0]
@@ -116,11 +151,11 @@ class Terms:
         elif isinstance(atom, Rounded):
             number = atom.number
             step = {
-                "floor": lambda v: v[first] // number,
-                "ceil": lambda v: -(-v[first] // number),
-                "rest": lambda v: v[first] % number,
+                "floor": lambda v: floored(v[first], number),
+                "ceil": lambda v: -floored(-v[first], number),
+                "rest": lambda v: v[first] - number * floored(v[first], number),
             }[atom.rounding]
-        return self._keep((atom,), step, (atom,))
+        return self._keep((atom,), step, tuple(places), (atom,))
 
     def _expression(self, expression: Expression) -> int:
         function = expression.function
@@ -140,13 +175,24 @@ class Terms:
                 step = lambda v: function(v[a], b)  # noqa: E731
             elif left_varies:
                 step = lambda v: function(v[a], v[b])  # noqa: E731
-        return self._keep(key, step, expression)
+        return self._keep(key, step, tuple([x for of, x in parts if of]), expression)
 
-    def _keep(self, key: object, step: Step, origin: Monomial | Expression | None = None) -> int:
+    def _keep(
+        self,
+        key: object,
+        step: Step,
+        inputs: tuple[int, ...],
+        origin: Monomial | Expression | None = None,
+    ) -> int:
         self._places[key] = place = len(self.origins)
         self.origins.append(origin)
         self._steps.append(step)
+        self._inputs.append(inputs)
         return place
+
+
+def _called(function: Callable[[Any], Any], argument: int) -> Step:
+    return lambda v: function(v[argument])
 
 
 class Rows:
