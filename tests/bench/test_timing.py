@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memorywall.core.records import from_record, to_record
 from memorywall.bench.timing import Measurement, interval, measure
+from memorywall.core.records import from_record, to_record
 
 
 class Clock:

@@ -105,6 +105,10 @@ class Study(Generic[_Result]):
     examples: tuple[str, ...] = ()
     waits: str = ""
 
+    def option(self, name: str) -> Option:
+        """Return an option by its keyword."""
+        return next(option for option in self.options if option.name == name)
+
     def ask(self, watch: Watch | None = None, **given: Any) -> _Result:
         """Return the answer to the question, with the options that are given.
 
@@ -127,13 +131,13 @@ class Study(Generic[_Result]):
             InvalidInputError: an option without the one that it requires, or beside one that it
                 conflicts with.
         """
-        known = {option.name: option for option in self.options}
-        for option in (known[name] for name in given):
+        for option in map(self.option, given):
             if option.requires and option.requires not in given:
-                required = known[option.requires].flag
+                required = self.option(option.requires).flag
                 raise InvalidInputError(f"{option.flag} requires {required}.", f"Add {required}.")
             for other in option.conflicts:
                 if other in given:
                     raise InvalidInputError(
-                        f"{option.flag} conflicts with {known[other].flag}.", "Give one of them."
+                        f"{option.flag} conflicts with {self.option(other).flag}.",
+                        "Give one of them.",
                     )

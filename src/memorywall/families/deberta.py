@@ -14,7 +14,7 @@ from memorywall.layers.disentangled_attention import Distances, record_table, sc
 from memorywall.layers.encoder import (
     Embedding,
     Encoder,
-    EncoderLayers,
+    Layers,
     embeddings,
     head,
     hidden_states,
@@ -78,11 +78,7 @@ def read(data: Mapping[str, Any], where: str) -> Deberta:
     attention = replace(read_attention(config), key_bias=second)
     total = config.size("num_hidden_layers")
     convolution = _read_convolution(config) if second else None
-    runs = (
-        (EncoderLayers(1, "first_layer"), EncoderLayers(total - 1))
-        if convolution
-        else (EncoderLayers(total),)
-    )
+    runs = (Layers(1, "first_layer"), Layers(total - 1)) if convolution else (Layers(total),)
     architecture = Deberta(
         class_name=class_name,
         dtype=config.dtype(),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from memorywall.core.model import Family
-from memorywall.layers.encoder import Embedding, Encoder, EncoderLayers, lower
+from memorywall.layers.encoder import Embedding, Encoder, Layers, lower
 from memorywall.layers.encoder_heads import Branch, Dense, masked_branch
 from memorywall.layers.output_head import Head
 from memorywall.layers.tape import FeedForward
@@ -83,7 +83,7 @@ def _branch(config: Config, part: Part, hidden: int, norm: str, pooling: str) ->
     return Branch(rows, (dense, classifier))
 
 
-def _read_layers(config: Config) -> tuple[EncoderLayers, ...]:
+def _read_layers(config: Config) -> tuple[Layers, ...]:
     """Read which layers look how far: the first, those all around, those near.
 
     The first has no norm of its own before its attention: the embeddings are normalised.
@@ -96,9 +96,9 @@ def _read_layers(config: Config) -> tuple[EncoderLayers, ...]:
     first = None if kinds is None or kinds[0] == "full_attention" else window
     near = total - -(-total // every) if kinds is None else kinds[1:].count("sliding_attention")
     runs = (
-        EncoderLayers(1, "first_layer", first, bare=True),
-        EncoderLayers(total - 1 - near),
-        EncoderLayers(near, "local_layers", window),
+        Layers(1, "first_layer", first, bare=True),
+        Layers(total - 1 - near),
+        Layers(near, "local_layers", window),
     )
     return tuple(run for run in runs if run.count)
 

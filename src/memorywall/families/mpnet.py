@@ -14,7 +14,7 @@ from memorywall.core.tensors import Tensor
 from memorywall.layers.encoder import (
     Embedding,
     Encoder,
-    EncoderLayers,
+    Layers,
     embeddings,
     head,
     hidden_states,
@@ -46,7 +46,7 @@ def read(data: Mapping[str, Any], where: str) -> MPNet:
         dtype=config.dtype(),
         hidden_size=hidden,
         max_positions=max(1, rows - 2),
-        layers=(EncoderLayers(config.size("num_hidden_layers")),),
+        layers=(Layers(config.size("num_hidden_layers")),),
         embedding=Embedding(words, hidden, rows, unread=idle),
         attention=read_attention(config),
         mlp=FeedForward(

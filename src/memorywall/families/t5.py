@@ -22,8 +22,8 @@ from memorywall.core.tensors import Tensor
 from memorywall.core.traits import Source, Traits
 from memorywall.layers.element_costs import ACTIVATION_FLOPS
 from memorywall.layers.encoder_decoder import (
-    HalfLayers,
     Seq2SeqTape,
+    Stack,
     decoder_layers,
     encoder_layers,
     final_norm,
@@ -69,8 +69,8 @@ class T5:
     vocab_size: int
     hidden_size: int
     buckets: int | None
-    encoder: HalfLayers
-    decoder: HalfLayers
+    encoder: Stack
+    decoder: Stack
     notes: tuple[str, ...] = ()
     max_positions: int | None = None
 
@@ -91,7 +91,7 @@ class T5Encoder:
     vocab_size: int
     hidden_size: int
     buckets: int | None
-    encoder: HalfLayers
+    encoder: Stack
     notes: tuple[str, ...] = ()
     max_positions: int | None = None
 
@@ -134,10 +134,10 @@ def read(data: Mapping[str, Any], where: str) -> T5 | T5Encoder:
     )
 
 
-def _read_stack(config: Config, dialect: _Dialect) -> HalfLayers:
+def _read_stack(config: Config, dialect: _Dialect) -> Stack:
     heads = config.size("num_heads")
     buckets = config.size("relative_attention_num_buckets", 32)
-    return HalfLayers(
+    return Stack(
         config.size("num_layers"),
         Attention(heads, heads, config.size("d_kv", 64)),
         _read_mlp(config, dialect.feed_forward),

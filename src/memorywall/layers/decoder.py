@@ -50,7 +50,7 @@ AnyMlp: TypeAlias = FeedForward | Experts
 
 
 @dataclass(frozen=True, slots=True)
-class DecoderLayers:
+class Layers:
     """Layers of one kind: their block's name, how many they are, and what each is made of.
 
     One of the halves may be missing; ``attention`` may be another mixer. ``norms`` says where the
@@ -67,11 +67,11 @@ class DecoderLayers:
 Halves: TypeAlias = tuple[AnyMixer | None, AnyMlp | None]
 
 
-def grouped(layers: Iterable[Halves]) -> tuple[DecoderLayers, ...]:
+def grouped(layers: Iterable[Halves]) -> tuple[Layers, ...]:
     """Count layers by kind, in the order in which the kinds first come."""
     counts = Counter(layers)
     kinds = tuple(counts)
-    return tuple(DecoderLayers(_name(kind, kinds), counts[kind], *kind) for kind in kinds)
+    return tuple(Layers(_name(kind, kinds), counts[kind], *kind) for kind in kinds)
 
 
 def _name(kind: Halves, kinds: tuple[Halves, ...]) -> str:
@@ -129,7 +129,7 @@ class Decoder:
     vocab_size: int
     hidden_size: int
     max_positions: int | None
-    layers: tuple[DecoderLayers, ...]
+    layers: tuple[Layers, ...]
     norm: str = "rmsnorm"
     norms: str = "before"
     positions: int = 0
@@ -223,7 +223,7 @@ def record_embeddings(model: Decoder, forward: Forward, hidden: Tensor) -> Block
     return tape.close()
 
 
-def record_layers(model: Decoder, forward: Forward, hidden: Tensor, layers: DecoderLayers) -> Block:
+def record_layers(model: Decoder, forward: Forward, hidden: Tensor, layers: Layers) -> Block:
     """Note the layers of one kind: [B T, D] in and out."""
     tape = Tape(forward, layers.name)
     attention, mlp = layers.attention, layers.mlp

@@ -19,7 +19,7 @@ from memorywall.layers.tape import Attention, FeedForward, Tape
 
 
 @dataclass(frozen=True, slots=True)
-class HalfLayers:
+class Stack:
     """The layers of one half.
 
     Attributes:
@@ -112,7 +112,7 @@ class Seq2SeqTape(Tape):
 
 
 def encoder_layers(
-    stack: HalfLayers, source: Forward, hidden: Tensor, *, bias: Tensor | None = None
+    stack: Stack, source: Forward, hidden: Tensor, *, bias: Tensor | None = None
 ) -> Block:
     """Note the layers of an encoder over hidden [B S, D]; ``bias`` is added to the scores."""
     tape = Seq2SeqTape(source, "encoder.layers")
@@ -130,12 +130,7 @@ def encoder_layers(
 
 
 def decoder_layers(
-    stack: HalfLayers,
-    forward: Forward,
-    hidden: Tensor,
-    source: Tensor,
-    *,
-    bias: Tensor | None = None,
+    stack: Stack, forward: Forward, hidden: Tensor, source: Tensor, *, bias: Tensor | None = None
 ) -> Block:
     """Note the layers of a decoder over hidden [B T, D], which attend to the source [B S, D]."""
     tape = Seq2SeqTape(forward, "decoder.layers")
@@ -158,7 +153,7 @@ def decoder_layers(
 
 def _sublayer(
     tape: Tape,
-    stack: HalfLayers,
+    stack: Stack,
     name: str,
     x: Tensor,
     sublayer: Callable[[Tensor], Tensor],
@@ -173,9 +168,7 @@ def _sublayer(
         tape.add(f"{name}_add", x, y, out=out)
 
 
-def final_norm(
-    stack: HalfLayers, forward: Forward, half: str, hidden: Tensor
-) -> tuple[Block, Tensor]:
+def final_norm(stack: Stack, forward: Forward, half: str, hidden: Tensor) -> tuple[Block, Tensor]:
     """Note the norm on top of a half, if it has one; return it with what leaves the half."""
     tape = Tape(forward, f"{half}.top")
     out = hidden if stack.norm_after else tape.norm("norm", hidden, stack.norm)

@@ -78,7 +78,7 @@ class Patches:
 
 
 @dataclass(frozen=True, slots=True)
-class VisionLayers:
+class Stack:
     """Layers of one shape, each half behind a norm.
 
     Attributes:
@@ -110,7 +110,7 @@ class Tower:
     """
 
     patches: Patches
-    stack: VisionLayers
+    stack: Stack
     tokens: int = 0
     placed: int = 0
     positions: bool = True
@@ -216,7 +216,7 @@ def _positions(tape: Tape, tower: Tower, forward: Forward) -> Tensor:
     return resized
 
 
-def _distances(tape: Tape, stack: VisionLayers) -> Tensor:
+def _distances(tape: Tape, stack: Stack) -> Tensor:
     """Make the bias [N, T T] of all pairs from a table of distances, which is read whole."""
     tokens, heads = tape.forward.tokens, stack.attention.heads
     bias = tape.activation("bias", heads, tokens * tokens)
@@ -226,12 +226,7 @@ def _distances(tape: Tape, stack: VisionLayers) -> Tensor:
 
 
 def lower_stack(
-    stack: VisionLayers,
-    forward: Forward,
-    hidden: Tensor,
-    prefix: str = "",
-    *,
-    bias: Tensor | None = None,
+    stack: Stack, forward: Forward, hidden: Tensor, prefix: str = "", *, bias: Tensor | None = None
 ) -> Block:
     """Note the layers of a stack over hidden [B T, D]; ``bias`` is added to the scores."""
     tape = Tape(forward, f"{prefix}layers")
@@ -247,7 +242,7 @@ def lower_stack(
     return tape.close(stack.layers)
 
 
-def _add(tape: Tape, stack: VisionLayers, half: str, x: Tensor, y: Tensor, out: Tensor) -> None:
+def _add(tape: Tape, stack: Stack, half: str, x: Tensor, y: Tensor, out: Tensor) -> None:
     """Note out = x + y, y times a learned vector where the stack has one."""
     if stack.scaled:
         scaled = tape.activation(f"{half}_scale", *y.shape)

@@ -23,6 +23,7 @@ def print_table(
     keys: int = 1,
     words: Sequence[int] = (0,),
     sentences: Sequence[int] = (),
+    joined: Sequence[int] = (),
 ) -> None:
     """Print a table; where it is wider than the page, in pieces, one below the other.
 
@@ -35,8 +36,9 @@ def print_table(
         keys: the number of first columns that every piece repeats.
         words: the columns of words, which stand left; others stand right.
         sentences: the columns of sentences, which wrap within the page.
+        joined: the columns that stay in one piece with the column before them.
     """
-    pieces = list(_pieces(console, titles, rows, keys, sentences))
+    pieces = list(_pieces(console, titles, rows, keys, sentences, joined))
     for number, piece in enumerate(pieces):
         if number:
             console.print()
@@ -50,16 +52,23 @@ def _pieces(
     rows: Sequence[Sequence[str] | None],
     keys: int,
     sentences: Sequence[int],
+    joined: Sequence[int],
 ) -> Iterator[list[int]]:
     """Yield the columns of each piece: the keys, and as many others as fit beside them."""
     first = list(range(keys))
-    piece = list(first)
+    groups: list[list[int]] = []
     for column in range(keys, len(titles)):
-        width = _width(titles, rows, [*piece, column], sentences)
+        if column in joined and groups:
+            groups[-1].append(column)
+        else:
+            groups.append([column])
+    piece = list(first)
+    for group in groups:
+        width = _width(titles, rows, [*piece, *group], sentences)
         if width > console.width and len(piece) > keys:
             yield piece
             piece = list(first)
-        piece.append(column)
+        piece += group
     yield piece
 
 

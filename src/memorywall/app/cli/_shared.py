@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar, get_args
+from typing import IO, Any, ClassVar, cast, get_args
 
 import click
 import numpy as np
@@ -43,8 +44,19 @@ def page() -> Console:
 
     It is blind to markup in names. Sentences wrap; tables that are wider go on below.
     """
-    width = None if sys.stdout.isatty() else _PAGE
-    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False, width=width)
+    terminal = sys.stdout.isatty()
+    file = sys.stdout if terminal else cast("IO[str]", _Trimmed())
+    return Console(
+        file=file, highlight=False, markup=False, emoji=False, width=None if terminal else _PAGE
+    )
+
+
+class _Trimmed(io.TextIOBase):
+    """Standard output without the spaces that fill a line up."""
+
+    def write(self, text: str) -> int:
+        """Write whole lines."""
+        return sys.stdout.write("\n".join(line.rstrip() for line in text.split("\n")))
 
 
 def load_and_tell(name: str) -> Model:

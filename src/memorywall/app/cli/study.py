@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def COMMAND() -> None:  # noqa: N802 - the constant that the subcommand is found
 
 def _command(study: Study[Any]) -> click.Command:
     """Return the command of a study: its options, where to draw, and --json."""
-    params: list[click.Parameter] = [_parameter(option) for option in study.options]
+    params: list[click.Parameter] = [_parameter(option, study) for option in study.options]
     path = click.Path(path_type=Path)
     if len(study.figures) == 1:
         help_ = "Where to draw (.svg, .png or .pdf; can be repeated)."
@@ -56,16 +57,17 @@ def _help(study: Study[Any]) -> str:
     examples = "\n".join(
         f"  memorywall study {study.name} {one}".rstrip() for one in study.examples
     )
-    return f"{study.question}\n\n{study.about}\n\n\b\nExamples:\n{examples}"
+    return f"{study.question}\n\n{cleandoc(study.about)}\n\n\b\nExamples:\n{examples}"
 
 
-def _parameter(option: Option) -> click.Parameter:
+def _parameter(option: Option, study: Study[Any]) -> click.Parameter:
     if option.argument:
         return click.Argument([option.name], nargs=-1)
     flags = option.flags or (option.flag,)
     declared = [*flags, option.name]
     default = f"  [default: {option.default}]" if option.default else ""
-    text = option.help + default
+    requires = f"  [requires {study.option(option.requires).flag}]" if option.requires else ""
+    text = option.help + requires + default
     if option.kind == "flag":
         return click.Option(declared, is_flag=True, default=None, help=text)
     return click.Option(

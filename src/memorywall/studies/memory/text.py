@@ -36,7 +36,8 @@ def show_bars(found: TrainingBars, console: Console) -> None:
         for bar in bars
     ]
     titles = ("model", "batch x input", "by", *of_parts, "gradients", "peak")
-    print_table(console, titles, rows, words=(0, 1, 2))
+    joined = [index for index, title in enumerate(titles) if title in ("printed", "")]
+    print_table(console, titles, rows, words=(0, 1, 2), joined=joined)
     for bar in bars:
         if bar.reason:
             remark(console, f"{bar.model}:", bar.reason)

@@ -126,8 +126,8 @@ def _version_2(record: Values) -> Values:
     Version 1 kept printed numbers as numbers alone, an empty object where nothing ran, and attained
     shares of a case in place of the peaks.
     """
-    cells = [{**cell, "printed": f"{cell['published']:g}"} for cell in record["cells"]]
-    here = record["here"] or None
+    cells = [{**cell, "printed": f"{cell['published']:g}"} for cell in record.get("cells", ())]
+    here = record.get("here") or None
     if here is not None:
         cases = {model: cases_of_version_2(found) for model, found in here["cases"].items()}
         here = {**here, "cases": cases}
@@ -140,14 +140,14 @@ class CaseStudy:
     """What the study found.
 
     Attributes:
-        cells: the printed counts beside ours.
-        curves: the four panels.
+        cells: the printed counts beside ours; empty in a record of the runs alone.
+        curves: the four panels; likewise.
         roofs: GPT-2's decode by batch, one for each device that was asked for.
         here: the models run on this machine; None where they did not run.
     """
 
-    cells: tuple[Comparison, ...]
-    curves: tuple[LengthCurve, ...]
+    cells: tuple[Comparison, ...] = ()
+    curves: tuple[LengthCurve, ...] = ()
     roofs: tuple[Roof, ...] = ()
     here: Experiment | None = None
 

@@ -98,7 +98,9 @@ def _print_counts(cells: Sequence[Comparison], console: Console) -> None:
         (str(seq_len), operator, *(text for cell in row for text in _beside(cell)))
         for (seq_len, operator), row in groupby(cells, lambda cell: (cell.seq_len, cell.operator))
     ]
-    print_table(console, ("tokens", "operator", *titles), rows, keys=2, words=(0, 1))
+    titles = ["tokens", "operator", *titles]
+    joined = [index for index, title in enumerate(titles) if title in ("printed", "")]
+    print_table(console, titles, rows, keys=2, words=(0, 1), joined=joined)
 
 
 def show_roofs(roofs: Sequence[Roof], console: Console) -> None:
