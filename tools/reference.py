@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from inspect import cleandoc
 from pathlib import Path
 
 import click
@@ -20,8 +21,10 @@ from memorywall.catalog.devices import devices
 from memorywall.catalog.trends import Dataset, datasets, excluded, read
 from memorywall.core.files import write_text
 from memorywall.core.hardware import Hardware
+from memorywall.core.records import recording_of
 from memorywall.frontends.config import model_type_of
 from memorywall.report.device_tables import SUMMARY_TITLES, quantities, summary
+from memorywall.studies import studies
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 _HEAD = "<!-- Written by tools/reference.py; do not edit. -->\n\n"
@@ -48,6 +51,7 @@ def pages() -> dict[str, str]:
         "models.md": _HEAD + _models_page(),
         "command.md": _HEAD + _command_page(),
         "datasets.md": _HEAD + _datasets_page(),
+        "studies.md": _HEAD + _studies_page(),
     }
 
 
@@ -89,6 +93,40 @@ def _device_section(device: Hardware) -> list[str]:
     if device.notes:
         lines += ["", *(f"- {note}" for note in device.notes)]
     return lines
+
+
+def _studies_page() -> str:
+    lines = [
+        "# Studies",
+        "",
+        "Each is a command, `memorywall study NAME`, and a call, `mw.study(\"NAME\")`, that returns",
+        "the result below; its record, `to_dict()` or `--json`, has the schema beside it. How to add",
+        "one: [Extend memorywall](../howto/extend.md).",
+    ]
+    for study in studies():
+        schema = recording_of(study.result).schema
+        lines += [
+            "",
+            f"## {study.name}",
+            "",
+            study.question,
+            "",
+            cleandoc(study.about),
+            "",
+            f"Result: `{study.result.__module__}.{study.result.__name__}`, `{schema}`.",
+        ]
+        if study.figures:
+            lines += ["", f"Figures: {', '.join(study.figures)}."]
+        if study.options:
+            lines += ["", "| option | keyword | sets | default | requires |"]
+            lines += ["| --- | --- | --- | --- | --- |"]
+        for option in study.options:
+            required = f"`{study.option(option.requires).flag}`" if option.requires else ""
+            keyword = "" if option.text else f"`{option.name}`"
+            lines.append(
+                f"| `{option.flag}` | {keyword} | {option.help} | {option.default} | {required} |"
+            )
+    return "\n".join(lines) + "\n"
 
 
 def _models_page() -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from datetime import date
@@ -28,8 +29,6 @@ from typing import (
     get_origin,
     get_type_hints,
 )
-
-import numpy as np
 
 from memorywall.core.errors import InvalidInputError, UnsupportedError, near_names, shown
 from memorywall.core.files import read_text
@@ -130,7 +129,8 @@ def to_record(result: Any) -> Values:
 
 
 def _written(value: Any) -> Any:
-    if isinstance(value, np.ndarray | np.generic):
+    numpy = sys.modules.get("numpy")  # which is imported where there is an array
+    if numpy is not None and isinstance(value, numpy.ndarray | numpy.generic):
         value = value.tolist()
     if isinstance(value, Mapping):
         return {_key(key): _written(one) for key, one in value.items()}
@@ -239,9 +239,16 @@ def _required(one: Field[Any]) -> bool:
     return one.default is MISSING and one.default_factory is MISSING
 
 
+class _Arrays:
+    """What stands for the type of an array, whose own name is known to type checkers alone."""
+
+    def __class_getitem__(cls, _of: object) -> type[_Arrays]:
+        return cls
+
+
 @lru_cache(maxsize=256)
 def _hints(cls: type) -> dict[str, Any]:
-    return get_type_hints(cls)
+    return get_type_hints(cls, localns={"NDArray": _Arrays, "Array": _Arrays})
 
 
 def _upgraded(recording: Recording, values: Values, where: str) -> Values:
@@ -330,7 +337,9 @@ def _read_mapping(hints: tuple[Any, ...], value: object, where: str) -> dict[Any
     }
 
 
-def _read_array(_hints: tuple[Any, ...], value: object, where: str) -> Any:
+def _read_array(value: object, where: str) -> Any:
+    import numpy as np  # noqa: PLC0415 - only where there is an array
+
     listed = _list(value, where)
     if listed and all(isinstance(one, bool) for one in listed):
         return np.array(listed)
@@ -394,6 +403,7 @@ _SCALARS: dict[Any, Callable[[Any, str], Any]] = {
     int: _read_int,
     float: _read_float,
     date: _read_date,
+    _Arrays: _read_array,
     Any: lambda value, _where: value,
     object: lambda value, _where: value,
 }
@@ -406,7 +416,6 @@ _COLLECTIONS: dict[Any, Callable[[tuple[Any, ...], Any, str], Any]] = {
     Sequence: _read_sequence,
     dict: _read_mapping,
     Mapping: _read_mapping,
-    np.ndarray: _read_array,
 }
 
 

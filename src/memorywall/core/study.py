@@ -92,6 +92,7 @@ class Study(Generic[_Result]):
         figures: what draws an answer, by the name of the picture.
         examples: what follows the name of the command.
         waits: what a run does that takes longer than some seconds, such as ``tracing``.
+        brief: options under which it answers within seconds; contract tests give them.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Study(Generic[_Result]):
     figures: Mapping[str, Callable[[_Result], Figure]] = field(default_factory=dict)
     examples: tuple[str, ...] = ()
     waits: str = ""
+    brief: Mapping[str, Any] = field(default_factory=dict)
 
     def option(self, name: str) -> Option:
         """Return an option by its keyword."""

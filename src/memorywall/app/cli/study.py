@@ -112,11 +112,10 @@ def _run(
             given[name] = [word.strip() for text in value for word in text.split(",")]
     answer = _ask(study, given)
     if folder is not None:
-        figures = tuple(folder / f"{name}.svg" for name in study.figures)
-        draws = [partial(draw, answer) for draw in study.figures.values()]
+        wanted = [(folder / f"{name}.svg", draw) for name, draw in study.figures.items()]
     else:
-        draws = [partial(next(iter(study.figures.values())), answer)] * len(figures)
-    lines = [draw_into([path], draw) for path, draw in zip(figures, draws, strict=True)]
+        wanted = [(path, draw) for path in figures for draw in study.figures.values()]
+    lines = [draw_into([path], partial(draw, answer)) for path, draw in wanted]
     if as_json:
         print_json(to_record(answer))
         return

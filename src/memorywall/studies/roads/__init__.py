@@ -32,4 +32,5 @@ STUDY = Study(
     ),
     examples=("gpt2 llama-3.2-1b", "--tokens 512 --json"),
     waits="tracing",
+    brief={"models": ("gpt2",), "tokens": 16},
 )
