@@ -58,7 +58,7 @@ def on_the_command(option: Option) -> list[str]:
 
 def test_every_folder_is_a_study() -> None:
     folders = [path.parent for path in Path(room.__path__[0]).glob("*/__init__.py")]
-    assert NAMES == sorted(folder.name.replace("_", "-") for folder in folders)
+    assert sorted(folder.name.replace("_", "-") for folder in folders) == NAMES
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=NAMES)

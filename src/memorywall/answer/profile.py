@@ -42,7 +42,7 @@ def profile(
     seq_lens: Sequence[int] = (128,),
     dtypes: Sequence[str] = ("fp32",),
     threads: int | Sequence[int] | None = None,
-    device: str = "cpu",
+    backend: str = "cpu",
     budget_s: float = 2.0,
     progress: Callable[[int, int], object] = lambda _done, _total: None,
     stage: Callable[[str], object] = lambda _stage: None,
@@ -58,7 +58,7 @@ def profile(
     Args:
         model: a name, a path or a config.
         phases, batch_sizes, seq_lens, dtypes, threads: the grid.
-        device: ``cpu`` or ``cuda``.
+        backend: ``cpu`` or ``cuda`` of PyTorch.
         budget_s: seconds of samples of one case; three samples are taken in any case.
         progress: called with the number of cases that are done, and the number of all.
         stage: called with the stage that begins, such as ``case 2 of 4, prefill, batch 1, 128
@@ -67,14 +67,14 @@ def profile(
     Raises:
         MemoryWallError: no such model, phase or dtype, or a library that is missing.
     """
-    counts = _thread_counts(threads, device)
+    counts = _thread_counts(threads, backend)
     checkpoint = _checkpoint(model)
     loaded = model if isinstance(model, Model) else load_model(model)
     chosen = tuple(phases) if phases else (("prefill", "decode") if loaded.causal else ("encode",))
     _check(loaded, chosen, dtypes)
-    machines = {count: _measured_here(count, device, progress, stage) for count in counts}
+    machines = {count: _measured_here(count, backend, progress, stage) for count in counts}
     hardware = machines[counts[-1]]
-    machine = {**describe(counts[-1]), "busy_cores_before": wait_until_idle(), "device": device}
+    machine = {**describe(counts[-1]), "busy_cores_before": wait_until_idle(), "device": backend}
     path = data_folder() / "records" / f"profile-{machine['created'].replace(':', '')[:17]}.json"
     cases = [
         _predict(loaded, machines[count], phase, batch, length, dtype, count)
@@ -101,7 +101,7 @@ def profile(
         plan = [
             _case(loaded, case, checkpoint, budget_s) for case in cases if case.threads == count
         ]
-        for _, answer in answers(plan, count, device, _stages(cases, done, stage)):
+        for _, answer in answers(plan, count, backend, _stages(cases, done, stage)):
             cases[done] = _with_answer(cases[done], answer)
             done += 1
             progress(done, len(cases))
@@ -169,12 +169,12 @@ def _check(model: Model, phases: Sequence[str], dtypes: Sequence[str]) -> None:
             )
 
 
-def _thread_counts(threads: int | Sequence[int] | None, device: str) -> list[int]:
+def _thread_counts(threads: int | Sequence[int] | None, backend: str) -> list[int]:
     """Return the numbers of threads to run at, each once; a GPU's work is not done by threads."""
     if threads is None:
         return [usable_cores()]
     counts = [threads] if isinstance(threads, int) else list(dict.fromkeys(threads))
-    if not counts or (device != "cpu" and len(counts) > 1):
+    if not counts or (backend != "cpu" and len(counts) > 1):
         raise InvalidInputError("threads: a list of them makes sense on a processor only.")
     return counts
 
@@ -198,11 +198,11 @@ def _checkpoint(model: ModelSource) -> str | None:
 
 def _measured_here(
     threads: int,
-    device: str,
+    backend: str,
     progress: Callable[[int, int], object],
     stage: Callable[[str], object],
 ) -> Hardware:
-    path = here_path("cuda" if device == "cuda" else threads)
+    path = here_path("cuda" if backend == "cuda" else threads)
     if path.exists():
         hardware = read_device(path)
     else:
@@ -210,7 +210,7 @@ def _measured_here(
             f"this machine was not measured at {render_count(threads, 'thread')}: measuring first"
         )
         measured = measure_machine(
-            quick=True, threads=threads, device=device, progress=progress, stage=stage
+            quick=True, threads=threads, backend=backend, progress=progress, stage=stage
         )
         hardware = save(measured).device
     if hardware.calibration is None:

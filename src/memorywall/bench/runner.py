@@ -1,4 +1,4 @@
-"""Running cases in a process of their own with pinned threads; a crash takes one case only."""
+"""Run cases in a separate process with pinned threads; a crash stops one case only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def answers(
     device: str,
     stage: Callable[[int, str], object] = lambda _index, _stage: None,
 ) -> Iterator[tuple[Case, Answer]]:
-    """Yield every case with its answer; a worker that dies fails its case, and the rest go on.
+    """Yield every case with its answer; if a worker dies its case fails, and the rest continue.
 
     ``stage`` is called with the index of a case in the plan and the stage that it enters, for
     cases that have stages: ``loading``, ``warming``, ``running``, ``splitting by operator``.
@@ -30,12 +30,12 @@ def answers(
             yield plan[done], line
             done += 1
         if done < len(plan):
-            yield plan[done], Answer(error="the measuring process died, perhaps for want of memory")
+            yield plan[done], Answer(error="the measuring process died, possibly out of memory")
             done += 1
 
 
 def pinned(threads: int) -> dict[str, str]:
-    """Return the environment that gives a process so many threads, each on a core of its own."""
+    """Return the environment that gives a process a number of threads, each on one core."""
     counts = (
         "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS",
     )  # fmt: skip
@@ -48,7 +48,7 @@ def pinned(threads: int) -> dict[str, str]:
 
 
 def _one_worker(plan: list[Case], threads: int, device: str) -> Iterator[Answer | Stage]:
-    """Yield the answers of one process, as many as it lives to give, and stages between them."""
+    """Yield the answers and stages of one process until it ends."""
     with subprocess.Popen(
         [sys.executable, "-m", "memorywall.bench.worker"],
         stdin=subprocess.PIPE,

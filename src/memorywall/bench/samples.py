@@ -1,4 +1,4 @@
-"""What was measured of a machine: every sample, and the roofs that they make."""
+"""The measurements of a machine: every sample, and the resulting roofs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from memorywall.core.calibration import Rate
 from memorywall.core.records import from_record, recorded, to_record
 
 SCHEMA = "memorywall.measurement/2"
-# A dtype that runs under this share of fp32's rate has no arithmetic of its own here.
+# A dtype below this share of fp32's rate has no native arithmetic on the machine.
 _CRAWLING = 0.05
 _BUSY = 0.15
 _DECODE_RATES = (
@@ -52,16 +52,16 @@ class Ceilings:
 @recorded(SCHEMA, derived=("ceilings",))
 @dataclass(frozen=True, slots=True)
 class MachineRecord:
-    """What was measured of a machine.
+    """The measurements of a machine.
 
     Attributes:
         machine: its description, with versions, load and clocks.
-        threads: how many were used, each pinned.
+        threads: the number used, each pinned.
         page_size: bytes of the pages that backed the streams.
-        measurements: every case with all of its samples; the cases that make ceilings stand in it
-            several times, from rounds over the whole of the run.
-        warnings: what makes the numbers doubtful, each with what to do.
-        failures: cases that did not run, and why.
+        measurements: every case with all of its samples; the cases that give ceilings occur several
+            times, from rounds over the whole run.
+        warnings: reasons to doubt the numbers, each with the next step.
+        failures: cases that did not run, and the reasons.
     """
 
     machine: Mapping[str, Any]
@@ -145,13 +145,13 @@ def warnings(
             f"quiet. Run again: {again}"
         )
     for fault in machine.get("throttled") or ():
-        yield f"The GPU was held back: {fault}. Cool it or raise its limit, then: {again}"
+        yield f"The GPU was throttled: {fault}. Cool it or raise its limit, then: {again}"
 
 
 def _fastest(
     measurements: Iterable[Measurement], name: str, by: str, work: str
 ) -> dict[str, float]:
-    """Return the highest rate of each kind of one case: a roof is what can be reached."""
+    """Return the highest rate of each kind of one case: a roof is the attainable rate."""
     rates: dict[str, float] = {}
     for m in measurements:
         if m.name == name:

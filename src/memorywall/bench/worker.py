@@ -1,7 +1,7 @@
-"""The process that measures: an order of cases in, measurements as JSON lines out.
+"""The measuring process: a list of cases in, measurements as JSON lines out.
 
-It is a process of its own so that threads can be pinned before any library starts them, and so
-that a case that runs out of memory or crashes takes only itself along.
+It is a separate process so that threads can be pinned before any library starts them, and so that a
+case that runs out of memory or crashes stops only itself.
 """
 
 from __future__ import annotations

@@ -18,7 +18,17 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 Kind: TypeAlias = Literal[
-    "count", "counts", "length", "lengths", "number", "numbers", "name", "names", "flag", "choice"
+    "count",
+    "counts",
+    "length",
+    "lengths",
+    "number",
+    "shares",
+    "quantity",
+    "name",
+    "names",
+    "flag",
+    "choice",
 ]
 Names: TypeAlias = Literal["", "model", "device", "format", "backend"]
 
@@ -31,12 +41,13 @@ class Option:
         name: the keyword.
         help: what it sets, in one sentence.
         kind: ``count`` and ``counts``: whole numbers, one or several; ``length`` and ``lengths``:
-            likewise, of positions (k is 1024); ``number`` and ``numbers``: with a fraction;
-            ``name`` and ``names``: words; ``flag``: true where it is given; ``choice``: one of
-            ``choices``.
+            likewise, of positions (k is 1024); ``number``: with a fraction; ``shares``: several of
+            those; ``quantity``: a number with a unit, in base units where it is used; ``name`` and
+            ``names``: words; ``flag``: true where it is given; ``choice``: one of ``choices``.
         default: what holds where it is not given, in words.
         flags: of the command; by default the keyword with dashes.
         names: what its names are of.
+        unit: the base unit of a quantity.
         choices: the words of a choice.
         requires: the option without which it has no effect.
         conflicts: options that cannot be given beside it.
@@ -50,6 +61,7 @@ class Option:
     default: str = ""
     flags: tuple[str, ...] = ()
     names: Names = ""
+    unit: str = ""
     choices: tuple[str, ...] = ()
     requires: str = ""
     conflicts: tuple[str, ...] = ()

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import click
 
+from memorywall.app.cli._command import command
+from memorywall.app.cli._options import backend, count
 from memorywall.app.cli._shared import json_flag, page, print_json, progress_bar, stage_bar
 from memorywall.core.errors import InvalidInputError
 
 
-@click.command("measure")
+@command("measure", "Measure", "Measure this machine's ceilings.")
 @click.option("--quick", is_flag=True, help="Fewer sizes: under a minute in place of under ten.")
 @click.option(
     "--brief", is_flag=True,
     help="In NumPy alone, at most 15 seconds, without the extra; a record, and no device.",
 )  # fmt: skip
-@click.option("--threads", type=int, help="Threads, each pinned.  [default: every usable core]")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@click.option(
-    "--processes", type=int, default=1, show_default=True,
-    help="With more than one: collectives between so many (gloo on cores, NCCL on GPUs).",
-)  # fmt: skip
+@count("--threads", help="Threads, each pinned.  [default: every usable core]")
+@backend("What PyTorch runs on.", default="cpu")
+@count(
+    "--processes",
+    default="1",
+    show_default=True,
+    help="Processes; with two or more, collectives between them are measured as well (gloo on "
+    "cores, NCCL on GPUs).",
+)
 @json_flag
 def COMMAND(  # noqa: N802
-    quick: bool, brief: bool, threads: int | None, device: str, processes: int, as_json: bool
+    quick: bool, brief: bool, threads: int | None, backend: str, processes: int, as_json: bool
 ) -> None:
     """Measure this machine, so that `--on here` prices models on it.
 
@@ -40,7 +45,7 @@ def COMMAND(  # noqa: N802
       memorywall measure --brief
       memorywall measure --quick
       memorywall measure --threads 1
-      memorywall measure --device cuda
+      memorywall measure --backend cuda
       memorywall measure --quick --processes 2
       memorywall analyze gpt2 --on here
     """
@@ -48,17 +53,17 @@ def COMMAND(  # noqa: N802
     from memorywall.report.measured_machine import show_machine  # noqa: PLC0415
 
     if brief:
-        if quick or threads not in (None, 1) or device != "cpu" or processes != 1:
+        if quick or threads not in (None, 1) or backend != "cpu" or processes != 1:
             raise InvalidInputError(
                 "--brief measures one thread of the processor: it conflicts with --quick, "
-                "--threads, --device and --processes.",
+                "--threads, --backend and --processes.",
                 "Without them: memorywall measure --brief",
             )
         _measure_briefly(as_json=as_json)
         return
     with stage_bar("measuring") as (progress, stage):
         record = measure_machine(
-            quick=quick, threads=threads, device=device, processes=processes, progress=progress,
+            quick=quick, threads=threads, backend=backend, processes=processes, progress=progress,
             stage=stage,
         )  # fmt: skip
     saved = save(record)

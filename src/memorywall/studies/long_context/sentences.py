@@ -42,7 +42,7 @@ def where(span: Span | None) -> str:
 
 
 def _within(span: Span | None, first: int) -> bool:
-    """Tell whether any context of the study lies in a span."""
+    """Return whether any context of the study lies in a span."""
     return span is not None and (span.last is None or span.last >= first)
 
 

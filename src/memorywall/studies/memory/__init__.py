@@ -12,7 +12,7 @@ from memorywall.report.training_text import show_training
 from memorywall.studies.memory.computation import ATTENTION, compare, trace
 from memorywall.studies.memory.figure import draw_bars
 from memorywall.studies.memory.findings import TrainingBars
-from memorywall.studies.memory.question import SOURCES, WITHOUT_ATTENTION
+from memorywall.studies.memory.question import ATTENDING, SOURCES
 from memorywall.studies.memory.text import show_bars
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def _run(
     kernel = ATTENTION[0] if attention is None else attention
     if model is None:
         return compare(kernel, watch.progress)
-    if attention is not None and model in WITHOUT_ATTENTION:
+    if attention is not None and model not in ATTENDING:
         raise InvalidInputError(
             f"--attention requires a model with attention, got {model}.", "Leave --attention out."
         )

@@ -79,7 +79,8 @@ SOURCES: Mapping[str, Callable[[int, int, str], Source]] = {
     "GPT-2": _gpt2,
 }
 
-WITHOUT_ATTENTION = ("AlexNet", "VGG19", "ResNet152", "DenseNet201", "ResNeXt101")
+# Those that have attention, whose kernel can be chosen.
+ATTENDING = ("Transformer Big", "BERT-Large", "GPT-2")
 
 
 def _transformers() -> Any:

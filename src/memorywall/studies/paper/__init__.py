@@ -48,7 +48,7 @@ def _with_experiment(
     from memorywall.studies.paper import experiment  # noqa: PLC0415 - with the extra only
 
     here = experiment.measure(
-        grid, threads=threads, device=backend, progress=watch.progress, stage=watch.stage
+        grid, threads=threads, backend=backend, progress=watch.progress, stage=watch.stage
     )
     drawn = experiment.with_measured(found.curves, here.relative)
     return replace(found, curves=tuple(drawn), here=here)

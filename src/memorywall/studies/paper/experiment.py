@@ -31,7 +31,7 @@ def measure(
     *,
     threads: int | None = None,
     dtype: str = "fp32",
-    device: str = "cpu",
+    backend: str = "cpu",
     progress: Callable[[int, int], object] = lambda _done, _total: None,
     stage: Callable[[str], object] = lambda _stage: None,
 ) -> Experiment:
@@ -56,7 +56,7 @@ def measure(
                 seq_lens=seq_lens,
                 dtypes=(dtype,),
                 threads=threads,
-                device=device,
+                backend=backend,
                 progress=partial(_report, progress, before, each * len(MODELS)),
                 stage=partial(_enter, stage, model),
             )

@@ -17,13 +17,13 @@ def _run(
     *,
     watch: Watch,  # noqa: ARG001 - it takes no time
     hits: Sequence[float] = HITS,
-    dram_ns: float | None = None,
-    clock_ghz: float | None = None,
+    dram_latency: float | None = None,
+    clock: float | None = None,
     cache_cycles: float = _CACHE_CYCLES,
 ) -> Wall:
     yours = []
-    if dram_ns is not None and clock_ghz is not None:
-        yours = [your_machine(dram_ns, clock_ghz, cache_cycles)]
+    if dram_latency is not None and clock is not None:
+        yours = [your_machine(1e9 * dram_latency, 1e-9 * clock, cache_cycles)]
     return compute_wall(hits, yours)
 
 
@@ -39,19 +39,24 @@ STUDY = Study(
     show=show_wall,
     options=(
         Option(
-            "hits", "Shares of accesses in the cache.", "numbers", "0.8, 0.9, 0.99 and 0.999",
+            "hits", "Shares of accesses that the cache serves.", "shares", "0.8,0.9,0.99,0.999",
             flags=("--hit",),
         ),
         Option(
-            "dram_ns", "DRAM latency of a machine of yours, ns.", "number", requires="clock_ghz"
+            "dram_latency", "DRAM latency of your machine: 95 ns.", "quantity", unit="s",
+            requires="clock",
         ),
-        Option("clock_ghz", "Its clock, GHz.", "number", requires="dram_ns"),
         Option(
-            "cache_cycles", "Its first-level cache, cycles.", "number", "4", requires="dram_ns"
+            "clock", "Clock of your machine: 3.7 GHz.", "quantity", unit="Hz",
+            requires="dram_latency",
+        ),
+        Option(
+            "cache_cycles", "Clock cycles of an access that the cache of your machine serves.",
+            "number", "4", requires="dram_latency",
         ),
     ),
     figures={"wall": draw_wall},
     examples=(
-        "", "--hit 0.8 --hit 0.95", "--dram-ns 95 --clock-ghz 3.7 --figure wall.svg",
+        "", "--hit 0.8,0.95", "--dram-latency 95ns --clock 3.7GHz --figure wall.svg",
     ),
 )  # fmt: skip
