@@ -16,20 +16,15 @@ import numpy as np
 
 from memorywall.answer.steps import (
     BLOCK_STEPS,
-    estimate_steps,
     price_step_ops,
     price_steps,
     program_of,
-    with_step_axis,
 )
-from memorywall.core.calibration import Estimate
 from memorywall.core.errors import InvalidInputError
-from memorywall.core.hardware import Hardware
 from memorywall.core.numbers import Array, Number, maximum
 from memorywall.core.phase import Pass
 from memorywall.core.question import Question
 from memorywall.core.results import Cost, Footprint, OpCost
-from memorywall.cost.calibrated import estimate
 from memorywall.cost.footprint import footprint, training_footprint
 from memorywall.cost.roofline import price, price_ops
 
@@ -82,12 +77,12 @@ def evaluate(question: Question) -> Evaluation:
     costs: list[dict[str, Array]] = [{} for _ in passes]
     resident: dict[str, Array] = {}
     for piece in pieces(shape, max(1, BLOCK_POINTS // min(executions, BLOCK_STEPS))):
-        part = _evaluate_piece(question.map_numbers(partial(_cut, piece=piece)))
+        part = _evaluate_piece(question.map_numbers(partial(cut, piece=piece)))
         for grids, cost in zip(costs, part.costs, strict=True):
-            _paste(cost, grids, shape, piece)
-        _paste(part.footprint, resident, shape, piece)
+            paste(cost, grids, shape, piece)
+        paste(part.footprint, resident, shape, piece)
     return Evaluation(
-        passes, tuple(_collect(Cost, grids) for grids in costs), _collect(Footprint, resident)
+        passes, tuple(collect(Cost, grids) for grids in costs), collect(Footprint, resident)
     )
 
 
@@ -101,43 +96,8 @@ def evaluate_ops(question: Question) -> list[OpCost]:
             part = price_ops(program_of(question, one), question.hardware)
             if one.count > 1:
                 part = [op.map(partial(mul, one.count), one.count) for op in part]
-        costs = _joined(costs, part)
+        costs = joined(costs, part)
     return costs
-
-
-def predict(question: Question) -> Estimate | None:
-    """Return the prediction by a device's calibration or forecast; None without either.
-
-    A framework runs the operators unfused, and skips pairs that a causal mask hides.
-    """
-    calibration = question.hardware.calibration
-    if question.hardware.draws is not None:
-        return _foresee(question, question.hardware.draws)
-    if calibration is None or question.model.traits.traced:
-        return None  # operators of a family were measured, not all of PyTorch's
-    counting = replace(question.counting, traffic="unfused", causal="half")
-    eager = replace(question, counting=counting)
-    parts: list[Estimate] = []
-    for one in eager.passes:
-        if one.grows:
-            parts.append(estimate_steps(eager, one, calibration))
-        else:
-            part = estimate(program_of(eager, one), calibration)
-            parts.append(part.map(partial(mul, one.count)))
-    return reduce(add, parts)
-
-
-def _foresee(question: Question, draws: Hardware) -> Estimate:
-    """Return the roofline's seconds on a device to come, with the middle 80 % of its draws.
-
-    Every draw is priced, along a trailing axis: the interval is that of the answer and not of the
-    ceilings one by one.
-    """
-    stretched = question.map_numbers(with_step_axis)
-    drawn = evaluate(replace(stretched, hardware=draws)).cost.latency_s
-    seconds = evaluate(question).cost.latency_s
-    low, high = np.quantile(drawn, (0.1, 0.9), axis=-1)
-    return Estimate({"roofline": seconds}, low / seconds, high / seconds)
 
 
 def pieces(shape: tuple[int, ...], most: int) -> Iterator[tuple[slice, ...]]:
@@ -176,23 +136,23 @@ def _evaluate_piece(question: Question) -> Evaluation:
     return Evaluation(passes, tuple(costs), replace(residents[-1], activations=most))
 
 
-def _joined(first: list[OpCost], rest: list[OpCost]) -> list[OpCost]:
+def joined(first: list[OpCost], rest: list[OpCost]) -> list[OpCost]:
     """Add costs up by operator; a prefill may run them in another order than a step."""
-    joined = {op.name: op for op in first}
+    found = {op.name: op for op in first}
     for op in rest:
-        joined[op.name] = joined[op.name] + op if op.name in joined else op
-    return list(joined.values())
+        found[op.name] = found[op.name] + op if op.name in found else op
+    return list(found.values())
 
 
-def _cut(number: Number, piece: tuple[slice, ...]) -> Number:
+def cut(number: Number, piece: tuple[slice, ...]) -> Number:
     """Return the part of an array, broadcast to the grid, that lies in a piece of it."""
     if not isinstance(number, np.ndarray):
         return number
     axes = zip(number.shape, piece[len(piece) - number.ndim :], strict=True)
-    return number[tuple(slice(None) if length == 1 else cut for length, cut in axes)]
+    return number[tuple(slice(None) if length == 1 else part for length, part in axes)]
 
 
-def _paste(
+def paste(
     answer: Cost | Footprint,
     grids: dict[str, Array],
     shape: tuple[int, ...],
@@ -209,5 +169,5 @@ def _paste(
             grids[field.name] = np.broadcast_to(float(value), shape)
 
 
-def _collect(kind: type[_Answer], grids: dict[str, Array]) -> _Answer:
+def collect(kind: type[_Answer], grids: dict[str, Array]) -> _Answer:
     return kind(**{field.name: grids.get(field.name) for field in fields(kind)})  # type: ignore[arg-type]

@@ -14,10 +14,8 @@ from memorywall.core.phase import Phase
 from memorywall.core.question import Counting, Formats, Question
 from memorywall.core.scenario import Scenario
 from memorywall.core.traits import TracedPass
-from memorywall.core.workload import Conventions, Precision, Workload
+from memorywall.core.workload import Conventions
 from memorywall.phases import all_phases, find_phase, usual_phase
-
-_UNASKED = (Workload(), Precision(), Conventions())
 
 
 def settle(scenario: Scenario) -> Question:
@@ -40,8 +38,7 @@ def settle(scenario: Scenario) -> Question:
         )
     asked = scenario.workload
     phase = _settle_phase(model, asked.phase)
-    if (asked, scenario.precision, scenario.conventions) != _UNASKED:
-        _refuse_without_effect(scenario, phase)
+    _refuse_without_effect(scenario, phase)
     lengths = phase.lengths(model, asked)
     return Question(
         model,

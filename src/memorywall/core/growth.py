@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
+
+from memorywall.core.quantities import record_of
 
 # A year is 365.25 days throughout, counted from the first day of 2000.
 _EPOCH = date(2000, 1, 1)
@@ -94,6 +97,31 @@ class Break:
     after: float
     evidence: float
 
+    @property
+    def believed(self) -> bool:
+        """Whether there is positive evidence of the change."""
+        return self.evidence >= 2
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """The value of a line in a year to come, with the interval that holds ``level`` of points."""
+
+    year: float
+    level: float
+    middle: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Influence:
+    """A point of a series, and the growth per two years without it."""
+
+    name: str
+    date: date
+    per_2_years: float
+
 
 @dataclass(frozen=True, slots=True)
 class Growth:
@@ -136,7 +164,29 @@ class Growth:
     @property
     def changed(self) -> bool:
         """Whether there is positive evidence that the growth changed."""
-        return self.change is not None and self.change.evidence >= 2
+        return self.change is not None and self.change.believed
+
+    @property
+    def first(self) -> date:
+        """Date of the first point."""
+        return min(point.date for point in self.series.points)
+
+    @property
+    def last(self) -> date:
+        """Date of the last point."""
+        return max(point.date for point in self.series.points)
+
+    @property
+    def predicted(self) -> Foreseen:
+        """The line in the last year that it is followed to, with the 80 % interval."""
+        year, ahead = self.band[-1]
+        return Foreseen(year, 0.8, ahead.middle, ahead.low, ahead.high)
+
+    @property
+    def influences(self) -> tuple[Influence, ...]:
+        """Each point, and the growth without it, in the order of the points."""
+        pairs = zip(self.series.points, self.without, strict=True)
+        return tuple(Influence(point.name, point.date, rate) for point, rate in pairs)
 
     @property
     def most_influential(self) -> tuple[Point, float]:
@@ -144,6 +194,10 @@ class Growth:
         middle = self.per_2_years.middle
         pairs = zip(self.series.points, self.without, strict=True)
         return max(pairs, key=lambda pair: abs(math.log(pair[1] / middle)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return its record, the quantities of the group ``growth``."""
+        return record_of("growth", self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +220,10 @@ class Coverage:
     before: float
     after: float | None
     reason: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return its record, the quantities of the group ``coverage``."""
+        return record_of("coverage", self)
 
 
 @dataclass(frozen=True, slots=True)

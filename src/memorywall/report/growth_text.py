@@ -1,42 +1,50 @@
-"""Growth as text and as records: series by series, and how lines fared out of sample."""
+"""Growth as text: series by series, and how lines fared out of sample."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from rich.console import Console
 
 from memorywall.core.growth import Coverage, Growth, Interval
 from memorywall.core.units import render, render_number
-from memorywall.report.table import columns, remark
+from memorywall.report.table import columns, remark, say
 
 _PREFIXED = ("FLOP/s", "byte/s", "byte", "bit/s", "s", "W")  # units that take k, M, G ...
 _LARGE = 1e6
 
 
 def show_growths(growths: Sequence[Growth], console: Console) -> None:
-    """Print what grew how fast, then every series with its intervals, then the definitions."""
-    console.print(verdict(growths), style="bold", soft_wrap=True)
+    """Print what grew how fast, what the lines foresee, and every series' definition."""
+    say(console, verdict(growths), style="bold")
+    console.print()
+    table = columns(("series", "n", "years", "x/2 years", "95 %", "doubles in"))
+    for growth in growths:
+        table.add_row(*_rates_row(growth))
+    console.print(table)
     console.print()
     to = f"{growths[0].band[-1][0]:.0f}" if len({g.band[-1][0] for g in growths}) == 1 else "ahead"
-    table = columns(
-        ("series", "n", "years", "x per 2 years", "95 %", "doubles in", "x per 20 years", "spread",
-         to, "80 %", "without", "x per 2 years", "growth changed"),
-    )  # fmt: skip
-    for index in (10, 12):
-        table.columns[index].justify = "left"
+    table = columns(("series", "x/20 years", "spread", to, "80 %"))
     for growth in growths:
-        table.add_row(*_row(growth))
+        table.add_row(*_line_row(growth))
     console.print(table)
-    console.print(
-        "\nLeast squares of log10 on the date. 95 %: confidence of the growth. 80 %: of new "
+    console.print()
+    table = columns(("series", "growth changed", "without"), words=3)
+    for growth in growths:
+        point, without = growth.most_influential
+        influence = f"{point.name}: {render_number(without)}x"
+        table.add_row(growth.series.name, _changed(growth), influence)
+    console.print(table)
+    console.print()
+    say(
+        console,
+        "Least squares of log10 on the date. 95 %: confidence of the growth. 80 %: of new "
         "points. spread: a typical point is within this factor of the line. without: the point "
-        "that moves growth most, and growth without it. growth changed: where a line of two pieces "
+        "that moves growth most, and growth per 2 years without it. growth changed: where a line of two pieces "
         "is better by Schwarz's criterion (2: positive evidence).",
-        style="dim", soft_wrap=True,
-    )  # fmt: skip
+        style="dim",
+    )
     for growth in growths:
         series = growth.series
         remark(console, f"{series.name}:", f"{series.definition} [{series.source}]")
@@ -79,49 +87,6 @@ def verdict(growths: Sequence[Growth]) -> str:
     return f"{text}; {_said(ridge)}." if ridge else f"{text}."
 
 
-def growth_record(growth: Growth) -> dict[str, Any]:
-    """Return what is known of a series' growth as plain values."""
-    series, per_2_years = growth.series, growth.per_2_years
-    year, ahead = growth.band[-1]
-    return {
-        "series": series.name,
-        "title": series.title,
-        "unit": series.unit,
-        "definition": series.definition,
-        "source": series.source,
-        "n": len(series.points),
-        "first": min(point.date for point in series.points).isoformat(),
-        "last": max(point.date for point in series.points).isoformat(),
-        "per_2_years": per_2_years.middle,
-        "low": per_2_years.low,
-        "high": per_2_years.high,
-        "doubling_years": growth.doubling_years if math.isfinite(growth.doubling_years) else None,
-        "per_20_years": growth.per_20_years.middle,
-        "spread": growth.spread,
-        "r_squared": growth.r_squared,
-        "predicted": {"year": year, "level": 0.8, **_interval(ahead)},
-        "change": None if growth.change is None else _change_record(growth),
-        "without": [
-            {"name": point.name, "date": point.date.isoformat(), "per_2_years": rate}
-            for point, rate in zip(series.points, growth.without, strict=True)
-        ],
-    }
-
-
-def coverage_record(row: Coverage) -> dict[str, Any]:
-    """Return how one line fared as plain values."""
-    return {
-        "series": row.series,
-        "until": row.until,
-        "fitted": row.fitted,
-        "later": row.later,
-        "covered": {f"{level:.0%}": share for level, share in row.covered.items()},
-        "before": row.before,
-        "after": row.after,
-        "reason": row.reason,
-    }
-
-
 def rate(interval: Interval) -> str:
     """Return the ends of an interval of growth: ``1.54 to 1.82``."""
     return f"{times(interval.low)} to {times(interval.high)}"
@@ -139,24 +104,26 @@ def times(value: float, digits: int = 3) -> str:
     return render_number(value, digits) if value < _LARGE else f"{value:.{digits}g}"
 
 
-def _row(growth: Growth) -> tuple[str, ...]:
-    series, point = growth.series, growth.most_influential
-    ahead = growth.band[-1][1]
-    years = sorted(p.date.year for p in series.points)
+def _rates_row(growth: Growth) -> tuple[str, ...]:
+    series = growth.series
     return (
         series.name,
         str(len(series.points)),
-        f"{years[0]}-{years[-1]}",
+        f"{growth.first.year}-{growth.last.year}",
         render_number(growth.per_2_years.middle, 4),
         rate(growth.per_2_years),
         _doubling(growth.doubling_years),
+    )
+
+
+def _line_row(growth: Growth) -> tuple[str, ...]:
+    unit, ahead = growth.series.unit, growth.predicted
+    return (
+        growth.series.name,
         times(growth.per_20_years.middle),
         f"{growth.spread:.2f}x",
-        amount(ahead.middle, series.unit),
-        f"{amount(ahead.low, series.unit)} to {amount(ahead.high, series.unit)}",
-        point[0].name,
-        render_number(point[1]),
-        _changed(growth),
+        amount(ahead.middle, unit),
+        f"{amount(ahead.low, unit)} to {amount(ahead.high, unit)}",
     )
 
 
@@ -164,11 +131,13 @@ def _doubling(years: float) -> str:
     if not math.isfinite(years):
         return "-"
     if years < 0:
-        return f"halves in {_span(-years)}"
+        return f"halves: {_span(-years)}"
     return _span(years)
 
 
 def _span(years: float) -> str:
+    if years >= 100:
+        return f"{years:.0f} y"
     return f"{years:.1f} y" if years >= 2 else f"{12 * years:.0f} mo"
 
 
@@ -181,22 +150,6 @@ def _changed(growth: Growth) -> str:
     return (
         f"{change.year:.1f}: {change.before:.3g}x to {change.after:.3g}x ({change.evidence:+.1f})"
     )
-
-
-def _change_record(growth: Growth) -> dict[str, Any]:
-    change = growth.change
-    assert change is not None
-    return {
-        "year": change.year,
-        "before": change.before,
-        "after": change.after,
-        "evidence": change.evidence,
-        "believed": growth.changed,
-    }
-
-
-def _interval(interval: Interval) -> dict[str, float]:
-    return {"middle": interval.middle, "low": interval.low, "high": interval.high}
 
 
 def _said(growth: Growth) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from rich.progress import Progress
 from memorywall.core.model import Model
 from memorywall.frontends.hf import load_model
 from memorywall.report.record import to_json
+from memorywall.report.table import WIDTH
 
 json_flag = click.option("--json", "as_json", is_flag=True, help="One JSON record, for machines.")
 
@@ -33,6 +35,18 @@ def console() -> Console:
     A narrower terminal wraps a wide table's lines; to squeeze them would cut digits and units.
     """
     return Console(file=sys.stdout, highlight=False, markup=False, emoji=False, width=_WIDTH)
+
+
+def terminal() -> Console:
+    """Return standard output as wide as the terminal: 80 columns where there is none.
+
+    A table is at least 80 wide: a narrower terminal wraps its lines, which keeps digits whole.
+    """
+    out = sys.stdout
+    width = shutil.get_terminal_size((WIDTH, 24)).columns if out.isatty() else WIDTH
+    return Console(
+        file=out, highlight=False, markup=False, emoji=False, width=max(WIDTH, width)
+    )
 
 
 def load_and_tell(name: str) -> Model:

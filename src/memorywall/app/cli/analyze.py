@@ -11,11 +11,11 @@ from memorywall.app.cli._shared import (
     Counts,
     Pixels,
     axis,
-    console,
     json_flag,
     load_and_tell,
     one_of,
     print_json,
+    terminal,
 )
 from memorywall.core.errors import InvalidInputError
 from memorywall.core.workload import Causal, Guidance, LatentForm, Logits, Routing, Traffic
@@ -131,6 +131,6 @@ def COMMAND(  # noqa: N802 - the constant that the subcommand is found by
     if as_json:
         print_json(answer.to_dict())
     elif grid:
-        show_grid(answer, console())
+        show_grid(answer, terminal())
     else:
-        show_analysis(answer, console(), by_op=ops)
+        show_analysis(answer, terminal(), by_op=ops)

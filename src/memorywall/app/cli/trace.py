@@ -15,6 +15,7 @@ from memorywall.core.errors import InvalidInputError
 from memorywall.report.table import show_analysis
 from memorywall.report.traced import show_traced
 from memorywall.report.training import show_step
+from memorywall.report.verdict import does_not_fit
 
 if TYPE_CHECKING:
     from memorywall.core.traced import Traced
@@ -104,6 +105,9 @@ def COMMAND(  # noqa: N802
         print_json(record if priced is None else {**record, "analysis": priced.to_dict()})
         return
     show = show_traced if traced.memory is None else show_step
+    lacking = "" if priced is None else does_not_fit(priced)
+    if lacking:  # before any time
+        console().print(lacking, style="bold")
     show(traced, excess(traced), console(), depth=depth)
     if priced is not None:
         console().print()

@@ -8,9 +8,9 @@ import click
 
 from memorywall.answer.fit_trends import trends
 from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
-from memorywall.app.cli._shared import console, json_flag, print_json
+from memorywall.app.cli._shared import json_flag, print_json, terminal
 from memorywall.report.growth_figure import draw_growths
-from memorywall.report.growth_text import growth_record, show_growths
+from memorywall.report.growth_text import show_growths
 from memorywall.studies.trends.computation import paper_figures
 from memorywall.studies.trends.figure import PAPER_FIGURES
 from memorywall.trends.selection import DTYPES, SEGMENTS
@@ -70,8 +70,8 @@ def COMMAND(  # noqa: N802
         lambda: draw_growths(growths) if draw == "modern" else PAPER_FIGURES[draw](paper_figures()),
     )
     if as_json:
-        print_json({"schema": _SCHEMA, "fits": [growth_record(growth) for growth in growths]})
+        print_json({"schema": _SCHEMA, "fits": [growth.to_dict() for growth in growths]})
         return
-    out = console()
+    out = terminal()
     show_growths(growths, out)
     print_drawn(line, out)

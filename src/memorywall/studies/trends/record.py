@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from memorywall.core.growth import Coverage
-from memorywall.report.growth_text import coverage_record, growth_record
 from memorywall.studies.trends.results import Refit
 
 
@@ -16,13 +15,13 @@ def study_record(
     """Return the study as plain values."""
     return {
         "fits": [_fit(row) for row in rows],
-        "coverage": [coverage_record(row) for row in tested],
+        "coverage": [row.to_dict() for row in tested],
         "peculiar": list(peculiar),
     }
 
 
 def _fit(row: Refit) -> dict[str, Any]:
-    record = growth_record(row.growth)
+    record = row.growth.to_dict()
     return {
         **record,
         "series": row.series,

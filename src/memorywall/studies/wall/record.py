@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from memorywall.report.growth_text import growth_record
 from memorywall.studies.wall.results import Wall, average_cycles
 
 
@@ -37,5 +36,5 @@ def wall_record(wall: Wall) -> dict[str, Any]:
             for year, (dram, average, printed) in wall.projected.items()
         ],
         "wall_of_1995": wall.walled,
-        "fits": [growth_record(growth) for growth in wall.growths],
+        "fits": [growth.to_dict() for growth in wall.growths],
     }
