@@ -170,4 +170,5 @@ def paste(
 
 
 def collect(kind: type[_Answer], grids: dict[str, Array]) -> _Answer:
+    """Return the answer of a whole grid from the grids of its numbers."""
     return kind(**{field.name: grids.get(field.name) for field in fields(kind)})  # type: ignore[arg-type]

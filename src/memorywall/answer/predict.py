@@ -26,6 +26,7 @@ from memorywall.core.question import Question
 from memorywall.core.results import Cost, OpCost
 from memorywall.cost.calibrated import price_calls
 
+
 def time_provenance(question: Question) -> Provenance:
     """Return where the times of a question come from.
 

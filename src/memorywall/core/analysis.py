@@ -556,7 +556,9 @@ class Analysis:
             else [as_plain(value)] * size
             for name, value in columns.items()
         }
-        return [dict(zip(spread, point, strict=True)) for point in zip(*spread.values(), strict=True)]
+        return [
+            dict(zip(spread, point, strict=True)) for point in zip(*spread.values(), strict=True)
+        ]
 
     def to_frame(self) -> DataFrame:
         """Return a pandas data frame, one row a point, its columns the keys of ``points()``.

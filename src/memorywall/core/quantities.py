@@ -38,7 +38,7 @@ class Quantity:
 
     Attributes:
         name: the attribute, the key of records, and the column of frames.
-        unit: ``s``, ``byte``, ``FLOP``, ``FLOP/byte``, ``tokens/s``; "" for counts, shares and words.
+        unit: ``s``, ``byte``, ``FLOP``, ``tokens/s``; "" for counts, shares and words.
         meaning: one sentence.
         format: how people read it: with an SI prefix, as a number, a whole number, a percentage, or
             as it is.
@@ -157,6 +157,30 @@ def _of_denoising(answer: Any) -> bool:
     return answer.steps is not None
 
 
+def _of_samples(answer: Any) -> bool:
+    return answer.samples_per_s is not None
+
+
+def _seconds(
+    name: str, meaning: str, scaling: Scaling, applies: Callable[[Any], bool] | None = None
+) -> Quantity:
+    return Quantity(name, "s", meaning, "prefixed", scaling, "time", applies)
+
+
+def _at_roofs(name: str, meaning: str) -> Quantity:
+    return Quantity(name, "s", meaning, "prefixed", origin="ceilings")
+
+
+def _rate(
+    name: str, unit: str, meaning: str, applies: Callable[[Any], bool] | None = None
+) -> Quantity:
+    return Quantity(name, unit, meaning, "number", "rate", "time", applies)
+
+
+def _share(name: str, meaning: str) -> Quantity:
+    return Quantity(name, "", meaning, "share", "rate", "time")
+
+
 _INTERVAL = "end of the interval that is to hold 80 % of what is measured or foreseen"
 
 ANALYSIS = (
@@ -183,83 +207,45 @@ ANALYSIS = (
     Quantity("arithmetic_intensity", "FLOP/byte", "FLOP per byte moved."),
     Quantity(
         "ridge_point", "FLOP/byte",
-        "FLOP per byte at which the device's two roofs meet, for this arithmetic.", origin="ceilings",
+        "FLOP per byte at which the device's two roofs meet, for this arithmetic.",
+        origin="ceilings",
     ),
-    Quantity(
-        "latency_s", "s", "The time: predicted on a measured machine, else at the roofs.",
-        "prefixed", "time", origin="time",
-    ),
-    Quantity("latency_low_s", "s", f"Lower {_INTERVAL}.", "prefixed", origin="time"),
-    Quantity("latency_high_s", "s", f"Upper {_INTERVAL}.", "prefixed", origin="time"),
+    _seconds("latency_s", "The time: predicted on a measured machine, else at the roofs.", "time"),
+    _seconds("latency_low_s", f"Lower {_INTERVAL}.", "none"),
+    _seconds("latency_high_s", f"Upper {_INTERVAL}.", "none"),
     Quantity(
         "time_provenance", "", "Where the times come from: data sheet, calibrated, forecast, ...",
         "text",
     ),
-    Quantity(
-        "roofline_s", "s", "The sum over operators of the longer of arithmetic and traffic.",
-        "prefixed", origin="ceilings",
-    ),
-    Quantity(
-        "overlapped_s", "s", "The time if all operators of a pass overlapped: a lower bound.",
-        "prefixed", origin="ceilings",
-    ),
-    Quantity(
-        "serial_s", "s",
+    _at_roofs("roofline_s", "The sum over operators of the longer of arithmetic and traffic."),
+    _at_roofs("overlapped_s", "The time if all operators of a pass overlapped: a lower bound."),
+    _at_roofs(
+        "serial_s",
         "The time if arithmetic and traffic never overlapped: an upper bound at these ceilings.",
-        "prefixed", origin="ceilings",
     ),
-    Quantity("compute_s", "s", "The time of all arithmetic by itself.", "prefixed", origin="ceilings"),
-    Quantity("memory_s", "s", "The time of all traffic by itself.", "prefixed", origin="ceilings"),
-    Quantity("network_s", "s", "The time of all collectives by itself.", "prefixed", origin="ceilings"),
-    Quantity(
-        "overhead_s", "s", "The time of the framework and of launches.", "prefixed", origin="time"
-    ),
-    Quantity(
-        "compute_bound_s", "s", "The part of the time that arithmetic binds.", "prefixed", "part",
-        origin="time",
-    ),
-    Quantity(
-        "memory_bound_s", "s", "The part of the time that traffic binds.", "prefixed", "part",
-        origin="time",
-    ),
-    Quantity(
-        "network_bound_s", "s", "The part of the time that collectives bind.", "prefixed", "part",
-        origin="time",
-    ),
-    Quantity(
-        "overhead_bound_s", "s", "The part of the time that overhead binds.", "prefixed", "part",
-        origin="time",
-    ),
+    _at_roofs("compute_s", "The time of all arithmetic by itself."),
+    _at_roofs("memory_s", "The time of all traffic by itself."),
+    _at_roofs("network_s", "The time of all collectives by itself."),
+    _seconds("overhead_s", "The time of the framework and of launches.", "part"),
+    _seconds("compute_bound_s", "The part of the time that arithmetic binds.", "part"),
+    _seconds("memory_bound_s", "The part of the time that traffic binds.", "part"),
+    _seconds("network_bound_s", "The part of the time that collectives bind.", "part"),
+    _seconds("overhead_bound_s", "The part of the time that overhead binds.", "part"),
     Quantity("bound", "", "The resource that binds most of the time.", "text", origin="time"),
     Quantity(
         "binding", "", "``capacity_bound`` where the footprint does not fit, else ``bound``.",
         "text", origin="time",
     ),
-    Quantity(
-        "tokens_per_s", "tokens/s", "Tokens of all sequences per second.", "number", "rate", origin="time"
+    _rate("tokens_per_s", "tokens/s", "Tokens of all sequences per second."),
+    _rate("images_per_s", "images/s", "Images per second.", _of_images),
+    _rate(
+        "samples_per_s", "samples/s", "Samples of a traced module per second.", _of_samples
     ),
-    Quantity(
-        "images_per_s", "images/s", "Images per second.", "number", "rate", origin="time",
-        applies=_of_images,
-    ),
-    Quantity(
-        "samples_per_s", "samples/s", "Samples of a traced module per second.", "number", "rate",
-        origin="time", applies=lambda answer: answer.samples_per_s is not None,
-    ),
-    Quantity("ttft_s", "s", "Time to the first token.", "prefixed", "time", origin="time"),
-    Quantity("tpot_s", "s", "Mean time of a decode step.", "prefixed", "time", origin="time"),
-    Quantity(
-        "step_s", "s", "The time of one denoising step.", "prefixed", "time", origin="time",
-        applies=_of_denoising,
-    ),
-    Quantity(
-        "mfu", "", "Share of the device's peak FLOP/s that is attained.", "share", "rate",
-        origin="time",
-    ),
-    Quantity(
-        "mbu", "", "Share of the device's peak bandwidth that is attained.", "share", "rate",
-        origin="time",
-    ),
+    _seconds("ttft_s", "Time to the first token.", "time"),
+    _seconds("tpot_s", "Mean time of a decode step.", "time"),
+    _seconds("step_s", "The time of one denoising step.", "time", _of_denoising),
+    _share("mfu", "Share of the device's peak FLOP/s that is attained."),
+    _share("mbu", "Share of the device's peak bandwidth that is attained."),
     Quantity("fits", "", "Whether the footprint is within the device's memory.", "text"),
 )  # fmt: skip
 

@@ -110,7 +110,7 @@ def price_calls(program: Program, hardware: Hardware, calibration: Calibration) 
             if what == "cache":
                 waits: dict[str, Number] = {"kv_cache": spent.work_s * repeat}
                 cost = _bound(spent, repeat, spent.work_s)
-                costs.append(OpCost(f"{path}, joining the cache", what, repeat, cost, {}, waits))
+                costs.append(OpCost(f"{path}.join_cache", what, repeat, cost, {}, waits))
             else:
                 costs.append(_call_cost(path, op, repeat, what, spent, hardware))
         dispatched = dispatched + calibration.dispatch_s.get(op.dtype, 0.0) * repeat

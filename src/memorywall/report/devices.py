@@ -73,7 +73,10 @@ def hardware_table(devices: Iterable[Hardware]) -> Table:
         table.add_row(
             device.name,
             device.released,
-            *(_in(peak, 1e12) for peak in (half, device.peaks.get("fp8"), device.peaks.get("int8"))),
+            *(
+                _in(peak, 1e12)
+                for peak in (half, device.peaks.get("fp8"), device.peaks.get("int8"))
+            ),
             _in(device.capacity, 1e9),
             _in(device.bandwidth, 1e12),
             _ridge_of(device) or "-",

@@ -41,8 +41,8 @@ def show_growths(growths: Sequence[Growth], console: Console) -> None:
         console,
         "Least squares of log10 on the date. 95 %: confidence of the growth. 80 %: of new "
         "points. spread: a typical point is within this factor of the line. without: the point "
-        "that moves growth most, and growth per 2 years without it. growth changed: where a line of two pieces "
-        "is better by Schwarz's criterion (2: positive evidence).",
+        "that moves growth most, and growth per 2 years without it. growth changed: where a line "
+        "of two pieces is better by Schwarz's criterion (2: positive evidence).",
         style="dim",
     )
     for growth in growths:
@@ -123,8 +123,14 @@ def _line_row(growth: Growth) -> tuple[str, ...]:
         times(growth.per_20_years.middle),
         f"{growth.spread:.2f}x",
         amount(ahead.middle, unit),
-        f"{amount(ahead.low, unit)} to {amount(ahead.high, unit)}",
+        _range(amount(ahead.low, unit), amount(ahead.high, unit)),
     )
+
+
+def _range(low: str, high: str) -> str:
+    """Join two amounts, their unit once where it is the same: ``2.1 to 20.4 PFLOP/s``."""
+    number, _, unit = low.partition(" ")
+    return f"{number if high.endswith(f' {unit}') else low} to {high}"
 
 
 def _doubling(years: float) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import reduce
+from operator import add
 from textwrap import fill, wrap
 from typing import Any
 
@@ -20,13 +22,12 @@ from memorywall.core.results import Footprint, OpCost
 from memorywall.core.units import render, render_number
 from memorywall.report.verdict import grid_headline, headline, verdict
 
-
 # The columns of text that no table or prose exceeds where the terminal is no wider, and those of
 # words in a table that is folded.
 WIDTH = 80
 _NARROWEST = 4
 # What the numbers of a table of operators take beside its paths, and the least left for those.
-_NUMBERS, _NARROWEST_PATH = 62, 18
+_NUMBERS, _NARROWEST_PATH = 60, 20
 
 
 def show_analysis(analysis: Analysis, console: Console, *, by_op: bool = False) -> None:
@@ -206,34 +207,40 @@ def _silent(analysis: Analysis) -> set[str]:
 
 
 def _cost_table(analysis: Analysis, rows: Sequence[OpCost], what: str, room: int) -> Table:
+    """Return rows with their total; operators stand below the first part of their paths."""
     titles = (what, "runs", "FLOPs", "bytes", "FLOP/B", "time", "share", "bound")
     table = columns(titles)
+    latency = float(analysis.latency_s)
+    block = ""
     for row in rows:
-        _cost_row(table, row, float(analysis.latency_s), room)
+        first, dot, rest = row.name.partition(".")
+        if dot and first != block:
+            table.add_row(f"{first}:")
+        block = first
+        _cost_row(table, row, _in_lines(rest or first, room), latency)
     table.add_section()
-    everything = rows[0]
-    for row in rows[1:]:
-        everything = everything + row
-    total = replace(everything, name="total", cost=analysis.cost)  # its numbers are exact
-    _cost_row(table, total, float(analysis.latency_s), room)
+    total = replace(reduce(add, rows), cost=analysis.cost)  # whose numbers are exact
+    _cost_row(table, total, "total", latency)
     return table
 
 
-def _cost_row(table: Table, row: OpCost, latency: float, room: int) -> None:
+def _cost_row(table: Table, row: OpCost, name: str, latency: float) -> None:
     moved, flops = float(row.moved_bytes), float(row.flops)
     table.add_row(
-        _in_lines(row.name, room),
+        name,
         f"{row.count}",
         render(flops, "FLOP"),
         render(moved, "byte") if moved else "-",
         render_number(flops / moved) if moved else "-",
         render(float(row.latency_s), "s"),
         f"{float(row.latency_s) / latency:.1%}",
-        str(row.bound).removesuffix("_bound"),
+        str(row.bound).removesuffix("_bound") if row.latency_s else "-",
     )
 
 
 def _in_lines(path: str, room: int) -> str:
     """Break a path behind its dots where it is wider than ``room``."""
+    if len(path) <= room:
+        return path
     parts = wrap(path.replace(".", ". "), room, subsequent_indent="  ", break_on_hyphens=False)
     return "\n".join(part.replace(". ", ".") for part in parts)

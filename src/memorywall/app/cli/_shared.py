@@ -44,9 +44,7 @@ def terminal() -> Console:
     """
     out = sys.stdout
     width = shutil.get_terminal_size((WIDTH, 24)).columns if out.isatty() else WIDTH
-    return Console(
-        file=out, highlight=False, markup=False, emoji=False, width=max(WIDTH, width)
-    )
+    return Console(file=out, highlight=False, markup=False, emoji=False, width=max(WIDTH, width))
 
 
 def load_and_tell(name: str) -> Model:
