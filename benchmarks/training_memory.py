@@ -25,7 +25,7 @@ from memorywall.bench.allocations import measure_training
 from memorywall.bench.machine import describe
 from memorywall.core.files import write_text
 from memorywall.frontends.tracing.capture.training_loop import Recipe
-from memorywall.studies.memory.models import examples
+from memorywall.studies.memory.question import examples
 
 BOUND = 0.05
 

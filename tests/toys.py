@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 import memorywall as mw
+from tests.asking import analyze_alike
 
 # D 4, F 6, L 2, N 2, K 1, H 2, V 10: grouped queries, gated, rotary, untied.
 TOY: dict[str, Any] = {
@@ -117,7 +118,7 @@ def questions(draw: st.DrawFn) -> dict[str, Any]:
 def ask(question: dict[str, Any], on: Any = "h100-sxm", **changes: Any) -> mw.Analysis:
     """Analyze a drawn question, with some words changed."""
     words = {**question, **changes}
-    return mw.analyze(words.pop("model"), on=on, **words)
+    return analyze_alike(words.pop("model"), on=on, **words)
 
 
 def products(answer: mw.Analysis) -> int:

@@ -21,7 +21,7 @@ from memorywall.catalog.trends import Dataset, datasets, excluded, read
 from memorywall.core.files import write_text
 from memorywall.core.hardware import Hardware
 from memorywall.frontends.config import model_type_of
-from memorywall.report.devices import SUMMARY_TITLES, quantities, summary
+from memorywall.report.device_tables import SUMMARY_TITLES, quantities, summary
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 _HEAD = "<!-- Written by tools/reference.py; do not edit. -->\n\n"

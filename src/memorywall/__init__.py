@@ -2,8 +2,8 @@
 
 from memorywall.answer.analyze import analyze, analyze_scenario
 from memorywall.answer.analyze import load_hardware as hardware
-from memorywall.answer.crossing import memory_bound_year
 from memorywall.answer.fit_trends import trends as fit_trends
+from memorywall.answer.memory_bound_year import memory_bound_year
 from memorywall.answer.trace import trace
 from memorywall.catalog.configs import config_names as model_names
 from memorywall.catalog.devices import device_names as hardware_names

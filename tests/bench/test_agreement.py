@@ -11,7 +11,7 @@ import pytest
 
 from memorywall.answer.measure import last_like, save
 from memorywall.bench.agreement import compare, roofs
-from memorywall.bench.record import MachineRecord, warnings
+from memorywall.bench.samples import MachineRecord, warnings
 from memorywall.bench.timing import Measurement
 
 MACHINE: dict[str, Any] = {

@@ -177,7 +177,7 @@ def test_a_local_checkpoint_is_loaded(measured: Path) -> None:
     import torch
     import transformers
 
-    from memorywall.bench import models
+    from memorywall.bench import real_models
 
     values = {key: value for key, value in TOY.items() if key not in ("model_type", "dtype")}
     model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**values))
@@ -187,7 +187,7 @@ def test_a_local_checkpoint_is_loaded(measured: Path) -> None:
     assert record["weights"] == str(folder)
     assert record["cases"][0]["measured_s"] > 0
     assert not record["cases"][0]["error"]
-    loaded = models.load(str(folder), "LlamaForCausalLM", "fp32")
+    loaded = real_models.load(str(folder), "LlamaForCausalLM", "fp32")
     assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
 
 
@@ -225,7 +225,7 @@ def test_lists_of_threads_run_one_after_the_other() -> None:
 @pytest.mark.usefixtures("measured")
 def test_the_case_study_runs_here(monkeypatch: pytest.MonkeyPatch) -> None:
     # The experiment itself on three toys: what it runs, what it makes of it, how it is shown.
-    from memorywall.studies.paper import measured as study
+    from memorywall.studies.paper import experiment as study
     from memorywall.studies.paper.computation import curves
     from memorywall.studies.paper.latency_text import show_latencies
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from memorywall.answer.measure import to_hardware
-from memorywall.bench.record import MachineRecord
-from memorywall.studies.paper.measured import latencies
+from memorywall.bench.samples import MachineRecord
+from memorywall.studies.paper.experiment import latencies
 from memorywall.studies.paper.record import latencies_record
-from memorywall.studies.roads.computation import CLOSE, Comparison, summary
+from memorywall.studies.roads.computation import CLOSE, PassComparison, summary
 from tests.bench.apart import APART, NOT_TRACED, UNEQUAL
 
 ROOT = Path(__file__).parent.parent.parent
@@ -127,7 +127,7 @@ def test_two_roads_agree() -> None:
     """The whole catalogue by its configs and by transformers' classes, counted again."""
     record = load("roads.json")
     again = [
-        Comparison(
+        PassComparison(
             row["model"], row["phase"],
             {what: (a, b) for what, (a, b) in row["exact"].items()},
             {kind: (a, b) for kind, (a, b) in row["fused"].items()},

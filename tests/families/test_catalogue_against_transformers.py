@@ -10,6 +10,7 @@ import pytest
 import memorywall as mw
 from memorywall.catalog.configs import entries
 from tests import oracle
+from tests.asking import analyze_alike
 
 ENTRIES = {entry.id: entry for entry in entries()}
 # What sees images is asked about images: test_images_against_transformers.py.
@@ -25,7 +26,7 @@ def products(answer: mw.Analysis) -> object:
 @pytest.mark.parametrize("name", TEXTS)
 def test_parameters_and_prefill_flops(name: str) -> None:
     entry = ENTRIES[name]
-    answer = mw.analyze(
+    answer = analyze_alike(
         name, on="h100-sxm", phase="prefill", batch_size=2, seq_len=24, logits="all", causal="full"
     )
     class_name = answer.conventions["parameters_of"]
@@ -48,7 +49,7 @@ def test_parameters_and_prefill_flops(name: str) -> None:
     ],
 )  # fmt: skip
 def test_decode_flops(name: str, positions: int) -> None:
-    answer = mw.analyze(
+    answer = analyze_alike(
         name, on="h100-sxm", phase="decode", batch_size=3, seq_len=positions, causal="full",
         mla="reexpanded",
     )  # fmt: skip

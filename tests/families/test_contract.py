@@ -23,6 +23,7 @@ from memorywall.families import families
 from memorywall.frontends.config import model_type_of
 from memorywall.layers.element_costs import ACTIVATION_FLOPS, FLOPS_PER_ELEMENT
 from memorywall.passes.fuse import fuse
+from tests.asking import analyze_alike
 
 FAMILIES = {family.name: family for family in families()}
 CONFIGS: dict[str, dict[str, Any]] = {}
@@ -53,7 +54,7 @@ def ask(config: dict[str, Any], batch: Any = 2, length: Any = 9, **words: Any) -
     words = {"phase": phase_of(config), **words}
     if not only_images(config):
         words["seq_len"] = length + image_positions(config)
-    return mw.analyze(config, on="h100-sxm", batch_size=batch, **words)
+    return analyze_alike(config, on="h100-sxm", batch_size=batch, **words)
 
 
 def only_images(config: dict[str, Any]) -> bool:

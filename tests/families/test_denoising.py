@@ -194,8 +194,8 @@ def test_a_grid_of_batches() -> None:
         ("dit-xl-2-256", {"seq_len": 256}, "seq_len"),
         ("dit-xl-2-256", {"steps": 0}, "steps"),
         ("dit-xl-2-256", {"steps": 2**21}, "steps"),
-        ("gpt2", {"steps": 5}, "gpt2 does not denoise"),
-        ("resnet-50", {"guidance": "on"}, "does not denoise"),
+        ("gpt2", {"steps": 5}, "steps requires denoising, which gpt2 does not have"),
+        ("resnet-50", {"guidance": "on"}, "guidance requires denoising"),
     ],
 )
 def test_questions_that_are_refused(model: str, words: dict[str, Any], match: str) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import memorywall as mw
 from tests import oracle
+from tests.asking import analyze_alike
 from tests.families.dense_configs import CLASSES, NAMES, class_of, configs
 from tests.toys import products
 
@@ -22,7 +23,7 @@ def test_parameters_and_products_of_a_prefill(model_type: str, data: st.DataObje
     config = data.draw(configs(model_type))
     batch, tokens = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 12))
     class_name = config["architectures"][0]
-    answer = mw.analyze(
+    answer = analyze_alike(
         config, on="h100-sxm", phase="prefill", batch_size=batch, seq_len=tokens, logits="all",
         causal="full",
     )  # fmt: skip
@@ -39,7 +40,7 @@ def test_products_and_cache_of_a_decode_step(model_type: str, data: st.DataObjec
     class_name = class_of(model_type)
     config["architectures"] = [class_name]
     for positions in (1, 2, data.draw(st.integers(3, 12))):
-        answer = mw.analyze(
+        answer = analyze_alike(
             config, on="h100-sxm", phase="decode", batch_size=2, seq_len=positions, causal="full",
             kv_cache="bf16",
         )  # fmt: skip

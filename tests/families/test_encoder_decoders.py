@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import memorywall as mw
 from memorywall.catalog.configs import find_config
 from tests import oracle
+from tests.asking import analyze_alike
 
 PREFIXES = {
     "marian": ("Marian", "MarianMTModel"),
@@ -97,7 +98,7 @@ def products(answer: mw.Analysis) -> object:
 
 def ask(config: dict[str, Any], phase: str, batch: int, tokens: int, source: int) -> mw.Analysis:
     alone = phase == "encode"
-    return mw.analyze(
+    return analyze_alike(
         config, on="h100-sxm", phase=phase, batch_size=batch, logits="all", causal="full",
         seq_len=None if alone else tokens,
         source_len=None if "max_source_positions" in config else source,
@@ -162,7 +163,7 @@ def test_t5(config: dict[str, Any], batch: int, tokens: int, source: int) -> Non
 def test_the_encoder_of_t5_by_itself(config: dict[str, Any], batch: int, tokens: int) -> None:
     class_name = f"{PREFIXES[config['model_type']][0]}EncoderModel"
     config["architectures"] = [class_name]
-    answer = mw.analyze(config, on="h100-sxm", batch_size=batch, seq_len=tokens)
+    answer = analyze_alike(config, on="h100-sxm", batch_size=batch, seq_len=tokens)
     assert (answer.phase, answer.source_len, answer.footprint.kv_cache) == ("encode", None, 0)
     assert answer.parameters == oracle.parameters(config, class_name)
     assert products(answer) == oracle.plain_flops(config, class_name, batch, tokens)

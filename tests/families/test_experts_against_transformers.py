@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import memorywall as mw
 from tests import oracle
+from tests.asking import analyze_alike
 from tests.toys import products
 
 ACTIVATIONS = ["silu", "gelu", "relu"]
@@ -158,10 +159,10 @@ def agrees(config: dict[str, Any], batch: int, tokens: int, **words: Any) -> Non
     """Compare parameters, prefill, decode and cache of a config with transformers' class."""
     class_name = config["architectures"][0]
     words = {"on": "h100-sxm", "batch_size": batch, "causal": "full", "logits": "all", **words}
-    prefill = mw.analyze(config, phase="prefill", seq_len=tokens, **words)
+    prefill = analyze_alike(config, phase="prefill", seq_len=tokens, **words)
     assert prefill.parameters == oracle.parameters(config, class_name)
     assert products(prefill) == oracle.prefill_flops(config, class_name, batch, tokens)
-    decode = mw.analyze(config, phase="decode", seq_len=tokens, **words)
+    decode = analyze_alike(config, phase="decode", seq_len=tokens, **words)
     assert products(decode) == oracle.decode_flops(config, class_name, batch, tokens)
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import memorywall as mw
 from memorywall.catalog.configs import entries
 from tests import oracle
+from tests.asking import analyze_alike
 from tests.families.image_configs import IMAGE_TEXT, PAIRS, TOWERS, tower_configs
 from tests.families.test_catalogue_against_transformers import products
 
@@ -49,7 +50,7 @@ def test_published_encoders(name: str) -> None:
     config = SEEING[name]
     height, width = SIZES[name]
     for size in ((height, width), (height + 28, width - 28)):
-        answer = mw.analyze(name, batch_size=2, image_size=size, **FULL)
+        answer = analyze_alike(name, batch_size=2, image_size=size, **FULL)
         assert products(answer) == oracle.image_flops(config, class_of(config), 2, *size)
 
 
@@ -57,7 +58,7 @@ def test_published_encoders(name: str) -> None:
 def test_published_pairs(name: str) -> None:
     config = SEEING[name]
     side = SIZES[name][0]
-    answer = mw.analyze(config, batch_size=1, images=2, seq_len=5, **FULL)
+    answer = analyze_alike(config, batch_size=1, images=2, seq_len=5, **FULL)
     theirs = oracle.likeness_flops(config, class_of(config), 1, 5, 2, side)
     assert products(answer) == theirs
 
@@ -94,13 +95,13 @@ def check_image_text(config: dict[str, Any], length: int, size: tuple[int, int])
     views, given = given_of(config, size)
     looking, reading = oracle.image_text_flops(config, name, 2, length, 4 * views, given)
     words: dict[str, Any] = {**FULL, "batch_size": 2, "image_size": size}
-    prefill = mw.analyze(config, phase="prefill", images=2, seq_len=length, **words)
+    prefill = analyze_alike(config, phase="prefill", images=2, seq_len=length, **words)
     assert products(prefill) == looking + reading
-    assert products(mw.analyze(config, phase="encode", images=2, **words)) == looking
-    alone = mw.analyze(config, phase="prefill", images=0, seq_len=length, **words)
+    assert products(analyze_alike(config, phase="encode", images=2, **words)) == looking
+    alone = analyze_alike(config, phase="prefill", images=0, seq_len=length, **words)
     assert products(alone) == reading
     for context in (2, 9, 33):
-        step = mw.analyze(config, phase="decode", seq_len=context, kv_cache="bf16", **words)
+        step = analyze_alike(config, phase="decode", seq_len=context, kv_cache="bf16", **words)
         flops, elements = oracle.image_text_step(config, name, 2, context)
         assert products(step) == flops
         assert step.footprint.kv_cache == 2 * elements
@@ -114,7 +115,7 @@ def test_small_towers(config: dict[str, Any]) -> None:
 
 
 def check_tower(config: dict[str, Any], images: int, size: tuple[int, int]) -> None:
-    answer = mw.analyze(config, batch_size=images, image_size=size, **FULL)
+    answer = analyze_alike(config, batch_size=images, image_size=size, **FULL)
     assert answer.parameters == oracle.parameters(config, class_of(config))
     assert products(answer) == oracle.image_flops(config, class_of(config), images, *size)
 
@@ -127,7 +128,7 @@ def test_random_towers(config: dict[str, Any], images: int, height: int, width: 
 
 @pytest.mark.parametrize("config", PAIRS, ids=lambda config: config["model_type"])
 def test_small_pairs(config: dict[str, Any]) -> None:
-    answer = mw.analyze(config, batch_size=3, images=2, seq_len=7, **FULL)
+    answer = analyze_alike(config, batch_size=3, images=2, seq_len=7, **FULL)
     assert answer.parameters == oracle.parameters(config, class_of(config))
     assert products(answer) == oracle.likeness_flops(config, class_of(config), 3, 7, 6, 32)
 

@@ -13,6 +13,7 @@ from transformers.models.minimax.modeling_minimax import MiniMaxCache
 import memorywall as mw
 from memorywall.catalog.configs import Entry, entries
 from tests import oracle
+from tests.asking import analyze_alike
 from tests.families.linear_configs import CASES, drawn
 
 
@@ -22,7 +23,7 @@ def products(answer: mw.Analysis) -> Any:
 
 def ask(config: dict[str, Any], phase: Any, batch: int, tokens: int, **words: Any) -> mw.Analysis:
     # Latents are projected again in every step, as transformers does.
-    return mw.analyze(
+    return analyze_alike(
         config, on="h100-sxm", phase=phase, batch_size=batch, seq_len=tokens, causal="full",
         logits="all", mla="reexpanded", **words,
     )  # fmt: skip

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import memorywall as mw
 from tests import oracle
+from tests.asking import analyze_alike
 
 HEADS = ["Model", "ForCausalLM", "ForSequenceClassification", "ForTokenClassification"]
 PREFIXES = {
@@ -110,7 +110,7 @@ def bert_configs(draw: st.DrawFn) -> dict[str, Any]:
 
 def agrees(config: dict[str, Any], batch: int, tokens: int) -> None:
     class_name = config["architectures"][0]
-    answer = mw.analyze(
+    answer = analyze_alike(
         config, on="h100-sxm", phase="prefill", batch_size=batch, seq_len=tokens,
         logits="all", causal="full",
     )  # fmt: skip

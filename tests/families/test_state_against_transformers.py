@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import memorywall as mw
 from memorywall.catalog.configs import entries
 from tests import oracle
+from tests.asking import analyze_alike
 from tests.families.state_configs import CLASSES, configs
 from tests.families.test_catalogue_against_transformers import products
 
@@ -21,7 +22,7 @@ PUBLISHED = {
 
 
 def ask(config: dict[str, Any], phase: str, batch: int, length: int) -> mw.Analysis:
-    return mw.analyze(
+    return analyze_alike(
         config, on="h100-sxm", phase=phase, batch_size=batch, seq_len=length, logits="all",
         causal="full", activations="bf16", kv_cache="bf16",
     )  # fmt: skip

@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import memorywall as mw
 from memorywall.catalog.configs import entries
 from tests import oracle
+from tests.asking import analyze_alike
 from tests.families.test_catalogue_against_transformers import products
 
 BATCH, CONTEXTS = 2, (2, 9, 33)
@@ -38,7 +39,7 @@ def test_steps_at_three_contexts(name: str) -> None:
     class_name = mw.model(name).architecture.class_name
     theirs = steps(config, class_name)
     for context in CONTEXTS:
-        answer = mw.analyze(
+        answer = analyze_alike(
             config, on="h100-sxm", phase="decode", batch_size=BATCH, seq_len=context, causal="full",
             kv_cache="bf16", mla="reexpanded",  # as transformers steps, where there are latents
         )  # fmt: skip

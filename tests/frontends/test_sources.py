@@ -50,13 +50,12 @@ def test_catalogue_names(name: str, found: str) -> None:
     assert mw.model(name).name == found
 
 
-def test_a_path_comes_before_the_catalogue(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_catalogue_comes_before_a_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.rename(folder.parent / "gpt2")
     monkeypatch.chdir(folder.parent)
-    assert mw.model("gpt2").family.name == "llama"
-    # A folder that holds no model does not hide the catalogue's.
-    (folder.parent / "gpt2" / "config.json").unlink()
     assert mw.model("gpt2").family.name == "gpt2"
+    assert mw.model("./gpt2").family.name == "llama"
+    (folder.parent / "gpt2" / "config.json").unlink()
     with pytest.raises(mw.MemoryWallError, match=r"has no config\.json"):
         mw.model("./gpt2")
 

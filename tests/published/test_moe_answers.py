@@ -55,14 +55,14 @@ def test_parameters_and_those_that_a_token_uses() -> None:
 @pytest.mark.parametrize(
     ("name", "form", "per_token"),
     [
-        (MIXTRAL, "auto", 131_072),  # 2 x 32 layers x 8 heads x 128 x 2 bytes
+        (MIXTRAL, None, 131_072),  # 2 x 32 layers x 8 heads x 128 x 2 bytes
         (V3, "auto", 70_272),  # 61 layers x (512 + 64) x 2 bytes
         (V3, "reexpanded", 70_272),
         # Keys of 192 and values of 128 for each of 128 heads: 71 times as much.
         (V3, "expanded", 61 * 128 * (192 + 128) * 2),
     ],
 )
-def test_cache_of_a_token(name: str, form: str, per_token: int) -> None:
+def test_cache_of_a_token(name: str, form: str | None, per_token: int) -> None:
     answer = mw.analyze(name, on="h100-sxm", batch_size=3, seq_len=1000, kv_cache="bf16", mla=form)
     assert answer.footprint.kv_cache == 3 * 1000 * per_token
 

@@ -46,7 +46,10 @@ def test_what_bears_on_nothing_is_not_printed(model: str) -> None:
     text = shown(model)
     for word in ("kv cache", "kv_cache", "causal", "cache_page", "logits"):
         assert word not in text
-    assert "logits none" in shown(model, logits="none")
+
+
+def test_a_missing_head_is_printed() -> None:
+    assert "logits none" in shown("resnet-50", logits="none")
 
 
 def test_what_bears_on_something_is_printed() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from memorywall.answer.fit_trends import trends
 from memorywall.core.errors import InvalidInputError, UnknownNameError
-from memorywall.trends.published import PRINTED
+from memorywall.trends.paper_series import PRINTED
 from memorywall.trends.selection import Selection
 from memorywall.trends.series import GROUPS, expand, find_series, series_names
 

@@ -5,7 +5,7 @@ Nothing here knows a formula.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial, reduce
 from math import prod
@@ -27,6 +27,8 @@ from memorywall.core.question import Question
 from memorywall.core.results import Cost, Footprint, OpCost
 from memorywall.cost.footprint import footprint, training_footprint
 from memorywall.cost.roofline import price, price_ops
+from memorywall.cost.template import point_of, template_of
+from memorywall.passes.fuse import fuse
 
 # Some minutes of one core; past it an answer would not come, or would not fit the memory.
 MOST_POINTS = 2**28
@@ -66,7 +68,8 @@ def evaluate(question: Question) -> Evaluation:
     """
     shape, passes = question.shape, question.passes
     if not shape:
-        return _evaluate_piece(question)
+        traced = question.model.traits.traced
+        return _evaluate_piece(question) if traced else _evaluate_point(question)
     executions = max(one.count if one.grows else 1 for one in passes)
     if prod(shape) * executions > MOST_POINTS:
         raise InvalidInputError(
@@ -112,11 +115,36 @@ def pieces(shape: tuple[int, ...], most: int) -> Iterator[tuple[slice, ...]]:
             yield (slice(start, min(start + rows, shape[0])), *rest)
 
 
+def _evaluate_point(question: Question) -> Evaluation:
+    """Evaluate a question without arrays by the templates of its passes."""
+    hardware, passes = question.hardware, question.passes
+    rewrite = None if question.counting.traffic == "unfused" else fuse
+    costs, residents = [], []
+    for one in passes:
+        forward = question.forward(one)
+        template, point = template_of(question.model, forward, rewrite), point_of(forward)
+        if one.grows:
+            costs.append(template.price_run(point, one.count, hardware))
+            point = point._replace(length=one.last)
+        else:
+            cost = template.price(point, hardware)
+            costs.append(cost if one.count == 1 else cost.map(partial(mul, one.count)))
+        residents.append(template.footprint(point, hardware))
+    return Evaluation(passes, tuple(costs), _together(residents))
+
+
+def _together(residents: Sequence[Footprint]) -> Footprint:
+    """Return the footprint of passes in a row: the cache is reserved whole from the start."""
+    if len(residents) == 1:
+        return residents[0]
+    most = reduce(maximum, [resident.activations for resident in residents])
+    return replace(residents[-1], activations=most)
+
+
 def _evaluate_piece(question: Question) -> Evaluation:
     """Evaluate a question whose arrays are small enough to be priced at once.
 
-    A program that is lowered for a price serves the footprint too. The cache is reserved whole
-    from the start: all but activations is that of the last execution.
+    A program that is lowered for a price serves the footprint too.
     """
     hardware, passes = question.hardware, question.passes
     costs, residents = [], []
@@ -132,8 +160,7 @@ def _evaluate_piece(question: Question) -> Evaluation:
     traced = question.model.traits.traced_pass
     if traced is not None and traced.memory is not None:
         return Evaluation(passes, tuple(costs), training_footprint(traced.memory, hardware))
-    most = reduce(maximum, [resident.activations for resident in residents])
-    return Evaluation(passes, tuple(costs), replace(residents[-1], activations=most))
+    return Evaluation(passes, tuple(costs), _together(residents))
 
 
 def joined(first: list[OpCost], rest: list[OpCost]) -> list[OpCost]:

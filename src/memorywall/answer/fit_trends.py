@@ -12,7 +12,7 @@ from pathlib import Path
 
 from memorywall.core.errors import InvalidInputError, shown
 from memorywall.core.files import read_text, user_path
-from memorywall.core.growth import Coverage, Growth, Point, Series
+from memorywall.core.growth import Growth, IntervalCoverage, Point, Series
 from memorywall.core.hardware import Hardware
 from memorywall.trends.coverage import coverage
 from memorywall.trends.fit import Line, fit
@@ -65,7 +65,7 @@ def trends(
 
 def out_of_sample(
     names: Sequence[str] = (), cut_offs: Sequence[int] = CUT_OFFS, *, dtype: str = "fp16"
-) -> list[Coverage]:
+) -> list[IntervalCoverage]:
     """Return how lines fitted up to some years predicted what came later, series by series."""
     selection = Selection(dtype=dtype)
     return [

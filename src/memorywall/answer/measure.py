@@ -16,8 +16,8 @@ from memorywall.bench.agreement import compare
 from memorywall.bench.calibrate import calibrate
 from memorywall.bench.machine import Company, caches, describe, usable_cores, wait_until_idle
 from memorywall.bench.plan import Case, cases
-from memorywall.bench.record import SCHEMA, MachineRecord, warnings
 from memorywall.bench.runner import answers
+from memorywall.bench.samples import SCHEMA, MachineRecord, warnings
 from memorywall.bench.timing import Measurement
 from memorywall.catalog.measured import data_folder, save_here
 from memorywall.core.calibration import Calibration

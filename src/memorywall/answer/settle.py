@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from typing import Any
+from operator import attrgetter
+from typing import Any, TypeAlias
 
 from memorywall.core.errors import InvalidInputError, UnsupportedError, shown
 from memorywall.core.formats import find_format
@@ -17,6 +19,14 @@ from memorywall.core.traits import TracedPass
 from memorywall.core.workload import Conventions
 from memorywall.phases import all_phases, find_phase, usual_phase
 
+# The parameters beside the phase, and the values of a scenario in the same order.
+_WORDS = tuple(parameter for parameter in PARAMETERS.values() if parameter.kind != "phase")
+_ASKED = attrgetter(*(f"{parameter.part}.{parameter.name}" for parameter in _WORDS))
+
+
+# A phase, the formats and the counting of a question.
+_Frame: TypeAlias = tuple[Phase, Formats, Counting]
+
 
 def settle(scenario: Scenario) -> Question:
     """Return the question that a scenario asks, every word of it decided.
@@ -27,18 +37,10 @@ def settle(scenario: Scenario) -> Question:
             conflict.
         UnsupportedError: the model does not have the phase, or its weights cannot be counted.
     """
-    model = scenario.model
+    model, asked = scenario.model, scenario.workload
     if model.traits.traced_pass is not None:
         return _settle_traced(scenario, model.traits.traced_pass)
-    storage = model.storage if scenario.precision.weights is None else None
-    if storage is not None and storage.reason:
-        raise UnsupportedError(
-            f"{model.name}: {storage.reason}.",
-            "Name the format of the weights, such as --weights int8.",
-        )
-    asked = scenario.workload
-    phase = _settle_phase(model, asked.phase)
-    _refuse_without_effect(scenario, phase)
+    phase, formats, counting = _frame(scenario)
     lengths = phase.lengths(model, asked)
     return Question(
         model,
@@ -52,9 +54,37 @@ def settle(scenario: Scenario) -> Question:
         lengths.new_tokens,
         lengths.steps,
         lengths.guidance,
-        _formats(scenario),
-        _counting(scenario.conventions),
+        formats,
+        counting,
     )
+
+
+# Frames of the last questions, by the model's identity: a sweep asks the same with other numbers.
+_FRAMES: OrderedDict[tuple[object, ...], tuple[Model, _Frame]] = OrderedDict()
+_MOST_FRAMES = 1024
+
+
+def _frame(scenario: Scenario) -> _Frame:
+    """Return what does not depend on lengths, and refuse parameters without effect."""
+    model, asked = scenario.model, scenario.workload
+    given = tuple([value is not None for value in _ASKED(scenario)])
+    key = (id(model), asked.phase, given, scenario.precision, scenario.conventions)
+    known = _FRAMES.get(key)
+    if known is not None and known[0] is model:
+        return known[1]
+    storage = model.storage if scenario.precision.weights is None else None
+    if storage is not None and storage.reason:
+        raise UnsupportedError(
+            f"{model.name}: {storage.reason}.",
+            "Name the format of the weights, such as --weights int8.",
+        )
+    phase = _settle_phase(model, asked.phase)
+    _refuse_without_effect(scenario, phase)
+    frame = phase, _formats(scenario), _counting(scenario.conventions)
+    _FRAMES[key] = (model, frame)
+    if len(_FRAMES) > _MOST_FRAMES:
+        _FRAMES.popitem(last=False)
+    return frame
 
 
 def applicable(model: Model, phase: str | None, words: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,14 +138,9 @@ def _counting(asked: Conventions) -> Counting:
 
 def _asked_words(scenario: Scenario) -> Iterator[tuple[Parameter, Any]]:
     """Yield the parameters that were given, with their values, but for the phase."""
-    parts = {
-        "workload": scenario.workload,
-        "precision": scenario.precision,
-        "conventions": scenario.conventions,
-    }
-    for parameter in PARAMETERS.values():
-        value = getattr(parts[parameter.part], parameter.name)
-        if value is not None and parameter.kind != "phase":
+    values = _ASKED(scenario)
+    for parameter, value in zip(_WORDS, values, strict=True):
+        if value is not None:
             yield parameter, value
 
 
@@ -128,8 +153,11 @@ def _refuse_without_effect(scenario: Scenario, phase: Phase) -> None:
     model = scenario.model
     words = phase.words(model.traits)
     for parameter, value in _asked_words(scenario):
+        fixed = parameter.name in model.traits.fixed_words
+        if parameter.name in words and not fixed and _has(model, parameter):
+            continue
         given = shown(plain(value))
-        if parameter.name in model.traits.fixed_words:
+        if fixed:
             raise UnsupportedError(
                 f"{parameter.name} conflicts with {model.architecture.class_name}, which is traced "
                 f"as transformers runs it; got {given}.",
@@ -141,12 +169,10 @@ def _refuse_without_effect(scenario: Scenario, phase: Phase) -> None:
                 f"{_missing(model, parameter)}; got {given}.",
                 f"Leave {parameter.name} out.",
             )
-        if parameter.name not in words:
-            raise InvalidInputError(
-                f"{parameter.name} has no effect on {model.name} in phase {phase.name}; got "
-                f"{given}.",
-                _phases_with(parameter, model),
-            )
+        raise InvalidInputError(
+            f"{parameter.name} has no effect on {model.name} in phase {phase.name}; got {given}.",
+            _phases_with(parameter, model),
+        )
 
 
 def _missing(model: Model, parameter: Parameter) -> str:

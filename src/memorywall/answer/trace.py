@@ -103,13 +103,13 @@ def trace(
     else:
         _refuse(recipe, "that is for training", "Ask for phase='train'.")
     try:
-        from memorywall.frontends.tracing.capture.inputs import Question  # noqa: PLC0415
+        from memorywall.frontends.tracing.capture.inputs import TraceRequest  # noqa: PLC0415
         from memorywall.frontends.tracing.forward_trace import trace_module  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise MissingDependencyError("torch", "measure", "tracing a module") from None
-    question = Question(inputs, named or {}, phase, seq_len, cache, dtype, causal == "full")
+    question = TraceRequest(inputs, named or {}, phase, seq_len, cache, dtype, causal == "full")
     if phase != "train":
         return trace_module(module, question)
     from memorywall.frontends.tracing.capture.training_loop import Recipe  # noqa: PLC0415

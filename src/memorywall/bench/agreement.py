@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from memorywall.bench.record import MachineRecord
+from memorywall.bench.samples import MachineRecord
 
 # Ceilings of two runs within this share of each other are said to agree.
 AGREES = 0.05

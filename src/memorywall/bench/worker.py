@@ -47,47 +47,47 @@ def _run(case: dict[str, Any], device: str, threads: int) -> dict[str, Any]:
 
 
 def _stream(case: dict[str, Any], budget_s: float, _device: str, _threads: int) -> dict[str, Any]:
-    from memorywall.bench import memory  # noqa: PLC0415 - numba takes a second to import
+    from memorywall.bench import streams  # noqa: PLC0415 - numba takes a second to import
 
     function = case["function"]
-    each = memory.BYTES_PER_ELEMENT[function]
+    each = streams.BYTES_PER_ELEMENT[function]
     count = case["nbytes"] // 8
     arrays = _arrays(count)[: each // 8]
-    run = getattr(memory, function)
+    run = getattr(streams, function)
     found = measure(
         "stream", lambda: run(*arrays), moved_bytes=each * count, budget_s=budget_s,
         most_samples=60, **case,
     )  # fmt: skip
-    return {"measurement": found.to_dict(), "page_size": memory.page_size(arrays[0])}
+    return {"measurement": found.to_dict(), "page_size": streams.page_size(arrays[0])}
 
 
 @lru_cache(maxsize=1)
 def _arrays(count: int) -> list[Any]:
     """Return the three arrays of a triad; the streams of a round share them."""
-    from memorywall.bench import memory  # noqa: PLC0415
+    from memorywall.bench import streams  # noqa: PLC0415
 
-    return [memory.allocate(count) for _ in range(3)]
+    return [streams.allocate(count) for _ in range(3)]
 
 
 def _sweep(case: dict[str, Any], budget_s: float, _device: str, threads: int) -> dict[str, Any]:
-    from memorywall.bench import memory  # noqa: PLC0415
+    from memorywall.bench import streams  # noqa: PLC0415
 
     # Every thread reads a share of its own as large as the working set, which is a core's.
-    array = memory.allocate(max(threads, case["nbytes"] // 8 * threads))
+    array = streams.allocate(max(threads, case["nbytes"] // 8 * threads))
     times = max(1, (4 << 20) // case["nbytes"])
     found = measure(
-        "sweep", lambda: memory.read_again(array, threads, times),
+        "sweep", lambda: streams.read_again(array, threads, times),
         moved_bytes=array.nbytes * times, budget_s=budget_s, **case,
     )  # fmt: skip
     return {"measurement": found.to_dict()}
 
 
 def _chase(case: dict[str, Any], budget_s: float, _device: str, _threads: int) -> dict[str, Any]:
-    from memorywall.bench import memory  # noqa: PLC0415
+    from memorywall.bench import streams  # noqa: PLC0415
 
-    ring, steps = memory.ring(case["nbytes"] // 8), 20_000
+    ring, steps = streams.ring(case["nbytes"] // 8), 20_000
     found = measure(
-        "chase", lambda: memory.chase(ring, steps), budget_s=budget_s, steps=steps, **case
+        "chase", lambda: streams.chase(ring, steps), budget_s=budget_s, steps=steps, **case
     )
     return {"measurement": found.to_dict()}
 
@@ -110,15 +110,15 @@ def _kernel(case: dict[str, Any], budget_s: float, device: str, _threads: int) -
 
 
 def _toy(case: dict[str, Any], budget_s: float, device: str, _threads: int) -> dict[str, Any]:
-    from memorywall.bench import models  # noqa: PLC0415
+    from memorywall.bench import real_models  # noqa: PLC0415
 
-    return {"measurement": models.time_toy(case, budget_s, device).to_dict()}
+    return {"measurement": real_models.time_toy(case, budget_s, device).to_dict()}
 
 
 def _model(case: dict[str, Any], budget_s: float, device: str, _threads: int) -> dict[str, Any]:
-    from memorywall.bench import models  # noqa: PLC0415
+    from memorywall.bench import real_models  # noqa: PLC0415
 
-    found, by_class = models.time_model(case, budget_s, device)
+    found, by_class = real_models.time_model(case, budget_s, device)
     return {"measurement": found.to_dict(), "by_class": by_class}
 
 

@@ -92,6 +92,8 @@ class Forward:
             return self.windowed
         if self.full or (not causal and window is None):
             return self.tokens * self.keys(window, chunk)
+        if causal and type(self.tokens) is int and self.tokens == 1:
+            return self.keys(window, chunk) + self.ahead
         if chunk is not None:
             return _chunk_pairs(self.past + self.tokens, chunk) - _chunk_pairs(self.past, chunk)
         growing = self.tokens

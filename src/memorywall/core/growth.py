@@ -201,7 +201,7 @@ class Growth:
 
 
 @dataclass(frozen=True, slots=True)
-class Coverage:
+class IntervalCoverage:
     """How a line fitted up to a year predicted what came later.
 
     Attributes:

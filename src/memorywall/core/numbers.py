@@ -2,21 +2,26 @@
 
 Batch sizes, lengths, bandwidths and all that is computed from them are a Python number or a NumPy
 array. Scalars stay Python integers, exact to the last digit; arrays become float64 at the door,
-because int64 overflows in silence.
+because int64 overflows in silence. NumPy is imported where there is an array, and not before: a
+lone question needs none. While a pass is lowered for any length, numbers are symbols
+(``core/symbols.py``), which add and multiply like numbers.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
+import sys
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from memorywall.core.errors import InvalidInputError, shown
 
-Array: TypeAlias = NDArray[Any]
-Number: TypeAlias = int | float | Array
-Shape: TypeAlias = tuple[Number, ...]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Array: TypeAlias = "NDArray[Any]"
+Number: TypeAlias = "int | float | Array"
+Shape: TypeAlias = "tuple[Number, ...]"
+
+_PLAIN = frozenset((int, float))
 
 # Far above any length or size in use, and far below where float64 loses whole numbers.
 LARGEST = 2**40
@@ -35,33 +40,73 @@ def product(shape: Shape, times: int = 1) -> Number:
     return result
 
 
+def is_array(value: object) -> TypeGuard[Array]:
+    """Tell whether a number is a NumPy array; NumPy is not imported for that."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(value, numpy.ndarray)
+
+
 def minimum(a: Number, b: Number) -> Number:
     """Return the smaller, element by element; two Python numbers stay Python numbers."""
-    if type(a) is np.ndarray or type(b) is np.ndarray:
+    if type(a) in _PLAIN and type(b) in _PLAIN:
+        return min(b, a)
+    if is_array(a) or is_array(b):
+        import numpy as np  # noqa: PLC0415
+
         return np.minimum(a, b)
+    from memorywall.core import symbols  # noqa: PLC0415
+
+    if symbols.is_symbolic(a) or symbols.is_symbolic(b):
+        smaller: Number = symbols.minimum(a, b)
+        return smaller
     return min(b, a)
 
 
 def maximum(a: Number, b: Number) -> Number:
     """Return the larger, element by element; two Python numbers stay Python numbers."""
-    if type(a) is np.ndarray or type(b) is np.ndarray:
+    if type(a) in _PLAIN and type(b) in _PLAIN:
+        return max(b, a)
+    if is_array(a) or is_array(b):
+        import numpy as np  # noqa: PLC0415
+
         return np.maximum(a, b)
+    from memorywall.core import symbols  # noqa: PLC0415
+
+    if symbols.is_symbolic(a) or symbols.is_symbolic(b):
+        larger: Number = symbols.maximum(a, b)
+        return larger
     return max(b, a)
+
+
+def floored(a: Number, size: int) -> Number:
+    """Return how many whole sizes fit a whole number, element by element."""
+    if is_array(a):
+        import numpy as np  # noqa: PLC0415
+
+        return np.floor(a / size)  # ten times as fast as //, and as exact below 2^52
+    return a // size
 
 
 def is_true(comparison: object) -> bool:
     """Tell whether a comparison of two numbers holds, at every point where they are arrays."""
-    return bool(np.all(comparison)) if type(comparison) is np.ndarray else bool(comparison)
+    return bool(comparison.all()) if is_array(comparison) else bool(comparison)
 
 
 def halved(a: Number) -> Number:
     """Return half of a number that is even by construction; integers stay integers."""
-    return a // 2 if isinstance(a, int) else a / 2
+    if isinstance(a, int):
+        return a // 2
+    if is_array(a) or isinstance(a, float):
+        return a / 2
+    from memorywall.core import symbols  # noqa: PLC0415
+
+    half: Number = symbols.halved(a)
+    return half
 
 
 def plain(value: object) -> Any:
     """Turn arrays and NumPy scalars into lists and Python numbers, for records."""
-    if isinstance(value, np.ndarray | np.generic):
+    if is_array(value) or _is_numpy_scalar(value):
         return value.tolist()
     return value
 
@@ -73,11 +118,8 @@ def as_quantity(value: object, name: str) -> int | float | Array:
         InvalidInputError: text, a truth value, not finite, zero, negative or out of range.
     """
     number = _as_number(value, name, "a positive number")
-    if isinstance(number, np.ndarray):
-        good = bool(np.all((number >= SMALLEST_QUANTITY) & (number <= LARGEST_QUANTITY)))
-    else:
-        good = SMALLEST_QUANTITY <= number <= LARGEST_QUANTITY
-    if not good:
+    within = is_true(number >= SMALLEST_QUANTITY) and is_true(number <= LARGEST_QUANTITY)
+    if not within:
         raise InvalidInputError(
             f"{name}: expected a positive number (1e-6 to 1e30), got {shown(plain(value))}"
         )
@@ -92,25 +134,32 @@ def as_count(value: object, name: str, least: int = 1) -> int | Array:
     """
     wanted = f"a whole number from {least} to 2^40"
     number = _as_number(value, name, wanted)
-    if isinstance(number, np.ndarray):
-        with np.errstate(invalid="ignore"):
-            good = bool(
-                np.all((number >= least) & (number <= LARGEST) & (number == np.floor(number)))
-            )
-        if good:
-            return number
+    if is_array(number):
+        import numpy as np  # noqa: PLC0415
+
+        with np.errstate(invalid="ignore"):  # what is not a number is in no range
+            within = number.min() >= least and number.max() <= LARGEST
+            if within and is_true(number == np.floor(number)):
+                return number
     elif least <= number <= LARGEST and number == int(number):
         return int(number)
     raise InvalidInputError(f"{name}: expected {wanted}, got {shown(plain(value))}")
 
 
+def _is_numpy_scalar(value: object) -> TypeGuard[Array]:
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(value, numpy.generic)
+
+
 def _as_number(value: object, name: str, wanted: str) -> int | float | Array:
     """Turn what a caller may give for a number into a Python number or a float64 array."""
-    if isinstance(value, np.generic):
+    if _is_numpy_scalar(value):
         value = value.item()
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
-    if isinstance(value, np.ndarray | list | tuple):
+    if is_array(value) or isinstance(value, list | tuple):
+        import numpy as np  # noqa: PLC0415
+
         try:
             array = np.asarray(value)
         except ValueError:

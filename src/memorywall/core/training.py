@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-Phase: TypeAlias = Literal["setup", "forward", "backward", "optimizer"]
+StepStage: TypeAlias = Literal["setup", "forward", "backward", "optimizer"]
 StorageRole: TypeAlias = Literal[
     "weights", "buffers", "inputs", "optimizer_states", "gradients", "activations", "temporaries"
 ]
@@ -48,7 +48,7 @@ class Allocation:
 class Moment:
     """One operator that ran: in which phase, which, and in which module."""
 
-    phase: Phase
+    phase: StepStage
     operator: str
     module: str
 

@@ -23,6 +23,7 @@ LatentForm: TypeAlias = Literal["auto", "absorbed", "expanded", "reexpanded"]
 MOST_NEW_TOKENS = 2**22
 # Denoising steps are all alike, and nobody takes more than a few thousand.
 MOST_STEPS = 2**20
+_SMALL = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +51,22 @@ class Workload:
     def __post_init__(self) -> None:
         if self.guidance is not None:
             choose("guidance", self.guidance, get_args(Guidance))
-        least = {"batch_size": 1, "seq_len": 0, "source_len": 1}
-        if isinstance(self.images, int):
-            least["images"] = 0  # no image at all: the towers stay resident and do not run
-        for name in ("batch_size", "seq_len", "source_len", "images"):
-            value = getattr(self, name)
-            if value is not None:
-                object.__setattr__(self, name, as_count(value, name, least.get(name, 1)))
+        self._check("batch_size", self.batch_size, 1)
+        self._check("seq_len", self.seq_len, 0)
+        self._check("source_len", self.source_len, 1)
+        # No image at all: the towers stay resident and do not run.
+        self._check("images", self.images, 0 if isinstance(self.images, int) else 1)
         if self.image_size is not None:
             object.__setattr__(self, "image_size", as_image_size(self.image_size))
         for name, most in (("new_tokens", MOST_NEW_TOKENS), ("steps", MOST_STEPS)):
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, one_count(value, name, 1, most))
+
+    def _check(self, name: str, value: Number | None, least: int) -> None:
+        """Check a number or an array of whole numbers; most are small integers already."""
+        if value is not None and not (type(value) is int and least <= value < _SMALL):
+            object.__setattr__(self, name, as_count(value, name, least))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +96,8 @@ class Conventions:
     cache_page: int | None = None
 
     def __post_init__(self) -> None:
-        for name, choices in _CHOICES.items():
-            value = getattr(self, name)
+        given = (self.traffic, self.causal, self.logits, self.routing, self.mla)
+        for value, (name, choices) in zip(given, _CHOICES, strict=True):
             if value is not None:
                 choose(name, value, choices)
         if self.cache_page is not None:
@@ -102,13 +106,13 @@ class Conventions:
                 raise InvalidInputError("cache_page must be one whole number, got an array.")
 
 
-_CHOICES = {
-    "traffic": get_args(Traffic),
-    "causal": get_args(Causal),
-    "logits": get_args(Logits),
-    "routing": get_args(Routing),
-    "mla": get_args(LatentForm),
-}
+_CHOICES = (
+    ("traffic", get_args(Traffic)),
+    ("causal", get_args(Causal)),
+    ("logits", get_args(Logits)),
+    ("routing", get_args(Routing)),
+    ("mla", get_args(LatentForm)),
+)
 
 
 def as_image_size(size: object) -> tuple[int, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from memorywall.core.hardware import Hardware
 from memorywall.core.numbers import Number, maximum
 from memorywall.core.program import Block, Program
@@ -35,20 +37,25 @@ def training_footprint(memory: TrainingMemory, hardware: Hardware) -> Footprint:
 
 
 def peak_activations(program: Program) -> Number:
-    """Return the most bytes of activations alive at any operator.
+    """Return the most bytes of activations alive at any operator."""
+    peak: Number = 0
+    for total in totals_alive(program):
+        peak = maximum(peak, total)
+    return peak
+
+
+def totals_alive(program: Program) -> Iterator[Number]:
+    """Yield the bytes of activations alive at operators, from the last back, wherever they grow.
 
     Liveness as in a compiler, from the last operator back: a tensor is alive from the operator
     that writes it to the last that reads it. What a block takes in from an earlier one stays alive
     while the block repeats, since every repetition reads it.
     """
-    peak: Number = 0
-    wanted: dict[str, Number] = {}
+    live: dict[str, Number] = {}
     for block in reversed(program.blocks):
         if block.repeat > 1:
-            wanted = wanted | _taken_in(block)
-        block_peak, wanted = _walk_back(block, wanted)
-        peak = maximum(peak, block_peak)
-    return peak
+            live = live | _taken_in(block)
+        yield from _walk_back(block, live)
 
 
 def _taken_in(block: Block) -> dict[str, Number]:
@@ -63,11 +70,10 @@ def _taken_in(block: Block) -> dict[str, Number]:
     return taken
 
 
-def _walk_back(block: Block, wanted: dict[str, Number]) -> tuple[Number, dict[str, Number]]:
-    """Return the most bytes alive within a block, and what is alive before it, with its bytes."""
-    live = dict(wanted)
+def _walk_back(block: Block, live: dict[str, Number]) -> Iterator[Number]:
+    """Yield the bytes alive within a block; ``live``, after it, becomes what is alive before it."""
     total: Number = sum(live.values(), 0)
-    peak = total
+    yield total
     for op in reversed(block.ops):
         grown = False
         for tensor in op.writes + op.reads:
@@ -75,9 +81,8 @@ def _walk_back(block: Block, wanted: dict[str, Number]) -> tuple[Number, dict[st
                 live[tensor.name] = size = tensor.resident_bytes
                 total, grown = total + size, True
         if grown:
-            peak = maximum(peak, total)
+            yield total
         read = [tensor.name for tensor in op.reads]
         for tensor in op.writes:
             if tensor.name in live and tensor.name not in read:
                 total = total - live.pop(tensor.name)
-    return peak, live

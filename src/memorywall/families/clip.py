@@ -21,13 +21,19 @@ from memorywall.layers.encoder_heads import Dense
 from memorywall.layers.image_pooling import Pooling, lower_pooling
 from memorywall.layers.output_head import Head
 from memorywall.layers.tape import Tape
-from memorywall.layers.vision_tower import Stack, looking, lower_stack, lower_tower, of_images
+from memorywall.layers.vision_tower import (
+    Stack,
+    looking,
+    lower_stack,
+    lower_tower,
+    of_images,
+)
 from memorywall.reading.config_values import Config
 from memorywall.reading.vision_towers import Seeing, projected, read_seeing, read_stack
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class TextTower:
     """A tower for texts: words and positions, layers, one row of each text, linear layers."""
 
     vocab_size: int
@@ -42,7 +48,7 @@ class TextEncoder:
 
     class_name: str
     dtype: str
-    text: Reading
+    text: TextTower
     notes: tuple[str, ...] = ()
 
     @property
@@ -66,7 +72,7 @@ class ImageTextEncoder:
     class_name: str
     dtype: str
     image: Seeing
-    text: Reading | None = None
+    text: TextTower | None = None
     learned: int = 0
     notes: tuple[str, ...] = ()
 
@@ -168,7 +174,7 @@ def _part(config: Config, key: str) -> Config:
     return config.within(f"{key}_dict") or config.within(key) or Config({}, config.where)
 
 
-def _reading(config: Config, dialect: _Dialect) -> Reading:
+def _reading(config: Config, dialect: _Dialect) -> TextTower:
     stack = read_stack(config, dialect.activation, dialect.hidden)
     top = Pooling()
     if dialect.projects:
@@ -177,10 +183,10 @@ def _reading(config: Config, dialect: _Dialect) -> Reading:
         width = config.size("projection_size", stack.hidden_size)
         top = replace(top, layers=(Dense(Head("projection", width, bias=True)),))
     words = config.size("vocab_size", dialect.words)
-    return Reading(words, config.size("max_position_embeddings", dialect.positions), stack, top)
+    return TextTower(words, config.size("max_position_embeddings", dialect.positions), stack, top)
 
 
-def _with_projection(text: Reading, width: int) -> Reading:
+def _with_projection(text: TextTower, width: int) -> TextTower:
     top = replace(text.top, layers=(Dense(Head("text_projection", width)),))
     return replace(text, top=top)
 
@@ -215,7 +221,7 @@ def _look(image: Seeing, forward: Forward, prefix: str = "") -> tuple[list[Block
     return [*blocks, top], out
 
 
-def _read_in(text: Reading, forward: Forward, prefix: str = "") -> tuple[list[Block], Tensor]:
+def _read_in(text: TextTower, forward: Forward, prefix: str = "") -> tuple[list[Block], Tensor]:
     """Return the blocks of the tower for texts, and what it makes of each."""
     width = text.stack.hidden_size
     hidden = Tensor(f"{prefix}hidden", (forward.rows, width), forward.activations)

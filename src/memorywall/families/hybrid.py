@@ -35,7 +35,7 @@ _KINDS = ("attention", "full_attention", "mamba", "linear_attention")
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class ScanBesideAttention:
     """A scan and attention that read the same input, and whose outputs are added."""
 
     attention: AnyAttention
@@ -114,7 +114,7 @@ def _falcon_h1_mixers(config: Config, layers: int) -> list[Mixer | None]:
         channels = config.size("mamba_d_ssm", 1024)
     scan = read_mamba2(config, Keys(out_bias="projectors_bias"), channels=channels)
     scan = replace(scan, norm=config.flag("mamba_rms_norm", False))
-    return [Beside(read_attention(config, _FALCON_H1), scan)] * layers
+    return [ScanBesideAttention(read_attention(config, _FALCON_H1), scan)] * layers
 
 
 DIALECTS = {

@@ -6,7 +6,7 @@ import struct
 from typing import Any
 
 from memorywall.core.errors import InvalidInputError, shown
-from memorywall.frontends._source import MOST_AT_ONCE, Source
+from memorywall.frontends._source import MOST_AT_ONCE, ByteSource
 
 NEXT = "The file is damaged, or no GGUF of version 2 or 3: fetch it anew."
 
@@ -26,7 +26,7 @@ _TEXT, _ARRAY = 8, 9
 class GgufReader:
     """Reads a header from its start on, a piece of the file at a time."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ByteSource) -> None:
         self.source = source
         self.at = 0
         self.items = 0

@@ -16,7 +16,7 @@ _TIMEOUT_S = 30
 _RANGE = re.compile(r"bytes (\d{1,20})-(\d{1,20})/(\d{1,20})")
 
 
-class Source(Protocol):
+class ByteSource(Protocol):
     """A file of ``size`` bytes."""
 
     name: str

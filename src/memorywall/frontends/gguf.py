@@ -15,7 +15,7 @@ from typing import Any
 from memorywall.core.errors import InvalidInputError, invalid_file, shown
 from memorywall.frontends._ggml import BLOCKS
 from memorywall.frontends._gguf_reader import NEXT, GgufReader
-from memorywall.frontends._source import LocalSource, Source
+from memorywall.frontends._source import ByteSource, LocalSource
 from memorywall.frontends._tensors import MOST_FILES, StoredTensor
 
 _MAGIC = b"GGUF"
@@ -72,7 +72,7 @@ def _parts(path: Path) -> list[Path]:
     return [path.with_name(f"{stem}-{n:05}-of-{count:05}.gguf") for n in range(1, count + 1)]
 
 
-def read_header(source: Source) -> Gguf:
+def read_header(source: ByteSource) -> Gguf:
     """Return the header of one file.
 
     Raises:
@@ -126,7 +126,7 @@ def _read_tensor(reader: GgufReader) -> tuple[int, StoredTensor]:
 
 
 def _check_places(
-    source: Source, places: list[tuple[int, StoredTensor]], header: int, alignment: object
+    source: ByteSource, places: list[tuple[int, StoredTensor]], header: int, alignment: object
 ) -> None:
     """Check that the tensors lie within the file, aligned, and not over one another."""
     if type(alignment) is not int or not 1 <= alignment <= 2**20:

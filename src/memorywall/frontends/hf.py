@@ -28,10 +28,12 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}")
 def load_model(source: str | os.PathLike[str] | Mapping[str, Any] | Model) -> Model:
     """Return a model from the first of these that applies; a model is returned as it is.
 
-    1. a mapping: the config itself; or the path of a ``config.json``, of its folder, of a
-       safetensors file beside it, or of a GGUF file. Of files of weights only headers are read.
+    1. a mapping: the config itself;
     2. a hub id of the built-in catalogue (the part after the slash is enough, case ignored);
-    3. a hub id ``owner/name``, fetched through huggingface_hub and its cache.
+    3. the path of a ``config.json``, of its folder, of a safetensors file beside it, or of a GGUF
+       file; only headers of weight files are read. A path begins with ``.``, ``/`` or ``~`` where
+       the catalogue has a model of its name;
+    4. a hub id ``owner/name``, fetched through huggingface_hub and its cache.
 
     Raises:
         InvalidInputError: the file or the config has faults; all of them are named.
@@ -49,32 +51,32 @@ def load_model(source: str | os.PathLike[str] | Mapping[str, Any] | Model) -> Mo
         raise InvalidInputError(
             f"a model must be a name, a path or a config, got {shown(source)}", "Try 'gpt2'."
         )
-    path = _existing_path(source)
-    if path is not None:
-        return _from_path(path)
-    return _from_name(source)
+    path = _named_path(source)
+    return _from_name(source) if path is None else _from_path(path)
 
 
-def _existing_path(source: str) -> Path | None:
-    """Return the source as a path where it is written as one, or is a file or a model's folder.
+def _named_path(source: str) -> Path | None:
+    """Return the source as a path where it is written as one, or names a file and no model.
 
-    A folder without a config.json does not hide the catalogue's model of the same name.
+    The catalogue comes before the file system: a folder of the name of a model does not hide it.
     """
-    path = user_path(source)
     if (
-        source.endswith((".json", ".safetensors", ".gguf", "/"))
-        or source.startswith((".", "/", "~"))
+        source.startswith((".", "/", "~"))
+        or source.endswith((".json", ".safetensors", ".gguf", "/"))
         or source.count("/") > 1
     ):
-        return path
+        return user_path(source)
+    if _in_catalogue(source):
+        return None
     try:
-        if not os.path.lexists(source):
-            return None
-        known = find_config(source) is not None
-        found = path.is_file() or not known or (path / "config.json").exists()
+        return user_path(source) if os.path.lexists(source) else None
     except (OSError, ValueError):  # no name of a file at all
         return None
-    return path if found else None
+
+
+@lru_cache(maxsize=256)
+def _in_catalogue(name: str) -> bool:
+    return find_config(name) is not None
 
 
 def _from_path(path: Path) -> Model:

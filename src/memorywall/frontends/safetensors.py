@@ -11,7 +11,7 @@ from collections import Counter
 from typing import Any
 
 from memorywall.core.errors import InvalidInputError, invalid_file, shown
-from memorywall.frontends._source import MOST_AT_ONCE, Source
+from memorywall.frontends._source import MOST_AT_ONCE, ByteSource
 from memorywall.frontends._tensors import StoredTensor
 
 # The longest published index is of some 10 MiB. Text of that length could still become ten times as
@@ -34,7 +34,7 @@ BITS = {
 NEXT = "The file is damaged, or no safetensors file: fetch it anew."
 
 
-def read_header(source: Source) -> list[StoredTensor]:
+def read_header(source: ByteSource) -> list[StoredTensor]:
     """Return the tensors that one file holds.
 
     Raises:
@@ -137,7 +137,7 @@ def _is_length(value: object) -> bool:
     return type(value) is int and 0 <= value < 2**63
 
 
-def read_long(source: Source, start: int, count: int) -> bytes:
+def read_long(source: ByteSource, start: int, count: int) -> bytes:
     """Return bytes that are more than one read."""
     end = start + count
     places = range(start, end, MOST_AT_ONCE)

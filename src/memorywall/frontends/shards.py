@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from memorywall.core.errors import InvalidInputError, shown
-from memorywall.frontends._source import LocalSource, Source
+from memorywall.frontends._source import ByteSource, LocalSource
 from memorywall.frontends._tensors import MOST_FILES, StoredTensor
 from memorywall.frontends.safetensors import (
     LONGEST_HEADER,
@@ -31,7 +31,7 @@ def read_safetensors(path: Path) -> tuple[list[StoredTensor], int]:
     return tensors, len(paths)
 
 
-def collect(sources: Iterable[Source], where: str) -> list[StoredTensor]:
+def collect(sources: Iterable[ByteSource], where: str) -> list[StoredTensor]:
     """Return the tensors of several files, each name once."""
     found: dict[str, StoredTensor] = {}
     for source in sources:
@@ -66,7 +66,7 @@ def _shards(path: Path) -> list[Path]:
     return [path.parent / name for name in index_files(data, str(path))]
 
 
-def _read_all(index: Source) -> bytes:
+def _read_all(index: ByteSource) -> bytes:
     """Return the whole of an index, which is text and not long."""
     if index.size > LONGEST_HEADER:
         raise InvalidInputError(f"{index.name}: an index of {index.size} bytes is too long.", NEXT)
@@ -93,7 +93,7 @@ def _is_name(value: object) -> bool:
 
 
 def read_hub(
-    open_file: Callable[[str], Source | None], where: str
+    open_file: Callable[[str], ByteSource | None], where: str
 ) -> tuple[list[StoredTensor], int]:
     """Return a repository's tensors and how many files, given how one is opened (None: absent).
 
@@ -112,7 +112,7 @@ def read_hub(
     return collect((_present(open_file(name), name) for name in names), where), len(names)
 
 
-def _present(source: Source | None, name: str) -> Source:
+def _present(source: ByteSource | None, name: str) -> ByteSource:
     if source is None:
         raise InvalidInputError(f"{shown(name)} is in the index, and not in the repository.")
     return source

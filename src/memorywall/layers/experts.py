@@ -16,8 +16,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import cast
 
 from memorywall.core.numbers import Number
+from memorywall.core.symbols import Call, is_symbolic
 from memorywall.core.tensors import Tensor
 from memorywall.layers.element_costs import ACTIVATION_FLOPS, FLOPS_PER_ELEMENT
 from memorywall.layers.tape import FeedForward, Tape
@@ -57,6 +59,8 @@ class Experts:
 
 def distinct(experts: int, chosen: int, tokens: Number, routing: str) -> Number:
     """Return how many of the experts are expected to be touched by so many tokens."""
+    if is_symbolic(tokens):
+        return cast("Number", Call(distinct, experts, chosen, tokens, routing))
     touched: Number = 0
     for probability, alike in _popularity(experts, chosen, routing):
         touched = touched + alike * (1 - (1 - probability) ** tokens)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from memorywall.core.growth import Coverage, Growth, Interval
+from memorywall.core.growth import Growth, Interval, IntervalCoverage
 from memorywall.core.units import render, render_number
 from memorywall.report.table import columns, remark, say
 
@@ -50,7 +50,7 @@ def show_growths(growths: Sequence[Growth], console: Console) -> None:
         remark(console, f"{series.name}:", f"{series.definition} [{series.source}]")
 
 
-def show_coverage(rows: Sequence[Coverage], console: Console) -> None:
+def show_coverage(rows: Sequence[IntervalCoverage], console: Console) -> None:
     """Print how lines fitted up to a year predicted what came later."""
     inside = sum(not row.reason for row in rows)
     console.print(

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from memorywall.core.growth import Coverage, Point, Series, factor
+from memorywall.core.growth import IntervalCoverage, Point, Series, factor
 from memorywall.trends.fit import LEAST_POINTS, Line, design
 
 LEVELS = (0.8, 0.95)
@@ -18,7 +18,7 @@ _SIGNIFICANT = 0.05
 _LIKE = 0.15  # spreads, in log10, that differ by no more count as alike
 
 
-def coverage(series: Series, cut_offs: Sequence[int]) -> list[Coverage]:
+def coverage(series: Series, cut_offs: Sequence[int]) -> list[IntervalCoverage]:
     """Return how lines fitted up to the end of each year predicted the later points.
 
     A year that leaves too few points before it, or none after, is left out.
@@ -30,7 +30,7 @@ def coverage(series: Series, cut_offs: Sequence[int]) -> list[Coverage]:
     ]
 
 
-def within(row: Coverage) -> bool:
+def within(row: IntervalCoverage) -> bool:
     """Tell whether every share is within ten points of its level."""
     return all(abs(share - level) <= TOLERANCE + 1e-9 for level, share in row.covered.items())
 
@@ -43,7 +43,7 @@ def _sides(points: Iterable[Point], until: int) -> tuple[tuple[Point, ...], tupl
 
 def _covered(
     series: Series, until: int, before: tuple[Point, ...], later: tuple[Point, ...]
-) -> Coverage:
+) -> IntervalCoverage:
     line = Line(replace(series, points=before))
     covered = {}
     for level in LEVELS:
@@ -54,11 +54,11 @@ def _covered(
         covered[level] = sum(inside) / len(inside)
     after = _line_of(series, later)
     rates = _rate(line), _rate(after) if after else None
-    row = Coverage(series.name, until, len(before), len(later), covered, *rates)
+    row = IntervalCoverage(series.name, until, len(before), len(later), covered, *rates)
     return row if within(row) else replace(row, reason=_reason(line, after, later, row))
 
 
-def _reason(line: Line, after: Line | None, later: tuple[Point, ...], row: Coverage) -> str:
+def _reason(line: Line, after: Line | None, later: tuple[Point, ...], row: IntervalCoverage) -> str:
     """Say why the intervals held too few or too many of the later points, gravest first."""
     reasons = [_break(line, after, later), _one_sided(line, later), _spreads(line, after)]
     if all(_by_chance(share, row.later, level) for level, share in row.covered.items()):

@@ -29,7 +29,7 @@ _LEAST_SHARED = 5  # devices that two quantities share, below which they count a
 
 
 @dataclass(frozen=True, slots=True)
-class Quantity:
+class ForecastLine:
     """One number of a device to come: its line, and where in ``Hardware`` it goes."""
 
     place: str
@@ -38,14 +38,14 @@ class Quantity:
     line: Line
 
 
-def quantity(place: str, series: Series) -> Quantity:
+def quantity(place: str, series: Series) -> ForecastLine:
     """Return a quantity from a series whose points are named by device."""
-    return Quantity(
+    return ForecastLine(
         place, series.unit, {point.name: point for point in series.points}, Line(series)
     )
 
 
-def forecast(year: float, quantities: Mapping[str, Quantity]) -> Hardware:
+def forecast(year: float, quantities: Mapping[str, ForecastLine]) -> Hardware:
     """Return the device of a year by the trends of its quantities.
 
     ``quantities`` go by a dtype for peaks, and by ``bandwidth``, ``capacity`` and ``tdp``.
@@ -88,7 +88,7 @@ def _device(name: str, numbers: Mapping[str, Any], **more: Any) -> Hardware:
     )
 
 
-def _draws(year: float, quantities: list[Quantity]) -> Array:
+def _draws(year: float, quantities: list[ForecastLine]) -> Array:
     """Return draws, a row a quantity: quasi-random, and the same every time."""
     from scipy import stats  # noqa: PLC0415 - an extra, and slow
 
@@ -105,7 +105,7 @@ def _draws(year: float, quantities: list[Quantity]) -> Array:
     return np.asarray(rows)
 
 
-def _correlation(quantities: list[Quantity]) -> Array:
+def _correlation(quantities: list[ForecastLine]) -> Array:
     """Return how the residuals of quantities go together on the devices that have both."""
     matrix = np.eye(len(quantities))
     for row, one in enumerate(quantities):
@@ -118,7 +118,7 @@ def _correlation(quantities: list[Quantity]) -> Array:
     return np.asarray(mended * scale[:, None] * scale)
 
 
-def _shared(one: Quantity, other: Quantity) -> float:
+def _shared(one: ForecastLine, other: ForecastLine) -> float:
     names = [name for name in one.points if name in other.points]
     if len(names) < _LEAST_SHARED:
         return 0.0
@@ -130,14 +130,16 @@ def _shared(one: Quantity, other: Quantity) -> float:
     return float(np.corrcoef(pairs)[0, 1])
 
 
-def _sources(quantities: Mapping[str, Quantity], middles: Mapping[str, Interval]) -> dict[str, str]:
+def _sources(
+    quantities: Mapping[str, ForecastLine], middles: Mapping[str, Interval]
+) -> dict[str, str]:
     sources = {one.place: _source(one, middles[name]) for name, one in quantities.items()}
     if "peaks.fp16" in sources:
         sources["peaks.bf16"] = sources["peaks.fp16"]
     return sources
 
 
-def _source(one: Quantity, interval: Interval) -> str:
+def _source(one: ForecastLine, interval: Interval) -> str:
     low, high = render(interval.low, one.unit), render(interval.high, one.unit)
     points = one.line.series.points
     years = f"{min(p.date for p in points).year} to {max(p.date for p in points).year}"
@@ -147,7 +149,7 @@ def _source(one: Quantity, interval: Interval) -> str:
     )
 
 
-def _notes(year: float, quantities: Mapping[str, Quantity]) -> tuple[str, ...]:
+def _notes(year: float, quantities: Mapping[str, ForecastLine]) -> tuple[str, ...]:
     last = max(p.date for q in quantities.values() for p in q.line.series.points)
     text = (
         f"{year:g} by lines through devices up to {last}, as if growth went on: the middle of all "

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from memorywall.core.errors import UnknownNameError
 from memorywall.core.growth import Series
-from memorywall.trends import devices, latency, models, published
+from memorywall.trends import device_series, latency, model_series, paper_series
 from memorywall.trends.selection import Selection
 
 GROUPS = {
@@ -20,16 +20,19 @@ GROUPS = {
         "largest-model", "largest-fit", "devices-to-hold",
     ),
     "latency": ("dram-latency", "dram-pin", "processor-latency"),
-    "paper": tuple(name for name in published.PRINTED if name.startswith("paper-")),
-    "blog": tuple(name for name in published.PRINTED if name.startswith("blog-")),
+    "paper": tuple(name for name in paper_series.PRINTED if name.startswith("paper-")),
+    "blog": tuple(name for name in paper_series.PRINTED if name.startswith("blog-")),
 }  # fmt: skip
 
 
 @lru_cache(maxsize=1)
 def _tables() -> dict[str, Callable[[Selection], Series]]:
     return {
-        **devices.tables(), **models.tables(), **latency.tables(), **published.tables(),
-    }  # fmt: skip
+        **device_series.tables(),
+        **model_series.tables(),
+        **latency.tables(),
+        **paper_series.tables(),
+    }
 
 
 def series_names() -> list[str]:

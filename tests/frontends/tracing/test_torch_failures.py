@@ -61,7 +61,7 @@ def unknown(x: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("act", "said", "hint"),
     [
-        (branch, "asks for values", "torch.where"),
+        (branch, "depends on the values of a tensor", "torch.where"),
         (lambda x: x[x > 0], "aten.nonzero", "torch.where"),
         (fixed_device, "cuda", "x.device"),
         (wrong_shape, "RuntimeError", "real inputs"),

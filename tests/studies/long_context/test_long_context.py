@@ -17,10 +17,11 @@ from memorywall.app.cli import main
 from memorywall.core.errors import InvalidInputError, UnsupportedError
 from memorywall.studies.long_context.computation import CONTEXTS, long_contexts
 from memorywall.studies.long_context.figure import draw_long_contexts, names
+from memorywall.studies.long_context.findings import LongContext, LongContexts, Span
 from memorywall.studies.long_context.line_names import spread, wrapped
-from memorywall.studies.long_context.results import LongContext, LongContexts, Span
+from memorywall.studies.long_context.sentences import sentence, verdict, where
 from memorywall.studies.long_context.thresholds import LONGEST, first_context, span_of
-from memorywall.studies.long_context.verdict import sentence, verdict, where
+from tests.asking import analyze_alike
 
 Captured = pytest.CaptureFixture[str]
 BANDWIDTH, PEAK, CAPACITY = 3.35e12, 989.4e12, 80e9
@@ -183,8 +184,8 @@ def test_as_many_as_fit_and_not_one_more(study: LongContexts) -> None:
         for at in (0, 4):
             batch = int(model.filled.batch[at])
             asked = {"on": "h100-sxm", "phase": "decode", "seq_len": CONTEXTS[at], **formats}
-            assert mw.analyze(model.model, batch_size=batch, **asked).fits
-            assert not mw.analyze(model.model, batch_size=batch + 1, **asked).fits
+            assert analyze_alike(model.model, batch_size=batch, **asked).fits
+            assert not analyze_alike(model.model, batch_size=batch + 1, **asked).fits
 
 
 @pytest.mark.parametrize(

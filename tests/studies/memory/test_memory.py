@@ -14,7 +14,7 @@ from memorywall.catalog.published import read
 from memorywall.core.errors import UnknownNameError
 from memorywall.studies.comparison import AGREES, EXPLAINED, WITHIN
 from memorywall.studies.memory import computation as memory
-from memorywall.studies.memory.models import SOURCES, examples
+from memorywall.studies.memory.question import SOURCES, examples
 
 # What is outside: BERT-Large's parameters are printed in another unit, the Transformer's features
 # are more than its stated batch can keep.

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import pytest
 
-from memorywall.studies.roads.computation import Comparison, compare
+from memorywall.studies.roads.computation import PassComparison, compare
 
 pytestmark = pytest.mark.xdist_group("two-roads")
 
@@ -86,7 +86,7 @@ APART = {
 
 
 @lru_cache(maxsize=256)
-def compared(name: str, phase: str) -> Comparison:
+def compared(name: str, phase: str) -> PassComparison:
     return compare(name, phase)
 
 

@@ -15,7 +15,7 @@ from rich.progress import Progress
 
 from memorywall.core.model import Model
 from memorywall.frontends.hf import load_model
-from memorywall.report.record import to_json
+from memorywall.report.json_records import to_json
 from memorywall.report.table import WIDTH
 
 json_flag = click.option("--json", "as_json", is_flag=True, help="One JSON record, for machines.")
@@ -90,7 +90,7 @@ class Counts(click.ParamType[list[int]]):
         return text, 1
 
 
-class Lengths(Counts):
+class LengthList(Counts):
     """``4096`` or ``4k,32k,1M``: k is 1024 positions and M 1024 k, as contexts are called."""
 
     such_as = "4096, or 4k,32k,1M"

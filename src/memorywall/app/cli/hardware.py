@@ -8,7 +8,7 @@ from memorywall.answer.analyze import hardware_toml, load_hardware
 from memorywall.app.cli._shared import json_flag, print_json, terminal
 from memorywall.catalog.devices import device_names
 from memorywall.core.errors import InvalidInputError
-from memorywall.report.devices import show_compared, show_device, show_devices
+from memorywall.report.device_tables import show_compared, show_device, show_devices
 
 
 @click.command("hardware", short_help="The devices, every number with its source.")

@@ -35,7 +35,7 @@ def COMMAND(  # noqa: N802
       memorywall analyze gpt2 --on here
     """
     from memorywall.answer.measure import measure_machine, save  # noqa: PLC0415 - with the extra only
-    from memorywall.report.machine import show_machine  # noqa: PLC0415
+    from memorywall.report.measured_machine import show_machine  # noqa: PLC0415
 
     with progress_bar("measuring") as progress:
         record = measure_machine(

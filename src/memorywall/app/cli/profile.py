@@ -53,7 +53,7 @@ def COMMAND(  # noqa: N802
     """
     from memorywall.answer.profile import profile  # noqa: PLC0415 - with the extra only
     from memorywall.report.figures import draw_roofline, save  # noqa: PLC0415
-    from memorywall.report.machine import show_profile  # noqa: PLC0415
+    from memorywall.report.measured_machine import show_profile  # noqa: PLC0415
 
     with progress_bar("running") as progress:
         record = profile(

@@ -13,8 +13,8 @@ from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
 from memorywall.app.cli._shared import console, json_flag, print_json
 from memorywall.core.errors import InvalidInputError
 from memorywall.report.table import show_analysis
-from memorywall.report.traced import show_traced
-from memorywall.report.training import show_step
+from memorywall.report.trace_text import show_traced
+from memorywall.report.training_text import show_step
 from memorywall.report.verdict import does_not_fit
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from memorywall.frontends.tracing.capture.caches import (
 )
 from memorywall.frontends.tracing.capture.inputs import (
     Given,
-    Question,
+    TraceRequest,
     lengths_of,
     main_dtype,
     on_meta,
@@ -43,7 +43,7 @@ _NAME_THEM = (
 PHASES = ("prefill", "decode", "encode")
 
 
-def trace_module(source: Any, question: Question) -> Traced:
+def trace_module(source: Any, question: TraceRequest) -> Traced:
     """Return the program of one pass of a module, or of what a factory makes.
 
     Raises:
@@ -54,7 +54,7 @@ def trace_module(source: Any, question: Question) -> Traced:
         return _trace(module, question)
 
 
-def _trace(module: Bare, question: Question) -> Traced:
+def _trace(module: Bare, question: TraceRequest) -> Traced:
     given = on_meta(question.inputs), on_meta(dict(question.named))
     phase = _phase(module.module, question)
     batch, positions = lengths_of(given)
@@ -88,7 +88,7 @@ def _after(past: Any, out: Any) -> Any:
     return getattr(out, "state", None) if past is None else past
 
 
-def _phase(module: torch.nn.Module, question: Question) -> str:
+def _phase(module: torch.nn.Module, question: TraceRequest) -> str:
     phase = question.phase or ("prefill" if generates(module) else "encode")
     if phase not in PHASES:
         raise InvalidInputError(
@@ -155,7 +155,7 @@ def _named_buffers(cache: str | tuple[str, ...]) -> tuple[str, ...]:
     return tuple(cache)
 
 
-def _unheard(module: Bare, tracer: Tracer, question: Question) -> list[str]:
+def _unheard(module: Bare, tracer: Tracer, question: TraceRequest) -> list[str]:
     """Say that ``seq_len`` changed nothing, where buffers of a module's own hold the positions."""
     if question.seq_len is None or argument_of(module.module):
         return []
@@ -203,7 +203,7 @@ def _answer(
     phase: str,
     lengths: tuple[int, int],
     given: Given,
-    question: Question,
+    question: TraceRequest,
 ) -> Traced:
     name = type(module.module).__name__
     read = {view.array for event in tracer.events for view, _ in event.reads}

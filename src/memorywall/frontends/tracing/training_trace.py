@@ -12,10 +12,10 @@ from memorywall.core.errors import UnsupportedError
 from memorywall.core.traced import Traced
 from memorywall.core.training import TrainingMemory
 from memorywall.frontends.tracing.capture.caches import without_values
-from memorywall.frontends.tracing.capture.failures import explain
+from memorywall.frontends.tracing.capture.failures import failed_step
 from memorywall.frontends.tracing.capture.fake_tensors import fake_inputs, fake_mode, fake_module
 from memorywall.frontends.tracing.capture.inputs import (
-    Question,
+    TraceRequest,
     lengths_of,
     main_dtype,
     on_meta,
@@ -37,7 +37,7 @@ from memorywall.frontends.tracing.fold.assembly import coverage_of, program_of
 from memorywall.frontends.tracing.fold.repeats import fold
 
 
-def trace_steps(source: Any, question: Question, recipe: Recipe) -> Traced:
+def trace_steps(source: Any, question: TraceRequest, recipe: Recipe) -> Traced:
     """Trace a recipe's steps of a module, or of what a factory makes; nothing is allocated.
 
     The program is that of the last step, the timeline that of all. Runs the caller's code: the
@@ -75,7 +75,7 @@ def _record(module: torch.nn.Module, inputs: Any, step: Step, recipe: Recipe) ->
             recorder.loss = train(module, args, kwargs, recorder.optimizer, recipe, recorder.enter)
     except Exception as error:
         failed, path = recorder.failure
-        raise explain(error, path if failed == id(error) else "", recorder.phase) from error
+        raise failed_step(error, path if failed == id(error) else "", recorder.phase) from error
     return recorder
 
 
@@ -97,7 +97,7 @@ def _memory(
 
 
 def _answer(
-    module: torch.nn.Module, given: Any, step: Step, memory: TrainingMemory, question: Question
+    module: torch.nn.Module, given: Any, step: Step, memory: TrainingMemory, question: TraceRequest
 ) -> Traced:
     segments = fold(*step.phases())
     program = program_of(segments, memory.model, step.unread())

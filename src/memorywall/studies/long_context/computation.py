@@ -21,7 +21,7 @@ from memorywall.core.numbers import as_count
 from memorywall.frontends.hf import load_model
 from memorywall.studies.long_context.costs import (
     ENDLESS,
-    Question,
+    ModelOnDevice,
     attention_share,
     cache_passes,
     compute_bound,
@@ -34,7 +34,7 @@ from memorywall.studies.long_context.costs import (
     prefills_at,
     steps_at,
 )
-from memorywall.studies.long_context.results import LongContext, LongContexts
+from memorywall.studies.long_context.findings import LongContext, LongContexts
 from memorywall.studies.long_context.thresholds import first_context, span_of
 
 CONTEXTS = tuple(2**power for power in range(10, 21))
@@ -83,7 +83,7 @@ def long_contexts(
     batch = int(as_count(batch_size, "batch_size"))
     formats = {"weights": weights, "kv_cache": kv_cache, "state": state}
     found = [
-        _long_context(Question(_decoder(model), hardware, formats), lengths, batch)
+        _long_context(ModelOnDevice(_decoder(model), hardware, formats), lengths, batch)
         for model in models
     ]
     return LongContexts(
@@ -124,7 +124,7 @@ def _decoder(source: ModelSource) -> Model:
     return model
 
 
-def _long_context(asked: Question, contexts: tuple[int, ...], batch: int) -> LongContext:
+def _long_context(asked: ModelOnDevice, contexts: tuple[int, ...], batch: int) -> LongContext:
     """Return one model over the contexts."""
     lengths, longest = np.array(contexts, dtype=np.float64), contexts[-1]
     last, model = asked.decode(1, longest), asked.model

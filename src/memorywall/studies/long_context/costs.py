@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from memorywall.answer.analyze import analyze
+from memorywall.answer.settle import applicable
 from memorywall.core.analysis import Analysis
 from memorywall.core.hardware import Hardware
 from memorywall.core.model import Model
 from memorywall.core.numbers import Array
-from memorywall.studies.long_context.results import ROLES, Limit, Prefills, Steps
+from memorywall.studies.long_context.findings import ROLES, Limit, Prefills, Steps
 from memorywall.studies.long_context.thresholds import LONGEST
 
 # So many sequences that weights cost each of them nothing.
@@ -22,7 +23,7 @@ _LINEAR = ("gemm", "conv", "scan")
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ModelOnDevice:
     """One model on one device; batch and contexts may be arrays of one shape."""
 
     model: Model
@@ -40,13 +41,13 @@ class Question:
     def _ask(self, phase: str, batch: Any, contexts: Any) -> Analysis:
         return analyze(
             self.model, on=self.hardware, phase=phase, batch_size=batch, seq_len=contexts,
-            activations="bf16", **self.formats,  # type: ignore[arg-type]
+            activations="bf16", **applicable(self.model, phase, self.formats),
         )  # fmt: skip
 
 
 def kind_of(model: Model, hardware: Hardware) -> str:
     """Return how a model looks back, as its memory shows: what it keeps, and how that grows."""
-    asked = Question(model, hardware, {"weights": "bf16", "kv_cache": "bf16", "state": None})
+    asked = ModelOnDevice(model, hardware, {"weights": "bf16", "kv_cache": "bf16", "state": None})
     first, last = growth(asked, 1), growth(asked, LONGEST)
     if model.traits.state is not None:
         return "state only" if not first else "hybrid" if last else "state and window"
@@ -59,7 +60,7 @@ def kind_of(model: Model, hardware: Hardware) -> str:
     return "full attention" if shared is None or round(shared) <= 1 else "GQA"
 
 
-def most_that_fit(asked: Question, contexts: Array) -> Array:
+def most_that_fit(asked: ModelOnDevice, contexts: Array) -> Array:
     """Return the largest batch that fits at each context; all but weights grow with the batch."""
     footprint = asked.decode(1, contexts).footprint
     each = footprint.total - footprint.weights
@@ -67,7 +68,7 @@ def most_that_fit(asked: Question, contexts: Array) -> Array:
     return np.maximum(np.floor(free / each), 0)
 
 
-def steps_at(asked: Question, batch: int | Array, contexts: Array) -> Steps:
+def steps_at(asked: ModelOnDevice, batch: int | Array, contexts: Array) -> Steps:
     """Return decode at each context; nothing is known of where no sequence fits."""
     asked_for = np.broadcast_to(np.asarray(batch, dtype=np.float64), contexts.shape)
     size = np.maximum(asked_for, 1)
@@ -88,7 +89,7 @@ def steps_at(asked: Question, batch: int | Array, contexts: Array) -> Steps:
     )
 
 
-def prefills_at(asked: Question, contexts: Array) -> Prefills:
+def prefills_at(asked: ModelOnDevice, contexts: Array) -> Prefills:
     """Return the prefills of one sequence at contexts, in tokens."""
     answer = asked.prefill(contexts)
     return Prefills(
@@ -128,12 +129,12 @@ def compute_bound(answer: Analysis) -> Array:
     return np.asarray(answer.cost.compute_s > answer.cost.memory_s)
 
 
-def leaves_filled(asked: Question, contexts: Array) -> Array:
+def leaves_filled(asked: ModelOnDevice, contexts: Array) -> Array:
     """Tell, by context, whether the largest batch that fits is compute-bound."""
     return steps_at(asked, most_that_fit(asked, contexts), contexts).compute_bound
 
 
-def growth(asked: Question, context: int) -> float:
+def growth(asked: ModelOnDevice, context: int) -> float:
     """Return the bytes of cache that one position more takes."""
     now, then = (asked.decode(1, n).footprint.kv_cache for n in (context, context + 1))
     return float(then - now)
@@ -145,7 +146,7 @@ def intensity_of(answer: Analysis, kind: str, role: str) -> float | None:
     return float(_flops(answer, (kind,)) / moved) if moved else None
 
 
-def limit_at(asked: Question, context: int) -> Limit:
+def limit_at(asked: ModelOnDevice, context: int) -> Limit:
     """Return what a token costs each sequence of a batch without end."""
     answer = asked.decode(ENDLESS, context)
     bandwidth = float(asked.hardware.bandwidth) * ENDLESS

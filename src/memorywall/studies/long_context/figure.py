@@ -13,9 +13,9 @@ import numpy as np
 from memorywall.core.numbers import Array
 from memorywall.core.units import render, render_number
 from memorywall.report.figures import LOOK, load_matplotlib
+from memorywall.studies.long_context.findings import LongContext, LongContexts
 from memorywall.studies.long_context.line_names import SMALL, name_lines, width
-from memorywall.studies.long_context.results import LongContext, LongContexts
-from memorywall.studies.long_context.verdict import short
+from memorywall.studies.long_context.sentences import short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

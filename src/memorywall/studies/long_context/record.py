@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from memorywall.core.numbers import Array
-from memorywall.studies.long_context.results import ROLES, LongContext, LongContexts, Span, Steps
-from memorywall.studies.long_context.verdict import sentence, verdict
+from memorywall.studies.long_context.findings import ROLES, LongContext, LongContexts, Span, Steps
+from memorywall.studies.long_context.sentences import sentence, verdict
 
 NOTES = (
     "Kernels reach part of the ceilings, and launching each takes time that is not counted.",

@@ -8,9 +8,9 @@ from rich.console import Console
 
 from memorywall.core.units import render, render_number
 from memorywall.report.table import columns, remark
+from memorywall.studies.long_context.findings import LongContext, LongContexts
 from memorywall.studies.long_context.record import NOTES
-from memorywall.studies.long_context.results import LongContext, LongContexts
-from memorywall.studies.long_context.verdict import (
+from memorywall.studies.long_context.sentences import (
     sentence,
     short,
     verdict,

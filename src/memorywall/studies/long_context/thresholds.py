@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from memorywall.core.numbers import Array
-from memorywall.studies.long_context.results import Span
+from memorywall.studies.long_context.findings import Span
 
 # Longer than any context in use: what does not happen up to here is said never to happen.
 LONGEST = 2**30

@@ -17,8 +17,8 @@ from memorywall.catalog.published import read
 from memorywall.core.errors import MissingDependencyError, UnknownNameError
 from memorywall.core.training import TrainingMemory
 from memorywall.studies.comparison import DIFFERS, EXPLAINED, judge
-from memorywall.studies.memory.models import SOURCES
-from memorywall.studies.memory.results import Bar
+from memorywall.studies.memory.findings import Bar
+from memorywall.studies.memory.question import SOURCES
 
 PARTS = ("parameters", "optimizer", "features")
 TOLERANCES = {"parameters": 0.03, "optimizer": 0.03, "features": 0.15}

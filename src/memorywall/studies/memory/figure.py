@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memorywall.report.figures import LOOK, load_matplotlib
-from memorywall.studies.memory.results import Bar
+from memorywall.studies.memory.findings import Bar
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from rich.console import Console
 from memorywall.core.errors import join_words
 from memorywall.report.table import columns, remark
 from memorywall.studies.comparison import AGREES, EXPLAINED
-from memorywall.studies.memory.results import Bar
+from memorywall.studies.memory.findings import Bar
 
 
 def show_bars(bars: Sequence[Bar], console: Console) -> None:

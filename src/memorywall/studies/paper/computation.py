@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from memorywall.answer.analyze import analyze, load_hardware
+from memorywall.answer.settle import applicable
 from memorywall.catalog.configs import find_config
 from memorywall.catalog.published import read
 from memorywall.core.analysis import Analysis
@@ -23,8 +24,9 @@ from memorywall.core.hardware import Hardware
 from memorywall.core.numbers import Number
 from memorywall.core.program import Work
 from memorywall.core.results import OpCost
+from memorywall.frontends.hf import load_model
 from memorywall.studies.comparison import DIFFERS, EXPLAINED, UNDEFINED, Comparison, judge
-from memorywall.studies.paper.results import Curve, Roof
+from memorywall.studies.paper.findings import LengthCurve, Roof
 
 MODELS = ("BERT-Base", "BERT-Large", "GPT-2")
 LENGTHS = (128, 256, 512, 1024, 2048, 4096)
@@ -95,7 +97,7 @@ def works(model: str, seq_len: int, *, slip: bool = True) -> Mapping[str, Work]:
     return {**found, "Total": sum(found.values(), Work())}
 
 
-def curves() -> list[Curve]:
+def curves() -> list[LengthCurve]:
     """Return what the paper's four panels show: FLOPs, MOPs, intensity and latency, by length.
 
     Latencies are of the blocks in fp32 on the survey's CPU, from its data sheet, relative to
@@ -112,7 +114,7 @@ def curves() -> list[Curve]:
         for length in LENGTHS
     }
     return [
-        Curve(
+        LengthCurve(
             model,
             quantity,
             LENGTHS,
@@ -220,11 +222,12 @@ def published_config(model: str) -> dict[str, Any]:
 
 def _block_ops(model: str, seq_len: int, **formats: Any) -> list[OpCost]:
     """Return the operators of the blocks alone: no embedding, pooler or head."""
-    config = published_config(model)
-    phase: dict[str, Any] = {"phase": "encode", "seq_len": seq_len}
-    if config["model_type"] == "gpt2":
-        phase = {"phase": "generate", "seq_len": 0, "new_tokens": seq_len}
-    answer = analyze(config, on=CPU, traffic="unfused", causal="full", **phase, **formats)
+    config = load_model(published_config(model))
+    words: dict[str, Any] = {"phase": "encode", "seq_len": seq_len}
+    if config.causal:
+        words = {"phase": "generate", "seq_len": 0, "new_tokens": seq_len}
+    counted = applicable(config, words["phase"], {"causal": "full", **formats})
+    answer = analyze(config, on=CPU, traffic="unfused", **words, **counted)
     return [op for op in answer.ops if op.name.startswith("layers.")]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from memorywall.report.figures import LOOK, STYLES, load_matplotlib
-from memorywall.studies.paper.results import Curve
+from memorywall.studies.paper.findings import LengthCurve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +21,7 @@ _PANELS = {
 }
 
 
-def draw_curves(curves: Sequence[Curve]) -> Figure:
+def draw_curves(curves: Sequence[LengthCurve]) -> Figure:
     """Draw one panel a quantity over sequence length: ours as lines, published as hollow marks.
 
     Raises:
@@ -45,7 +45,7 @@ def draw_curves(curves: Sequence[Curve]) -> Figure:
     return figure
 
 
-def _draw_panel(axes: Axes, curves: Sequence[Curve]) -> None:
+def _draw_panel(axes: Axes, curves: Sequence[LengthCurve]) -> None:
     for curve, (color, marker) in zip(curves, STYLES, strict=False):
         ran = curve.lengths[: len(curve.ours)]
         axes.plot(ran, curve.ours, color=color, label=f"{curve.model}, ours")

@@ -9,9 +9,9 @@ from typing import Any
 from rich.console import Console
 
 from memorywall.core.units import render, render_number
-from memorywall.report.machine import warn_of_company
+from memorywall.report.measured_machine import warn_of_company
 from memorywall.report.table import columns, remark
-from memorywall.studies.paper.results import Latency
+from memorywall.studies.paper.findings import Latency
 
 
 def show_latencies(measured: Mapping[str, Any], rows: Sequence[Latency], console: Console) -> None:

@@ -7,11 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 from memorywall.studies.comparison import Comparison
-from memorywall.studies.paper.results import Curve, Latency, Roof
+from memorywall.studies.paper.findings import Latency, LengthCurve, Roof
 
 
 def comparisons_record(
-    cells: Sequence[Comparison], curves: Sequence[Curve], roofs: Sequence[Roof]
+    cells: Sequence[Comparison], curves: Sequence[LengthCurve], roofs: Sequence[Roof]
 ) -> dict[str, Any]:
     """Return the record of a study."""
     return {

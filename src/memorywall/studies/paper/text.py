@@ -12,13 +12,13 @@ from rich.table import Table
 from memorywall.core.units import render_number
 from memorywall.report.table import columns
 from memorywall.studies.comparison import AGREES, DIFFERS, EXPLAINED, UNDEFINED, WITHIN, Comparison
-from memorywall.studies.paper.results import Curve, Roof
+from memorywall.studies.paper.findings import LengthCurve, Roof
 
 _MARKS = {AGREES: "  ", WITHIN: "  ", EXPLAINED: " *", UNDEFINED: " ~", DIFFERS: " !"}
 
 
 def show_comparisons(
-    cells: Sequence[Comparison], curves: Sequence[Curve], console: Console
+    cells: Sequence[Comparison], curves: Sequence[LengthCurve], console: Console
 ) -> None:
     """Print how many numbers agree, then ours beside the printed ones, then every reason."""
     console.print(_verdict(cells, curves), style="bold", soft_wrap=True)
@@ -82,7 +82,7 @@ def _leaves(roof: Roof) -> str:
     return "at no batch and no context"
 
 
-def _verdict(cells: Sequence[Comparison], curves: Sequence[Curve]) -> str:
+def _verdict(cells: Sequence[Comparison], curves: Sequence[LengthCurve]) -> str:
     count = Counter(cell.verdict for cell in cells)
     ours = {curve.model: curve.ours[0] for curve in curves if curve.quantity == "latency"}
     times = {curve.model: curve.published[0] for curve in curves if curve.quantity == "latency"}
@@ -115,7 +115,7 @@ def _beside(cell: Comparison) -> tuple[str, str, str]:
     return ours, cell.published, compared + _MARKS[cell.verdict]
 
 
-def _show_latency(curves: Sequence[Curve], console: Console) -> None:
+def _show_latency(curves: Sequence[LengthCurve], console: Console) -> None:
     console.print("Latency relative to BERT-Base at 128 tokens: ours / as printed (Fig. 9)")
     table = columns(("model", *(str(length) for length in curves[0].lengths)))
     for curve in curves:

@@ -33,7 +33,7 @@ _CAUSAL = ("prefill", "decode")
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PassComparison:
     """One pass by both roads.
 
     Attributes:
@@ -78,7 +78,7 @@ class Comparison:
         return {kind: share for kind, share in self.apart.items() if abs(share) > CLOSE}
 
 
-def compare(name: str, phase: str, tokens: int = 128, dtype: str = "bf16") -> Comparison:
+def compare(name: str, phase: str, tokens: int = 128, dtype: str = "bf16") -> PassComparison:
     """Return one pass of a model of the catalogue by both roads."""
     model = load_model(name)
     answer = analyze(name, on="h100-sxm", phase=phase, **_asked(model, phase, tokens, dtype))
@@ -93,7 +93,7 @@ def compare(name: str, phase: str, tokens: int = 128, dtype: str = "bf16") -> Co
     a, b = _bytes(ours), _bytes(theirs)
     fused = {kind: (a[kind], b[kind]) for kind in sorted({*a, *b})}
     told = {f"{kind}: {cause}": int(size) for (kind, cause), size in excess.items()}
-    return Comparison(name, phase, exact, fused, told)
+    return PassComparison(name, phase, exact, fused, told)
 
 
 def traced_class(model: Model, forward: Forward) -> Program:
@@ -189,7 +189,7 @@ def passes(names: Iterable[str] = ()) -> Iterator[tuple[str, str]]:
             yield from ((name, phase) for phase in (_CAUSAL if model.causal else ("encode",)))
 
 
-def summary(found: Iterable[Comparison]) -> dict[str, Any]:
+def summary(found: Iterable[PassComparison]) -> dict[str, Any]:
     """Return counts over comparisons, and what PyTorch moves beyond, all of them together."""
     ones = list(found)
     models = {one.model for one in ones}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from memorywall.answer.fit_trends import out_of_sample, trends
 from memorywall.catalog.trends import read
-from memorywall.core.growth import Coverage
-from memorywall.studies.trends.results import Bar, PaperFigures, Refit
-from memorywall.trends.published import PRINTED
+from memorywall.core.growth import IntervalCoverage
+from memorywall.studies.trends.findings import PaperFigures, PrintedBar, Refit
+from memorywall.trends.paper_series import PRINTED
 from memorywall.trends.selection import Selection
 from memorywall.trends.series import find_series
 
@@ -58,7 +58,7 @@ def compare() -> list[Refit]:
     return rows
 
 
-def tested() -> list[Coverage]:
+def tested() -> list[IntervalCoverage]:
     """Return how lines up to 2018, 2020 and 2022 predicted later devices and models."""
     return out_of_sample(_TESTED)
 
@@ -76,7 +76,7 @@ def paper_figures() -> PaperFigures:
     marks = {name: find_series(name, Selection()) for name in unfitted}
     columns = ("parameters_gb", "optimizer_gb", "features_gb", "gpu_limit_gb")
     bars = tuple(
-        Bar(row["name"], int(row["year"]), *(float(row[column]) for column in columns))
+        PrintedBar(row["name"], int(row["year"]), *(float(row[column]) for column in columns))
         for row in read("paper_memory")
     )
     return PaperFigures(growths, marks, bars)

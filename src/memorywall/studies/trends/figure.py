@@ -9,7 +9,7 @@ import numpy as np
 
 from memorywall.core.growth import Growth, Series
 from memorywall.report.figures import LOOK, load_matplotlib
-from memorywall.studies.trends.results import PaperFigures
+from memorywall.studies.trends.findings import PaperFigures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from memorywall.core.growth import Coverage
-from memorywall.studies.trends.results import Refit
+from memorywall.core.growth import IntervalCoverage
+from memorywall.studies.trends.findings import Refit
 
 
 def study_record(
-    rows: Sequence[Refit], tested: Sequence[Coverage], peculiar: Sequence[str]
+    rows: Sequence[Refit], tested: Sequence[IntervalCoverage], peculiar: Sequence[str]
 ) -> dict[str, Any]:
     """Return the study as plain values."""
     return {

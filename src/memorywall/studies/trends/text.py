@@ -7,15 +7,18 @@ from itertools import groupby
 
 from rich.console import Console
 
-from memorywall.core.growth import Coverage
+from memorywall.core.growth import IntervalCoverage
 from memorywall.core.units import render_number
 from memorywall.report.growth_text import rate, show_coverage, times
 from memorywall.report.table import columns
-from memorywall.studies.trends.results import Refit
+from memorywall.studies.trends.findings import Refit
 
 
 def show_study(
-    rows: Sequence[Refit], tested: Sequence[Coverage], peculiar: Sequence[str], console: Console
+    rows: Sequence[Refit],
+    tested: Sequence[IntervalCoverage],
+    peculiar: Sequence[str],
+    console: Console,
 ) -> None:
     """Print every printed rate beside its fit and its like of today, then what is peculiar."""
     console.print(verdict(rows), style="bold", soft_wrap=True)

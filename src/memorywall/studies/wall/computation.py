@@ -14,7 +14,7 @@ from memorywall.answer.fit_trends import trends
 from memorywall.catalog.trends import read
 from memorywall.core.errors import InvalidInputError
 from memorywall.core.numbers import Number, as_quantity
-from memorywall.studies.wall.results import Machine, Wall
+from memorywall.studies.wall.findings import Machine, Wall
 
 HITS = (0.8, 0.9, 0.99, 0.999)
 # One instruction in five loads or stores, so a program of one instruction a cycle touches memory

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memorywall.report.figures import LOOK, STYLES, load_matplotlib
-from memorywall.studies.wall.results import Machine, Wall, dated_name
+from memorywall.studies.wall.findings import Machine, Wall, dated_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from memorywall.studies.wall.results import Wall, average_cycles
+from memorywall.studies.wall.findings import Wall, average_cycles
 
 
 def wall_record(wall: Wall) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from memorywall.core.units import render, render_number
 from memorywall.report.table import columns
-from memorywall.studies.wall.results import Machine, Wall, average_cycles, dated_name
+from memorywall.studies.wall.findings import Machine, Wall, average_cycles, dated_name
 
 if TYPE_CHECKING:
     pass

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
-from memorywall.app.cli._shared import Lengths, console, json_flag, print_json
+from memorywall.app.cli._shared import LengthList, console, json_flag, print_json
 from memorywall.studies.long_context import computation as study
 from memorywall.studies.long_context.figure import draw_long_contexts
 from memorywall.studies.long_context.record import long_contexts_record
@@ -25,7 +25,7 @@ _SCHEMA = "memorywall.study.long-context/1"
 @click.option("--on", default="h100-sxm", show_default=True, metavar="DEVICE", help="A device.")
 @click.option("--batch", "batch_size", default=1, show_default=True, help="Sequences of a step.")
 @click.option(
-    "--contexts", type=Lengths(),
+    "--contexts", type=LengthList(),
     help="Positions, in rising order: 4096, or 4k,32k,1M.  [default: 1k, 2k, ... 1M]",
 )  # fmt: skip
 @click.option("--weights", default="bf16", show_default=True, help="Format of all weights.")

@@ -12,10 +12,10 @@ from rich.console import Console
 from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
 from memorywall.app.cli._shared import console, json_flag, print_json, progress_bar
 from memorywall.report.memory_timeline import draw_timeline
-from memorywall.report.training import show_training
+from memorywall.report.training_text import show_training
 from memorywall.studies.memory import computation as memory
 from memorywall.studies.memory.figure import draw_bars
-from memorywall.studies.memory.models import SOURCES
+from memorywall.studies.memory.question import SOURCES
 from memorywall.studies.memory.text import show_bars
 
 _SCHEMA = "memorywall.study.memory/1"

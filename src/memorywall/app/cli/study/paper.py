@@ -13,9 +13,9 @@ from memorywall.app.cli._shared import Counts, console, json_flag, print_json, p
 from memorywall.core.errors import InvalidInputError
 from memorywall.studies.paper import computation as paper
 from memorywall.studies.paper.figure import draw_curves
+from memorywall.studies.paper.findings import Latency, LengthCurve
 from memorywall.studies.paper.latency_text import show_latencies
 from memorywall.studies.paper.record import comparisons_record, latencies_record
-from memorywall.studies.paper.results import Curve, Latency
 from memorywall.studies.paper.text import show_comparisons, show_roofs
 
 _SCHEMA = "memorywall.study.paper/1"
@@ -113,18 +113,18 @@ def _run(
     quick: bool, full: bool, threads: int | None, device: str
 ) -> tuple[dict[str, Any], list[Latency]]:
     """Run the experiment; return its record, the relative latencies among it, and these."""
-    from memorywall.studies.paper import measured  # noqa: PLC0415 - with the extra only
+    from memorywall.studies.paper import experiment  # noqa: PLC0415 - with the extra only
 
     grid = "quick" if quick else "full" if full else "default"
     with progress_bar("running the models") as progress:
-        ran = measured.measure(grid, threads=threads, device=device, progress=progress)
-    rows = measured.latencies(ran)
+        ran = experiment.measure(grid, threads=threads, device=device, progress=progress)
+    rows = experiment.latencies(ran)
     return {**ran, "relative": latencies_record(rows)}, rows
 
 
-def _with_measured(curves: list[Curve], rows: list[Latency]) -> list[Curve]:
+def _with_measured(curves: list[LengthCurve], rows: list[Latency]) -> list[LengthCurve]:
     if not rows:
         return curves
-    from memorywall.studies.paper import measured  # noqa: PLC0415 - with the extra only
+    from memorywall.studies.paper import experiment  # noqa: PLC0415 - with the extra only
 
-    return measured.with_measured(curves, rows)
+    return experiment.with_measured(curves, rows)

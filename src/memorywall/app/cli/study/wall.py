@@ -12,8 +12,8 @@ from memorywall.app.cli._shared import console, json_flag, print_json
 from memorywall.core.errors import InvalidInputError
 from memorywall.studies.wall import computation as study
 from memorywall.studies.wall.figure import draw_wall
+from memorywall.studies.wall.findings import Machine
 from memorywall.studies.wall.record import wall_record
-from memorywall.studies.wall.results import Machine
 from memorywall.studies.wall.text import show_wall
 
 _SCHEMA = "memorywall.study.wall/1"

@@ -26,7 +26,7 @@ _SHORT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class TraceRequest:
     """What is traced; ``answer.trace.trace`` says what each stands for."""
 
     inputs: tuple[Any, ...]

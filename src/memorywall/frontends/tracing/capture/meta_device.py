@@ -17,7 +17,7 @@ from memorywall.core.errors import (
 )
 from memorywall.core.formats import find_format
 from memorywall.frontends.tracing.capture.caches import without_values
-from memorywall.frontends.tracing.capture.faults import stopped
+from memorywall.frontends.tracing.capture.failures import failed_pass
 from memorywall.frontends.tracing.capture.modes import META, Fills, OneDevice
 from memorywall.frontends.tracing.capture.scans import analytic_scans
 from memorywall.frontends.tracing.capture.tracer import Tracer
@@ -66,7 +66,7 @@ class Bare:
             ):  # fmt: skip
                 out = self._call(inputs, named)
         except Exception as error:
-            raise stopped(error, self._paths, len(tracer.events)) from error
+            raise failed_pass(error, self._paths, len(tracer.events)) from error
         tracer.asked = one_device.asked
         return out
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from memorywall.core.training import Moment, Phase
+from memorywall.core.training import Moment, StepStage
 from memorywall.frontends.tracing.capture.dispatch import Recorder
 from memorywall.frontends.tracing.capture.fake_tensors import check_dense
 from memorywall.frontends.tracing.capture.module_calls import Frames
@@ -46,7 +46,7 @@ class TrainingRecorder(Recorder):
     def __init__(self, module: torch.nn.Module, step: Step, steps: int) -> None:
         super().__init__(module, self._see)
         self.ledger = StorageLedger()
-        self.phase: Phase = "setup"
+        self.phase: StepStage = "setup"
         self.optimizer: torch.optim.Optimizer | None = None
         self.loss = ""
         self.reads = 0
@@ -59,7 +59,7 @@ class TrainingRecorder(Recorder):
         for name, buffer in module.named_buffers():
             self.ledger.note(buffer, _owner(name), "buffers")
 
-    def enter(self, phase: Phase) -> None:
+    def enter(self, phase: StepStage) -> None:
         """Say that the steps go on to another phase: roles of what the last one left are clear."""
         if self.phase == "forward":
             self.ledger.settle("activations", "forward")

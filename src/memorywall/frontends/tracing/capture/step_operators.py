@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_leaves
 
-from memorywall.core.training import Phase
+from memorywall.core.training import StepStage
 from memorywall.frontends.tracing.interpret.arrays import Array
 from memorywall.frontends.tracing.interpret.calls import Call
 from memorywall.frontends.tracing.interpret.events import Event, Frame
 from memorywall.frontends.tracing.interpret.operator_notes import Notes
 
 # Names of what a phase makes end so, as one operator may run in several.
-_MARKS: Mapping[Phase, str] = {"backward": "@backward", "optimizer": "@optimizer"}
+_MARKS: Mapping[StepStage, str] = {"backward": "@backward", "optimizer": "@optimizer"}
 
 
 class Step:
@@ -31,7 +31,7 @@ class Step:
         self._notes = Notes(full=full, hold=False)
         self._module = module
         self._weights: set[Array] = set()
-        self._cuts: list[tuple[Phase, int]] = []
+        self._cuts: list[tuple[StepStage, int]] = []
         self._notes.take_in(dict(module.named_parameters()), "weight")
         self._notes.take_in(dict(module.named_buffers()), "state")
         self._notes.take_in(
@@ -39,7 +39,7 @@ class Step:
             "activation",
         )
 
-    def enter(self, phase: Phase, optimizer: torch.optim.Optimizer | None) -> None:
+    def enter(self, phase: StepStage, optimizer: torch.optim.Optimizer | None) -> None:
         """Go on to another phase; what the last one made for good has its role."""
         self._take_in_gradients()
         if optimizer is not None:
@@ -52,7 +52,7 @@ class Step:
         self._notes.frame = frame
         self._notes.note(call)
 
-    def phases(self) -> Iterator[tuple[Phase, list[Event]]]:
+    def phases(self) -> Iterator[tuple[StepStage, list[Event]]]:
         """Yield the phases in which operators ran, with them."""
         events = self._notes.events
         ends = [start for _, start in self._cuts[1:]] + [len(events)]
@@ -95,7 +95,7 @@ def states_of(
                 yield names[weight], str(key), state
 
 
-def _settle_kind(event: Event, phase: Phase) -> None:
+def _settle_kind(event: Event, phase: StepStage) -> None:
     """Say what is clear when the step is over: what the optimizer does, what makes gradients."""
     if phase == "optimizer" and event.kind == "elementwise":
         event.kind = "optimizer"

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from memorywall.core.training import Allocation, Moment, Phase, StorageRole, Timeline
+from memorywall.core.training import Allocation, Moment, StepStage, StorageRole, Timeline
 
 # The caching allocator of a GPU hands out whole blocks of so many bytes (c10/cuda, kMinBlockSize).
 _CUDA_BLOCK = 512
@@ -22,7 +22,7 @@ class _Life:
     nbytes: int
     module: str
     operator: str
-    phase: Phase
+    phase: StepStage
     born: int
     recomputed: bool
     role: StorageRole | None = None
@@ -77,7 +77,7 @@ class StorageLedger:
         life = self._alive.get(tensor.untyped_storage()._cdata)  # noqa: SLF001
         return life.module if life else ""
 
-    def settle(self, role: StorageRole, *phases: Phase) -> None:
+    def settle(self, role: StorageRole, *phases: StepStage) -> None:
         """Give a role to what was born in some phases and still stands without one."""
         for life in self._alive.values():
             if life.role is None and life.phase in phases:

@@ -12,7 +12,7 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from memorywall.core.errors import InvalidInputError, UnknownNameError, shown
-from memorywall.core.training import Phase
+from memorywall.core.training import StepStage
 
 # transformers' two names for it, and timm's.
 _SWITCHES = (
@@ -91,7 +91,7 @@ def train(
     kwargs: Mapping[str, Any],
     optimizer: torch.optim.Optimizer,
     recipe: Recipe,
-    enter: Callable[[Phase], object] = lambda _phase: None,
+    enter: Callable[[StepStage], object] = lambda _phase: None,
 ) -> str:
     """Run the steps of a recipe; nothing of one batch is held when the next begins.
 
@@ -135,7 +135,7 @@ def _pass(
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
     recipe: Recipe,
-    enter: Callable[[Phase], object],
+    enter: Callable[[StepStage], object],
 ) -> str:
     enter("forward")
     with _autocast(recipe):

@@ -10,7 +10,7 @@ from memorywall.core.program import Kind
 from memorywall.frontends.tracing.interpret.arrays import Array, View
 
 # Parts of arrays, each with the elements moved where that is not all of them.
-Parts: TypeAlias = tuple[tuple[View, Number | None], ...]
+Parts: TypeAlias = "tuple[tuple[View, Number | None], ...]"
 
 
 @dataclass(slots=True, eq=False)

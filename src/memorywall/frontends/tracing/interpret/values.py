@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import torch
 
 from memorywall.core.numbers import Number
@@ -10,7 +12,7 @@ from memorywall.frontends.tracing.interpret.calls import Call
 from memorywall.frontends.tracing.interpret.events import Parts
 from memorywall.frontends.tracing.interpret.operators import Operator
 
-Touched = tuple[Number | None, ...]
+Touched: TypeAlias = "tuple[Number | None, ...]"
 
 _UNIFORM = frozenset((
     "zeros", "ones", "full", "zeros_like", "ones_like", "full_like", "new_zeros", "new_ones",

@@ -20,7 +20,7 @@ from memorywall.core.forward import Forward
 from memorywall.core.program import Program
 from memorywall.core.tensors import Role
 from memorywall.frontends.traced_class import TracedClass, TracedSeer, TracedSeq2Seq
-from memorywall.frontends.tracing.capture.inputs import Question
+from memorywall.frontends.tracing.capture.inputs import TraceRequest
 from memorywall.frontends.tracing.capture.trace_lock import one_at_a_time
 from memorywall.frontends.tracing.fold.grid_points import at_points
 from memorywall.frontends.tracing.forward_trace import trace_module
@@ -149,7 +149,7 @@ def _trace(architecture: TracedClass, one: _Pass) -> Program:
     if isinstance(architecture, TracedSeq2Seq) and one.stacks == "encoder":
         make, phase = partial(_encoding, make), "encode"
     seq_len = one.past + one.tokens if steps else None
-    question = Question((), inputs, phase, seq_len, "dynamic", one.dtype, one.full)
+    question = TraceRequest((), inputs, phase, seq_len, "dynamic", one.dtype, one.full)
     with no_hub_kernels(), unchecked():
         return trace_module(make, question).program
 

@@ -16,7 +16,7 @@ from memorywall.answer.profile import profile
 from memorywall.catalog.published import read
 from memorywall.studies.paper.computation import LENGTHS as PUBLISHED_LENGTHS
 from memorywall.studies.paper.computation import MODELS, published_config
-from memorywall.studies.paper.results import Curve, Latency
+from memorywall.studies.paper.findings import Latency, LengthCurve
 
 # (sequence lengths at batch 1, batch sizes at 128 tokens), by how long they may take on one core.
 GRIDS: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
@@ -103,14 +103,16 @@ def latencies(measured: Mapping[str, Any]) -> list[Latency]:
     ]
 
 
-def with_measured(curves: Sequence[Curve], rows: Sequence[Latency]) -> list[Curve]:
+def with_measured(curves: Sequence[LengthCurve], rows: Sequence[Latency]) -> list[LengthCurve]:
     """Return the curves with the latency panel's replaced by this machine's at batch 1."""
     return [_here(curve, rows) if curve.quantity == "latency" else curve for curve in curves]
 
 
-def _here(curve: Curve, rows: Sequence[Latency]) -> Curve:
+def _here(curve: LengthCurve, rows: Sequence[Latency]) -> LengthCurve:
     """Return the panel's curve up to the first length that did not run."""
     mine = [row for row in rows if row.model == curve.model and row.batch_size == 1]
     ran = [(r.predicted, r.measured) for r in takewhile(lambda r: r.measured, mine) if r.measured]
     predicted, measured = zip(*ran, strict=True) if ran else ((), ())
-    return Curve(curve.model, "latency here", curve.lengths, predicted, curve.published, measured)
+    return LengthCurve(
+        curve.model, "latency here", curve.lengths, predicted, curve.published, measured
+    )

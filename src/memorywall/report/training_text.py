@@ -14,7 +14,7 @@ from memorywall.core.traced import Traced
 from memorywall.core.training import TrainingMemory
 from memorywall.core.units import render
 from memorywall.report.table import columns, remark
-from memorywall.report.traced import modules, show_coverage
+from memorywall.report.trace_text import modules, show_coverage
 
 _MOST_MODULES = 15
 _ROLES = {

@@ -8,7 +8,7 @@ from datetime import date
 
 from memorywall.catalog.trends import datasets, read
 from memorywall.core.growth import Point, Series
-from memorywall.trends import devices, models
+from memorywall.trends import device_series, model_series
 from memorywall.trends.selection import Selection
 
 _HARDWARE = {
@@ -156,12 +156,12 @@ def _later(name: str) -> tuple[Series, float]:
     """Return today's series of the paper's kind, and the paper's unit in that series' unit."""
     today = Selection()
     return {
-        "flops": lambda: (devices.tables()["peak"](today), 0.339e9),
-        "dram": lambda: (devices.tables()["bandwidth"](today), 15.2e9),
+        "flops": lambda: (device_series.tables()["peak"](today), 0.339e9),
+        "dram": lambda: (device_series.tables()["bandwidth"](today), 15.2e9),
         "interconnect": lambda: (_lanes(), _FIRST_LANE),
-        "transformer-size": lambda: (models.tables()["parameters"](today), 1e9),
-        "accelerator-memory": lambda: (devices.tables()["capacity"](today), 6e9),
-        "training-compute": lambda: (models.tables()["training-compute"](today), 1e15),
+        "transformer-size": lambda: (model_series.tables()["parameters"](today), 1e9),
+        "accelerator-memory": lambda: (device_series.tables()["capacity"](today), 6e9),
+        "training-compute": lambda: (model_series.tables()["training-compute"](today), 1e15),
     }[name]()
 
 

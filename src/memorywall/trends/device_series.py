@@ -16,7 +16,7 @@ _DATA_CENTRE = ("data-centre GPU", "TPU", "AI accelerator")
 
 
 @dataclass(frozen=True, slots=True)
-class Quantity:
+class DeviceRatio:
     """A quantity of a device: the product of columns over the product of others.
 
     ``{dtype}`` in a column or a word stands for the dtype that is asked for.
@@ -30,38 +30,38 @@ class Quantity:
 
 
 QUANTITIES = {
-    "peak": Quantity(
+    "peak": DeviceRatio(
         "peak {dtype}", "FLOP/s", "dense {dtype} peak, of matrix units where there are any",
         "{dtype}",
     ),
-    "bandwidth": Quantity(
+    "bandwidth": DeviceRatio(
         "memory bandwidth", "byte/s", "main memory of one device, as its data sheet prints it",
         "memory_byte_per_s",
     ),
-    "capacity": Quantity(
+    "capacity": DeviceRatio(
         "memory capacity", "byte", "main memory of one device", "memory_bytes"
     ),
-    "power": Quantity("power", "W", "thermal design power of one device", "tdp_w"),
-    "price": Quantity(
+    "power": DeviceRatio("power", "W", "thermal design power of one device", "tdp_w"),
+    "price": DeviceRatio(
         "price", "US dollars", "at release, in dollars of the day, often an estimate", "price_usd"
     ),
-    "ridge": Quantity(
+    "ridge": DeviceRatio(
         "ridge point {dtype}", "FLOP/byte", "dense {dtype} peak over memory bandwidth",
         "{dtype}", "memory_byte_per_s",
     ),
-    "bytes-per-flop": Quantity(
+    "bytes-per-flop": DeviceRatio(
         "memory by peak {dtype}", "byte per FLOP/s", "memory capacity over dense {dtype} peak",
         "memory_bytes", "{dtype}",
     ),
-    "read-all": Quantity(
+    "read-all": DeviceRatio(
         "time to read all memory once", "s", "memory capacity over memory bandwidth",
         "memory_bytes", "memory_byte_per_s",
     ),
-    "bandwidth-per-dollar": Quantity(
+    "bandwidth-per-dollar": DeviceRatio(
         "bandwidth by price", "byte/s per dollar", "memory bandwidth over price at release",
         "memory_byte_per_s", "price_usd",
     ),
-    "bandwidth-per-watt": Quantity(
+    "bandwidth-per-watt": DeviceRatio(
         "bandwidth by power", "byte/s per W", "memory bandwidth over thermal design power",
         "memory_byte_per_s", "tdp_w",
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from memorywall.core.units import render, render_number
-from memorywall.studies.long_context.results import Limit, LongContext, LongContexts, Span
+from memorywall.studies.long_context.findings import Limit, LongContext, LongContexts, Span
 
 
 def verdict(study: LongContexts) -> str:

@@ -28,7 +28,7 @@ class Refit:
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class PrintedBar:
     """What training a model kept in memory, in GB, and the memory of a device of its year."""
 
     name: str
@@ -51,4 +51,4 @@ class PaperFigures:
 
     growths: Mapping[str, Growth]
     marks: Mapping[str, Series]
-    bars: tuple[Bar, ...]
+    bars: tuple[PrintedBar, ...]

@@ -8,7 +8,7 @@ from datetime import date
 
 from memorywall.catalog.trends import datasets, used
 from memorywall.core.growth import Point, Series
-from memorywall.trends import devices
+from memorywall.trends import device_series
 from memorywall.trends.selection import Selection
 
 # "Attention Is All You Need" appeared on 12 June 2017: what is older is no Transformer.
@@ -54,7 +54,7 @@ def _largest_model(_: Selection) -> Series:
 
 
 def _largest_fit(selection: Selection) -> Series:
-    points = _records(devices.values("capacity", selection).values())
+    points = _records(device_series.values("capacity", selection).values())
     return Series(
         "largest-fit",
         "largest model that fits one device",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class LengthCurve:
     """One quantity of one model over sequence lengths: ours, published, and measured here.
 
     Of an experiment, ours and measured are of the first lengths only.

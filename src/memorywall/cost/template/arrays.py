@@ -1,0 +1,178 @@
+"""The roofline and the footprint of a template at many points at once.
+
+latency = sum over classes of max(arithmetic, traffic). With D = arithmetic - traffic, a class with
+D <= 0 at all points is memory-bound and one with D >= 0 compute-bound: both go into one sum over
+terms. Of the others half of both goes there as well, and |D| / 2 is added. Where a device's numbers
+are arrays everything is counted in bytes, arithmetic times the rate of bytes a FLOP, and divided by
+the bandwidth at last. What an answer is not asked for is not worked out.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from memorywall.core.hardware import Hardware
+from memorywall.core.numbers import Array, Number, is_array
+from memorywall.core.program import Program
+from memorywall.core.results import Cost
+from memorywall.cost.template.bounds import Bounds
+from memorywall.cost.template.classes import Classes
+from memorywall.cost.template.evaluate import evaluate
+from memorywall.cost.template.point import Point
+from memorywall.cost.template.points import Joined, Points, Sum, full, shape_of
+from memorywall.cost.template.rows import Form
+from memorywall.cost.template.tables import Table
+
+
+class ArrayPrices:
+    """What a program costs at many points."""
+
+    def __init__(self, program: Program) -> None:
+        self._classes = Classes(program)
+        self._classes.terms.replace_calls(Table)
+
+    def at(self, point: Point, hardware: Hardware) -> Cost:
+        """Return the cost at every point; its numbers are worked out when they are read.
+
+        Raises:
+            UnsupportedError: the device has no peak for the program's arithmetic or a wider one.
+        """
+        peaks = tuple(hardware.peak(dtype) for dtype in self._classes.dtypes)
+        return ArrayCost(self._classes, point, hardware.bandwidth, peaks)
+
+
+class ArrayCost(Cost):
+    """A cost whose numbers are arrays of one shape, each worked out when it is first read."""
+
+    def __init__(
+        self, classes: Classes, point: Point, bandwidth: Number, peaks: tuple[Number, ...]
+    ) -> None:
+        set_ = object.__setattr__  # the numbers are frozen, and these are none of them
+        set_(self, "_classes", classes)
+        set_(self, "_bandwidth", bandwidth)
+        set_(self, "_peaks", peaks)
+        set_(self, "_points", Points(point, (1,), shape_of(*point, bandwidth, *peaks)))
+
+    _classes: Classes
+    _bandwidth: Number
+    _peaks: tuple[Number, ...]
+    _points: Points
+
+    @cached_property
+    def flops(self) -> Array:  # type: ignore[override]
+        """FLOP."""
+        return self._total(self._classes.flops)
+
+    @cached_property
+    def moved_bytes(self) -> Array:  # type: ignore[override]
+        """Byte."""
+        return self._total(self._classes.moved)
+
+    @cached_property
+    def compute_s(self) -> Array:  # type: ignore[override]
+        """Seconds of arithmetic alone."""
+        if len(self._peaks) == 1:
+            return self._shaped(self.flops / self._peaks[0])
+        parts = zip(self._classes.compute, self._peaks, strict=True)
+        return self._shaped(sum(self._total(form) / peak for form, peak in parts))
+
+    @cached_property
+    def memory_s(self) -> Array:  # type: ignore[override]
+        """Seconds of traffic alone."""
+        return self._shaped(self.moved_bytes / self._bandwidth)
+
+    @cached_property
+    def overlapped_s(self) -> Array:  # type: ignore[override]
+        """The longer of the two."""
+        return np.maximum(self.compute_s, self.memory_s)
+
+    @cached_property
+    def latency_s(self) -> Array:  # type: ignore[override]
+        """Seconds of all operators, each the longer of arithmetic and traffic."""
+        return self._seconds(self._binding.latency)
+
+    @cached_property
+    def waiting_s(self) -> Array:  # type: ignore[override]
+        """Seconds of the operators that are memory-bound."""
+        return self._seconds(self._binding.waiting)
+
+    @cached_property
+    def _binding(self) -> _Binding:
+        return _Binding(self._classes, self._points, self._bandwidth, self._peaks)
+
+    def _total(self, form: Form) -> Array:
+        base: Sum = {(place, 0): coefficient for place, coefficient in form.items()}
+        return evaluate(self._classes.terms, Joined(base), self._points)
+
+    def _seconds(self, joined: Joined) -> Array:
+        found = evaluate(self._classes.terms, joined, self._binding.points)
+        return self._shaped(found / self._bandwidth) if self._binding.in_bytes else found
+
+    def _shaped(self, array: Any) -> Array:
+        shape = self._points.shape
+        return array if np.shape(array) == shape else full(array, shape)
+
+
+class _Binding:
+    """What binds which class at some points, as sums over terms.
+
+    Attributes:
+        in_bytes: whether sums are bytes, to be divided by the bandwidth; else they are seconds.
+        points: with the rates that weigh FLOPs.
+        latency, waiting: the sums to evaluate.
+    """
+
+    def __init__(
+        self, classes: Classes, points: Points, bandwidth: Number, peaks: tuple[Number, ...]
+    ) -> None:
+        self.in_bytes = is_array(bandwidth) or any(is_array(peak) for peak in peaks)
+        self.points = points
+        if self.in_bytes:
+            # FLOPs become bytes by bandwidth / peak, one rate for all dtypes if peaks are numbers.
+            shared = not any(is_array(peak) for peak in peaks)
+            rates = (bandwidth,) if shared else tuple(bandwidth / peak for peak in peaks)
+            self.points = Points(points.point, (1, *rates), points.shape)
+            of_flops = [
+                (1, 1.0 / peak) if shared else (i, 1.0) for i, peak in enumerate(peaks, start=1)
+            ]
+            per_byte = 1.0
+        else:
+            of_flops, per_byte = [(0, 1.0 / peak) for peak in peaks], 1.0 / bandwidth
+        base = _weighed(classes.memory_alone, 0, per_byte)
+        waiting_base = dict(base)
+        for form, (rate, weight) in zip(classes.compute_alone, of_flops, strict=True):
+            _add(base, _weighed(form, rate, weight))
+        bounds = Bounds(classes.terms, self.points)
+        halves, others, partners = [], [], []
+        for each in classes.classes:
+            compute = _weighed(each.flops, *of_flops[each.dtype])
+            memory = _weighed(each.moved, 0, per_byte)
+            over = dict(compute)
+            _add(over, memory, -1.0)
+            low, high = bounds.of(over)
+            if high <= 0:
+                _add(base, memory)
+                _add(waiting_base, memory)
+            elif low > 0:
+                _add(base, compute)
+            else:
+                _add(base, compute, 0.5)
+                _add(base, memory, 0.5)
+                halves.append({column: c / 2 for column, c in over.items()})
+                others.append(over)
+                partners.append(memory)
+        self.latency = Joined(base, tuple(halves), "absolute")
+        self.waiting = Joined(waiting_base, tuple(others), "where", tuple(partners))
+
+
+def _weighed(form: Form, rate: int, weight: float) -> Sum:
+    return {(place, rate): coefficient * weight for place, coefficient in form.items()}
+
+
+def _add(total: Sum, other: Sum, times: float = 1.0) -> None:
+    """Add a sum to another in place."""
+    for column, coefficient in other.items():
+        total[column] = total.get(column, 0.0) + times * coefficient

@@ -1,0 +1,55 @@
+"""What a template keeps resident at a point: rows by role, and the largest of few candidates.
+
+The most bytes of activations alive at any operator is a maximum over operators. The walk of
+``cost.footprint`` is done once with symbols; a total that another is never below is dropped, so a
+point has a handful left to compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import reduce
+from typing import Any
+
+from memorywall.core.hardware import Hardware
+from memorywall.core.numbers import maximum
+from memorywall.core.program import Program
+from memorywall.core.results import Footprint
+from memorywall.core.symbols import lower_bound
+from memorywall.cost.footprint import totals_alive
+from memorywall.cost.template.point import Point
+from memorywall.cost.template.rows import Rows, Terms
+
+
+class Residents:
+    """What a program keeps resident, and the most of its activations that are alive at once."""
+
+    def __init__(self, program: Program) -> None:
+        kept = program.resident_bytes()
+        held = [kept.get(role, 0) for role in ("weight", "kv_cache", "state")]
+        numbers, terms = [*held, *_largest(totals_alive(program))], Terms()
+        self._rows = Rows(terms, [terms.exact(number) for number in numbers])
+
+    def at(self, point: Point, hardware: Hardware) -> Footprint:
+        """Return the footprint, its numbers scalars or arrays."""
+        values = self._rows.at(point)
+        weights, kv_cache, state, *alive = [values[place] for place in self._rows.places]
+        most = reduce(maximum, alive)
+        return Footprint(weights, kv_cache, most, hardware.capacity, state)
+
+
+def _largest(totals: Iterable[Any]) -> list[Any]:
+    """Return those of some totals that may be the largest somewhere."""
+    kept: list[Any] = [0]
+    for total in totals:
+        if any(_never_below(other, total) for other in kept):
+            continue
+        kept = [other for other in kept if not _never_below(total, other)]
+        kept.append(total)
+    return kept
+
+
+def _never_below(a: Any, b: Any) -> bool:
+    """Tell whether one total is at least the other at every point."""
+    bound = lower_bound(a - b)
+    return bound is not None and bound >= 0

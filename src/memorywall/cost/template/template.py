@@ -1,0 +1,124 @@
+"""A forward pass lowered once with symbols, and asked at any point on any device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property, lru_cache
+from typing import TypeAlias
+
+from memorywall.core.forward import Forward
+from memorywall.core.hardware import Hardware
+from memorywall.core.model import Model
+from memorywall.core.program import Program
+from memorywall.core.results import Cost, Footprint, OpCost
+from memorywall.cost.template.point import Point, symbolic
+from memorywall.cost.template.resident import Residents
+from memorywall.cost.template.scalars import Listing, Prices
+from memorywall.cost.template.series import Run
+
+# What makes the program that is priced of the one that was lowered, such as ``fuse``.
+Rewrite: TypeAlias = Callable[[Program], Program]
+
+# Templates kept: some 100 KiB each, and half a millisecond to make.
+MOST_TEMPLATES = 256
+
+
+class Template:
+    """The program of a forward pass, its numbers symbols; one of integers is the same everywhere.
+
+    What a question needs of it is worked out when it is first asked: rows of coefficients, by
+    which a point is then answered.
+
+    Attributes:
+        program: as it is priced, so fused where traffic is.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+
+    def price(self, point: Point, hardware: Hardware) -> Cost:
+        """Return what the pass costs at a point, as ``cost.roofline.price`` does of its program.
+
+        Raises:
+            UnsupportedError: the device has no peak for the program's arithmetic or a wider one.
+        """
+        return self._prices.at(point, hardware)
+
+    def price_ops(self, point: Point, hardware: Hardware) -> list[OpCost]:
+        """Return what every operator costs over its repetitions, in order of execution."""
+        return self._listing.at(point, hardware)
+
+    def price_run(self, point: Point, steps: int, hardware: Hardware) -> Cost:
+        """Return what decode steps in a row cost, the first of them at the point's length.
+
+        FLOPs and bytes are exact, but for the bytes of experts; times are so up to rounding.
+
+        Raises:
+            UnsupportedError: the device has no peak for the program's arithmetic or a wider one.
+        """
+        return self._run.at(point, steps, hardware)
+
+    def footprint(self, point: Point, hardware: Hardware) -> Footprint:
+        """Return the memory that the pass needs on a device."""
+        return self._residents.at(point, hardware)
+
+    @cached_property
+    def _prices(self) -> Prices:
+        return Prices(self.program)
+
+    @cached_property
+    def _listing(self) -> Listing:
+        return Listing(self.program)
+
+    @cached_property
+    def _run(self) -> Run:
+        return Run(self.program)
+
+    @cached_property
+    def _residents(self) -> Residents:
+        return Residents(self.program)
+
+
+def template_of(model: Model, forward: Forward, rewrite: Rewrite | None = None) -> Template:
+    """Return the template of a model's forward pass, made once for all of its lengths.
+
+    Args:
+        model: what is lowered; known by its architecture.
+        forward: the pass at any point: its batch, tokens, past, source and images do not matter,
+            but for whether there are images and whether it is a step.
+        rewrite: what the lowered program goes through, such as ``fuse``; None: it is unfused.
+    """
+    return _made(_Structure(model, forward, rewrite))
+
+
+class _Structure:
+    """What decides the operators of a pass, apart from lengths; parts are known by identity.
+
+    It holds what it knows by identity, so that no other object takes its place.
+    """
+
+    __slots__ = ("_hash", "_parts", "forward", "model", "rewrite")
+
+    def __init__(self, model: Model, forward: Forward, rewrite: Rewrite | None) -> None:
+        self.model, self.forward, self.rewrite = model, forward, rewrite
+        f = forward
+        self._parts = (
+            id(model.family), id(model.architecture), id(rewrite),
+            id(f.weights), id(f.activations), id(f.kv_cache), id(f.state), id(f.storage),
+            f.step, f.stacks, f.full, f.logits, f.routing, f.mla, f.cache_page, f.image_size,
+            isinstance(f.images, int) and f.images == 0,
+        )  # fmt: skip
+        self._hash = hash(self._parts)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Structure) and self._parts == other._parts
+
+
+@lru_cache(maxsize=MOST_TEMPLATES)
+def _made(structure: _Structure) -> Template:
+    program = structure.model.lower(symbolic(structure.forward))
+    rewrite = structure.rewrite
+    return Template(program if rewrite is None else rewrite(program))
