@@ -20,6 +20,7 @@ from memorywall.catalog.devices import devices
 from memorywall.catalog.trends import Dataset, datasets, excluded, read
 from memorywall.core.files import write_text
 from memorywall.core.hardware import Hardware
+from memorywall.core.quantities import GROUPS
 from memorywall.frontends.config import model_type_of
 from memorywall.report.device_tables import SUMMARY_TITLES, quantities, summary
 
@@ -48,6 +49,7 @@ def pages() -> dict[str, str]:
         "models.md": _HEAD + _models_page(),
         "command.md": _HEAD + _command_page(),
         "datasets.md": _HEAD + _datasets_page(),
+        "quantities.md": _HEAD + _quantities_page(),
     }
 
 
@@ -163,6 +165,51 @@ def _dataset_section(entry: Dataset) -> list[str]:
         lines += ["| row | why |", "| --- | --- |"]
         lines += [f"| {name} | {reason} |" for name, reason in left_out]
     return lines
+
+
+def _quantities_page() -> str:
+    lines = ["# Quantities", "", *_QUANTITIES_INTRODUCTION.strip().splitlines()]
+    for group, declared in GROUPS.items():
+        lines += ["", f"## {_GROUP_TITLES[group]}", ""]
+        lines += ["| name | unit | meaning | follows from |", "| --- | --- | --- | --- |"]
+        for each in declared:
+            origin = {"shapes": "", "ceilings": "ceilings", "time": "times"}[each.origin]
+            lines.append(f"| `{each.name}` | {each.unit} | {each.meaning} | {origin} |")
+    return "\n".join(lines).replace("``", "`") + "\n"
+
+
+_QUANTITIES_INTRODUCTION = """
+What answers, records and tables hold, by result. `Analysis` has an attribute of each name in the
+first table: a number, or of a question with arrays a NumPy array. `to_dict()` has a key of it, and
+`to_frame()` a column.
+
+- `answer.quantity(name)` is the value with `low`, `high` and `provenance`, and `bound`: times at a
+  device's ceilings are `at least`, rates `at most`. Parts of the footprint are `footprint.weights`
+  and so on.
+- `answer.provenance(name)` is `counted` for what follows from shapes; `data sheet`, `measured`,
+  `forecast` or `hypothetical` for what follows from a device's ceilings; times, and what follows
+  from them, are `calibrated` on a machine that was measured.
+- `bound` is the resource that binds most of the time, whether the footprint fits or not; `binding`
+  is `capacity_bound` where it does not fit, and else the same.
+- A record of a question with arrays holds `points`, one flat record each, where parts of the
+  footprint are `footprint_*` and shares of the time `share_*`. `mw.read_analysis_record` reads
+  records of both versions.
+"""
+_GROUP_TITLES = {
+    "analysis": "An answer: `Analysis`",
+    "footprint": "Memory: `Analysis.footprint`",
+    "operator": "An operator: `Analysis.ops`",
+    "model": "A model",
+    "stored": "The files of a model",
+    "device": "A device: `Hardware`",
+    "memory": "A memory level",
+    "link": "An interconnect",
+    "growth": "The growth of a series: `fit_trends`",
+    "foreseen": "A line in a year to come",
+    "break": "A change of growth",
+    "influence": "A point left out",
+    "coverage": "A line out of sample",
+}
 
 
 def _command_page() -> str:

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 SCHEMA = "memorywall.analysis/2"
-_QUANTITIES = {quantity.name: quantity for quantity in GROUPS["analysis"]}
-_QUANTITIES |= {f"footprint.{quantity.name}": quantity for quantity in GROUPS["footprint"]}
 # A page of a notebook; a grid may have millions of points.
 _MOST_ROWS = 64
 _BOUNDS: dict[str, Literal["", "at least", "at most"]] = {
@@ -123,12 +121,12 @@ class Analysis:
 
     @property
     def parameters(self) -> int:
-        """How many weights the model's class has."""
+        """Weights of the model's class."""
         return self.question.model.parameters
 
     @property
     def active_parameters(self) -> int:
-        """How many of them a single token uses."""
+        """Weights that a single token uses."""
         return self.question.model.active_parameters
 
     @property
@@ -180,12 +178,12 @@ class Analysis:
 
     @property
     def step_s(self) -> Number | None:
-        """Seconds of one denoising step; None where nothing is denoised."""
+        """The time of one denoising step; None where nothing is denoised."""
         return None if self.steps is None else self.latency_s / self.steps
 
     @property
     def guidance(self) -> str | None:
-        """``on`` where each denoising step is taken with what is asked for and without."""
+        """Whether each denoising step runs with the prompt and without it: ``on`` or ``off``."""
         return self.question.guidance
 
     @property
@@ -421,7 +419,7 @@ class Analysis:
         Raises:
             UnknownNameError: no such quantity.
         """
-        origin = self._declared(name).origin
+        origin = _declared(name).origin
         if origin == "shapes":
             return "counted"
         return self.time_provenance if origin == "time" else self.ceilings_provenance
@@ -441,7 +439,7 @@ class Analysis:
         Raises:
             UnknownNameError: no such quantity.
         """
-        declared = self._declared(name)
+        declared = _declared(name)
         value = declared.read(self.footprint if name.startswith("footprint.") else self)
         low = high = None
         estimate = self._estimate_of(name) if declared.scaling != "none" else None
@@ -462,12 +460,6 @@ class Analysis:
         if name == "tpot_s" and self._step_passes:
             return self._prediction.by_pass[self._step_passes[0]]
         return self._prediction.whole
-
-    @staticmethod
-    def _declared(name: str) -> Quantity:
-        if name not in _QUANTITIES:
-            raise UnknownNameError("quantity", name, _QUANTITIES)
-        return _QUANTITIES[name]
 
     @property
     def conventions(self) -> dict[str, Any]:
@@ -546,7 +538,7 @@ class Analysis:
         columns = {q.name: _whole(q, q.read(self)) for q in GROUPS["analysis"] if q.holds(self)}
         footprint = self.footprint
         for part in self._footprint_record():
-            columns[f"footprint_{part}"] = _QUANTITIES[f"footprint.{part}"].read(footprint)
+            columns[f"footprint_{part}"] = _declared(f"footprint.{part}").read(footprint)
         columns |= {f"share_{what}": share for what, share in self.time_shares.items()}
         shape = self.question.shape
         size = int(np.prod(shape))
@@ -590,12 +582,25 @@ class Analysis:
         points = self.points()
         names = [name for name in _SUMMARY if name in points[0]]
         rows = [
-            _html_row([_QUANTITIES[name].text(point[name]) for name in names], "td")
+            _html_row([_declared(name).text(point[name]) for name in names], "td")
             for point in points[:_MOST_ROWS]
         ]
         left = len(points) - len(rows)
         rest = f"<p>{left:,} points more: to_frame()</p>" if left else ""
         return _html_table(names, rows) + rest
+
+
+def _declared(name: str) -> Quantity:
+    """Return a quantity of an answer by its name, or of its footprint by ``footprint.NAME``.
+
+    Raises:
+        UnknownNameError: no such quantity.
+    """
+    known = {quantity.name: quantity for quantity in GROUPS["analysis"]}
+    known |= {f"footprint.{quantity.name}": quantity for quantity in GROUPS["footprint"]}
+    if name not in known:
+        raise UnknownNameError("quantity", name, known)
+    return known[name]
 
 
 def _predicted_cost(at_roofs: Cost, estimate: Estimate) -> Cost:

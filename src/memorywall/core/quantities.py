@@ -246,7 +246,10 @@ ANALYSIS = (
     _seconds("step_s", "The time of one denoising step.", "time", _of_denoising),
     _share("mfu", "Share of the device's peak FLOP/s that is attained."),
     _share("mbu", "Share of the device's peak bandwidth that is attained."),
-    Quantity("fits", "", "Whether the footprint is within the device's memory.", "text"),
+    Quantity(
+        "fits", "", "Whether the footprint is within the device's memory.", "text",
+        origin="ceilings",
+    ),
 )  # fmt: skip
 
 FOOTPRINT = (
