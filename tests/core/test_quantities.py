@@ -101,6 +101,7 @@ def test_rates_have_the_interval_of_times_the_other_way_round() -> None:
     assert time.provenance == "forecast"
     assert time.low == answer.latency_low_s == answer.low_s
     assert rate.low is not None
+    assert time.high is not None
     assert rate.low * time.high == pytest.approx(rate.value * time.value)
     for name in ("ttft_s", "tpot_s"):
         part = answer.quantity(name)
