@@ -23,6 +23,7 @@ from memorywall.frontends._bounds import check_bounds, check_built
 from memorywall.frontends.traced_class import TRACED_CLASS, TracedSeer, as_text, read_traced
 from memorywall.frontends.tracing.fold.decode_growth import between
 from memorywall.frontends.tracing.transformers.image_inputs import image_size_of
+from tests.asking import analyze_alike
 
 # A type that transformers knows and no family does.
 UNREAD: dict[str, Any] = {
@@ -62,7 +63,7 @@ def test_class_and_family_agree(name: str, phase: str) -> None:
     else:
         words |= {"seq_len": 128} | ({"source_len": 96} if "t5" in name else {})
     traced = by_class(name)
-    theirs, ours = mw.analyze(traced, **words), mw.analyze(name, **words)
+    theirs, ours = analyze_alike(traced, **words), analyze_alike(name, **words)
     assert traced.parameters == ours.parameters
     for kind in ("gemm", "attention"):
         counts = [sum(op.flops for op in a.ops if op.kind == kind) for a in (theirs, ours)]
@@ -298,7 +299,7 @@ def test_towers_that_are_not_looked_through_are_said() -> None:
     """Mllama reads a text; its towers, and the layers that attend to them, are weights alone."""
     model = mw.model({"model_type": "mllama"})
     assert model.traits.images_left_out
-    assert any("so do layers" in note for note in model.architecture.notes)
+    assert any("so do the layers" in note for note in model.architecture.notes)
     with pytest.raises(InvalidInputError, match="image towers of"):
         mw.analyze(model, on="h100-sxm", seq_len=8, images=1)
 

@@ -9,7 +9,8 @@ from operator import add, mul
 
 import numpy as np
 
-from memorywall.answer.evaluate import BLOCK_POINTS, collect, cut, evaluate, joined, paste, pieces
+from memorywall.answer.evaluate import evaluate
+from memorywall.answer.lowered import BLOCK_POINTS, collect, cut, joined, paste, pieces
 from memorywall.answer.steps import (
     BLOCK_STEPS,
     program_of,

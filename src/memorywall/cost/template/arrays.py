@@ -17,12 +17,13 @@ import numpy as np
 from memorywall.core.hardware import Hardware
 from memorywall.core.numbers import Array, Number, is_array
 from memorywall.core.program import Program
-from memorywall.core.results import Cost
+from memorywall.core.results import Cost, Footprint
 from memorywall.cost.template.bounds import Bounds
 from memorywall.cost.template.classes import Classes
 from memorywall.cost.template.evaluate import evaluate
 from memorywall.cost.template.point import Point
 from memorywall.cost.template.points import Joined, Points, Sum, full, shape_of
+from memorywall.cost.template.resident import Residents
 from memorywall.cost.template.rows import Form
 from memorywall.cost.template.tables import Table
 
@@ -41,20 +42,21 @@ class ArrayPrices:
             UnsupportedError: the device has no peak for the program's arithmetic or a wider one.
         """
         peaks = tuple(hardware.peak(dtype) for dtype in self._classes.dtypes)
-        return ArrayCost(self._classes, point, hardware.bandwidth, peaks)
+        points = Points(point, (1,), shape_of(point, hardware))
+        return ArrayCost(self._classes, points, hardware.bandwidth, peaks)
 
 
 class ArrayCost(Cost):
     """A cost whose numbers are arrays of one shape, each worked out when it is first read."""
 
     def __init__(
-        self, classes: Classes, point: Point, bandwidth: Number, peaks: tuple[Number, ...]
+        self, classes: Classes, points: Points, bandwidth: Number, peaks: tuple[Number, ...]
     ) -> None:
         set_ = object.__setattr__  # the numbers are frozen, and these are none of them
         set_(self, "_classes", classes)
         set_(self, "_bandwidth", bandwidth)
         set_(self, "_peaks", peaks)
-        set_(self, "_points", Points(point, (1,), shape_of(*point, bandwidth, *peaks)))
+        set_(self, "_points", points)
 
     _classes: Classes
     _bandwidth: Number
@@ -104,8 +106,7 @@ class ArrayCost(Cost):
         return _Binding(self._classes, self._points, self._bandwidth, self._peaks)
 
     def _total(self, form: Form) -> Array:
-        base: Sum = {(place, 0): coefficient for place, coefficient in form.items()}
-        return evaluate(self._classes.terms, Joined(base), self._points)
+        return evaluate(self._classes.terms, Joined(_weighed(form, 0, 1)), self._points)
 
     def _seconds(self, joined: Joined) -> Array:
         found = evaluate(self._classes.terms, joined, self._binding.points)
@@ -114,6 +115,59 @@ class ArrayCost(Cost):
     def _shaped(self, array: Any) -> Array:
         shape = self._points.shape
         return array if np.shape(array) == shape else full(array, shape)
+
+
+class ArrayFootprint(Footprint):
+    """A footprint whose numbers are arrays of one shape, each worked out when it is first read."""
+
+    def __init__(self, residents: Residents, points: Points, capacity: Number | None) -> None:
+        set_, shape = object.__setattr__, points.shape
+        set_(self, "_residents", residents)
+        set_(self, "_points", points)
+        set_(self, "capacity", None if capacity is None else full(capacity, shape))
+        set_(self, "gradients", full(0, shape))
+        set_(self, "optimizer_states", full(0, shape))
+
+    _residents: Residents
+    _points: Points
+
+    @cached_property
+    def weights(self) -> Array:  # type: ignore[override]
+        """Byte."""
+        return self._total(self._residents.weights)
+
+    @cached_property
+    def kv_cache(self) -> Array:  # type: ignore[override]
+        """Byte."""
+        return self._total(self._residents.kv_cache)
+
+    @cached_property
+    def state(self) -> Array:  # type: ignore[override]
+        """Byte."""
+        return self._total(self._residents.state)
+
+    @cached_property
+    def activations(self) -> Array:  # type: ignore[override]
+        """Byte: the most that are alive at any operator."""
+        terms = self._residents.terms
+        bounds = Bounds(terms, self._points)
+        kept: list[Sum] = []
+        for form in self._residents.alive:
+            total = _weighed(form, 0, 1)
+            if not any(_never_above(bounds, total, other) for other in kept):
+                kept = [other for other in kept if not _never_above(bounds, other, total)]
+                kept.append(total)
+        return evaluate(terms, Joined(kept[0], tuple(kept[1:]), "largest"), self._points)
+
+    def _total(self, form: Form) -> Array:
+        return evaluate(self._residents.terms, Joined(_weighed(form, 0, 1)), self._points)
+
+
+def _never_above(bounds: Bounds, a: Sum, b: Sum) -> bool:
+    """Tell whether a sum is at no point above another."""
+    over = dict(a)
+    _add(over, b, -1)
+    return bounds.of(over)[1] <= 0
 
 
 class _Binding:
@@ -166,6 +220,12 @@ class _Binding:
                 partners.append(memory)
         self.latency = Joined(base, tuple(halves), "absolute")
         self.waiting = Joined(waiting_base, tuple(others), "where", tuple(partners))
+
+
+def array_footprint(residents: Residents, point: Point, hardware: Hardware) -> Footprint:
+    """Return the footprint at every point; its numbers are worked out when they are read."""
+    points = Points(point, (1,), shape_of(point, hardware))
+    return ArrayFootprint(residents, points, hardware.capacity)
 
 
 def _weighed(form: Form, rate: int, weight: float) -> Sum:
