@@ -74,11 +74,7 @@ def predict_ops(question: Question, at_roofs: list[OpCost]) -> list[OpCost]:
 
 
 def _with_work(predicted: OpCost, known: OpCost) -> OpCost:
-    times, work = predicted.cost, known.cost
-    cost = replace(
-        work, latency_s=times.latency_s, waiting_s=times.waiting_s, overhead_s=times.overhead_s,
-        overhead_bound_s=times.overhead_bound_s,
-    )  # fmt: skip
+    cost = known.cost.predicted(predicted.cost)
     return replace(predicted, cost=cost, traffic=known.traffic)
 
 

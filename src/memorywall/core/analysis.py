@@ -92,7 +92,7 @@ class Analysis:
         """FLOPs, bytes and times of the whole; on a measured machine the times are predicted."""
         if self._calibrated is None:
             return self.roofs
-        return _predicted_cost(self.roofs, self._calibrated.whole)
+        return self.roofs.predicted(self._calibrated.whole.cost)
 
     @cached_property
     def _prediction(self) -> Prediction | None:
@@ -107,7 +107,7 @@ class Analysis:
         """Return the cost of one pass, predicted where the whole is."""
         if self._calibrated is None:
             return self.costs[index]
-        return _predicted_cost(self.costs[index], self._calibrated.by_pass[index])
+        return self.costs[index].predicted(self._calibrated.by_pass[index].cost)
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
@@ -249,12 +249,12 @@ class Analysis:
     @property
     def network_s(self) -> Number:
         """The time of all collectives by itself."""
-        return self.cost.network_s
+        return self._on_grid(self.cost.network_s)
 
     @property
     def overhead_s(self) -> Number:
         """The time of the framework and of launches."""
-        return self.cost.overhead_s
+        return self._on_grid(self.cost.overhead_s)
 
     @property
     def compute_bound_s(self) -> Number:
@@ -269,12 +269,12 @@ class Analysis:
     @property
     def network_bound_s(self) -> Number:
         """The part of the time that collectives bind."""
-        return self.cost.network_bound_s
+        return self._on_grid(self.cost.network_bound_s)
 
     @property
     def overhead_bound_s(self) -> Number:
         """The part of the time that overhead binds."""
-        return self.cost.overhead_bound_s
+        return self._on_grid(self.cost.overhead_bound_s)
 
     @cached_property
     def bound(self) -> str | Array:
@@ -601,15 +601,6 @@ def _declared(name: str) -> Quantity:
     if name not in known:
         raise UnknownNameError("quantity", name, known)
     return known[name]
-
-
-def _predicted_cost(at_roofs: Cost, estimate: Estimate) -> Cost:
-    """Return a cost at the roofs with the seconds of an estimate."""
-    times = estimate.cost
-    return replace(
-        at_roofs, latency_s=times.latency_s, waiting_s=times.waiting_s,
-        overhead_s=times.overhead_s, overhead_bound_s=times.overhead_bound_s,
-    )  # fmt: skip
 
 
 def _whole(quantity: Quantity, value: Any) -> Any:

@@ -122,12 +122,12 @@ def record_of(group: str, result: Any) -> dict[str, Any]:
 
 
 def as_plain(value: Any) -> Any:
-    """Turn arrays, dates, tuples and mappings into what JSON knows."""
+    """Turn arrays, dates, and what mappings and sequences hold into what JSON knows."""
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Mapping):
         return {str(key): as_plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list):
         return [as_plain(each) for each in value]
     return plain(value)
 
@@ -336,7 +336,10 @@ DEVICE = (
     Quantity("tdp", "W", "Power.", "prefixed", origin="ceilings"),
     Quantity("price", "USD", "Price in US dollars.", "number", origin="ceilings"),
     Quantity("sources", "", "The source of every number.", "text"),
-    Quantity("notes", "", "What to know before its numbers are used.", "text"),
+    Quantity(
+        "notes", "", "What to know before its numbers are used.", "text",
+        compute=lambda device: list(device.notes),
+    ),
 )  # fmt: skip
 
 FORESEEN = (

@@ -60,6 +60,14 @@ class Cost:
         """Return a copy with every number passed through ``change``."""
         return Cost(*(change(getattr(self, f.name)) for f in fields(Cost)))
 
+    def predicted(self, times: Cost) -> Cost:
+        """Return the same work with the seconds of a prediction."""
+        return Cost(
+            self.flops, self.moved_bytes, self.compute_s, self.memory_s, times.latency_s,
+            self.overlapped_s, times.waiting_s, times.network_s, times.overhead_s,
+            times.network_bound_s, times.overhead_bound_s,
+        )  # fmt: skip
+
     @property
     def serial_s(self) -> Number:
         """The time if no resource were ever used while another one is."""
