@@ -13,8 +13,10 @@ from click.testing import CliRunner
 
 import memorywall as mw
 from memorywall.app.cli import app, main
+from memorywall.core.axes import unnamed
 from memorywall.core.errors import InvalidInputError, UnsupportedError
 from memorywall.core.formats import FORMATS
+from memorywall.core.geometry import Counted, Space
 from memorywall.core.model import Model
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
@@ -190,7 +192,7 @@ def test_what_a_family_does_not_cover_is_traced(config: dict[str, Any]) -> None:
         module = getattr(transformers, config["architectures"][0])(built)
     assert model.traits.traced
     assert model.parameters == sum(weight.numel() for weight in module.parameters())
-    with pytest.raises(UnsupportedError, match="not covered"):
+    with pytest.raises(UnsupportedError, match="not supported"):
         mw.model({**config, "architectures": ["AClassOfOurOwn"]})
 
 
@@ -673,8 +675,9 @@ def test_many_steps_are_each_step() -> None:
 
 
 def _program(flops: int, keys: int) -> Program:
-    cache = Tensor("cache", (2, keys), FORMATS["bf16"], "kv_cache")
-    return Program((Block("layer", (Op("attend", "attention", flops, (cache,), (), "bf16"),)),))
+    cache = Tensor("cache", unnamed(2, keys), FORMATS["bf16"], "kv_cache")
+    work = Counted((Space(flops, ()),), "attention")
+    return Program((Block("layer", (Op("attend", work, (cache,), (), "bf16"),)),))
 
 
 def test_growth_by_hand() -> None:
