@@ -60,7 +60,7 @@ def ask(config: dict[str, Any], batch: Any = 2, length: Any = 9, **words: Any) -
 
 
 def only_images(config: dict[str, Any]) -> bool:
-    """Tell whether a model reads no text, so that an image alone says how many tokens there are."""
+    """Return whether a model reads no text, so that the image determines the length."""
     return not mw.model(config).traits.reads_text
 
 
@@ -74,7 +74,7 @@ def image_positions(config: dict[str, Any]) -> int:
 
 
 def resizes(config: dict[str, Any]) -> bool:
-    """Tell whether every image is made as large as every other."""
+    """Return whether every image is made as large as every other."""
     images = mw.model(config).traits.images
     return images is not None and images.tokens(2000, 2000) == images.tokens(*images.size)
 
@@ -223,7 +223,7 @@ def values_of(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def refused_by_name(config: dict[str, Any], key: str) -> bool:
-    """Tell whether a spoilt config is refused, naming the key; False where it changes nothing."""
+    """Return whether a spoilt config is refused, naming the key; False where it changes nothing."""
     try:
         mw.model(config)
     except InvalidInputError as error:

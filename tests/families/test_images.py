@@ -265,7 +265,7 @@ def test_what_cannot_be_asked(model: Any, words: dict[str, Any], message: str) -
 def test_not_covered(config: dict[str, Any]) -> None:
     family = family_of(config["model_type"])
     assert family is not None
-    with pytest.raises(UnsupportedError, match="not covered"):
+    with pytest.raises(UnsupportedError, match="not supported"):
         family.read(config, "config")
 
 

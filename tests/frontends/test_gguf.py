@@ -247,7 +247,7 @@ HUGE = 2**63
 SPOILT = {
     "empty": (b"", "does not begin"),
     "another file": (b"GGML" + bytes(60), "does not begin"),
-    "version 1": (header(0, 0, version=1), "version 1 is not covered"),
+    "version 1": (header(0, 0, version=1), "version 1 is not supported"),
     "big-endian": (header(0, 0, version=3 << 24), "big-endian"),
     "tensors": (header(HUGE, 0), "more than any model has"),
     "keys": (header(0, HUGE), "more than any model has"),

@@ -13,8 +13,10 @@ from click.testing import CliRunner
 
 import memorywall as mw
 from memorywall.app.cli import app, main
+from memorywall.core.axes import unnamed
 from memorywall.core.errors import InvalidInputError, UnsupportedError
 from memorywall.core.formats import FORMATS
+from memorywall.core.geometry import Counted, Space
 from memorywall.core.model import Model
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
@@ -23,6 +25,7 @@ from memorywall.frontends._bounds import check_bounds, check_built
 from memorywall.frontends.traced_class import TRACED_CLASS, TracedSeer, as_text, read_traced
 from memorywall.frontends.tracing.fold.decode_growth import between
 from memorywall.frontends.tracing.transformers.image_inputs import image_size_of
+from tests.asking import analyze_alike
 
 # A type that transformers knows and no family does.
 UNREAD: dict[str, Any] = {
@@ -62,7 +65,7 @@ def test_class_and_family_agree(name: str, phase: str) -> None:
     else:
         words |= {"seq_len": 128} | ({"source_len": 96} if "t5" in name else {})
     traced = by_class(name)
-    theirs, ours = mw.analyze(traced, **words), mw.analyze(name, **words)
+    theirs, ours = analyze_alike(traced, **words), analyze_alike(name, **words)
     assert traced.parameters == ours.parameters
     for kind in ("gemm", "attention"):
         counts = [sum(op.flops for op in a.ops if op.kind == kind) for a in (theirs, ours)]
@@ -189,7 +192,7 @@ def test_what_a_family_does_not_cover_is_traced(config: dict[str, Any]) -> None:
         module = getattr(transformers, config["architectures"][0])(built)
     assert model.traits.traced
     assert model.parameters == sum(weight.numel() for weight in module.parameters())
-    with pytest.raises(UnsupportedError, match="not covered"):
+    with pytest.raises(UnsupportedError, match="not supported"):
         mw.model({**config, "architectures": ["AClassOfOurOwn"]})
 
 
@@ -298,7 +301,7 @@ def test_towers_that_are_not_looked_through_are_said() -> None:
     """Mllama reads a text; its towers, and the layers that attend to them, are weights alone."""
     model = mw.model({"model_type": "mllama"})
     assert model.traits.images_left_out
-    assert any("so do layers" in note for note in model.architecture.notes)
+    assert any("so do the layers" in note for note in model.architecture.notes)
     with pytest.raises(InvalidInputError, match="image towers of"):
         mw.analyze(model, on="h100-sxm", seq_len=8, images=1)
 
@@ -672,8 +675,9 @@ def test_many_steps_are_each_step() -> None:
 
 
 def _program(flops: int, keys: int) -> Program:
-    cache = Tensor("cache", (2, keys), FORMATS["bf16"], "kv_cache")
-    return Program((Block("layer", (Op("attend", "attention", flops, (cache,), (), "bf16"),)),))
+    cache = Tensor("cache", unnamed(2, keys), FORMATS["bf16"], "kv_cache")
+    work = Counted((Space(flops, ()),), "attention")
+    return Program((Block("layer", (Op("attend", work, (cache,), (), "bf16"),)),))
 
 
 def test_growth_by_hand() -> None:

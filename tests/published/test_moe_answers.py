@@ -10,7 +10,7 @@ import torch
 import transformers
 
 import memorywall as mw
-from memorywall.layers.experts import distinct
+from memorywall.core.routing import distinct
 from tests import oracle
 from tests.counting import products
 from tests.families.test_experts_against_transformers import SMALL_V3

@@ -57,7 +57,7 @@ def measure_machine(
     *,
     quick: bool = False,
     threads: int | None = None,
-    device: str = "cpu",
+    backend: str = "cpu",
     processes: int = 1,
     progress: Callable[[int, int], object] = lambda _done, _total: None,
 ) -> MachineRecord:
@@ -66,32 +66,32 @@ def measure_machine(
     Args:
         quick: fewer sizes and shorter samples: under a minute in place of under ten.
         threads: how many to use, each pinned to a core; by default every core that may be used.
-        device: ``cpu`` or ``cuda``.
+        backend: ``cpu`` or ``cuda`` of PyTorch.
         processes: with more than one, collectives between so many are measured as well.
         progress: called with how many cases are done, and of how many.
 
     Raises:
         MissingDependencyError: torch, transformers or numba is not installed.
         InvalidInputError: more threads than cores, more processes than cores or GPUs, or no such
-            device.
+            backend.
     """
     for library in _NEEDED:
         if importlib.util.find_spec(library) is None:
             raise MissingDependencyError(library, "measure", "measuring")
-    _check_device(device, processes)
+    _check_backend(backend, processes)
     count = usable_cores() if threads is None else threads
     if not 1 <= count <= usable_cores():
         raise InvalidInputError(
             f"threads: expected 1 to {usable_cores()}, the cores that may be used; got {count}."
         )
-    plan = cases(quick=quick, caches=caches(), device=device)
+    plan = cases(quick=quick, caches=caches(), device=backend)
     between = ranks.collectives(quick=quick) if processes > 1 else []
     busy = wait_until_idle()
-    machine = {**describe(count), "busy_cores_before": busy, "device": device}
-    company, run = Company(), _Run(len(plan) + len(between), device, progress)
+    machine = {**describe(count), "busy_cores_before": busy, "device": backend}
+    company, run = Company(), _Run(len(plan) + len(between), backend, progress)
     for case, answer in itertools.chain(
-        answers(plan, count, device),
-        ranks.answers(between, processes, device) if between else (),
+        answers(plan, count, backend),
+        ranks.answers(between, processes, backend) if between else (),
     ):
         run.take(case, answer)
     machine |= {**company.seen(), **run.gpu, "processes": processes}
@@ -111,7 +111,7 @@ class _Run:
     """What has come in so far."""
 
     total: int
-    device: str
+    backend: str
     progress: Callable[[int, int], object]
     done: int = 0
     measurements: list[Measurement] = field(default_factory=list)
@@ -127,7 +127,7 @@ class _Run:
             self.measurements.append(Measurement.from_dict(answer["measurement"]))
         if answer.get("page_size"):
             self.pages.append(answer["page_size"])
-        if self.device != "cpu" and self.done % _LOOK_EVERY == 0:
+        if self.backend != "cpu" and self.done % _LOOK_EVERY == 0:
             self._look_at_gpu()
         self.done += 1
         self.progress(self.done, self.total)
@@ -138,11 +138,11 @@ class _Run:
         self.gpu = {**seen, "throttled": sorted(held_back)}
 
 
-def _check_device(device: str, processes: int) -> None:
-    if device not in ("cpu", "cuda"):
-        raise InvalidInputError(f"device {shown(device)} is not known.", "Choose cpu or cuda.")
+def _check_backend(backend: str, processes: int) -> None:
+    if backend not in ("cpu", "cuda"):
+        raise InvalidInputError(f"backend must be cpu or cuda, got {shown(backend)}.")
     most = usable_cores()
-    if device == "cuda":
+    if backend == "cuda":
         import torch  # noqa: PLC0415 - slow, and only asked about a GPU
 
         if not torch.cuda.is_available():
@@ -153,7 +153,7 @@ def _check_device(device: str, processes: int) -> None:
     if not 1 <= processes <= most:
         raise InvalidInputError(
             f"processes: expected 1 to {most}, one for each "
-            f"{'GPU' if device == 'cuda' else 'core'}; got {processes}."
+            f"{'GPU' if backend == 'cuda' else 'core'}; got {processes}."
         )
 
 

@@ -128,7 +128,7 @@ def profile(
     seq_lens: Sequence[int] = (128,),
     dtypes: Sequence[str] = ("fp32",),
     threads: int | Sequence[int] | None = None,
-    device: str = "cpu",
+    backend: str = "cpu",
     budget_s: float = 2.0,
     progress: Callable[[int, int], object] = lambda _done, _total: None,
 ) -> dict[str, Any]:
@@ -143,12 +143,12 @@ def profile(
     Raises:
         MemoryWallError: no such model, phase or dtype, or a library that is missing.
     """
-    counts = _thread_counts(threads, device)
+    counts = _thread_counts(threads, backend)
     checkpoint = _checkpoint(model)
     loaded = model if isinstance(model, Model) else load_model(model)
     chosen = tuple(phases) if phases else (("prefill", "decode") if loaded.causal else ("encode",))
     _check(loaded, chosen, dtypes)
-    machines = {count: _measured_here(count, device) for count in counts}
+    machines = {count: _measured_here(count, backend) for count in counts}
     hardware = machines[counts[-1]]
     cases = [
         _predict(loaded, machines[count], phase, batch, length, dtype, count)
@@ -158,7 +158,7 @@ def profile(
         for batch in batch_sizes
         for length in seq_lens
     ]
-    machine = {**describe(counts[-1]), "busy_cores_before": wait_until_idle(), "device": device}
+    machine = {**describe(counts[-1]), "busy_cores_before": wait_until_idle(), "device": backend}
     path = data_folder() / "records" / f"profile-{machine['created'].replace(':', '')[:17]}.json"
 
     def record() -> dict[str, Any]:
@@ -187,7 +187,7 @@ def profile(
         plan = [
             _case(loaded, case, checkpoint, budget_s) for case in cases if case.threads == count
         ]
-        for _, answer in answers(plan, count, device):
+        for _, answer in answers(plan, count, backend):
             cases[done] = _with_answer(cases[done], answer)
             done += 1
             progress(done, len(cases))
@@ -216,12 +216,12 @@ def _check(model: Model, phases: Sequence[str], dtypes: Sequence[str]) -> None:
             )
 
 
-def _thread_counts(threads: int | Sequence[int] | None, device: str) -> list[int]:
+def _thread_counts(threads: int | Sequence[int] | None, backend: str) -> list[int]:
     """Return the numbers of threads to run at, each once; a GPU's work is not done by threads."""
     if threads is None:
         return [usable_cores()]
     counts = [threads] if isinstance(threads, int) else list(dict.fromkeys(threads))
-    if not counts or (device != "cpu" and len(counts) > 1):
+    if not counts or (backend != "cpu" and len(counts) > 1):
         raise InvalidInputError("threads: a list of them makes sense on a processor only.")
     return counts
 
@@ -243,12 +243,12 @@ def _checkpoint(model: ModelSource) -> str | None:
         return None
 
 
-def _measured_here(threads: int, device: str) -> Hardware:
-    path = here_path("cuda" if device == "cuda" else threads)
+def _measured_here(threads: int, backend: str) -> Hardware:
+    path = here_path("cuda" if backend == "cuda" else threads)
     if path.exists():
         hardware = read_device(path)
     else:
-        measured = measure_machine(quick=True, threads=threads, device=device)
+        measured = measure_machine(quick=True, threads=threads, backend=backend)
         hardware = save(measured).hardware
     if hardware.calibration is None:
         raise UnsupportedError(f"{path} has no calibration.", "Measure anew: memorywall measure")

@@ -1,4 +1,4 @@
-"""What is measured, quickly or in full: a list of cases, each a name with its parameters."""
+"""The cases of a quick or a full measurement, each a name with its parameters."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ FUNCTIONS = (
 _KIB, _MIB = 1024, 1024 * 1024
 _CPU_DTYPES = ("fp32", "bf16", "int8")
 _GPU_DTYPES = ("fp32", "tf32", "bf16", "fp16", "int8", "fp8")
-# On most processors fp16 has no arithmetic of its own and crawls: it is measured small.
+# Most processors have no native fp16 arithmetic, so fp16 is slow: it is measured small.
 _CRAWLERS = ("fp16",)
 
 
 def cases(*, quick: bool, caches: dict[str, int], device: str = "cpu") -> list[Case]:
     """Return the cases in the order in which they run.
 
-    What makes a ceiling is measured in rounds at the beginning, in the middle and at the end, so
-    that a slow spell of a shared machine does not pass for a lower roof.
+    Cases that give a ceiling run in rounds at the beginning, in the middle and at the end, so that
+    a slow period of a shared machine does not lower a roof.
 
     Args:
         quick: fewer sizes and shorter samples, for under a minute.
@@ -38,7 +38,7 @@ def cases(*, quick: bool, caches: dict[str, int], device: str = "cpu") -> list[C
 
 
 def _round(*, quick: bool, caches: dict[str, int], device: str) -> list[Case]:
-    """Return one round of what makes the ceilings."""
+    """Return one round of the cases that give the ceilings."""
     budget = 0.25 if quick else 2.0
     if device != "cpu":
         return [*_gpu_streams(budget), *_gemms(_GPU_DTYPES, (4096, 8192), budget)]
@@ -55,12 +55,12 @@ def _round(*, quick: bool, caches: dict[str, int], device: str) -> list[Case]:
     ]
     squares = (2048,) if quick else (2048, 4096)
     products = [*_gemms(_CPU_DTYPES, squares, budget), *_gemms(_CRAWLERS, (256,), budget / 4)]
-    # NumPy brings a library of its own, which may be the faster.
+    # NumPy uses another library, which may be faster.
     return [*streams, *sweep, *chases, *products, *_numpy(2048, budget)]
 
 
 def _once(caches: dict[str, int], device: str) -> list[Case]:
-    """Return what only a full measurement looks at: the sweep between the levels, small squares."""
+    """Return the cases of a full measurement only: the sweep between levels, small squares."""
     if device != "cpu":
         return _gemms(_GPU_DTYPES, (1024, 2048), 0.5)
     sizes = [16 * _KIB * 2**step for step in range(20)]
@@ -100,7 +100,7 @@ def _numpy(size: int, budget_s: float) -> list[Case]:
 
 
 def _layers(quick: bool, device: str) -> list[Case]:
-    """Return what calibrates a model's operators: linear layers, attention, functions, floors."""
+    """Return the cases that calibrate operators: linear layers, attention, functions, floors."""
     budget = 0.1 if quick else 0.4
     found: list[Case] = []
     for dtype in DTYPES:

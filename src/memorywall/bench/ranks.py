@@ -1,8 +1,8 @@
-"""Collectives between processes: one process a rank, over gloo on CPUs and NCCL on GPUs.
+"""Collectives between processes: one process per rank, over gloo on CPUs and NCCL on GPUs.
 
 Rates are bus bandwidth, as nccl-tests defines it: the bytes that the busiest rank must send, so
-that rates compare over operators and numbers of ranks. Of n ranks and a buffer of S bytes (all that
-a rank ends up with, or begins with) that is 2 S (n-1)/n for an all-reduce, S (n-1)/n for an
+that rates compare over operators and numbers of ranks. For n ranks and a buffer of S bytes (the
+larger of a rank's input and output) that is 2 S (n-1)/n for an all-reduce, S (n-1)/n for an
 all-gather and an all-to-all, and 2 S from one rank to another and back.
 """
 
@@ -35,7 +35,7 @@ def collectives(*, quick: bool) -> list[Case]:
 
 
 def sent_bytes(function: str, nbytes: int, ranks: int) -> float:
-    """Return the bytes that a rank sends at least."""
+    """Return the least bytes that a rank sends."""
     share = nbytes * (ranks - 1) / ranks
     return {
         "all_reduce": 2 * share,
@@ -46,7 +46,7 @@ def sent_bytes(function: str, nbytes: int, ranks: int) -> float:
 
 
 def answers(plan: list[Case], ranks: int, device: str) -> Iterator[tuple[Case, dict[str, Any]]]:
-    """Yield every case with the first rank's answer; ranks that fail fail what is left."""
+    """Yield every case with the first rank's answer; if a rank fails, the remaining cases fail."""
     done = 0
     for answer in _run(plan, ranks, device):
         yield plan[done], answer
@@ -59,7 +59,7 @@ def _run(plan: list[Case], ranks: int, device: str) -> Iterator[dict[str, Any]]:
     order = json.dumps({"device": device, "ranks": ranks, "cases": plan})
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        # Each process has one core, so that ranks do not stand in each other's way.
+        # Each process has one core, so that ranks do not compete.
         environment = {**os.environ, **pinned(1), "OMP_PROC_BIND": "false", "MEETING": folder}
         workers = [stack.enter_context(_start(rank, environment)) for rank in range(ranks)]
         for worker in workers:
@@ -73,7 +73,7 @@ def _run(plan: list[Case], ranks: int, device: str) -> Iterator[dict[str, Any]]:
 
 
 def _start(rank: int, environment: dict[str, str]) -> subprocess.Popen[str]:
-    """Start one rank; only the first one's answers are read."""
+    """Start one rank; only the answers of the first are read."""
     return subprocess.Popen(
         [sys.executable, "-m", "memorywall.bench.ranks", str(rank)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE if rank == 0 else subprocess.DEVNULL,
@@ -82,8 +82,8 @@ def _start(rank: int, environment: dict[str, str]) -> subprocess.Popen[str]:
 
 
 def main() -> None:
-    """Be one rank: meet the others, run every case with them; the first one answers."""
-    import datetime as dt  # noqa: PLC0415 - a rank's own
+    """Run one rank: connect to the others and run every case; the first rank answers."""
+    import datetime as dt  # noqa: PLC0415 - only in a rank
 
     import torch  # noqa: PLC0415 - the ranks alone import it
     import torch.distributed as group  # noqa: PLC0415
@@ -107,7 +107,7 @@ def main() -> None:
 
 
 def _answer(case: Case, rank: int, ranks: int, device: Any) -> dict[str, Any]:
-    """Time one case; every rank makes the same number of calls, which the first one chooses."""
+    """Time one case; every rank makes the same number of calls, chosen by the first."""
     import torch  # noqa: PLC0415
 
     call = _call(case["function"], case["nbytes"], rank, ranks, device)
@@ -128,7 +128,7 @@ def _answer(case: Case, rank: int, ranks: int, device: Any) -> dict[str, Any]:
 def _time_together(
     call: Callable[[], object], budget_s: float, synchronize: Callable[[], object]
 ) -> list[float]:
-    """Return the seconds of as many calls as fit the budget, begun together each time."""
+    """Return the seconds of the calls that fit the budget, each started together."""
     import time  # noqa: PLC0415
 
     import torch  # noqa: PLC0415
@@ -157,7 +157,7 @@ def _call(function: str, nbytes: int, rank: int, ranks: int, device: Any) -> Cal
     count = nbytes // 4 // ranks * ranks
     whole, part = (torch.zeros(n, device=device) for n in (count, count // ranks))
 
-    def point_to_point() -> None:  # there and back, so that the first rank sees both end
+    def point_to_point() -> None:  # both ways, so that the first rank sees the end of both
         if rank == 0:
             group.send(whole, 1)
             group.recv(whole, 1)

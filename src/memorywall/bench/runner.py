@@ -1,4 +1,4 @@
-"""Running cases in a process of their own with pinned threads; a crash takes one case only."""
+"""Run cases in a separate process with pinned threads; a crash stops one case only."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from memorywall.bench.plan import Case
 
 
 def answers(plan: list[Case], threads: int, device: str) -> Iterator[tuple[Case, dict[str, Any]]]:
-    """Yield every case with its answer; a worker that dies fails its case, and the rest go on."""
+    """Yield every case with its answer; if a worker dies its case fails, and the rest continue."""
     done = 0
     while done < len(plan):
         for answer in _one_worker(plan[done:], threads, device):
             yield plan[done], answer
             done += 1
         if done < len(plan):
-            yield plan[done], {"error": "the measuring process died, perhaps for want of memory"}
+            yield plan[done], {"error": "the measuring process died, possibly out of memory"}
             done += 1
 
 
 def pinned(threads: int) -> dict[str, str]:
-    """Return the environment that gives a process so many threads, each on a core of its own."""
+    """Return the environment that gives a process a number of threads, each on one core."""
     counts = (
         "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS",
     )  # fmt: skip
@@ -38,7 +38,7 @@ def pinned(threads: int) -> dict[str, str]:
 
 
 def _one_worker(plan: list[Case], threads: int, device: str) -> Iterator[dict[str, Any]]:
-    """Yield the answers of one process, as many as it lives to give."""
+    """Yield the answers of one process until it ends."""
     order = {"device": device, "threads": threads, "cases": plan}
     with subprocess.Popen(
         [sys.executable, "-m", "memorywall.bench.worker"],

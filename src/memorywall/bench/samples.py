@@ -1,4 +1,4 @@
-"""What was measured of a machine: every sample, and the roofs that they make."""
+"""The measurements of a machine: every sample, and the resulting roofs."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any
 from memorywall.bench.timing import Measurement
 
 SCHEMA = "memorywall.measurement/2"
-# A dtype that runs under this share of fp32's rate has no arithmetic of its own here.
+# A dtype below this share of fp32's rate has no native arithmetic on the machine.
 _CRAWLING = 0.05
 _BUSY = 0.15
 
 
 @dataclass(frozen=True, slots=True)
 class MachineRecord:
-    """What was measured of a machine.
+    """The measurements of a machine.
 
     Attributes:
         machine: its description, with versions, load and clocks.
-        threads: how many were used, each pinned.
+        threads: the number used, each pinned.
         page_size: bytes of the pages that backed the streams.
-        measurements: every case with all of its samples; the cases that make ceilings stand in it
-            several times, from rounds over the whole of the run.
-        warnings: what makes the numbers doubtful, each with what to do.
-        failures: cases that did not run, and why.
+        measurements: every case with all of its samples; the cases that give ceilings occur several
+            times, from rounds over the whole run.
+        warnings: reasons to doubt the numbers, each with the next step.
+        failures: cases that did not run, and the reasons.
     """
 
     machine: dict[str, Any]
@@ -82,7 +82,7 @@ class MachineRecord:
 
     @staticmethod
     def from_dict(record: dict[str, Any]) -> MachineRecord:
-        """Read a record back, so that it can be put through the same statistics again."""
+        """Read a record, so that the same statistics can be computed again."""
         return MachineRecord(
             record["machine"],
             record["threads"],
@@ -95,7 +95,7 @@ class MachineRecord:
 
 
 def warnings(measurements: Iterable[Measurement], machine: dict[str, Any]) -> Iterator[str]:
-    """Yield what makes measurements doubtful, each with the next command."""
+    """Yield the reasons to doubt measurements, each with the next command."""
     found = list(measurements)
     again = f"memorywall measure --threads {machine['threads']}"
     for when in ("busy_cores_before", "others_cores"):
@@ -113,13 +113,13 @@ def warnings(measurements: Iterable[Measurement], machine: dict[str, Any]) -> It
             f"quiet. Run again: {again}"
         )
     for fault in machine.get("throttled") or ():
-        yield f"The GPU was held back: {fault}. Cool it or raise its limit, then: {again}"
+        yield f"The GPU was throttled: {fault}. Cool it or raise its limit, then: {again}"
 
 
 def _fastest(
     measurements: Iterable[Measurement], name: str, by: str, work: str
 ) -> dict[str, float]:
-    """Return the highest rate of each kind of one case: a roof is what can be reached."""
+    """Return the highest rate of each kind of one case: a roof is the attainable rate."""
     rates: dict[str, float] = {}
     for m in measurements:
         if m.name == name:

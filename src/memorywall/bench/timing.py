@@ -1,7 +1,7 @@
-"""Honest timing: warm-up, calibrated loops, many samples, the median and its spread.
+"""Timing: warm-up, calibrated loops, many samples, the median and its spread.
 
-A sample is a run of as many calls as take long enough for the clock; what is kept is every sample,
-so that a record can be put through the same statistics again.
+A sample is a run of enough calls for the resolution of the clock; every sample is kept, so that the
+same statistics can be computed from a record.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-# A spread past this share of the median is called unstable.
+# A spread above this share of the median is unstable.
 STABLE = 0.10
 _LONG_S = 5.0
 
@@ -22,11 +22,10 @@ class Measurement:
     """Samples of one call.
 
     Attributes:
-        name: what was called, such as ``gemm``.
+        name: the call, such as ``gemm``.
         seconds: of one call, sample by sample.
         loops: calls in each sample.
-        flops, moved_bytes: of one call, by hand count; 0 where that is not the point.
-        parameters: what the call was made with.
+        flops, moved_bytes: of one call, counted by hand; 0 if not used. parameters: of the call.
     """
 
     name: str
@@ -43,13 +42,13 @@ class Measurement:
 
     @property
     def spread(self) -> float:
-        """From the first to the last decile, over the median."""
+        """The distance from the first to the last decile, over the median."""
         low, high = interval(self.seconds, 0.8)
         return (high - low) / self.median_s
 
     @property
     def stable(self) -> bool:
-        """Whether the spread is small enough for the median to be quoted."""
+        """Whether the spread is small enough to report the median."""
         return self.spread <= STABLE
 
     @property
@@ -75,7 +74,7 @@ class Measurement:
 
     @staticmethod
     def from_dict(record: dict[str, Any]) -> Measurement:
-        """Read a record back."""
+        """Read a record."""
         known = {"name", "flops", "moved_bytes", "loops", "seconds"}
         return Measurement(
             record["name"],
@@ -115,8 +114,8 @@ def measure(
 ) -> Measurement:
     """Time a call: once to warm up, then samples of ``sample_s`` each for ``budget_s`` in all.
 
-    At least three samples are taken; of a call that takes longer than five seconds, one.
-    ``synchronize`` waits for work that the call only started, as a GPU's.
+    At least three samples are taken; one if a call takes longer than five seconds. ``synchronize``
+    waits for asynchronous work of the call, such as a GPU's.
     """
     call()
     synchronize()

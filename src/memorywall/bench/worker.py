@@ -1,7 +1,7 @@
-"""The process that measures: an order of cases in, measurements as JSON lines out.
+"""The measuring process: a list of cases in, measurements as JSON lines out.
 
-It is a process of its own so that threads can be pinned before any library starts them, and so
-that a case that runs out of memory or crashes takes only itself along.
+It is a separate process so that threads can be pinned before any library starts them, and so that a
+case that runs out of memory or crashes stops only itself.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from memorywall.bench.timing import measure
 
 
 def main() -> None:
-    """Run the cases of the order that comes on standard input, and answer each with a line."""
+    """Run the cases given on standard input, and answer each with a line."""
     order = json.load(sys.stdin)
     device, threads = order["device"], order["threads"]
     _set_threads(threads)
@@ -24,7 +24,7 @@ def main() -> None:
         answer: dict[str, Any] = {"index": index}
         try:
             answer |= _run(case, device, threads)
-        except Exception as error:  # noqa: BLE001 - reported, and the other cases go on
+        except Exception as error:  # noqa: BLE001 - reported, and the other cases continue
             answer["error"] = f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
@@ -72,7 +72,7 @@ def _arrays(count: int) -> list[Any]:
 def _sweep(case: dict[str, Any], budget_s: float, _device: str, threads: int) -> dict[str, Any]:
     from memorywall.bench import streams  # noqa: PLC0415
 
-    # Every thread reads a share of its own as large as the working set, which is a core's.
+    # Every thread reads a private share as large as the working set, which is per core.
     array = streams.allocate(max(threads, case["nbytes"] // 8 * threads))
     times = max(1, (4 << 20) // case["nbytes"])
     found = measure(

@@ -41,7 +41,7 @@ def product(shape: Shape, times: int = 1) -> Number:
 
 
 def is_array(value: object) -> TypeGuard[Array]:
-    """Tell whether a number is a NumPy array; NumPy is not imported for that."""
+    """Return whether a number is a NumPy array; NumPy is not imported for that."""
     numpy = sys.modules.get("numpy")
     return numpy is not None and isinstance(value, numpy.ndarray)
 
@@ -88,7 +88,7 @@ def floored(a: Number, size: int) -> Number:
 
 
 def is_true(comparison: object) -> bool:
-    """Tell whether a comparison of two numbers holds, at every point where they are arrays."""
+    """Return whether a comparison of two numbers holds, at every point where they are arrays."""
     return bool(comparison.all()) if is_array(comparison) else bool(comparison)
 
 

@@ -93,6 +93,10 @@ def with_images(model: Model, asked: Workload, seq_len: Number) -> Lengths:
     if not seen.with_text:
         return Lengths(tokens, image_size=size)
     images: Number = 1 if asked.images is None else asked.images
+    if asked.image_size is not None and isinstance(images, int) and images == 0:
+        raise InvalidInputError(
+            f"image_size conflicts with images 0, got {written(size)}.", "Leave image_size out."
+        )
     if model.traits.causal and np.any(images * tokens > seq_len):
         raise InvalidInputError(
             f"seq_len must count images and text together: {plain(images)} x {tokens} positions "

@@ -57,7 +57,7 @@ def test_where_there_is_no_such_hit_rate() -> None:
 
 def test_command(capsys: Captured, tmp_path: Path) -> None:
     figure = tmp_path / "wall.svg"
-    words = ["--dram-ns", "100", "--clock-ghz", "3", "--hit", "0.8", "--figure", str(figure)]
+    words = ["--dram-latency", "100 ns", "--clock", "3GHz", "--hit", "0.8", "--figure", str(figure)]
     assert main(["study", "wall", *words, "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     mine = record["machines"][-1]
@@ -76,9 +76,12 @@ def test_command(capsys: Captured, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--dram-ns", "100"], "one is missing"),
+        (["--dram-latency", "100ns"], "one is missing"),
         (["--hit", "1"], "hit rate"),
-        (["--dram-ns", "-1", "--clock-ghz", "3"], "dram_ns"),
+        (["--dram-latency", "-1 ns", "--clock", "3 GHz"], "--dram-latency: expected a positive"),
+        (["--dram-latency", "100", "--clock", "3 GHz"], "a positive quantity in s"),
+        (["--hit", "high"], "--hit must be a number, got 'high'"),
+        (["--cache-cycles", "5"], "--cache-cycles requires --dram-latency and --clock"),
     ],
 )
 def test_bad_words(capsys: Captured, words: list[str], said: str) -> None:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import click
 
+from memorywall.app.cli._command import command
+from memorywall.app.cli._options import backend, count
 from memorywall.app.cli._shared import console, json_flag, print_json, progress_bar
 
 
-@click.command("measure")
+@command("measure", "Measure", "Measure this machine's ceilings.")
 @click.option("--quick", is_flag=True, help="Fewer sizes: under a minute in place of under ten.")
-@click.option("--threads", type=int, help="Threads, each pinned.  [default: every usable core]")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@click.option(
-    "--processes", type=int, default=1, show_default=True,
-    help="With more than one: collectives between so many (gloo on cores, NCCL on GPUs).",
-)  # fmt: skip
+@count("--threads", help="Threads, each pinned.  [default: every usable core]")
+@backend("What PyTorch runs on.", default="cpu")
+@count(
+    "--processes",
+    default="1",
+    show_default=True,
+    help="Processes; with two or more, collectives between them are measured as well (gloo on "
+    "cores, NCCL on GPUs).",
+)
 @json_flag
 def COMMAND(  # noqa: N802
-    quick: bool, threads: int | None, device: str, processes: int, as_json: bool
+    quick: bool, threads: int | None, backend: str, processes: int, as_json: bool
 ) -> None:
     """Measure this machine, so that `--on here` prices models on it.
 
@@ -30,7 +35,7 @@ def COMMAND(  # noqa: N802
     Examples:
       memorywall measure --quick
       memorywall measure --threads 1
-      memorywall measure --device cuda
+      memorywall measure --backend cuda
       memorywall measure --quick --processes 2
       memorywall analyze gpt2 --on here
     """
@@ -39,7 +44,7 @@ def COMMAND(  # noqa: N802
 
     with progress_bar("measuring") as progress:
         record = measure_machine(
-            quick=quick, threads=threads, device=device, processes=processes, progress=progress
+            quick=quick, threads=threads, backend=backend, processes=processes, progress=progress
         )
     saved = save(record)
     if as_json:

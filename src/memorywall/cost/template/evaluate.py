@@ -48,8 +48,10 @@ def _evaluate_part(terms: Terms, joined: Joined, points: Points, axes: _Axes) ->
     mapped = points.map(kept)
     part = Points(mapped.point, mapped.rates, shape)
     axis = column_axis(part)
-    return evaluate_flat(terms, joined, part) if axis is None else evaluate_grid(
-        terms, joined, part, axis
+    return (
+        evaluate_flat(terms, joined, part)
+        if axis is None
+        else evaluate_grid(terms, joined, part, axis)
     )
 
 

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from memorywall.core.hardware import Hardware
 from memorywall.core.numbers import Array, Number, is_array
 from memorywall.cost.template.point import Point
 
@@ -68,6 +69,10 @@ class Points:
         point = Point(*[change(number) for number in self.point])
         return Points(point, tuple([change(rate) for rate in self.rates]), self.shape)
 
+    def cut(self, some: slice) -> Points:
+        """Return those in a range, of points along one axis."""
+        return self.map(lambda number: number[some] if is_array(number) else number)
+
 
 def axes_of(number: Number, shape: tuple[int, ...]) -> list[bool]:
     """Tell along which axes of a shape a number varies."""
@@ -82,13 +87,13 @@ def flattened(number: Number, shape: tuple[int, ...]) -> Number:
     return float(number.flat[0]) if number.size == 1 else np.broadcast_to(number, shape).reshape(-1)
 
 
-def shape_of(*numbers: Number | None) -> tuple[int, ...]:
-    """Return the shape that numbers and arrays broadcast to.
+def shape_of(point: Point, hardware: Hardware) -> tuple[int, ...]:
+    """Return the shape that the numbers of a question broadcast to.
 
     Raises:
         ValueError: they do not broadcast.
     """
-    return np.broadcast_shapes(*(np.shape(n) for n in numbers if n is not None))
+    return np.broadcast_shapes(*(n.shape for n in point if is_array(n)), *hardware.shapes)
 
 
 def multiply(a: Array, b: Array, out: Array) -> Array:

@@ -22,16 +22,26 @@ from memorywall.cost.template.rows import Rows, Terms
 
 
 class Residents:
-    """What a program keeps resident, and the most of its activations that are alive at once."""
+    """What a program keeps resident, and the most of its activations that are alive at once.
+
+    Attributes:
+        terms: what the sums are over.
+        weights, kv_cache, state: bytes of each.
+        alive: bytes of activations, of which the largest counts.
+    """
 
     def __init__(self, program: Program) -> None:
+        self.terms = Terms()
         kept = program.resident_bytes()
-        held = [kept.get(role, 0) for role in ("weight", "kv_cache", "state")]
-        numbers, terms = [*held, *_largest(totals_alive(program))], Terms()
-        self._rows = Rows(terms, [terms.exact(number) for number in numbers])
+        self.weights = self.terms.exact(kept.get("weight", 0))
+        self.kv_cache = self.terms.exact(kept.get("kv_cache", 0))
+        self.state = self.terms.exact(kept.get("state", 0))
+        self.alive = [self.terms.exact(total) for total in _largest(totals_alive(program))]
+        forms = [self.weights, self.kv_cache, self.state, *self.alive]
+        self._rows = Rows(self.terms, forms)
 
     def at(self, point: Point, hardware: Hardware) -> Footprint:
-        """Return the footprint, its numbers scalars or arrays."""
+        """Return the footprint at one point, its numbers scalars."""
         values = self._rows.at(point)
         weights, kv_cache, state, *alive = [values[place] for place in self._rows.places]
         most = reduce(maximum, alive)
@@ -50,6 +60,6 @@ def _largest(totals: Iterable[Any]) -> list[Any]:
 
 
 def _never_below(a: Any, b: Any) -> bool:
-    """Tell whether one total is at least the other at every point."""
+    """Return whether one total is at least the other at every point."""
     bound = lower_bound(a - b)
     return bound is not None and bound >= 0

@@ -34,12 +34,12 @@ class Terms:
     """What rows are sums of: one, the variables, then atoms, their products and expressions.
 
     Attributes:
-        origins: what stands at each place: a product of atoms, an expression, or None for a step
-            on the way to one.
+        origins: what stands at each place: a product of atoms, a polynomial, an expression; None
+            of a variable that nothing has.
     """
 
     def __init__(self) -> None:
-        self.origins: list[Monomial | Expression | None] = [(), *[None] * len(VARIABLES)]
+        self.origins: list[Monomial | Symbol | Expression | None] = [(), *[None] * len(VARIABLES)]
         self._steps: list[Step] = []
         self._inputs: list[tuple[int, ...]] = []
         self._places: dict[object, int] = {name: i for i, name in enumerate(VARIABLES, start=1)}
@@ -132,7 +132,7 @@ class Terms:
         if known is not None:
             return known
         step: Step = lambda v: divided(sum([c * v[i] for c, i in row]), divisor)  # noqa: E731
-        return self._keep(key, step, tuple(form))
+        return self._keep(key, step, tuple(form), number)
 
     def _atom(self, atom: Atom) -> int:
         known = self._places.get(atom.text)
@@ -182,7 +182,7 @@ class Terms:
         key: object,
         step: Step,
         inputs: tuple[int, ...],
-        origin: Monomial | Expression | None = None,
+        origin: Monomial | Symbol | Expression | None = None,
     ) -> int:
         self._places[key] = place = len(self.origins)
         self.origins.append(origin)

@@ -2,40 +2,55 @@
 
 Along a stretch FLOPs and bytes of a class are arithmetic series, n (first + last) / 2. So is the
 time while one of the two binds, and as their difference is linear, that changes once at most: the
-steps before the crossing are one series, those after it another.
+steps before the turn are one series, those from it on another.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias, cast
+from collections.abc import Callable
+from dataclasses import replace
+from functools import reduce
+from operator import add
+from typing import Any, NamedTuple, TypeAlias
 
+from memorywall.core.geometry import Kind
 from memorywall.core.hardware import Hardware
-from memorywall.core.numbers import halved
+from memorywall.core.numbers import floored, is_array, maximum, minimum
 from memorywall.core.program import Program
-from memorywall.core.results import Cost
+from memorywall.core.results import Cost, OpCost
 from memorywall.cost.template.classes import Classes
 from memorywall.cost.template.point import Point
-from memorywall.cost.template.rows import Rows
-from memorywall.cost.template.stretches import Bends
+from memorywall.cost.template.rows import Form, Rows, Terms
+from memorywall.cost.template.scalars import moved_bytes
+from memorywall.cost.template.stretches import Bends, Stretch
 
-# The first and the last value of an arithmetic series.
-Line: TypeAlias = tuple[float, float]
+# The first and the last value of an arithmetic series; numbers, or arrays of them.
+Line: TypeAlias = "tuple[Any, Any]"
+# FLOPs, bytes, and the peak of the arithmetic.
+Pair: TypeAlias = "tuple[Line, Line, Any]"
+# Of such pairs, how many steps, and the bandwidth: the seconds of all steps that are compute-bound,
+# and of all that are memory-bound.
+Bound: TypeAlias = Callable[[list[Pair], Any, Any], tuple[Any, Any]]
 
 
 class Run:
-    """What decode steps in a row cost as a whole."""
+    """What decode steps in a row cost as a whole.
+
+    Attributes:
+        dtypes: the arithmetic of the operators.
+        bends: where rows stop being linear in the length.
+    """
 
     def __init__(self, program: Program) -> None:
         c = Classes(program)
-        self._dtypes = c.dtypes
+        self.dtypes = c.dtypes
         forms = [c.flops, c.moved, c.memory_alone, *c.compute, *c.compute_alone]
         for each in c.classes:
             forms += [each.flops, each.moved]
         self._rows = Rows(c.terms, forms)
-        used = {place for form in forms for place in form}
-        self._bends = Bends(c.terms.origins[place] for place in sorted(used))
+        self.bends = bends_of(c.terms, forms)
         self._flops, self._moved, self._alone, *places = self._rows.places
-        kinds = len(self._dtypes)
+        kinds = len(self.dtypes)
         self._compute, self._compute_alone = places[:kinds], places[kinds : 2 * kinds]
         pairs = places[2 * kinds :]
         self._classes = [
@@ -49,92 +64,201 @@ class Run:
         Raises:
             UnsupportedError: the device has no peak for the program's arithmetic or a wider one.
         """
-        bandwidth = cast("float", hardware.bandwidth)
-        peaks = cast("list[float]", [hardware.peak(dtype) for dtype in self._dtypes])
-        totals = [0, 0, 0.0, 0.0, 0.0, 0.0, 0.0]
-        for stretch in self._bends.stretches(point, steps):
-            first = cast("list[Any]", self._rows.at(point._replace(length=stretch.first)))
-            last = first
-            if stretch.count > 1:
-                last = cast("list[Any]", self._rows.at(point._replace(length=stretch.last)))
-            part = self._stretch(first, last, stretch.count, bandwidth, peaks)
-            totals = [a + b for a, b in zip(totals, part, strict=True)]
-        return Cost(*totals)
+        bandwidth = hardware.bandwidth
+        peaks = [hardware.peak(dtype) for dtype in self.dtypes]
+        total: list[Any] = [0, 0, 0.0, 0.0, 0.0, 0.0, 0.0]
+        for stretch in self.bends.stretches(point, steps):
+            ends = point._replace(length=stretch.first), point._replace(length=stretch.last)
+            part = self.stretch(*ends, stretch.count, bandwidth, peaks, bound_at_one)
+            total = [a + b for a, b in zip(total, part, strict=True)]
+        return Cost(*total)
 
-    def _stretch(
-        self, first: list[Any], last: list[Any], count: int, bandwidth: float, peaks: list[float]
-    ) -> tuple[Any, ...]:
-        """Return the fields of the cost of one stretch, given its rows at both ends."""
-        flops, moved = (
-            halved((first[place] + last[place]) * count) for place in (self._flops, self._moved)
-        )
-        waiting = (first[self._alone] + last[self._alone]) * count / 2 / bandwidth
-        busy = 0.0
-        for place, peak in zip(self._compute_alone, peaks, strict=True):
-            busy += (first[place] + last[place]) * count / 2 / peak
-        for dtype, of_flops, of_moved in self._classes:
-            peak = peaks[dtype]
-            f0, f1, m0, m1 = first[of_flops], last[of_flops], first[of_moved], last[of_moved]
-            at_first, at_last = m0 / bandwidth - f0 / peak, m1 / bandwidth - f1 / peak
-            if at_first >= 0 and at_last >= 0:
-                waiting += (m0 + m1) * count / 2 / bandwidth
-            elif at_first < 0 and at_last < 0:
-                busy += (f0 + f1) * count / 2 / peak
-            else:
-                before = crossing((f0, f1), (m0, m1), count, bandwidth, peak)
-                moved_before, moved_after = split((m0, m1), count, before)
-                flops_before, flops_after = split((f0, f1), count, before)
-                if at_first >= 0:
-                    waiting, busy = waiting + moved_before / bandwidth, busy + flops_after / peak
-                else:
-                    waiting, busy = waiting + moved_after / bandwidth, busy + flops_before / peak
-        compute, overlapped = self._overlapped(first, last, count, bandwidth, peaks)
-        return (flops, moved, compute, moved / bandwidth, busy + waiting, overlapped, waiting)
+    def stretch(
+        self, at_first: Point, at_last: Point, count: Any, bandwidth: Any, peaks: list[Any],
+        bound: Bound,
+    ) -> tuple[Any, ...]:  # fmt: skip
+        """Return the fields of the cost of one stretch, scalars or arrays.
 
-    def _overlapped(
-        self, first: list[Any], last: list[Any], count: int, bandwidth: float, peaks: list[float]
-    ) -> tuple[float, float]:
-        """Return the seconds of arithmetic, and the sum over steps of the longer of the two."""
-        c0 = sum([first[place] / peak for place, peak in zip(self._compute, peaks, strict=True)])
-        c1 = sum([last[place] / peak for place, peak in zip(self._compute, peaks, strict=True)])
-        m0, m1 = first[self._moved] / bandwidth, last[self._moved] / bandwidth
-        compute, memory = (c0 + c1) * count / 2, (m0 + m1) * count / 2
-        if m0 >= c0 and m1 >= c1:
-            return compute, memory
-        if m0 < c0 and m1 < c1:
-            return compute, compute
-        before = crossing((c0, c1), (m0, m1), count, 1.0, 1.0)
-        memory_before, memory_after = split((m0, m1), count, before)
-        compute_before, compute_after = split((c0, c1), count, before)
-        if m0 >= c0:
-            return compute, memory_before + compute_after
-        return compute, compute_before + memory_after
+        Args:
+            at_first, at_last: its ends.
+            count: how many steps it has.
+            bandwidth, peaks: of the device, the peaks by dtype.
+            bound: what tells the steps that are compute-bound from those that are memory-bound.
+        """
+        first: list[Any] = self._rows.at(at_first)
+        last: list[Any] = first if at_last is at_first else self._rows.at(at_last)
+        flops = series(first[self._flops], last[self._flops], count)
+        moved = series(first[self._moved], last[self._moved], count)
+        memory_s = moved / bandwidth
+        waiting = series(first[self._alone], last[self._alone], count) / bandwidth
+        compute_s = busy = c0 = c1 = 0.0
+        for place, alone, peak in zip(self._compute, self._compute_alone, peaks, strict=True):
+            c0, c1 = c0 + first[place] / peak, c1 + last[place] / peak
+            compute_s = compute_s + series(first[place], last[place], count) / peak
+            busy = busy + series(first[alone], last[alone], count) / peak
+        pairs = [
+            ((first[f], last[f]), (first[m], last[m]), peaks[dtype])
+            for dtype, f, m in self._classes
+        ]
+        while_busy, while_waiting = bound(pairs, count, bandwidth)
+        busy, waiting = busy + while_busy, waiting + while_waiting
+        traffic = first[self._moved] / bandwidth, last[self._moved] / bandwidth
+        longer, others = bound([((c0, c1), traffic, 1.0)], count, 1.0)
+        return flops, moved, compute_s, memory_s, busy + waiting, longer + others, waiting
 
 
-def crossing(flops: Line, moved: Line, count: int, bandwidth: float, peak: float) -> int:
-    """Return how many of some steps lie before what binds changes; it must differ at the ends.
+class RunListing:
+    """What every operator costs over decode steps in a row."""
 
-    Where both times are equal memory binds, which rounding may put beside where the lines meet.
+    def __init__(self, program: Program) -> None:
+        terms = Terms()
+        self._ops: list[tuple[str, Kind, int, int, str, tuple[str, ...]]] = []
+        forms: list[Form] = []
+        for path, op, repeat in program.walk():
+            traffic = op.traffic
+            numbers = (op.flops, moved_bytes(op), *traffic.values())
+            forms += [terms.linear(number) for number in numbers]
+            runs = repeat if op.runs else 0
+            self._ops.append((path, op.kind, repeat, runs, op.dtype, tuple(traffic)))
+        self._rows = Rows(terms, forms)
+        self.bends = bends_of(terms, forms)
+
+    def at(self, point: Point, steps: int, hardware: Hardware) -> list[OpCost]:
+        """Return every operator's cost over some steps, its numbers scalars or arrays.
+
+        Raises:
+            UnsupportedError: the device has no peak for the program's arithmetic or a wider one.
+        """
+        stretches = self.bends.stretches(point, steps)
+        parts = [self._stretch(point, stretch, hardware) for stretch in stretches]
+        found = [reduce(add, op) for op in zip(*parts, strict=True)]
+        runs = [op[3] for op in self._ops]
+        return [replace(op, count=n * steps) for op, n in zip(found, runs, strict=True)]
+
+    def _stretch(self, point: Point, stretch: Stretch, hardware: Hardware) -> list[OpCost]:
+        first = self._rows.at(point._replace(length=stretch.first))
+        last = self._rows.at(point._replace(length=stretch.last))
+        lines = iter([(first[place], last[place]) for place in self._rows.places])
+        count, bandwidth = stretch.count, hardware.bandwidth
+        costs = []
+        for path, kind, repeat, _, dtype, roles in self._ops:
+            flops, moved, peak = next(lines), next(lines), hardware.peak(dtype)
+            turn = turn_of(flops, moved, count, bandwidth, peak)
+            waits, traffic = {}, {}
+            for role in roles:
+                line = next(lines)
+                traffic[role] = series(*line, count) * repeat
+                waits[role] = turn.waiting(line, count) * repeat / bandwidth
+            work, total = series(*flops, count) * repeat, sum(traffic.values(), 0)
+            waiting = turn.waiting(moved, count) * repeat / bandwidth
+            busy = turn.busy(flops, count) * repeat / peak
+            both = busy + waiting
+            times = (work / peak, total / bandwidth, both, both, waiting)
+            costs.append(OpCost(path, kind, 0, Cost(work, total, *times), traffic, waits))
+        return costs
+
+
+class Turn(NamedTuple):
+    """Where what binds changes along a series, at most once; numbers, or arrays of them.
+
+    Attributes:
+        before: how many steps lie before it; all where nothing changes.
+        waits_first: whether the first of them is memory-bound.
+    """
+
+    before: Any
+    waits_first: Any
+
+    def waiting(self, line: Line, count: Any) -> Any:
+        """Return the sum of a series over the steps that are memory-bound."""
+        until, after = _halves(line, count, self.before)
+        return _choose(self.waits_first, until, after)
+
+    def busy(self, line: Line, count: Any) -> Any:
+        """Return the sum of a series over the steps that are compute-bound."""
+        until, after = _halves(line, count, self.before)
+        return _choose(self.waits_first, after, until)
+
+
+def bends_of(terms: Terms, forms: list[Form]) -> Bends:
+    """Return where any of some sums over terms bends along the length."""
+    used = {place for form in forms for place in form}
+    return Bends(terms.origins[place] for place in sorted(used))
+
+
+def series(first: Any, last: Any, count: Any) -> Any:
+    """Return the sum of an arithmetic series; of integers an integer."""
+    total = (first + last) * count
+    return total // 2 if type(total) is int else total / 2
+
+
+def bound_at_one(pairs: list[Pair], count: int, bandwidth: float) -> tuple[float, float]:
+    """Return the seconds of compute-bound and of memory-bound steps; scalars."""
+    busy = waiting = 0.0
+    half = count / 2
+    for (f0, f1), (m0, m1), peak in pairs:
+        waits_first = m0 / bandwidth >= f0 / peak
+        if waits_first != (m1 / bandwidth >= f1 / peak):
+            other_busy, other_waiting = bound_at_any([((f0, f1), (m0, m1), peak)], count, bandwidth)
+            busy, waiting = busy + other_busy, waiting + other_waiting
+        elif waits_first:
+            waiting += (m0 + m1) * half / bandwidth
+        else:
+            busy += (f0 + f1) * half / peak
+    return busy, waiting
+
+
+def bound_at_any(pairs: list[Pair], count: Any, bandwidth: Any) -> tuple[Any, Any]:
+    """Return the same of scalars or arrays."""
+    busy = waiting = 0.0
+    for flops, moved, peak in pairs:
+        turn = turn_of(flops, moved, count, bandwidth, peak)
+        busy = busy + turn.busy(flops, count) / peak
+        waiting = waiting + turn.waiting(moved, count) / bandwidth
+    return busy, waiting
+
+
+def turn_of(flops: Line, moved: Line, count: Any, bandwidth: Any, peak: Any) -> Turn:
+    """Return where what binds changes along FLOPs and bytes that both are series.
+
+    Where both times are equal memory binds; rounding may put that a step beside where the lines
+    meet, so the steps around are tried.
     """
     at_first = moved[0] / bandwidth - flops[0] / peak
-    slope = (moved[1] / bandwidth - flops[1] / peak - at_first) / (count - 1)
-    meet = int(-at_first / slope)
-    for before in range(max(meet - 1, 1), min(meet + 3, count)):
-        memory_s = at(moved, before, count) / bandwidth
-        if (memory_s >= at(flops, before, count) / peak) != (at_first >= 0):
-            return before
-    return count - 1
+    at_last = moved[1] / bandwidth - flops[1] / peak
+    waits_first = at_first >= 0
+    changes = waits_first != (at_last >= 0)
+    if changes is False:
+        return Turn(count, waits_first)
+    meet = at_first / _choose(changes, at_first - at_last, 1.0) * (count - 1)
+    most = maximum(count - 1, 0)  # of many points some may have no step
+    before = minimum(maximum(floored(meet, 1) - 1, 1), most)
+    for _ in range(3):
+        memory_s = value(moved, before, count) / bandwidth
+        same = (memory_s >= value(flops, before, count) / peak) == waits_first
+        before = minimum(before + same, most)
+    return Turn(_choose(changes, before, count), waits_first)
 
 
-def at(line: Line, step: int, count: int) -> float:
-    """Return the value of a series at one of its steps, the first being 0."""
+def value(line: Line, step: Any, count: Any) -> Any:
+    """Return a series at one of its steps, the first being 0; of integers an integer."""
     first, last = line
-    if isinstance(first, int) and isinstance(last, int):
-        return first + (last - first) // (count - 1) * step
-    return first + (last - first) / (count - 1) * step
+    gaps = maximum(count - 1, 1)
+    if type(first) is int and type(last) is int and type(count) is int:
+        return first + (last - first) // gaps * step
+    return first + (last - first) / gaps * step
 
 
-def split(line: Line, count: int, before: int) -> tuple[float, float]:
+def _halves(line: Line, count: Any, before: Any) -> Line:
     """Return the sums of a series before a step and from it on."""
-    until = (line[0] + at(line, before - 1, count)) * before / 2
-    return until, (at(line, before, count) + line[1]) * (count - before) / 2
+    until = series(line[0], value(line, before - 1, count), before)
+    return until, series(value(line, before, count), line[1], count - before)
+
+
+def _choose(condition: Any, a: Any, b: Any) -> Any:
+    """Return one of two numbers, or of arrays element by element."""
+    if is_array(condition):
+        import numpy as np  # noqa: PLC0415
+
+        return np.where(condition, a, b)
+    return a if condition else b

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property, lru_cache
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from memorywall.core.forward import Forward
 from memorywall.core.hardware import Hardware
@@ -14,7 +14,10 @@ from memorywall.core.results import Cost, Footprint, OpCost
 from memorywall.cost.template.point import Point, symbolic
 from memorywall.cost.template.resident import Residents
 from memorywall.cost.template.scalars import Listing, Prices
-from memorywall.cost.template.series import Run
+from memorywall.cost.template.series import Run, RunListing
+
+if TYPE_CHECKING:  # NumPy is imported where there are many points, and not before
+    from memorywall.cost.template.arrays import ArrayPrices
 
 # What makes the program that is priced of the one that was lowered, such as ``fuse``.
 Rewrite: TypeAlias = Callable[[Program], Program]
@@ -37,7 +40,7 @@ class Template:
         self.program = program
 
     def price(self, point: Point, hardware: Hardware) -> Cost:
-        """Return what the pass costs at a point, as ``cost.roofline.price`` does of its program.
+        """Return what the pass costs at one point, as ``cost.roofline.price`` of its program.
 
         Raises:
             UnsupportedError: the device has no peak for the program's arithmetic or a wider one.
@@ -45,7 +48,10 @@ class Template:
         return self._prices.at(point, hardware)
 
     def price_ops(self, point: Point, hardware: Hardware) -> list[OpCost]:
-        """Return what every operator costs over its repetitions, in order of execution."""
+        """Return what every operator costs over its repetitions, in order of execution.
+
+        Of arrays the numbers have the shapes that they vary along, and broadcast to the others.
+        """
         return self._listing.at(point, hardware)
 
     def price_run(self, point: Point, steps: int, hardware: Hardware) -> Cost:
@@ -58,9 +64,35 @@ class Template:
         """
         return self._run.at(point, steps, hardware)
 
+    def price_run_ops(self, point: Point, steps: int, hardware: Hardware) -> list[OpCost]:
+        """Return the same by operator, for scalars or arrays."""
+        return self._run_listing.at(point, steps, hardware)
+
     def footprint(self, point: Point, hardware: Hardware) -> Footprint:
-        """Return the memory that the pass needs on a device."""
+        """Return the memory that the pass needs at one point."""
         return self._residents.at(point, hardware)
+
+    def price_many(self, point: Point, hardware: Hardware) -> Cost:
+        """Return what the pass costs at many points; arrays of the shape that all broadcast to.
+
+        Each is worked out when it is first read, and may not be written to.
+
+        Raises:
+            UnsupportedError: the device has no peak for the program's arithmetic or a wider one.
+        """
+        return self._array_prices.at(point, hardware)
+
+    def footprint_many(self, point: Point, hardware: Hardware) -> Footprint:
+        """Return the memory that the pass needs at many points, in the same way."""
+        from memorywall.cost.template.arrays import array_footprint  # noqa: PLC0415
+
+        return array_footprint(self._residents, point, hardware)
+
+    def price_run_many(self, point: Point, steps: int, hardware: Hardware) -> Cost:
+        """Return what decode steps in a row cost at many points; arrays of their shape."""
+        from memorywall.cost.template.arrays_run import run_at_points  # noqa: PLC0415
+
+        return run_at_points(self._run, point, steps, hardware)
 
     @cached_property
     def _prices(self) -> Prices:
@@ -75,8 +107,18 @@ class Template:
         return Run(self.program)
 
     @cached_property
+    def _run_listing(self) -> RunListing:
+        return RunListing(self.program)
+
+    @cached_property
     def _residents(self) -> Residents:
         return Residents(self.program)
+
+    @cached_property
+    def _array_prices(self) -> ArrayPrices:
+        from memorywall.cost.template.arrays import ArrayPrices  # noqa: PLC0415
+
+        return ArrayPrices(self.program)
 
 
 def template_of(model: Model, forward: Forward, rewrite: Rewrite | None = None) -> Template:

@@ -15,9 +15,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from memorywall.answer.analyze import HardwareSource, ModelSource, load_hardware
-from memorywall.core.errors import InvalidInputError, UnsupportedError
+from memorywall.core.errors import InvalidInputError, UnsupportedError, shown
 from memorywall.core.model import Model
 from memorywall.core.numbers import as_count
+from memorywall.core.parameters import PARAMETERS
 from memorywall.frontends.hf import load_model
 from memorywall.studies.long_context.costs import (
     ENDLESS,
@@ -82,9 +83,11 @@ def long_contexts(
     lengths = _checked(contexts)
     batch = int(as_count(batch_size, "batch_size"))
     formats = {"weights": weights, "kv_cache": kv_cache, "state": state}
+    decoders = [_decoder(model) for model in models]
+    _refuse_unused("state", state, decoders)
+    _refuse_unused("kv_cache", None if kv_cache == "bf16" else kv_cache, decoders)
     found = [
-        _long_context(ModelOnDevice(_decoder(model), hardware, formats), lengths, batch)
-        for model in models
+        _long_context(ModelOnDevice(model, hardware, formats), lengths, batch) for model in decoders
     ]
     return LongContexts(
         hardware=hardware,
@@ -112,6 +115,21 @@ def _checked(contexts: Sequence[int]) -> tuple[int, ...]:
             "Such as: --contexts 1024,32768,1048576",
         )
     return lengths
+
+
+def _refuse_unused(name: str, asked: str | None, models: Sequence[Model]) -> None:
+    """Refuse a format that applies to none of the models.
+
+    Raises:
+        InvalidInputError: it is asked for, and no model has what it requires.
+    """
+    requires = PARAMETERS[name].requires
+    if asked is None or requires is None or any(requires.holds(m.traits) for m in models):
+        return
+    raise InvalidInputError(
+        f"{name} requires {requires.words}, which none of the models has; got {shown(asked)}.",
+        f"Leave {name} out.",
+    )
 
 
 def _decoder(source: ModelSource) -> Model:

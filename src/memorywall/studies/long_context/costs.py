@@ -109,7 +109,7 @@ def _moved(answer: Analysis) -> dict[str, Array]:
 
 
 def cache_passes(answer: Analysis) -> bool:
-    """Tell whether a step moves more bytes of cache and state than of weights."""
+    """Return whether a step moves more bytes of cache and state than of weights."""
     moved = _moved(answer)
     return bool(moved["kv_cache"] + moved["state"] > moved["weight"])
 
@@ -125,7 +125,7 @@ def _flops(answer: Analysis, kinds: Sequence[str]) -> Any:
 
 
 def compute_bound(answer: Analysis) -> Array:
-    """Tell whether a pass does more FLOPs per byte than the ridge point, as a whole."""
+    """Return whether a pass does more FLOPs per byte than the ridge point, as a whole."""
     return np.asarray(answer.cost.compute_s > answer.cost.memory_s)
 
 

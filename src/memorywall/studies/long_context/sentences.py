@@ -42,7 +42,7 @@ def where(span: Span | None) -> str:
 
 
 def _within(span: Span | None, first: int) -> bool:
-    """Tell whether any context of the study lies in a span."""
+    """Return whether any context of the study lies in a span."""
     return span is not None and (span.last is None or span.last >= first)
 
 
@@ -55,7 +55,7 @@ def _named(models: list[LongContext], study: LongContexts) -> str:
 
 
 def weights_fit(model: LongContext, study: LongContexts) -> bool:
-    """Tell whether a model's weights alone are within the device's memory."""
+    """Return whether a model's weights alone are within the device's memory."""
     return model.weights <= float(study.hardware.capacity or 0)
 
 

@@ -31,7 +31,7 @@ def measure(
     *,
     threads: int | None = None,
     dtype: str = "fp32",
-    device: str = "cpu",
+    backend: str = "cpu",
     progress: Callable[[int, int], object] = lambda _done, _total: None,
 ) -> dict[str, Any]:
     """Run the three models over a grid of ``GRIDS``; return the machine and each model's record.
@@ -55,7 +55,7 @@ def measure(
                 seq_lens=seq_lens,
                 dtypes=(dtype,),
                 threads=threads,
-                device=device,
+                backend=backend,
                 progress=partial(_report, progress, before, each * len(MODELS)),
             )
             cases[model] += record["cases"]

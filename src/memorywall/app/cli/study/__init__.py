@@ -7,6 +7,8 @@ import click
 from memorywall.app.cli._groups import Subcommands
 
 
-@click.group(cls=Subcommands.of(__name__), short_help="One argument at length, drawn.")
+@click.group(
+    cls=Subcommands.of(__name__), heading="Learn", short_help="One argument at length, drawn."
+)
 def COMMAND() -> None:  # noqa: N802 - the constant that the subcommand is found by
     """Follow one argument at length: a published one beside what was printed, or one of ours."""

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import click
 
+from memorywall.app.cli._command import command
 from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
-from memorywall.app.cli._shared import LengthList, console, json_flag, print_json
+from memorywall.app.cli._options import DEVICE, FORMAT, MODELS, count, counts, names
+from memorywall.app.cli._shared import console, json_flag, print_json
 from memorywall.studies.long_context import computation as study
 from memorywall.studies.long_context.figure import draw_long_contexts
 from memorywall.studies.long_context.record import long_contexts_record
@@ -17,27 +19,32 @@ from memorywall.studies.long_context.text import show_long_contexts
 _SCHEMA = "memorywall.study.long-context/1"
 
 
-@click.command("long-context", short_help="What a token costs from 1k to 1M positions.")
-@click.option(
-    "--models", metavar="MODEL[,MODEL...]",
+@command("long-context", "Learn", "What a token costs from 1k to 1M positions.")
+@names(
+    "--models",
+    words=MODELS,
     help="Decoders to compare.  [default: one of each kind, of 7 to 9 billion parameters]",
+)
+@click.option("--on", type=DEVICE, default="h100-sxm", show_default=True, help="One device.")
+@count(
+    "--batch", "--batch-size", "batch_size", default="1", show_default=True,
+    help="Sequences of a step.",
 )  # fmt: skip
-@click.option("--on", default="h100-sxm", show_default=True, metavar="DEVICE", help="A device.")
-@click.option("--batch", "batch_size", default=1, show_default=True, help="Sequences of a step.")
+@counts("--contexts", length=True, help="Positions, in rising order.  [default: 1k, 2k, ... 1M]")
 @click.option(
-    "--contexts", type=LengthList(),
-    help="Positions, in rising order: 4096, or 4k,32k,1M.  [default: 1k, 2k, ... 1M]",
-)  # fmt: skip
-@click.option("--weights", default="bf16", show_default=True, help="Format of all weights.")
-@click.option("--kv-cache", default="bf16", show_default=True, help="Format of the KV cache.")
-@click.option("--state", help="Format of recurrent state.  [default: as prescribed]")
+    "--weights", type=FORMAT, default="bf16", show_default=True, help="Format of all weights."
+)
+@click.option(
+    "--kv-cache", type=FORMAT, default="bf16", show_default=True, help="Format of the KV cache."
+)
+@click.option("--state", type=FORMAT, help="Format of recurrent state.  [default: as prescribed]")
 @figure_option()
 @json_flag
 def COMMAND(  # noqa: N802
-    models: str | None,
+    models: list[str],
     on: str,
     batch_size: int,
-    contexts: list[int] | None,
+    contexts: list[int],
     weights: str,
     kv_cache: str,
     state: str | None,
@@ -58,7 +65,7 @@ def COMMAND(  # noqa: N802
       memorywall study long-context --kv-cache fp8 --state bf16 --json
     """
     found = study.long_contexts(
-        study.MODELS if models is None else [name.strip() for name in models.split(",")],
+        models or study.MODELS,
         on=on,
         batch_size=batch_size,
         contexts=contexts or study.CONTEXTS,

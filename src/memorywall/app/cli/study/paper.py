@@ -8,8 +8,10 @@ from typing import Any
 
 import click
 
-from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
-from memorywall.app.cli._shared import Counts, console, json_flag, print_json, progress_bar
+from memorywall.app.cli._command import command
+from memorywall.app.cli._figures import draw_into, figure_option, print_drawn, refuse_figures
+from memorywall.app.cli._options import DEVICES, backend, count, counts, names
+from memorywall.app.cli._shared import console, json_flag, print_json, progress_bar
 from memorywall.core.errors import InvalidInputError
 from memorywall.studies.paper import computation as paper
 from memorywall.studies.paper.figure import draw_curves
@@ -26,16 +28,17 @@ _DEFAULT_DEVICES = (
 )  # fmt: skip
 
 
-@click.command("paper", short_help='The case study of "AI and Memory Wall".')
-@click.option(
-    "--batch", "batch_sizes", type=Counts(),
+@command("paper", "Learn", 'The case study of "AI and Memory Wall".')
+@counts(
+    "--batch",
+    "--batch-size",
+    "batch_sizes",
     help="Also show how GPT-2's decode waits on memory at these batch sizes, by device.",
-)  # fmt: skip
-@click.option(
-    "--on", "devices", multiple=True, metavar="DEVICE",
-    help="Devices for --batch; may be repeated.  [default: ten of the catalogue]",
-)  # fmt: skip
-@click.option("--seq", "seq_len", type=int, help="Positions for --batch.  [default: 128]")
+)
+@names(
+    "--on", "devices", words=DEVICES, help="Devices for --batch.  [default: ten of the catalogue]"
+)
+@count("--seq", "--seq-len", "seq_len", length=True, help="Positions for --batch.  [default: 128]")
 @figure_option(default="./study-paper.*")
 @click.option(
     "--measured", is_flag=True,
@@ -43,20 +46,20 @@ _DEFAULT_DEVICES = (
 )  # fmt: skip
 @click.option("--quick", is_flag=True, help="With --measured: 128 and 256 tokens, two minutes.")
 @click.option("--full", is_flag=True, help="With --measured: up to 4096 tokens, an hour or more.")
-@click.option("--threads", type=int, help="Threads for --measured, pinned.")
-@click.option("--device", default="cpu", show_default=True, help="For --measured: cpu or cuda.")
+@count("--threads", help="Threads for --measured, pinned.")
+@backend("What PyTorch runs on, with --measured.")
 @click.option("--no-figure", is_flag=True, help="Draw nothing.")
 @json_flag
 def COMMAND(  # noqa: N802
-    batch_sizes: list[int] | None,
-    devices: tuple[str, ...],
+    batch_sizes: list[int],
+    devices: list[str],
     seq_len: int | None,
     figures: tuple[Path, ...],
     measured: bool,
     quick: bool,
     full: bool,
     threads: int | None,
-    device: str,
+    backend: str | None,
     no_figure: bool,
     as_json: bool,
 ) -> None:
@@ -74,24 +77,22 @@ def COMMAND(  # noqa: N802
       memorywall study paper --measured --quick --threads 1
       memorywall study paper --json --figure paper.pdf
     """
-    if batch_sizes is None and (devices or seq_len is not None):
+    if not batch_sizes and (devices or seq_len is not None):
+        raise InvalidInputError("--on and --seq require --batch.", "Add --batch 1,4,16,64.")
+    if not measured and (quick or full or threads is not None or backend is not None):
         raise InvalidInputError(
-            "--on and --seq say more about --batch, which is not given.", "Add --batch 1,4,16,64."
-        )
-    if not measured and (quick or full or threads is not None):
-        raise InvalidInputError(
-            "--quick, --full and --threads say more about --measured, which is not given.",
-            "Add --measured.",
+            "--quick, --full, --threads and --backend require --measured.", "Add --measured."
         )
     if quick and full:
-        raise InvalidInputError("--quick and --full contradict each other.", "Give one of them.")
+        raise InvalidInputError("--quick conflicts with --full.", "Give one of them.")
+    refuse_figures(figures, no_figure=no_figure)
     cells, curves = paper.compare(), paper.curves()
-    ran, rows = _run(quick, full, threads, device) if measured else ({}, [])
+    ran, rows = _run(quick, full, threads, backend or "cpu") if measured else ({}, [])
     curves = _with_measured(curves, rows)
     chosen = devices or _DEFAULT_DEVICES
     roofs = (
         []
-        if batch_sizes is None
+        if not batch_sizes
         else paper.roofs(batch_sizes, chosen, 128 if seq_len is None else seq_len)
     )
     wanted = figures or (() if as_json or no_figure else tuple(map(Path, _DEFAULT_FIGURES)))
@@ -110,14 +111,14 @@ def COMMAND(  # noqa: N802
 
 
 def _run(
-    quick: bool, full: bool, threads: int | None, device: str
+    quick: bool, full: bool, threads: int | None, backend: str
 ) -> tuple[dict[str, Any], list[Latency]]:
     """Run the experiment; return its record, the relative latencies among it, and these."""
     from memorywall.studies.paper import experiment  # noqa: PLC0415 - with the extra only
 
     grid = "quick" if quick else "full" if full else "default"
     with progress_bar("running the models") as progress:
-        ran = experiment.measure(grid, threads=threads, device=device, progress=progress)
+        ran = experiment.measure(grid, threads=threads, backend=backend, progress=progress)
     rows = experiment.latencies(ran)
     return {**ran, "relative": latencies_record(rows)}, rows
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import click
 
+from memorywall.app.cli._command import command
+from memorywall.app.cli._options import MODEL, count
 from memorywall.app.cli._shared import console, json_flag, print_json, progress_bar
-from memorywall.core.errors import MemoryWallError
+from memorywall.core.errors import InvalidInputError, MemoryWallError
 from memorywall.studies.roads.text import show_roads
 
 
-@click.command("roads", short_help="Configs beside transformers' classes, traced.")
-@click.argument("models", nargs=-1)
-@click.option("--tokens", default=128, show_default=True, help="Positions of a pass.")
+@command("roads", "Learn", "Configs beside transformers' classes, traced.")
+@click.argument("models", nargs=-1, type=MODEL)
+@count("--tokens", length=True, default="128", show_default=True, help="Positions of a pass.")
 @click.option("--excess", is_flag=True, help="Say what PyTorch moves beyond, pass by pass.")
 @json_flag
 def COMMAND(  # noqa: N802
@@ -28,6 +30,10 @@ def COMMAND(  # noqa: N802
       memorywall study roads gpt2 llama-3.2-1b
       memorywall study roads --tokens 512 --json
     """
+    if excess and as_json:
+        raise InvalidInputError(
+            "--excess conflicts with --json, which holds it always.", "Leave --excess out."
+        )
     from memorywall.studies.roads.computation import compare, passes, summary  # noqa: PLC0415 - an extra
 
     found, failed = [], {}

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from memorywall.answer.fit_trends import trends
-from memorywall.app.cli._figures import drawn, print_drawn
+from memorywall.app.cli._command import command
+from memorywall.app.cli._figures import drawn, print_drawn, refuse_figures
 from memorywall.app.cli._shared import console, json_flag, print_json
 from memorywall.core.errors import MissingDependencyError
 from memorywall.report.figures import save
@@ -22,7 +23,7 @@ _SCHEMA = "memorywall.study.trends/1"
 _FOLDER = Path("study-trends")
 
 
-@click.command("trends", short_help="The paper's growth rates, refitted to today.")
+@command("trends", "Learn", "The paper's growth rates, refitted to today.")
 @click.option(
     "--figures", "folder", type=click.Path(file_okay=False, path_type=Path),
     help="Folder to draw Figs 1, 2a, 2b, 4 and today's in.  [default: ./study-trends]",
@@ -42,6 +43,7 @@ def COMMAND(folder: Path | None, no_figure: bool, as_json: bool) -> None:  # noq
       memorywall study trends --json
       memorywall study trends --figures out/
     """
+    refuse_figures((folder,) if folder else (), no_figure=no_figure, option="--figures")
     rows, tested = study.compare(), study.tested()
     line = ""
     if not no_figure and (folder or not as_json):

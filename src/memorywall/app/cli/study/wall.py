@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
+from memorywall.app.cli._command import command
 from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
+from memorywall.app.cli._options import quantity, shares
 from memorywall.app.cli._shared import console, json_flag, print_json
 from memorywall.core.errors import InvalidInputError
 from memorywall.studies.wall import computation as study
@@ -19,21 +21,24 @@ from memorywall.studies.wall.text import show_wall
 _SCHEMA = "memorywall.study.wall/1"
 
 
-@click.command("wall", short_help="Average access time over hit rate.")
-@click.option(
-    "--hit", "hits", type=float, multiple=True, metavar="SHARE",
-    help="Share of accesses in the cache; may be repeated.  [default: 0.8 0.9 0.99 0.999]",
+@command("wall", "Learn", "Average access time over hit rate.")
+@shares(
+    "--hit", "hits", metavar="SHARE[,SHARE...]",
+    help="Shares of accesses that the cache serves.  [default: 0.8,0.9,0.99,0.999]",
 )  # fmt: skip
-@click.option("--dram-ns", type=float, help="DRAM latency of a machine of yours, ns.")
-@click.option("--clock-ghz", type=float, help="Its clock, GHz.")
-@click.option("--cache-cycles", type=float, default=4.0, show_default=True, help="Its cache.")
+@quantity("--dram-latency", unit="s", metavar="TIME", help="DRAM latency of your machine: 95 ns.")
+@quantity("--clock", unit="Hz", metavar="RATE", help="Clock of your machine: 3.7 GHz.")
+@click.option(
+    "--cache-cycles", type=float,
+    help="Clock cycles of an access that the cache of your machine serves.  [default: 4]",
+)  # fmt: skip
 @figure_option()
 @json_flag
 def COMMAND(  # noqa: N802
-    hits: tuple[float, ...],
-    dram_ns: float | None,
-    clock_ghz: float | None,
-    cache_cycles: float,
+    hits: list[float],
+    dram_latency: float | None,
+    clock: float | None,
+    cache_cycles: float | None,
     figures: tuple[Path, ...],
     as_json: bool,
 ) -> None:
@@ -45,10 +50,10 @@ def COMMAND(  # noqa: N802
     \b
     Examples:
       memorywall study wall
-      memorywall study wall --hit 0.8 --hit 0.95
-      memorywall study wall --dram-ns 95 --clock-ghz 3.7 --figure wall.svg
+      memorywall study wall --hit 0.8,0.95
+      memorywall study wall --dram-latency 95ns --clock 3.7GHz --figure wall.svg
     """
-    wall = study.compute_wall(hits or study.HITS, _yours(dram_ns, clock_ghz, cache_cycles))
+    wall = study.compute_wall(hits or study.HITS, _yours(dram_latency, clock, cache_cycles))
     line = draw_into(figures, partial(draw_wall, wall))
     if as_json:
         print_json({"schema": _SCHEMA, **wall_record(wall)})
@@ -58,12 +63,25 @@ def COMMAND(  # noqa: N802
     print_drawn(line, out)
 
 
-def _yours(dram_ns: float | None, clock_ghz: float | None, cache: float) -> list[Machine]:
-    if dram_ns is None and clock_ghz is None:
+def _yours(
+    dram_latency: float | None, clock: float | None, cache_cycles: float | None
+) -> list[Machine]:
+    """Return the machine that the options describe, if they do.
+
+    Raises:
+        InvalidInputError: only some of them are given.
+    """
+    if dram_latency is None and clock is None:
+        if cache_cycles is not None:
+            raise InvalidInputError(
+                "--cache-cycles requires --dram-latency and --clock.",
+                "Such as: --dram-latency 95ns --clock 3.7GHz",
+            )
         return []
-    if dram_ns is None or clock_ghz is None:
+    if dram_latency is None or clock is None:
         raise InvalidInputError(
-            "A machine of yours needs --dram-ns and --clock-ghz, and one is missing.",
-            "Such as: --dram-ns 95 --clock-ghz 3.7",
+            "--dram-latency and --clock require each other, and one is missing.",
+            "Such as: --dram-latency 95ns --clock 3.7GHz",
         )
-    return [study.your_machine(dram_ns, clock_ghz, cache)]
+    cycles = 4.0 if cache_cycles is None else cache_cycles
+    return [study.your_machine(1e9 * dram_latency, 1e-9 * clock, cycles)]
