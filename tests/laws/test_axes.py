@@ -133,7 +133,7 @@ def first_of(layout: Sequence[str], axes: set[str]) -> str:
 
 
 def cut(axes: Axes, axis: str, ranks: int, parts: tuple[Axes, ...] = ()) -> Axes:
-    """Return the axes of one rank, rounded up; followers with a floor keep so many."""
+    """Return the axes of one rank, rounded up: a follower keeps at least one."""
     local = []
     for name, length in axes:
         follower = FOLLOWERS.get(name)

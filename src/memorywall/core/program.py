@@ -36,7 +36,8 @@ class Op:
     """One execution of one operator.
 
     Attributes:
-        name: its path within the block, such as ``self_attn.q_proj``; nothing is read from it.
+        name: its path within the block, such as ``self_attn.q_proj``: a label, and what a
+            quantisation config calls it. What the operator does stands in its geometry.
         geometry: what it does, from which kind, function and FLOPs follow.
         reads: tensors that it reads.
         writes: tensors that it writes.
