@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from rich.console import Console
 
 import memorywall as mw
@@ -65,7 +66,6 @@ def test_the_worker_answers_every_case_and_survives_the_impossible() -> None:
      "relu", "tanh", "rotary"],
 )  # fmt: skip
 def test_functions_are_what_they_say(function: str) -> None:
-    torch = pytest.importorskip("torch")
     from memorywall.bench import kernels
 
     torch.manual_seed(0)
@@ -77,7 +77,6 @@ def test_functions_are_what_they_say(function: str) -> None:
 
 
 def test_kernels_compute_what_models_do() -> None:
-    torch = pytest.importorskip("torch")
     from transformers.activations import ACT2FN
 
     from memorywall.bench import kernels

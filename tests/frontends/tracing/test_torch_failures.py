@@ -229,7 +229,6 @@ def test_no_loss() -> None:
 
 
 def test_values_that_an_optimizer_reads_are_noted() -> None:
-    pytest.importorskip("pytorch_optimizer")
     traced = training_memory(lambda: nn.Linear(8, 8), BATCH, optimizer="prodigy")
     assert any("the optimizer read" in note for note in traced.notes)
     # Prodigy keeps two moments, the first weights, and a sum: four arrays of the weights' size.
