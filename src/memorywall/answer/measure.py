@@ -82,7 +82,7 @@ def measure_machine(
     count = usable_cores() if threads is None else threads
     if not 1 <= count <= usable_cores():
         raise InvalidInputError(
-            f"threads: expected 1 to {usable_cores()}, the cores that may be used; got {count}."
+            f"threads must be 1 to {usable_cores()}, the cores that may be used; got {count}."
         )
     plan = cases(quick=quick, caches=caches(), device=device)
     between = ranks.collectives(quick=quick) if processes > 1 else []
@@ -152,7 +152,7 @@ def _check_device(device: str, processes: int) -> None:
         most = torch.cuda.device_count()
     if not 1 <= processes <= most:
         raise InvalidInputError(
-            f"processes: expected 1 to {most}, one for each "
+            f"processes must be 1 to {most}, one for each "
             f"{'GPU' if device == 'cuda' else 'core'}; got {processes}."
         )
 

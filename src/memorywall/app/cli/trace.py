@@ -70,7 +70,7 @@ def COMMAND(  # noqa: N802
     """Count any PyTorch module: FLOPs, bytes, layers, without its weights.
 
     THIS RUNS THE FILE, and the factory's module, as you would: trace code that you trust. Code that
-    came with a downloaded model is refused. The factory takes no argument and returns a
+    downloaded with a model is refused. The factory takes no argument and returns a
     torch.nn.Module; it is made and run on tensors that have shapes and no memory. With --train,
     what training keeps in memory is counted too, and its peak.
 
@@ -87,7 +87,7 @@ def COMMAND(  # noqa: N802
     from memorywall.answer.trace import excess, load_factory, trace  # noqa: PLC0415 - seldom needed
 
     if depth < 1:
-        raise InvalidInputError(f"--depth: expected a whole number from 1 on, got {depth}.")
+        raise InvalidInputError(f"--depth must be a whole number from 1, got {depth}.")
     if on is None and (ops or traffic is not None):
         raise InvalidInputError("--ops and --traffic are of prices.", "Add --on DEVICE.")
     words["phase"] = _phase(words.pop("train"), words["phase"], figures)
