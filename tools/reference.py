@@ -9,19 +9,30 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
+from inspect import cleandoc
 from pathlib import Path
 
 import click
 
 import memorywall as mw
+from memorywall.answer.settle import applicable
 from memorywall.app.cli import app
 from memorywall.catalog.configs import entries
 from memorywall.catalog.devices import devices
 from memorywall.catalog.trends import Dataset, datasets, excluded, read
+from memorywall.core.errors import UnsupportedError
 from memorywall.core.files import write_text
+from memorywall.core.formats import FORMATS
 from memorywall.core.hardware import Hardware
+from memorywall.core.model import Model
+from memorywall.core.parameters import PARAMETERS, Parameter
+from memorywall.core.phase import Phase
+from memorywall.core.records import recording_of
 from memorywall.frontends.config import model_type_of
+from memorywall.phases import all_phases, phase_names
 from memorywall.report.device_tables import SUMMARY_TITLES, quantities, summary
+from memorywall.studies import studies
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 _HEAD = "<!-- Written by tools/reference.py; do not edit. -->\n\n"
@@ -47,7 +58,9 @@ def pages() -> dict[str, str]:
         "hardware.md": _HEAD + _hardware_page(),
         "models.md": _HEAD + _models_page(),
         "command.md": _HEAD + _command_page(),
+        "parameters.md": _HEAD + _parameters_page(),
         "datasets.md": _HEAD + _datasets_page(),
+        "studies.md": _HEAD + _studies_page(),
     }
 
 
@@ -89,6 +102,40 @@ def _device_section(device: Hardware) -> list[str]:
     if device.notes:
         lines += ["", *(f"- {note}" for note in device.notes)]
     return lines
+
+
+def _studies_page() -> str:
+    lines = [
+        "# Studies",
+        "",
+        'Each is a command, `memorywall study NAME`, and a call, `mw.study("NAME")`, that returns',
+        "the result below; its record, `to_dict()` or `--json`, has the schema beside it. How to",
+        "add one: [Extend memorywall](../howto/extend.md).",
+    ]
+    for study in studies():
+        schema = recording_of(study.result).schema
+        lines += [
+            "",
+            f"## {study.name}",
+            "",
+            study.question,
+            "",
+            cleandoc(study.about),
+            "",
+            f"Result: `{study.result.__module__}.{study.result.__name__}`, `{schema}`.",
+        ]
+        if study.figures:
+            lines += ["", f"Figures: {', '.join(study.figures)}."]
+        if study.options:
+            lines += ["", "| option | keyword | sets | default | requires |"]
+            lines += ["| --- | --- | --- | --- | --- |"]
+        for option in study.options:
+            required = f"`{study.option(option.requires).flag}`" if option.requires else ""
+            keyword = "" if option.text else f"`{option.name}`"
+            lines.append(
+                f"| `{option.flag}` | {keyword} | {option.help} | {option.default} | {required} |"
+            )
+    return "\n".join(lines) + "\n"
 
 
 def _models_page() -> str:
@@ -165,8 +212,97 @@ def _dataset_section(entry: Dataset) -> list[str]:
     return lines
 
 
+def _parameters_page() -> str:
+    lines = [
+        "# Parameters of a question",
+        "",
+        "Each is a keyword of `memorywall.analyze`, an option of `memorywall analyze` and, but for",
+        "the device, a field of `Workload`, `Precision` or `Conventions`. A parameter without",
+        "effect on a model in a phase is refused, in the library and in the command.",
+        "",
+        "Whole numbers may be text. Of lengths `k` is 1024 and `M` is 1024 k: `128k` is 131072. A",
+        "comma separates the numbers of a list, and a repeated option adds to it. A text that is",
+        "just as well one number with thousands separators is refused: `2,048` and `10,000`, where",
+        "a later group begins with 0, and `32,768`, a multiple of 1024. `128,512` is a list.",
+        "Quantities have units: `80 GiB`, `3.35 TB/s`. In the library lists are arrays that",
+        "broadcast; in the command each is an axis of a grid, and several phases or devices are",
+        "answers one after the other, in `--json` a list of records.",
+        "",
+        "| parameter | flags | values | default | requires | phases |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    models = [mw.model(name) for name in mw.model_names()]
+    for parameter in PARAMETERS.values():
+        cells = (
+            f"[`{parameter.name}`](#{parameter.name})",
+            ", ".join(f"`{flag}`" for flag in parameter.flags),
+            _values(parameter),
+            parameter.default or "required",
+            "" if parameter.requires is None else parameter.requires.words,
+            _phases_of(parameter, models),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    for parameter in PARAMETERS.values():
+        lines += ["", f"## {parameter.name}", "", parameter.help]
+        if parameter.aliases:
+            aliases = ", ".join(f"`{alias}`" for alias in parameter.aliases)
+            lines += ["", f"Also named {aliases}."]
+    lines += ["", "## Number formats", "", ", ".join(f"`{name}`" for name in FORMATS)]
+    return "\n".join(lines) + "\n"
+
+
+def _values(parameter: Parameter) -> str:
+    """Return what a parameter may be: its words, or its kind with its unit."""
+    if parameter.choices:
+        return ", ".join(f"`{word}`" for word in parameter.choices)
+    if parameter.kind == "phase":
+        return ", ".join(f"`{name}`" for name in phase_names())
+    if parameter.kind == "format":
+        return "a [number format](#number-formats)"
+    of_unit = f" of {parameter.unit}" if parameter.unit else ""
+    several = ", or several" if parameter.listed else ""
+    kinds = {"length": "whole number", "count": "whole number", "pixels": "height and width"}
+    return f"{kinds.get(parameter.kind, parameter.kind)}{of_unit}{several}"
+
+
+def _phases_of(parameter: Parameter, models: Sequence[Model]) -> str:
+    """Return the phases in which some model of the catalogue takes a parameter."""
+    if parameter.part == "hardware" or parameter.kind == "phase":
+        return "all"
+    probe = {parameter.name: None}
+    found = [
+        phase.name
+        for phase in all_phases()
+        if any(
+            phase.name == _resolved(phase, model) and applicable(model, phase.name, probe)
+            for model in models
+        )
+    ]
+    return ", ".join(found)
+
+
+def _resolved(phase: Phase, model: Model) -> str:
+    """Return the phase that a model runs in a phase's place; "" where it has neither."""
+    try:
+        return phase.resolve(model)
+    except UnsupportedError:
+        return ""
+
+
+_COMPLETION = (
+    "Names of models and devices, phases, formats and choices complete in a shell, those of a list",
+    "after each comma. Put one line into the shell's start-up file:",
+    "",
+    "```sh",
+    'eval "$(_MEMORYWALL_COMPLETE=bash_source memorywall)"            # ~/.bashrc',
+    'eval "$(_MEMORYWALL_COMPLETE=zsh_source memorywall)"             # ~/.zshrc',
+    "_MEMORYWALL_COMPLETE=fish_source memorywall | source              # config.fish",
+    "```",
+)
+
+
 def _command_page() -> str:
-    lines = ["# The command", ""]
+    lines = ["# The command", "", *_COMPLETION, ""]
     for words, command in _commands(app, ("memorywall",)):
         context = click.Context(
             command, info_name=" ".join(words), max_content_width=90,

@@ -17,6 +17,7 @@ from memorywall.core.workload import Conventions, Precision, Workload
 from memorywall.frontends.hf import load_model as model
 from memorywall.frontends.tracing.interpret.formulas import formula
 from memorywall.report.verdict import headline, verdict
+from memorywall.studies import study
 
 __version__ = "0.1.0"
 
@@ -40,6 +41,7 @@ __all__ = [
     "memory_bound_year",
     "model",
     "model_names",
+    "study",
     "trace",
     "verdict",
 ]

@@ -122,12 +122,18 @@ def test_a_loss_from_a_file(place: str, capsys: pytest.CaptureFixture[str]) -> N
 def test_words_that_do_not_go_together(place: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["trace", f"{place}:make", "--input", "float32[2,4]"]
     for more, said in (
-        (["--train", "--phase", "encode"], "two questions"),
-        (["--figure", "memory.svg"], "draws the memory of training"),
-        (["--checkpointing"], "that is for training"),
+        (["--train", "--phase", "encode"], "--train conflicts with --phase encode"),
+        (["--figure", "memory.svg"], "--figure requires --train"),
+        (["--checkpointing"], "--checkpointing requires --train"),
+        (["--optimizer", "adamw", "--backend", "cpu"], "--optimizer and --backend require --train"),
+        (["--ops"], "--ops and --traffic require --on"),
+        (["--depth", "2", "--json"], "--ops and --depth conflict with --json"),
+        (["--device", "cuda"], "Write --backend cuda."),
+        (["--phase", "encode", "--phase", "decode"], "--phase requires one value, got 2"),
+        (["--seq", "2,048"], "--seq is ambiguous"),
         (["--depth", "-1"], "--depth must be a whole number from 1, got -1"),
         (["--phase", "decode", "--seq", "-3"], "seq_len must be a whole number from 1"),
-        (["--train", "--device", "cpu:abc"], "must be cpu or cuda, got 'cpu:abc'"),
+        (["--train", "--backend", "cpu:abc"], "must be cpu or cuda, got 'cpu:abc'"),
     ):
         assert main([*words, *more]) == 2
         assert said in capsys.readouterr().err

@@ -76,6 +76,6 @@ def test_the_allocators_events() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("words", [{}, {"autocast": "bf16"}, {"checkpointing": True}], ids=str)
 def test_on_a_gpu(words: dict[str, Any]) -> None:
-    traced = training_memory(gpt2, named=WORDS, device="cuda", **words)
-    measured = measure_training(gpt2, (), WORDS, Recipe(device="cuda", **words))
+    traced = training_memory(gpt2, named=WORDS, backend="cuda", **words)
+    measured = measure_training(gpt2, (), WORDS, Recipe(backend="cuda", **words))
     assert traced.peak_bytes == pytest.approx(measured, rel=0.05)

@@ -13,8 +13,10 @@ from click.testing import CliRunner
 
 import memorywall as mw
 from memorywall.app.cli import app, main
+from memorywall.core.axes import unnamed
 from memorywall.core.errors import InvalidInputError, UnsupportedError
 from memorywall.core.formats import FORMATS
+from memorywall.core.geometry import Counted, Space
 from memorywall.core.model import Model
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
@@ -23,6 +25,7 @@ from memorywall.frontends._bounds import check_bounds, check_built
 from memorywall.frontends.traced_class import TRACED_CLASS, TracedSeer, as_text, read_traced
 from memorywall.frontends.tracing.fold.decode_growth import between
 from memorywall.frontends.tracing.transformers.image_inputs import image_size_of
+from tests.asking import analyze_alike
 
 # A type that transformers knows and no family does.
 UNREAD: dict[str, Any] = {
@@ -62,7 +65,7 @@ def test_class_and_family_agree(name: str, phase: str) -> None:
     else:
         words |= {"seq_len": 128} | ({"source_len": 96} if "t5" in name else {})
     traced = by_class(name)
-    theirs, ours = mw.analyze(traced, **words), mw.analyze(name, **words)
+    theirs, ours = analyze_alike(traced, **words), analyze_alike(name, **words)
     assert traced.parameters == ours.parameters
     for kind in ("gemm", "attention"):
         counts = [sum(op.flops for op in a.ops if op.kind == kind) for a in (theirs, ours)]
@@ -140,7 +143,9 @@ def test_a_class_that_a_family_does_not_cover_is_traced() -> None:
     config = {"model_type": "clip", "architectures": ["CLIPForImageClassification"]}
     model = mw.model(config)
     assert model.traits.traced
-    assert model.architecture.notes[0].startswith("No built-in family supports this class of 'clip'")
+    assert model.architecture.notes[0].startswith(
+        "No built-in family supports this class of 'clip'"
+    )
     tower = mw.model({"model_type": "clip_vision_model", "architectures": ["CLIPVisionModel"]})
     assert model.parameters == tower.parameters + 2 * 768 + 2
 
@@ -298,7 +303,7 @@ def test_towers_that_are_not_looked_through_are_said() -> None:
     """Mllama reads a text; its towers, and the layers that attend to them, are weights alone."""
     model = mw.model({"model_type": "mllama"})
     assert model.traits.images_left_out
-    assert any("so do layers" in note for note in model.architecture.notes)
+    assert any("so do the layers" in note for note in model.architecture.notes)
     with pytest.raises(InvalidInputError, match="image towers of"):
         mw.analyze(model, on="h100-sxm", seq_len=8, images=1)
 
@@ -610,7 +615,10 @@ def test_sizes_of_images_are_whole(size: object) -> None:
 
 
 def test_an_odd_size_of_images_is_no_traceback() -> None:
-    with pytest.raises(InvalidInputError, match=r"image_size must be one or two positive whole numbers, got \[3, 'x'\]"):
+    with pytest.raises(
+        InvalidInputError,
+        match=r"image_size must be one or two positive whole numbers, got \[3, 'x'\]",
+    ):
         read_traced({"model_type": "segformer", "image_size": [3, "x"]}, "config")
 
 
@@ -672,8 +680,9 @@ def test_many_steps_are_each_step() -> None:
 
 
 def _program(flops: int, keys: int) -> Program:
-    cache = Tensor("cache", (2, keys), FORMATS["bf16"], "kv_cache")
-    return Program((Block("layer", (Op("attend", "attention", flops, (cache,), (), "bf16"),)),))
+    cache = Tensor("cache", unnamed(2, keys), FORMATS["bf16"], "kv_cache")
+    work = Counted((Space(flops, ()),), "attention")
+    return Program((Block("layer", (Op("attend", work, (cache,), (), "bf16"),)),))
 
 
 def test_growth_by_hand() -> None:

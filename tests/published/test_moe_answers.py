@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import memorywall as mw
-from memorywall.layers.experts import distinct
+from memorywall.core.routing import distinct
 from tests.toys import TOY, products
 
 V3, MIXTRAL = "deepseek-ai/DeepSeek-V3", "mistralai/Mixtral-8x7B-v0.1"

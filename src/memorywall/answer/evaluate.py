@@ -1,48 +1,29 @@
-"""From a question to its cost: one sum over its passes, and large grids in pieces.
-
-Nothing here knows a formula.
-"""
+"""From a question to its cost: one sum over its passes, each priced by a template."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 from math import prod
 from operator import add, mul
-from typing import TypeVar
 
 import numpy as np
 
-from memorywall.answer.steps import (
-    BLOCK_STEPS,
-    estimate_steps,
-    price_step_ops,
-    price_steps,
-    program_of,
-    with_step_axis,
-)
+from memorywall.answer.lowered import evaluate_lowered, evaluate_lowered_ops, joined
+from memorywall.answer.steps import estimate_steps, program_of, rewrite_of, with_step_axis
 from memorywall.core.calibration import Estimate
 from memorywall.core.errors import InvalidInputError
 from memorywall.core.hardware import Hardware
-from memorywall.core.numbers import Array, Number, maximum
+from memorywall.core.numbers import Number, maximum
 from memorywall.core.phase import Pass
 from memorywall.core.question import Question
 from memorywall.core.results import Cost, Footprint, OpCost
 from memorywall.cost.calibrated import estimate
-from memorywall.cost.footprint import footprint, training_footprint
-from memorywall.cost.roofline import price, price_ops
-from memorywall.cost.template import point_of, template_of
-from memorywall.passes.fuse import fuse
+from memorywall.cost.template import Point, Template, point_of, template_of
 
-# Some minutes of one core; past it an answer would not come, or would not fit the memory.
+# Past it the arrays of an answer would not fit the memory.
 MOST_POINTS = 2**28
-
-_Answer = TypeVar("_Answer", Cost, Footprint)
-
-# Points priced at once. A block's arrays of float64 (some ten alive at a time, 128 KiB each) fit a
-# core's L2 cache; benchmarks/analyze.py shows the rate at other sizes.
-BLOCK_POINTS = 16384
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,52 +40,79 @@ class Evaluation:
     costs: tuple[Cost, ...]
     footprint: Footprint
 
-    @property
-    def cost(self) -> Cost:
-        """The cost of all passes."""
-        return reduce(add, self.costs)
-
 
 def evaluate(question: Question) -> Evaluation:
     """Return costs and footprint; for a question with arrays, arrays of their common shape.
 
     Raises:
-        InvalidInputError: more than 2^28 points, each step of a generation counted.
+        InvalidInputError: more than 2^28 points.
     """
     shape, passes = question.shape, question.passes
-    if not shape:
-        traced = question.model.traits.traced
-        return _evaluate_piece(question) if traced else _evaluate_point(question)
-    executions = max(one.count if one.grows else 1 for one in passes)
-    if prod(shape) * executions > MOST_POINTS:
+    if prod(shape) > MOST_POINTS:
         raise InvalidInputError(
-            f"The question has {prod(shape) * executions:,} points, each step of a generation "
-            f"counted: the most that is answered at once is {MOST_POINTS:,}.",
-            "Ask for fewer batch sizes, lengths or new tokens, or for parts of the grid.",
+            f"The question has {prod(shape):,} points; at most {MOST_POINTS:,} are answered at "
+            "once.",
+            "Ask for fewer batch sizes or lengths, or for parts of the grid.",
         )
-    costs: list[dict[str, Array]] = [{} for _ in passes]
-    resident: dict[str, Array] = {}
-    for piece in pieces(shape, max(1, BLOCK_POINTS // min(executions, BLOCK_STEPS))):
-        part = _evaluate_piece(question.map_numbers(partial(_cut, piece=piece)))
-        for grids, cost in zip(costs, part.costs, strict=True):
-            _paste(cost, grids, shape, piece)
-        _paste(part.footprint, resident, shape, piece)
-    return Evaluation(
-        passes, tuple(_collect(Cost, grids) for grids in costs), _collect(Footprint, resident)
-    )
+    if question.model.traits.traced:
+        return Evaluation(passes, *evaluate_lowered(question))
+    price = _price_many if shape else _price_one
+    costs, residents = [], []
+    for one in passes:
+        cost, resident = price(question, one)
+        costs.append(cost if one.grows or one.count == 1 else cost.map(partial(mul, one.count)))
+        residents.append(resident)
+    return Evaluation(passes, tuple(costs), _together(residents))
+
+
+def _price_one(question: Question, one: Pass) -> tuple[Cost, Footprint]:
+    """Price a pass at one point: a run over all of its executions, else one of them."""
+    template, point = _template(question, one)
+    hardware = question.hardware
+    if not one.grows:
+        return template.price(point, hardware), template.footprint(point, hardware)
+    last = template.footprint(point._replace(length=one.last), hardware)
+    return template.price_run(point, one.count, hardware), last
+
+
+def _price_many(question: Question, one: Pass) -> tuple[Cost, Footprint]:
+    """Price a pass at many points; constants are arrays of the common shape too."""
+    template, point = _template(question, one)
+    hardware = question.hardware
+    if not one.grows:
+        return template.price_many(point, hardware), template.footprint_many(point, hardware)
+    last = template.footprint_many(point._replace(length=one.last), hardware)
+    return template.price_run_many(point, one.count, hardware), last
+
+
+def _template(question: Question, one: Pass) -> tuple[Template, Point]:
+    forward = question.forward(one)
+    return template_of(question.model, forward, rewrite_of(question)), point_of(forward)
+
+
+def _together(residents: Sequence[Footprint]) -> Footprint:
+    """Return the footprint of passes in a row: the cache is reserved whole from the start."""
+    if len(residents) == 1:
+        return residents[0]
+    last = residents[-1]
+    most = reduce(maximum, [resident.activations for resident in residents])
+    return Footprint(last.weights, last.kv_cache, most, last.capacity, last.state)
 
 
 def evaluate_ops(question: Question) -> list[OpCost]:
     """Return every operator's cost over all of its executions, whole grids at once."""
+    if question.model.traits.traced:
+        return evaluate_lowered_ops(question)
     costs: list[OpCost] = []
     for one in question.passes:
+        template, point = _template(question, one)
         if one.grows:
-            part = price_step_ops(question, one)
+            part = template.price_run_ops(point, one.count, question.hardware)
         else:
-            part = price_ops(program_of(question, one), question.hardware)
+            part = template.price_ops(point, question.hardware)
             if one.count > 1:
                 part = [op.map(partial(mul, one.count), one.count) for op in part]
-        costs = _joined(costs, part)
+        costs = joined(costs, part)
     return costs
 
 
@@ -137,104 +145,11 @@ def _foresee(question: Question, draws: Hardware) -> Estimate:
     ceilings one by one.
     """
     stretched = question.map_numbers(with_step_axis)
-    drawn = evaluate(replace(stretched, hardware=draws)).cost.latency_s
-    seconds = evaluate(question).cost.latency_s
+    drawn = _latency(replace(stretched, hardware=draws))
+    seconds = _latency(question)
     low, high = np.quantile(drawn, (0.1, 0.9), axis=-1)
     return Estimate({"roofline": seconds}, low / seconds, high / seconds)
 
 
-def pieces(shape: tuple[int, ...], most: int) -> Iterator[tuple[slice, ...]]:
-    """Cut a grid into slices of at most ``most`` points, along the leading axes first."""
-    if not shape:
-        yield ()
-        return
-    inner = prod(shape[1:])
-    rows = max(1, most // max(1, inner))
-    for start in range(0, shape[0], rows):
-        for rest in pieces(shape[1:], most if rows == 1 else inner):
-            yield (slice(start, min(start + rows, shape[0])), *rest)
-
-
-def _evaluate_point(question: Question) -> Evaluation:
-    """Evaluate a question without arrays by the templates of its passes."""
-    hardware, passes = question.hardware, question.passes
-    rewrite = None if question.counting.traffic == "unfused" else fuse
-    costs, residents = [], []
-    for one in passes:
-        forward = question.forward(one)
-        template, point = template_of(question.model, forward, rewrite), point_of(forward)
-        if one.grows:
-            costs.append(template.price_run(point, one.count, hardware))
-            point = point._replace(length=one.last)
-        else:
-            cost = template.price(point, hardware)
-            costs.append(cost if one.count == 1 else cost.map(partial(mul, one.count)))
-        residents.append(template.footprint(point, hardware))
-    return Evaluation(passes, tuple(costs), _together(residents))
-
-
-def _together(residents: Sequence[Footprint]) -> Footprint:
-    """Return the footprint of passes in a row: the cache is reserved whole from the start."""
-    if len(residents) == 1:
-        return residents[0]
-    most = reduce(maximum, [resident.activations for resident in residents])
-    return replace(residents[-1], activations=most)
-
-
-def _evaluate_piece(question: Question) -> Evaluation:
-    """Evaluate a question whose arrays are small enough to be priced at once.
-
-    A program that is lowered for a price serves the footprint too.
-    """
-    hardware, passes = question.hardware, question.passes
-    costs, residents = [], []
-    for one in passes:
-        if one.grows:
-            costs.append(price_steps(question, one))
-            residents.append(footprint(program_of(question, one, one.last), hardware))
-            continue
-        program = program_of(question, one)
-        cost = price(program, hardware)
-        costs.append(cost if one.count == 1 else cost.map(partial(mul, one.count)))
-        residents.append(footprint(program, hardware))
-    traced = question.model.traits.traced_pass
-    if traced is not None and traced.memory is not None:
-        return Evaluation(passes, tuple(costs), training_footprint(traced.memory, hardware))
-    return Evaluation(passes, tuple(costs), _together(residents))
-
-
-def _joined(first: list[OpCost], rest: list[OpCost]) -> list[OpCost]:
-    """Add costs up by operator; a prefill may run them in another order than a step."""
-    joined = {op.name: op for op in first}
-    for op in rest:
-        joined[op.name] = joined[op.name] + op if op.name in joined else op
-    return list(joined.values())
-
-
-def _cut(number: Number, piece: tuple[slice, ...]) -> Number:
-    """Return the part of an array, broadcast to the grid, that lies in a piece of it."""
-    if not isinstance(number, np.ndarray):
-        return number
-    axes = zip(number.shape, piece[len(piece) - number.ndim :], strict=True)
-    return number[tuple(slice(None) if length == 1 else cut for length, cut in axes)]
-
-
-def _paste(
-    answer: Cost | Footprint,
-    grids: dict[str, Array],
-    shape: tuple[int, ...],
-    piece: tuple[slice, ...],
-) -> None:
-    """Write the numbers of a piece's answer into their grids; a lone number fills one."""
-    for field in fields(answer):
-        value = getattr(answer, field.name)
-        if isinstance(value, np.ndarray):
-            if field.name not in grids:
-                grids[field.name] = np.empty(shape)
-            grids[field.name][piece] = value
-        elif value is not None:
-            grids[field.name] = np.broadcast_to(float(value), shape)
-
-
-def _collect(kind: type[_Answer], grids: dict[str, Array]) -> _Answer:
-    return kind(**{field.name: grids.get(field.name) for field in fields(kind)})  # type: ignore[arg-type]
+def _latency(question: Question) -> Number:
+    return reduce(add, [cost.latency_s for cost in evaluate(question).costs])

@@ -30,9 +30,19 @@ BLOCK_STEPS = 4096
 def program_of(question: Question, one: Pass, positions: Number | None = None) -> Program:
     """Return the operators of one execution of a pass, fused if the question counts so."""
     program = question.model.lower(question.forward(one, positions))
+    rewrite = rewrite_of(question)
+    return program if rewrite is None else rewrite(program)
+
+
+def rewrite_of(question: Question) -> Callable[[Program], Program] | None:
+    """Return the pass that a lowered program goes through before it is priced; None for none."""
     if question.counting.traffic == "unfused":
-        return program
-    return fuse_traced(program)[0] if question.model.traits.traced else fuse(program)
+        return None
+    return _fuse_traced if question.model.traits.traced else fuse
+
+
+def _fuse_traced(program: Program) -> Program:
+    return fuse_traced(program)[0]
 
 
 def price_steps(question: Question, run: Pass) -> Cost:

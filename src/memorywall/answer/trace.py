@@ -44,7 +44,7 @@ def trace(
     accumulation: int = 1,
     create_graph: bool = False,
     steps: int = 2,
-    device: str = "cpu",
+    backend: str = "cpu",
 ) -> Traced:
     """Return one pass of a PyTorch module, operator by operator; no weight is allocated.
 
@@ -79,7 +79,7 @@ def trace(
         create_graph: record the backward pass, for optimizers of second order.
         steps: how many steps run, of which the last is counted; the first one makes the optimizer's
             states, so that two show the peak that stays.
-        device: where it would train: ``cpu``, or ``cuda`` where PyTorch is built with CUDA.
+        backend: where it would train: ``cpu``, or ``cuda`` where PyTorch is built with CUDA.
 
     Raises:
         MissingDependencyError: torch is not installed.
@@ -89,7 +89,7 @@ def trace(
     recipe: dict[str, Any] = {
         "optimizer": optimizer, "optimizer_options": optimizer_options, "loss": loss,
         "autocast": autocast, "checkpointing": checkpointing, "accumulation": accumulation,
-        "create_graph": create_graph, "steps": steps, "device": device,
+        "create_graph": create_graph, "steps": steps, "backend": backend,
     }  # fmt: skip
     if causal not in ("half", "full"):
         raise InvalidInputError(f"causal must be half or full, got {shown(causal)}")

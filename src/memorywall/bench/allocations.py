@@ -30,7 +30,7 @@ def measure_training(
     """
 
     def steps() -> None:
-        with torch.device(recipe.device):
+        with torch.device(recipe.backend):
             module = factory().train()
             inputs = tree_map_only(torch.Tensor, _real, (tuple(args), dict(kwargs)))
         if recipe.checkpointing:
@@ -38,7 +38,7 @@ def measure_training(
         train(module, inputs[0], inputs[1], make_optimizer(module, recipe), recipe)
 
     gc.collect()
-    if torch.device(recipe.device).type == "cuda":
+    if torch.device(recipe.backend).type == "cuda":
         return _peak_on_gpu(steps)
     return peak_on_cpu(steps)
 

@@ -91,7 +91,7 @@ def measured_path(name: str) -> Path | None:
     path = here_path(what or None)
     if path.exists():
         return path
-    option = "--device cuda" if what == "cuda" else f"--threads {what}" if what else "--quick"
+    option = "--backend cuda" if what == "cuda" else f"--threads {what}" if what else "--quick"
     raise UnknownNameError(
         "device", name, (), f"Measure this machine first: memorywall measure {option}"
     )

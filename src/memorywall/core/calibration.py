@@ -6,9 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from memorywall.core.numbers import Number
+from memorywall.core.numbers import Number, is_array
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +33,30 @@ class Curve:
 
         Beyond the measured sizes the nearest one holds.
         """
+        import numpy as np  # noqa: PLC0415 -- for arrays, and for predictions alone
+
         logs = np.interp(np.log(np.maximum(size, 1e-9)), np.log(self.sizes), np.log(self.seconds))
-        return np.exp(logs) if isinstance(size, np.ndarray) else math.exp(float(logs))
+        return np.exp(logs) if is_array(size) else math.exp(float(logs))
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A rate that was measured, with its spread.
+
+    Attributes:
+        what: what was done, such as ``reading from memory``.
+        unit: ``byte/s`` or ``FLOP/s``.
+        median: of the samples.
+        low, high: first and last decile of the samples.
+        samples: how many.
+    """
+
+    what: str
+    unit: str
+    median: float
+    low: float
+    high: float
+    samples: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-import numpy as np
-
 from memorywall.core.calibration import Calibration
 from memorywall.core.errors import (
     InvalidInputError,
@@ -18,7 +16,8 @@ from memorywall.core.errors import (
     shown,
 )
 from memorywall.core.formats import ARITHMETIC_BITS
-from memorywall.core.numbers import Number, as_quantity
+from memorywall.core.numbers import Number, as_quantity, is_array
+from memorywall.core.units import parse
 
 _CHANGED = "changed by hand"
 
@@ -128,7 +127,8 @@ class Hardware:
         """Return a copy with other numbers, of kind ``hypothetical`` unless told.
 
         Beside the attributes, ``bandwidth`` (byte/s) and ``capacity`` (byte) change the main
-        memory, and ``peaks`` changes only the dtypes that it names (FLOP/s). Numbers may be arrays.
+        memory, and ``peaks`` changes only the dtypes that it names (FLOP/s). Numbers may be arrays,
+        or text with a unit, such as ``"80 GiB"`` and ``"3.35 TB/s"``.
         A forecast that is changed is none any more, and has no draws.
 
         Raises:
@@ -142,10 +142,10 @@ class Hardware:
                 f"a device has no {', '.join(unknown)}", f"It has: {', '.join(sorted(known))}."
             )
         places = []
-        for what in ("bandwidth", "capacity"):
+        for what, unit in (("bandwidth", "byte/s"), ("capacity", "byte")):
             if what in changes:
                 value = changes.pop(what)
-                number = None if value is None else as_quantity(value, what)
+                number = None if value is None else _quantity(value, what, unit)
                 levels = changes.get("memories", self.memories)
                 if not levels:
                     raise InvalidInputError(f"{what}: a device without memories has none.")
@@ -212,7 +212,7 @@ class Hardware:
         numbers: list[Number | None] = [*self.peaks.values()]
         for level in self.memories:
             numbers += [level.capacity, level.bandwidth]
-        return [number.shape for number in numbers if isinstance(number, np.ndarray)]
+        return [number.shape for number in numbers if is_array(number)]
 
 
 def _checked_peaks(peaks: object) -> dict[str, Number]:
@@ -223,4 +223,13 @@ def _checked_peaks(peaks: object) -> dict[str, Number]:
     for dtype in peaks:
         if dtype not in ARITHMETIC_BITS:
             raise UnknownNameError("dtype", dtype, ARITHMETIC_BITS)
-    return {dtype: as_quantity(peak, f"peaks[{dtype!r}]") for dtype, peak in peaks.items()}
+    return {dtype: _quantity(peak, f"peaks[{dtype!r}]", "FLOP/s") for dtype, peak in peaks.items()}
+
+
+def _quantity(value: object, name: str, unit: str) -> Number:
+    """Check a positive quantity, in base units or as text with a unit.
+
+    Raises:
+        InvalidInputError: another unit, no number, not positive, or out of range.
+    """
+    return parse(value, unit, name) if isinstance(value, str) else as_quantity(value, name)

@@ -76,8 +76,8 @@ class Storage:
     notes: tuple[str, ...] = ()
     reason: str = ""
 
-    def format_of(self, op: str, kind: str, weight: str, axes: int) -> Format:
-        """Return the format of a weight with so many axes, read by an operator of a kind.
+    def format_of(self, op: str, weight: str, *, is_matrix: bool) -> Format:
+        """Return the format of a weight; ``is_matrix``: whether it is a factor of a product.
 
         ``op`` and ``weight`` are paths within the block, the weight's with the block in front.
         """
@@ -85,7 +85,6 @@ class Storage:
         own = self.by_name.get(within)
         if own is not None:
             return own
-        is_matrix = kind == "gemm" and axes > 1 and not weight.endswith("bias")
         # Latents are expanded by operators that are not called as the layer that they share is.
         return self.linear if is_matrix and not self.keeps(f"{op}.{within}") else self.rest
 

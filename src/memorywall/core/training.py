@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # a question of a config imports no NumPy
+    import numpy as np
+    from numpy.typing import NDArray
 
 StepStage: TypeAlias = Literal["setup", "forward", "backward", "optimizer"]
 StorageRole: TypeAlias = Literal[
@@ -85,6 +86,8 @@ class Timeline:
     @cached_property
     def live_bytes(self) -> dict[StorageRole, NDArray[np.int64]]:
         """Bytes that stand at every moment, by role."""
+        import numpy as np  # noqa: PLC0415
+
         changes = {role: np.zeros(len(self.moments) + 1, np.int64) for role in STORAGE_ROLES}
         for array in self.allocations:
             changes[array.role][array.born] += array.nbytes
@@ -95,13 +98,15 @@ class Timeline:
     @cached_property
     def total_bytes(self) -> NDArray[np.int64]:
         """Bytes that stand at every moment, all roles together."""
+        import numpy as np  # noqa: PLC0415
+
         total: NDArray[np.int64] = np.sum(list(self.live_bytes.values()), axis=0)
         return total
 
     @cached_property
     def peak(self) -> int:
         """The first moment at which most bytes stand."""
-        return int(np.argmax(self.total_bytes))
+        return int(self.total_bytes.argmax())
 
     def by_role(self, moment: int) -> dict[StorageRole, int]:
         """Return the bytes that stand at a moment, by role."""
@@ -124,8 +129,10 @@ class Timeline:
 
     def thinned(self, count: int) -> list[int]:
         """Return at most so many moments, each the fullest of its stretch: peaks are kept."""
+        import numpy as np  # noqa: PLC0415
+
         edges = np.linspace(0, len(self.moments), min(count, len(self.moments)) + 1).astype(int)
-        return [int(low + np.argmax(self.total_bytes[low:high])) for low, high in pairwise(edges)]
+        return [int(low + self.total_bytes[low:high].argmax()) for low, high in pairwise(edges)]
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ is the unfused one; nothing is fitted to models.
 
 from __future__ import annotations
 
-import numpy as np
-
+from memorywall.core.axes import size
 from memorywall.core.calibration import Calibration, Estimate
 from memorywall.core.errors import UnsupportedError
 from memorywall.core.formats import ARITHMETIC_BITS
+from memorywall.core.geometry import Attention, Elementwise, Experts, Gemm
 from memorywall.core.numbers import Number
 from memorywall.core.program import Op, Program
 from memorywall.core.tensors import Tensor
@@ -74,16 +74,16 @@ def calls(program: Program) -> int:
 
 
 def _is_call(op: Op) -> bool:
-    part_of_attention = op.kind == "softmax" or (
-        op.kind == "attention" and op.name.endswith("context")
-    )
-    return op.runs and not part_of_attention
+    geometry = op.geometry
+    values = isinstance(geometry, Attention) and geometry.product == "pv"
+    return op.runs and not values and op.kind != "softmax"
 
 
 def _call(op: Op, calibration: Calibration) -> list[tuple[str, Number]]:
     """Return the seconds of one call by class."""
-    if op.kind == "attention":
-        return _attention(op, calibration)
+    geometry = op.geometry
+    if isinstance(geometry, Attention):
+        return _attention(op, geometry, calibration)
     if op.kind == "scan" or op.function == "depthwise":
         # A copy moves each of its elements twice.
         elements = op.moved_bytes * 8 / (2 * ARITHMETIC_BITS[op.dtype])
@@ -93,18 +93,19 @@ def _call(op: Op, calibration: Calibration) -> list[tuple[str, Number]]:
             f"{op.name}: convolutions were not measured, so a model with them has no prediction.",
             "Use --phase decode, or a device of the catalogue: memorywall hardware.",
         )
-    if op.kind == "gemm":
-        source, weight = op.reads[:2]
-        rows, function = (source.touched or source.shape)[0], op.function
-        if function == "experts" and weight.touched:  # one product for each
-            rows, function = rows / weight.touched[0], "linear"
-        return [("gemm", _time(calibration, function, op.dtype, rows, op.flops))]
+    if isinstance(geometry, Gemm):
+        return [("gemm", _time(calibration, op.function, op.dtype, geometry.m, op.flops))]
+    if isinstance(geometry, Experts):  # a product of its own for each
+        rows = size(geometry.rows) * geometry.chosen / geometry.touched
+        return [("gemm", _time(calibration, "linear", op.dtype, rows, op.flops))]
     elements = op.writes[0].elements
-    return [(op.kind, _time(calibration, op.function, op.dtype, elements, elements))]
+    gated = isinstance(geometry, Elementwise) and geometry.gated
+    seconds = _time(calibration, op.function, op.dtype, elements, elements, gated=gated)
+    return [(op.kind, seconds)]
 
 
-def _attention(op: Op, calibration: Calibration) -> list[tuple[str, Number]]:
-    """Return the seconds of concatenating the cache and of attending, including softmax and P V.
+def _attention(op: Op, geometry: Attention, calibration: Calibration) -> list[tuple[str, Number]]:
+    """Return the seconds of joining the cache and of attending; softmax and P V are in it.
 
     A decode step reads its keys and values once if every query head has separate ones, and is
     priced by their bytes; if heads share them it is priced by FLOPs, as kernels work head by head.
@@ -112,43 +113,43 @@ def _attention(op: Op, calibration: Calibration) -> list[tuple[str, Number]]:
     differ from its keys in width, are priced as equally wide.
     """
     keys = op.reads[1]
-    cached = [t for t in op.reads if t.role == "kv_cache" and op.function != "cross"]
+    cached = [t for t in op.reads if t.role == "kv_cache" and geometry.mask != "cross"]
     moved = 2 * keys.moved_bytes  # keys and values
-    # The call of Q K^T includes P V; a score of distances is a separate product.
-    flops = 2 * op.flops if op.name.endswith("scores") else op.flops
-    if isinstance(op.queries, int) and op.queries == 1 and _is_grouped(op):
+    # The call of Q K^T is that of P V as well; a score of distances is a product of its own.
+    flops = 2 * op.flops if geometry.product == "qk" else op.flops
+    queries = geometry.queries
+    if isinstance(queries, int) and queries == 1 and geometry.heads > geometry.kv_heads:
         seconds = _time(calibration, "attention decode grouped", op.dtype, flops, flops)
-    elif isinstance(op.queries, int) and op.queries == 1:
+    elif isinstance(queries, int) and queries == 1:
         seconds = _time(calibration, "attention decode", op.dtype, moved, moved)
     else:
         kind = "attention causal" if cached else "attention full"
-        seconds = _time(calibration, kind, op.dtype, op.queries, flops)
-    joined = _join(cached[0], op.dtype, calibration) if cached else 0.0
+        seconds = _time(calibration, kind, op.dtype, queries, flops)
+    joined = _join(cached[0], geometry, op.dtype, calibration) if cached else 0.0
     return [("attention", seconds), ("cache", joined)]
 
 
-def _join(cache: Tensor, dtype: str, calibration: Calibration) -> Number:
-    """Return the seconds of appending new keys and values to their caches.
+def _join(cache: Tensor, geometry: Attention, dtype: str, calibration: Calibration) -> Number:
+    """Return the seconds of joining what is new to a cache of keys, and to its like of values.
 
     Latents are both at once; if keys are projected from them, scores read only a part of each.
     """
-    elements = (cache.touched or cache.shape)[0] * cache.shape[-1]
-    copies = 1 if cache.name.endswith("latent_cache") else 2
+    elements = cache.moved_rows * cache.width
+    copies = 1 if geometry.latent else 2
     return copies * _time(calibration, "copy", dtype, elements, elements)
 
 
-def _is_grouped(op: Op) -> bool:
-    """Return whether query heads share keys: then a query reads each key repeatedly."""
-    keys = op.reads[1]
-    vectors = keys.moved_elements / keys.shape[-1]
-    return bool(np.all(op.writes[0].elements > vectors))
-
-
 def _time(
-    calibration: Calibration, operator: str, dtype: str, size: Number, units: Number
+    calibration: Calibration,
+    operator: str,
+    dtype: str,
+    size: Number,
+    units: Number,
+    *,
+    gated: bool = False,
 ) -> Number:
     curve = calibration.curve(operator, dtype)
-    stand_in = "silu gated" if operator.endswith(" gated") else _STAND_INS.get(operator)
+    stand_in = "silu gated" if gated else _STAND_INS.get(operator)
     if curve is None and stand_in not in (None, operator):
         return _time(calibration, stand_in, dtype, size, units)
     if curve is None:

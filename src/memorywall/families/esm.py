@@ -49,7 +49,7 @@ def read(data: Mapping[str, Any], where: str) -> Encoder:
         dtype=config.dtype(),
         hidden_size=hidden,
         max_positions=usable_positions(config, rows, padded=True),
-        layers=(Layers(layers),),
+        layers=(Layers(tuple(range(layers))),),
         embedding=Embedding(
             words,
             hidden,

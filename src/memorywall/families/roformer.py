@@ -108,7 +108,7 @@ def read(data: Mapping[str, Any], where: str) -> Encoder:
         dtype=config.dtype(),
         hidden_size=hidden,
         max_positions=config.size("max_position_embeddings", dialect.positions),
-        layers=(Layers(config.size("num_hidden_layers")),),
+        layers=(Layers(tuple(range(config.size("num_hidden_layers")))),),
         embedding=embedding,
         attention=attention,
         mlp=FeedForward(width, activation, gated=dialect.gated, bias=dialect.bias),

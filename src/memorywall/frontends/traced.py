@@ -81,9 +81,9 @@ def _arithmetic(traced: Traced) -> str:
 
 
 _OF_A_CPU = (
-    "The memory is that of a run on the CPU. On a GPU, optimizers work on all weights at once, "
-    "which requires memory for another copy of them, and the allocator uses blocks of 512 bytes: "
-    "set device='cuda' (--device cuda) with a PyTorch built for CUDA. Without one, "
+    "The memory is that of a run on the CPU. A GPU's optimizers work on all weights at once, which "
+    "takes room for another copy of them, and its allocator hands out blocks of 512 bytes: ask for "
+    "backend='cuda' (--backend cuda) with a PyTorch built for CUDA. Without one, "
     "optimizer_options={'foreach': True} counts the copy."
 )
 

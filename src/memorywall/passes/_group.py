@@ -14,10 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
-import numpy as np
-
-from memorywall.core.numbers import Number, is_true, maximum, minimum
-from memorywall.core.program import Block, Kind, Op, Program
+from memorywall.core.geometry import Counted, Kind
+from memorywall.core.numbers import Number, is_array, is_true, maximum, minimum
+from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
 from memorywall.passes._through import part_of
 from memorywall.passes.excess import Excess
@@ -167,11 +166,12 @@ def _emitted(
 def _one(found: _Group, readers: Counter[str]) -> Op:
     """Return one operator for a group: inputs are read once, outputs are written."""
     last = found.ops[-1]
-    flops = sum([op.flops for op in found.ops], 0)
     reads, writes = _taken_in(found.ops), _left(found.ops, readers)
     dtypes = Counter(op.dtype for op in found.ops)
     dtype = max(dtypes, key=lambda name: dtypes[name])
-    return Op(last.name, _kind(found, reads, writes), flops, reads, writes, dtype, last.function)
+    work = tuple([space for op in found.ops for space in op.geometry.spaces])
+    geometry = Counted(work, _kind(found, reads, writes), last.function)
+    return Op(last.name, geometry, reads, writes, dtype)
 
 
 def _taken_in(ops: Sequence[Op]) -> tuple[Tensor, ...]:
@@ -216,7 +216,7 @@ def _part(tensor: Tensor) -> tuple[object, ...] | None:
     """Return a key that distinguishes parts of a tensor: lengths, or the contents of arrays."""
     if tensor.touched is None:
         return None
-    return tuple(n.tobytes() if isinstance(n, np.ndarray) else n for n in tensor.touched)
+    return tuple(n.tobytes() if is_array(n) else n for _, n in tensor.touched)
 
 
 def _kind(found: _Group, reads: Sequence[Tensor], writes: Sequence[Tensor]) -> Kind:

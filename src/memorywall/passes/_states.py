@@ -35,7 +35,7 @@ def _without_zeros(block: Block, begun: set[str], excess: Excess) -> list[Op]:
             excess.add(op.kind, _BEGUN, op.moved_bytes * block.repeat)
             continue
         reads = tuple([tensor for tensor in op.reads if tensor.name not in begun])
-        kept = _moving(op, reads, op.writes)
+        kept = op.moving(reads, op.writes)
         excess.add(op.kind, _BEGUN, (op.moved_bytes - kept.moved_bytes) * block.repeat)
         ops.append(kept)
     return ops
@@ -53,12 +53,8 @@ def _with_windows(ops: list[Op], repeat: int, excess: Excess) -> list[Op]:
             excess.add(op.kind, _WINDOW, op.moved_bytes * repeat)
         elif op.kind == "conv" and op.reads[0].name in windows:
             window = windows[op.reads[0].name]
-            kept.append(_moving(op, op.reads, (*op.writes, window)))
+            kept.append(op.moving(op.reads, (*op.writes, window)))
             excess.add(op.kind, _WINDOW, -window.moved_bytes * repeat)
         else:
             kept.append(op)
     return kept
-
-
-def _moving(op: Op, reads: tuple[Tensor, ...], writes: tuple[Tensor, ...]) -> Op:
-    return Op(op.name, op.kind, op.flops, reads, writes, op.dtype, op.function, op.queries)

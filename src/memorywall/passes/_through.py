@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Container
 from dataclasses import dataclass, field, replace
 
+from memorywall.core.axes import unnamed
 from memorywall.core.formats import FORMATS
 from memorywall.core.numbers import Number, is_true, minimum
 from memorywall.core.program import Op, Program
@@ -64,9 +65,9 @@ def read_through(program: Program, excess: Excess) -> Program:
     return Program(tuple(blocks), program.returned)
 
 
-def part_of(tensor: Tensor, *touched: Number) -> Tensor:
-    """Return a tensor with a part that is moved."""
-    return Tensor(tensor.name, tensor.shape, tensor.format, tensor.role, touched)
+def part_of(tensor: Tensor, touched: Number) -> Tensor:
+    """Return a tensor of which some number of elements is moved."""
+    return tensor.part(unnamed(touched))
 
 
 def _stand_ins(program: Program) -> _StandIns:
@@ -105,7 +106,7 @@ def _note_cached(op: Op, cache: Tensor, found: _StandIns, made: Container[str]) 
         whole = source.touched is None and new.touched is None
         number = source.format is cache.format or source.format.name in FORMATS
         if source.name in made and whole and number:
-            found.cached[source.name] = part_of(cache, *new.shape)
+            found.cached[source.name] = cache.part(new.axes)
             found.causes[source.name] = op.function
 
 
@@ -134,4 +135,4 @@ def _is_needless(op: Op, stand_ins: _StandIns) -> bool:
 def _settled(op: Op, stand_ins: _StandIns) -> Op:
     reads = tuple([stand_ins.settled(tensor) for tensor in op.reads])
     writes = tuple([stand_ins.settled(tensor) for tensor in op.writes])
-    return Op(op.name, op.kind, op.flops, reads, writes, op.dtype, op.function, op.queries)
+    return op.moving(reads, writes)

@@ -55,11 +55,11 @@ def _fuse_block(block: Block, readers: dict[str, int], returned: frozenset[str])
                 if rides:
                     host = made if host == index else max(host, made)
         if host == index:
-            fused.append(Op(op.name, op.kind, op.flops, kept, op.writes, op.dtype, op.function))
+            fused.append(op.moving(kept, op.writes))
         else:
             fused[host].reads += kept
             fused[host].writes += op.writes
-            fused.append(Op(op.name, op.kind, op.flops, (), (), op.dtype, op.function))
+            fused.append(op.moving((), ()))
         for tensor in op.writes:
             if tensor.role == "activation":
                 maker[tensor.name] = host
@@ -80,15 +80,11 @@ def _unread(op: Op, behind: dict[str, frozenset[str]]) -> tuple[Tensor, ...]:
     if op.kind == "attention":
         if attended:
             kept = tuple([tensor for tensor in kept if tensor.name not in attended])
-        caches = [t.name for t in op.reads if t.role == "kv_cache" and _is_placed(t)]
+        caches = [t.name for t in op.reads if t.role == "kv_cache" and t.is_placed]
         attended = attended.union(caches) if caches else attended
     if attended:
         behind.update([(tensor.name, attended) for tensor in op.writes])
     return kept
-
-
-def _is_placed(tensor: Tensor) -> bool:
-    return tensor.touched is None or len(tensor.touched) == len(tensor.shape)
 
 
 def _without(tensors: tuple[Tensor, ...], dropped: Tensor) -> tuple[Tensor, ...]:

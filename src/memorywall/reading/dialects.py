@@ -155,7 +155,7 @@ def _class_name(config: Config, dialect: Dialect) -> str:
 def _read_head(config: Config, dialect: Dialect, class_name: str) -> Head | None:
     tied = config.flag("tie_word_embeddings", dialect.tied)
     head = decoder_head(config, class_name, tied=tied)
-    if head is not None and head.name == "lm_head":
+    if head is not None and head.axis == "vocab":
         return replace(head, bias=switched(config, dialect.head_bias))
     return head
 

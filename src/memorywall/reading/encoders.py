@@ -123,5 +123,5 @@ def _branch(config: Config, part: Part, hidden_size: int) -> Branch:
         layers.append(Dense(Head(name, hidden_size, bias=True), activation))
     if part.width is not None:
         width = config.labels() if part.width == LABELS else part.width
-        layers.append(Dense(Head("classifier", width, bias=True)))
+        layers.append(Dense(Head("classifier", width, bias=True, axis="labels")))
     return Branch(part.rows, tuple(layers))

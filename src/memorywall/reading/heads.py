@@ -18,11 +18,11 @@ def decoder_classes(
 def decoder_head(config: Config, class_name: str, *, tied: bool) -> Head | None:
     """Return the head of a decoder class, or None for the bare model."""
     if class_name.endswith("ForSequenceClassification"):
-        return Head("score", config.labels())
+        return Head("score", config.labels(), axis="labels")
     if class_name.endswith("ForTokenClassification"):
-        return Head("score", config.labels(), bias=True)
+        return Head("score", config.labels(), bias=True, axis="labels")
     if class_name.endswith("ForQuestionAnswering"):
-        return Head("qa_outputs", 2, bias=True)
+        return Head("qa_outputs", 2, bias=True, axis="labels")
     if class_name.endswith("Model") and not class_name.endswith("LMHeadModel"):
         return None
-    return Head("lm_head", config.size("vocab_size"), tied=tied)
+    return Head("lm_head", config.size("vocab_size"), tied=tied, axis="vocab")

@@ -92,7 +92,7 @@ def models_table(models: Iterable[Model]) -> Table:
 
 def remark(console: Console, word: str, text: str) -> None:
     """Print a remark with its first word in yellow: ``note: ...``; text is taken as it is."""
-    console.print(Text.assemble((word, "yellow"), " ", text), soft_wrap=True)
+    console.print(Text.assemble((word, "yellow"), " ", text))
 
 
 _ALWAYS = ("weights", "activations")

@@ -172,7 +172,7 @@ def test_caches_of_a_module_s_own() -> None:
         assert note.startswith("seq_len=4096 has no effect: ")
         assert "k_cache [1, 16, 4]" in note
         assert ("Name the buffers" in note) == advised
-    with pytest.raises(mw.MemoryWallError, match="no buffer is called 'v_cache'"):
+    with pytest.raises(mw.MemoryWallError, match="no buffer is named 'v_cache'"):
         mw.trace(Cached(), "float32[1,1,4]", cache=("v_cache",))
 
 

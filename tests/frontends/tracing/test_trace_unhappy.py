@@ -129,7 +129,7 @@ def test_inputs_that_are_none(inputs: tuple[str, ...], said: str) -> None:
 def test_what_is_no_module() -> None:
     with pytest.raises(mw.MemoryWallError, match="must be a module"):
         mw.trace(3)
-    with pytest.raises(mw.MemoryWallError, match="must return a torch.nn.Module, got 3"):
+    with pytest.raises(mw.MemoryWallError, match=r"must return a torch\.nn\.Module, got 3"):
         mw.trace(lambda: 3)
     with pytest.raises(mw.MemoryWallError, match="ZeroDivisionError"):
         mw.trace(lambda: nn.Linear(1 // 0, 1))

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import click
 
+from memorywall.app.cli._command import command
+from memorywall.app.cli._options import MODEL
 from memorywall.app.cli._shared import console, json_flag, print_json
 from memorywall.catalog.configs import config_names
 from memorywall.core.errors import InvalidInputError
@@ -16,8 +18,8 @@ from memorywall.report.json_records import model_record
 from memorywall.report.table import models_table
 
 
-@click.command("models", short_help="The built-in models, and how a config was read.")
-@click.argument("names", metavar="[MODEL]...", nargs=-1)
+@command("models", "Ask", "The built-in models, and how a config was read.")
+@click.argument("names", metavar="[MODEL]...", nargs=-1, type=MODEL)
 @click.option("--explain", is_flag=True, help="Show how the config of each was read, key by key.")
 @click.option(
     "--stored", is_flag=True,
@@ -37,9 +39,11 @@ def COMMAND(names: tuple[str, ...], explain: bool, stored: bool, as_json: bool) 
       memorywall models --explain ./my-model.gguf
     """
     if explain and not names:
-        raise InvalidInputError("--explain needs a model.", "Try: memorywall models --explain gpt2")
+        raise InvalidInputError(
+            "--explain requires a model.", "Try: memorywall models --explain gpt2"
+        )
     if stored and not explain:
-        raise InvalidInputError("--stored is for --explain.", "Give both.")
+        raise InvalidInputError("--stored requires --explain.", "Add --explain.")
     models = [load_model(name) for name in names or config_names()]
     if stored:
         models = [

@@ -10,7 +10,7 @@ the bandwidth at last. What an answer is not asked for is not worked out.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -64,17 +64,17 @@ class ArrayCost(Cost):
     _points: Points
 
     @cached_property
-    def flops(self) -> Array:  # type: ignore[override]
+    def flops(self) -> Array:
         """FLOP."""
         return self._total(self._classes.flops)
 
     @cached_property
-    def moved_bytes(self) -> Array:  # type: ignore[override]
+    def moved_bytes(self) -> Array:
         """Byte."""
         return self._total(self._classes.moved)
 
     @cached_property
-    def compute_s(self) -> Array:  # type: ignore[override]
+    def compute_s(self) -> Array:
         """Seconds of arithmetic alone."""
         if len(self._peaks) == 1:
             return self._shaped(self.flops / self._peaks[0])
@@ -82,22 +82,22 @@ class ArrayCost(Cost):
         return self._shaped(sum(self._total(form) / peak for form, peak in parts))
 
     @cached_property
-    def memory_s(self) -> Array:  # type: ignore[override]
+    def memory_s(self) -> Array:
         """Seconds of traffic alone."""
         return self._shaped(self.moved_bytes / self._bandwidth)
 
     @cached_property
-    def overlapped_s(self) -> Array:  # type: ignore[override]
+    def overlapped_s(self) -> Array:
         """The longer of the two."""
         return np.maximum(self.compute_s, self.memory_s)
 
     @cached_property
-    def latency_s(self) -> Array:  # type: ignore[override]
+    def latency_s(self) -> Array:
         """Seconds of all operators, each the longer of arithmetic and traffic."""
         return self._seconds(self._binding.latency)
 
     @cached_property
-    def waiting_s(self) -> Array:  # type: ignore[override]
+    def waiting_s(self) -> Array:
         """Seconds of the operators that are memory-bound."""
         return self._seconds(self._binding.waiting)
 
@@ -132,22 +132,22 @@ class ArrayFootprint(Footprint):
     _points: Points
 
     @cached_property
-    def weights(self) -> Array:  # type: ignore[override]
+    def weights(self) -> Array:
         """Byte."""
         return self._total(self._residents.weights)
 
     @cached_property
-    def kv_cache(self) -> Array:  # type: ignore[override]
+    def kv_cache(self) -> Array:
         """Byte."""
         return self._total(self._residents.kv_cache)
 
     @cached_property
-    def state(self) -> Array:  # type: ignore[override]
+    def state(self) -> Array:
         """Byte."""
         return self._total(self._residents.state)
 
     @cached_property
-    def activations(self) -> Array:  # type: ignore[override]
+    def activations(self) -> Array:
         """Byte: the most that are alive at any operator."""
         terms = self._residents.terms
         bounds = Bounds(terms, self._points)
@@ -170,6 +170,32 @@ def _never_above(bounds: Bounds, a: Sum, b: Sum) -> bool:
     return bounds.of(over)[1] <= 0
 
 
+class _Weights(NamedTuple):
+    """What makes FLOPs and bytes of one unit: seconds, or bytes to be divided by the bandwidth.
+
+    Attributes:
+        in_bytes: whether it is bytes.
+        rates: what terms are weighed by, the first being 1.
+        of_flops: by dtype, which rate a FLOP is weighed by, and a factor.
+        of_bytes: the factor of a byte.
+    """
+
+    in_bytes: bool
+    rates: tuple[Number, ...]
+    of_flops: list[tuple[int, float]]
+    of_bytes: float
+
+
+def _weights(bandwidth: Number, peaks: tuple[Number, ...]) -> _Weights:
+    plain = [float(peak) for peak in peaks if not is_array(peak)]
+    if len(plain) < len(peaks):  # a rate for every dtype
+        rates = tuple([bandwidth / peak for peak in peaks])
+        return _Weights(True, (1, *rates), [(i, 1.0) for i in range(1, len(peaks) + 1)], 1.0)
+    if is_array(bandwidth):  # one for all
+        return _Weights(True, (1, bandwidth), [(1, 1 / peak) for peak in plain], 1.0)
+    return _Weights(False, (1,), [(0, 1 / peak) for peak in plain], 1 / float(bandwidth))
+
+
 class _Binding:
     """What binds which class at some points, as sums over terms.
 
@@ -182,44 +208,34 @@ class _Binding:
     def __init__(
         self, classes: Classes, points: Points, bandwidth: Number, peaks: tuple[Number, ...]
     ) -> None:
-        self.in_bytes = is_array(bandwidth) or any(is_array(peak) for peak in peaks)
-        self.points = points
-        if self.in_bytes:
-            # FLOPs become bytes by bandwidth / peak, one rate for all dtypes if peaks are numbers.
-            shared = not any(is_array(peak) for peak in peaks)
-            rates = (bandwidth,) if shared else tuple(bandwidth / peak for peak in peaks)
-            self.points = Points(points.point, (1, *rates), points.shape)
-            of_flops = [
-                (1, 1.0 / peak) if shared else (i, 1.0) for i, peak in enumerate(peaks, start=1)
-            ]
-            per_byte = 1.0
-        else:
-            of_flops, per_byte = [(0, 1.0 / peak) for peak in peaks], 1.0 / bandwidth
-        base = _weighed(classes.memory_alone, 0, per_byte)
-        waiting_base = dict(base)
-        for form, (rate, weight) in zip(classes.compute_alone, of_flops, strict=True):
-            _add(base, _weighed(form, rate, weight))
+        weights = _weights(bandwidth, peaks)
+        self.in_bytes = weights.in_bytes
+        self.points = Points(points.point, weights.rates, points.shape)
         bounds = Bounds(classes.terms, self.points)
+        waiting = _weighed(classes.memory_alone, 0, weights.of_bytes)
+        base = dict(waiting)
+        for form, weight in zip(classes.compute_alone, weights.of_flops, strict=True):
+            _add(base, _weighed(form, *weight))
         halves, others, partners = [], [], []
         for each in classes.classes:
-            compute = _weighed(each.flops, *of_flops[each.dtype])
-            memory = _weighed(each.moved, 0, per_byte)
+            compute = _weighed(each.flops, *weights.of_flops[each.dtype])
+            memory = _weighed(each.moved, 0, weights.of_bytes)
             over = dict(compute)
-            _add(over, memory, -1.0)
+            _add(over, memory, -1)
             low, high = bounds.of(over)
             if high <= 0:
                 _add(base, memory)
-                _add(waiting_base, memory)
+                _add(waiting, memory)
             elif low > 0:
                 _add(base, compute)
             else:
                 _add(base, compute, 0.5)
                 _add(base, memory, 0.5)
-                halves.append({column: c / 2 for column, c in over.items()})
+                halves.append({column: half / 2 for column, half in over.items()})
                 others.append(over)
                 partners.append(memory)
         self.latency = Joined(base, tuple(halves), "absolute")
-        self.waiting = Joined(waiting_base, tuple(others), "where", tuple(partners))
+        self.waiting = Joined(waiting, tuple(others), "where", tuple(partners))
 
 
 def array_footprint(residents: Residents, point: Point, hardware: Hardware) -> Footprint:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from memorywall.core.hardware import Hardware
-from memorywall.core.numbers import Array, is_array
+from memorywall.core.numbers import Array
 from memorywall.core.results import Cost
 from memorywall.cost.template.point import Point
 from memorywall.cost.template.points import Points, flattened, shape_of
-from memorywall.cost.template.series import Run, any_part
+from memorywall.cost.template.series import Run, bound_at_any
 
 # Points of a block: rows at both ends of a stretch fit the processor's cache.
 BLOCK = 4096
@@ -31,8 +31,7 @@ def run_at_points(run: Run, point: Point, steps: int, hardware: Hardware) -> Cos
     found = [np.empty(prod(shape)) for _ in fields(Cost)]
     for start in range(0, prod(shape), BLOCK):
         some = slice(start, start + BLOCK)
-        part = flat.map(lambda number, some=some: number[some] if is_array(number) else number)
-        for total, numbers in zip(found, _run(run, part, steps), strict=True):
+        for total, numbers in zip(found, _run(run, flat.cut(some), steps), strict=True):
             total[some] = numbers
     return Cost(*(total.reshape(shape) for total in found))
 
@@ -43,6 +42,6 @@ def _run(run: Run, points: Points, steps: int) -> list[Any]:
     total: list[Array | float] = [0.0] * len(fields(Cost))
     for stretch in run.bends.stretches(point, steps):
         ends = point._replace(length=stretch.first), point._replace(length=stretch.last)
-        part = run.stretch(*ends, stretch.count, bandwidth, list(peaks), any_part)
+        part = run.stretch(*ends, stretch.count, bandwidth, list(peaks), bound_at_any)
         total = [a + b for a, b in zip(total, part, strict=True)]
     return total

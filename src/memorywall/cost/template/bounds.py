@@ -19,6 +19,8 @@ class Bounds:
     def __init__(self, terms: Terms, points: Points) -> None:
         self._terms = terms
         self._low, self._high = points.map(_least), points.map(_largest)
+        self._low_rates = [float(rate) for rate in self._low.rates]
+        self._high_rates = [float(rate) for rate in self._high.rates]
         self._known: dict[int, tuple[float, float]] = {}
 
     def of(self, total: Sum) -> tuple[float, float]:
@@ -27,7 +29,7 @@ class Bounds:
         low = high = 0.0
         for (place, rate), coefficient in total.items():
             least, largest = self._known[place]
-            least, largest = least * self._low.rates[rate], largest * self._high.rates[rate]
+            least, largest = least * self._low_rates[rate], largest * self._high_rates[rate]
             if coefficient < 0:
                 least, largest = largest, least
             low, high = low + coefficient * least, high + coefficient * largest

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from memorywall.core.numbers import Array, is_array
+from memorywall.core.numbers import Array
 from memorywall.cost.template.points import Column, Joined, Points, Sum, flattened, multiply
 from memorywall.cost.template.rows import Terms
 
@@ -26,7 +26,7 @@ def evaluate_flat(terms: Terms, joined: Joined, points: Points) -> Array:
     for start in range(0, out.size, block):
         some = slice(start, min(start + block, out.size))
         size = some.stop - some.start
-        part = flat.map(lambda number, some=some: number[some] if is_array(number) else number)
+        part = flat.cut(some)
         found = terms.some(part.point, needed)
         for row, (place, rate) in zip(values, columns, strict=True):
             if rate:
@@ -51,8 +51,7 @@ def join(sums: Array, joined: Joined, out: Array) -> None:
     else:
         out[:] = base
         for other, partner in zip(others, sums[1 + len(others) :], strict=True):
-            partner *= other <= 0
-            out += partner
+            out += partner * (other <= 0)
 
 
 def _matrix(sums: Iterable[Sum], columns: list[Column]) -> Array:

@@ -16,7 +16,7 @@ import numpy as np
 
 from memorywall.core.numbers import Array, is_array
 from memorywall.core.symbols import variables_of
-from memorywall.cost.template.point import VARIABLES
+from memorywall.cost.template.point import VARIABLES, Point
 from memorywall.cost.template.points import (
     Column,
     Joined,
@@ -86,7 +86,8 @@ class _Grid:
         self._of_columns = {name for name, number in inputs if axes_of(number, shape)[axis]}
         on_rows = (*shape[:axis], 1, *shape[axis + 1 :])
         self._rows = points.map(lambda n: 1 if axes_of(n, shape)[axis] else flattened(n, on_rows))
-        self._columns = points.map(lambda n: n.reshape(-1) if axes_of(n, shape)[axis] else 1)
+        line = tuple([n if i == axis else 1 for i, n in enumerate(shape)])
+        self._columns = points.map(lambda n: flattened(n, line) if axes_of(n, shape)[axis] else 1)
         self._keys: dict[tuple[tuple[int, ...], int], int] = {}
         columns = {column for total in joined.sums for column in total}
         self._factors = {column: self._factored(column) for column in sorted(columns)}
@@ -95,7 +96,7 @@ class _Grid:
 
     def fill(self, out: Array, start: int) -> None:
         """Write the values of some rows of the grid, the first of them ``start``."""
-        rows = self._rows.map(lambda n: n[start : start + len(out)] if is_array(n) else n)
+        rows = self._rows.cut(slice(start, start + len(out)))
         base, *rest = self._parts(rows, len(out))
         others = rest[: len(self._joined.others)]
         partners = rest[len(others) :]
@@ -243,10 +244,10 @@ class _Grid:
         if not mixed:
             return {}
         down = rows.map(lambda n: n[here, None] if is_array(n) else n)
-        across = self._columns.map(lambda n: n[columns] if is_array(n) else n)
+        across = self._columns.cut(columns)
         pairs = zip(down.numbers, across.numbers, strict=True)
         numbers = [b if is_array(b) else a for a, b in pairs]
-        point = down.point._make(numbers[: len(VARIABLES)])
+        point = Point(*numbers[: len(VARIABLES)])
         rates = numbers[len(VARIABLES) :]
         values = self._terms.some(point, self._terms.needed(place for place, _ in mixed))
         return {(place, rate): values[place] * rates[rate] for place, rate in mixed}

@@ -69,6 +69,10 @@ class Points:
         point = Point(*[change(number) for number in self.point])
         return Points(point, tuple([change(rate) for rate in self.rates]), self.shape)
 
+    def cut(self, some: slice) -> Points:
+        """Return those in a range, of points along one axis."""
+        return self.map(lambda number: number[some] if is_array(number) else number)
+
 
 def axes_of(number: Number, shape: tuple[int, ...]) -> list[bool]:
     """Tell along which axes of a shape a number varies."""

@@ -13,9 +13,10 @@ from functools import reduce
 from operator import add
 from typing import Any, NamedTuple, TypeAlias
 
+from memorywall.core.geometry import Kind
 from memorywall.core.hardware import Hardware
 from memorywall.core.numbers import floored, is_array, maximum, minimum
-from memorywall.core.program import Kind, Program
+from memorywall.core.program import Program
 from memorywall.core.results import Cost, OpCost
 from memorywall.cost.template.classes import Classes
 from memorywall.cost.template.point import Point
@@ -25,9 +26,11 @@ from memorywall.cost.template.stretches import Bends, Stretch
 
 # The first and the last value of an arithmetic series; numbers, or arrays of them.
 Line: TypeAlias = "tuple[Any, Any]"
-# Of FLOPs, bytes, how many steps, bandwidth and peak: the sum of the FLOPs of the steps that are
-# compute-bound, and of the bytes of those that are memory-bound.
-Part: TypeAlias = Callable[[Line, Line, Any, Any, Any], tuple[Any, Any]]
+# FLOPs, bytes, and the peak of the arithmetic.
+Pair: TypeAlias = "tuple[Line, Line, Any]"
+# Of such pairs, how many steps, and the bandwidth: the seconds of all steps that are compute-bound,
+# and of all that are memory-bound.
+Bound: TypeAlias = Callable[[list[Pair], Any, Any], tuple[Any, Any]]
 
 
 class Run:
@@ -66,13 +69,13 @@ class Run:
         total: list[Any] = [0, 0, 0.0, 0.0, 0.0, 0.0, 0.0]
         for stretch in self.bends.stretches(point, steps):
             ends = point._replace(length=stretch.first), point._replace(length=stretch.last)
-            part = self.stretch(*ends, stretch.count, bandwidth, peaks, one_part)
+            part = self.stretch(*ends, stretch.count, bandwidth, peaks, bound_at_one)
             total = [a + b for a, b in zip(total, part, strict=True)]
         return Cost(*total)
 
     def stretch(
         self, at_first: Point, at_last: Point, count: Any, bandwidth: Any, peaks: list[Any],
-        part: Part,
+        bound: Bound,
     ) -> tuple[Any, ...]:  # fmt: skip
         """Return the fields of the cost of one stretch, scalars or arrays.
 
@@ -80,7 +83,7 @@ class Run:
             at_first, at_last: its ends.
             count: how many steps it has.
             bandwidth, peaks: of the device, the peaks by dtype.
-            part: what tells the steps that are compute-bound from those that are memory-bound.
+            bound: what tells the steps that are compute-bound from those that are memory-bound.
         """
         first: list[Any] = self._rows.at(at_first)
         last: list[Any] = first if at_last is at_first else self._rows.at(at_last)
@@ -93,13 +96,14 @@ class Run:
             c0, c1 = c0 + first[place] / peak, c1 + last[place] / peak
             compute_s = compute_s + series(first[place], last[place], count) / peak
             busy = busy + series(first[alone], last[alone], count) / peak
-        for dtype, of_flops, of_moved in self._classes:
-            line, traffic = (first[of_flops], last[of_flops]), (first[of_moved], last[of_moved])
-            peak = peaks[dtype]
-            while_busy, while_waiting = part(line, traffic, count, bandwidth, peak)
-            busy, waiting = busy + while_busy / peak, waiting + while_waiting / bandwidth
+        pairs = [
+            ((first[f], last[f]), (first[m], last[m]), peaks[dtype])
+            for dtype, f, m in self._classes
+        ]
+        while_busy, while_waiting = bound(pairs, count, bandwidth)
+        busy, waiting = busy + while_busy, waiting + while_waiting
         traffic = first[self._moved] / bandwidth, last[self._moved] / bandwidth
-        longer, others = part((c0, c1), traffic, count, 1.0, 1.0)
+        longer, others = bound([((c0, c1), traffic, 1.0)], count, 1.0)
         return flops, moved, compute_s, memory_s, busy + waiting, longer + others, waiting
 
 
@@ -188,18 +192,30 @@ def series(first: Any, last: Any, count: Any) -> Any:
     return total // 2 if type(total) is int else total / 2
 
 
-def one_part(flops: Line, moved: Line, count: int, bandwidth: float, peak: float) -> Line:
-    """Return the FLOPs of compute-bound steps and the bytes of memory-bound ones; scalars."""
-    waits_first = moved[0] / bandwidth >= flops[0] / peak
-    if waits_first == (moved[1] / bandwidth >= flops[1] / peak):
-        return (0, series(*moved, count)) if waits_first else (series(*flops, count), 0)
-    return any_part(flops, moved, count, bandwidth, peak)
+def bound_at_one(pairs: list[Pair], count: int, bandwidth: float) -> tuple[float, float]:
+    """Return the seconds of compute-bound and of memory-bound steps; scalars."""
+    busy = waiting = 0.0
+    half = count / 2
+    for (f0, f1), (m0, m1), peak in pairs:
+        waits_first = m0 / bandwidth >= f0 / peak
+        if waits_first != (m1 / bandwidth >= f1 / peak):
+            other_busy, other_waiting = bound_at_any([((f0, f1), (m0, m1), peak)], count, bandwidth)
+            busy, waiting = busy + other_busy, waiting + other_waiting
+        elif waits_first:
+            waiting += (m0 + m1) * half / bandwidth
+        else:
+            busy += (f0 + f1) * half / peak
+    return busy, waiting
 
 
-def any_part(flops: Line, moved: Line, count: Any, bandwidth: Any, peak: Any) -> Line:
+def bound_at_any(pairs: list[Pair], count: Any, bandwidth: Any) -> tuple[Any, Any]:
     """Return the same of scalars or arrays."""
-    turn = turn_of(flops, moved, count, bandwidth, peak)
-    return turn.busy(flops, count), turn.waiting(moved, count)
+    busy = waiting = 0.0
+    for flops, moved, peak in pairs:
+        turn = turn_of(flops, moved, count, bandwidth, peak)
+        busy = busy + turn.busy(flops, count) / peak
+        waiting = waiting + turn.waiting(moved, count) / bandwidth
+    return busy, waiting
 
 
 def turn_of(flops: Line, moved: Line, count: Any, bandwidth: Any, peak: Any) -> Turn:
@@ -215,11 +231,12 @@ def turn_of(flops: Line, moved: Line, count: Any, bandwidth: Any, peak: Any) -> 
     if changes is False:
         return Turn(count, waits_first)
     meet = at_first / _choose(changes, at_first - at_last, 1.0) * (count - 1)
-    before = minimum(maximum(floored(meet, 1.0) - 1, 1), count - 1)
+    most = maximum(count - 1, 0)  # of many points some may have no step
+    before = minimum(maximum(floored(meet, 1) - 1, 1), most)
     for _ in range(3):
         memory_s = value(moved, before, count) / bandwidth
         same = (memory_s >= value(flops, before, count) / peak) == waits_first
-        before = minimum(before + same, count - 1)
+        before = minimum(before + same, most)
     return Turn(_choose(changes, before, count), waits_first)
 
 

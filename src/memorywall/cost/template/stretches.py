@@ -65,6 +65,9 @@ class Bends:
     def stretches(self, point: Point, steps: int) -> Iterator[Stretch]:
         """Yield the stretches of some steps, the first at the point's length."""
         first: Any = point.length
+        if not (self._limits or self._roundings or self._stride > 1) and self.straight:
+            yield Stretch(first, 1, steps)
+            return
         if not self.straight:
             yield from (Stretch(first + step, 1, 1 + 0 * first) for step in range(steps))
             return
@@ -82,8 +85,7 @@ class Bends:
                 continue
             # Past a multiple what is rounded up is one more, and at a multiple the others begin.
             above = value - int(rounding.rounding == "ceil") - floored(value, number) * number
-            for multiple in range(multiples + 1):
-                starts.append(first - floored(above - multiple * number, slope))
+            starts += [first - floored(above - m * number, slope) for m in range(multiples + 1)]
         for low, high in pairwise(_in_order(starts, first, first + steps)):
             for offset in range(min(stride, _most(high - low))):
                 yield Stretch(low + offset, stride, -floored(offset - (high - low), stride))

@@ -46,16 +46,16 @@ def trace_steps(source: Any, question: TraceRequest, recipe: Recipe) -> Traced:
     Raises:
         MemoryWallError: it cannot be traced; the message gives the module and the next step.
     """
-    _check_device(recipe.device)
+    _check_device(recipe.backend)
     module, _ = make(source, question.dtype)
     given = on_meta((tuple(question.inputs), dict(question.named)))
     with fake_mode(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of values, which fakes do not have
-        module = fake_module(module, recipe.device, copied=module is source).train()
+        warnings.simplefilter("ignore")  # of values that fakes do not have
+        module = fake_module(module, recipe.backend, copied=module is source).train()
         if recipe.checkpointing:
             enable_checkpointing(module)
-        unfolded = recipe.device.startswith("cpu") and unfold_lstms(module)
-        inputs = fake_inputs(given, recipe.device)
+        unfolded = recipe.backend.startswith("cpu") and unfold_lstms(module)
+        inputs = fake_inputs(given, recipe.backend)
         step = Step(module, inputs, full=question.full)
         recorder = _record(module, inputs, step, recipe)
     notes = (*_notes(recorder), *([NOTE] if unfolded else []))
@@ -129,8 +129,8 @@ def _conventions(recipe: Recipe) -> dict[str, str]:
         "checkpointing": "on" if recipe.checkpointing else "as in the module",
         "accumulation": str(recipe.accumulation),
         "steps": str(recipe.steps),
-        "device": recipe.device,
-        "counted": "memory of PyTorch's allocator, without kernels' scratch memory from elsewhere",
+        "device": recipe.backend,
+        "counted": "what PyTorch's allocator holds; kernels' own scratch memory is not in it",
     }
 
 
@@ -153,6 +153,6 @@ def _notes(recorder: TrainingRecorder) -> tuple[str, ...]:
 def _check_device(device: str) -> None:
     if torch.device(device).type == "cuda" and torch.version.cuda is None:
         raise UnsupportedError(
-            "device='cuda' requires a PyTorch built with CUDA.",
-            "Install such a build, or remove device=.",
+            "this PyTorch is built without CUDA, and cannot trace for it.",
+            "Install a build with CUDA, or leave backend out.",
         )

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from memorywall.frontends.tracing.capture.recurrences import Arguments, forward_of, given, state_of
 from memorywall.frontends.tracing.interpret.operator_notes import Notes
-from memorywall.layers.recurrence_flops import lightning_flops
+from memorywall.layers.recurrence_flops import lightning
 
 
 def convolution(notes: Notes, a: Arguments) -> torch.Tensor:
@@ -76,8 +76,8 @@ def lightning_attention(notes: Notes, a: Arguments) -> tuple[torch.Tensor, torch
     mixed = mixer.act_fn(mixer.qkv_proj(x))
     out, state = x.new_empty(batch, tokens, heads * width), state_of(x, batch, heads, width, width)
     forward = forward_of(notes, batch, tokens, step=before is not None)
-    flops = lightning_flops(forward, heads, width, mixer.block_size)
-    notes.scan("lightning", flops, (mixed,) if before is None else (mixed, before), out, state)
+    work = lightning(forward, heads, width, mixer.block_size)
+    notes.scan(work, (mixed,) if before is None else (mixed, before), out, state)
     out = functional.sigmoid(mixer.output_gate(x)) * mixer.norm(out)
     if cache is not None:
         cache.set_linear_cache(mixer.layer_idx, state)

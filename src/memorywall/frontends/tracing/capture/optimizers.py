@@ -42,7 +42,7 @@ def _by_name(module: torch.nn.Module, name: str, recipe: Recipe) -> torch.optim.
     options = dict(recipe.optimizer_options or {})
     words = inspect.signature(made_by).parameters
     if (
-        torch.device(recipe.device).type == "cuda"
+        torch.device(recipe.backend).type == "cuda"
         and "foreach" in words
         and not options.get("fused")
     ):

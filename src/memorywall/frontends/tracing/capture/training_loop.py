@@ -40,11 +40,11 @@ class Recipe:
         loss: a function of the module's output; None for the output's ``loss``, else the sum of its
             first tensor.
         autocast: ``bf16`` or ``fp16`` for the forward pass; None for none.
-        checkpointing: whether the module's gradient checkpointing is enabled.
-        accumulation: batches per optimizer step.
-        create_graph: whether the backward pass is recorded, for second-order optimizers.
-        steps: optimizer steps; states created in the first exist from the beginning of the second.
-        device: ``cpu`` or ``cuda``.
+        checkpointing: whether the module's own gradient checkpointing is switched on.
+        accumulation: batches to an optimizer step.
+        create_graph: whether the backward pass is recorded, for optimizers of second order.
+        steps: optimizer steps; the states made in the first stand from the second's beginning.
+        backend: what it runs on: ``cpu``, ``cuda``, or one GPU, such as ``cuda:1``.
     """
 
     optimizer: str | Callable[[torch.nn.Module], torch.optim.Optimizer] = "adamw"
@@ -55,7 +55,7 @@ class Recipe:
     accumulation: int = 1
     create_graph: bool = False
     steps: int = 2
-    device: str = "cpu"
+    backend: str = "cpu"
 
     def __post_init__(self) -> None:
         for name, made in (("optimizer", self.optimizer), ("loss", self.loss)):
@@ -72,10 +72,10 @@ class Recipe:
             )
         for name in ("accumulation", "steps"):
             _check_count(name, getattr(self, name))
-        if not isinstance(self.device, str) or not _DEVICE.fullmatch(self.device):
+        if not isinstance(self.backend, str) or not _DEVICE.fullmatch(self.backend):
             raise InvalidInputError(
-                f"device must be cpu or cuda, got {shown(self.device)}",
-                "A single one is possible too, such as cuda:1.",
+                f"backend must be cpu or cuda, got {shown(self.backend)}",
+                "Or one GPU, such as cuda:1.",
             )
 
 
@@ -150,7 +150,7 @@ def _pass(
 def _autocast(recipe: Recipe) -> Any:
     if recipe.autocast is None:
         return contextlib.nullcontext()
-    return torch.autocast(torch.device(recipe.device).type, AUTOCAST[recipe.autocast])
+    return torch.autocast(torch.device(recipe.backend).type, AUTOCAST[recipe.autocast])
 
 
 def _loss(output: Any, of: Callable[[Any], torch.Tensor] | None) -> tuple[torch.Tensor, str]:

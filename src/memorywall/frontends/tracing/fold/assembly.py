@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from memorywall.core.axes import unnamed
+from memorywall.core.geometry import Elementwise, Space
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
 from memorywall.core.traced import Coverage, Unknown
@@ -11,7 +13,7 @@ from memorywall.frontends.tracing.fold.segments import Segment, resident, weight
 from memorywall.frontends.tracing.interpret.arrays import Array
 from memorywall.frontends.tracing.interpret.events import Event, Parts
 
-UNKNOWN = "unknown"  # the function of an operator that has no formula
+NOTHING = Elementwise((Space(0, ()),), "")
 
 
 def program_of(segments: Sequence[Segment], name: str, unread: Iterable[Array]) -> Program:
@@ -22,7 +24,7 @@ def program_of(segments: Sequence[Segment], name: str, unread: Iterable[Array]) 
     counted = set[Array]().union(*weights_by_name(segments).values())  # some are only written
     left = tuple([_unread(array, taken) for array in unread if array not in counted])
     if left:
-        blocks.append(Block("unread", (Op("parameters", "elementwise", 0, left, (), "fp32"),)))
+        blocks.append(Block("unread", (Op("parameters", NOTHING, left, (), "fp32"),)))
     return Program(tuple(blocks), frozenset(_returned(segments, blocks)))
 
 
@@ -37,7 +39,7 @@ def _returned(segments: Sequence[Segment], blocks: Sequence[Block]) -> Iterator[
 def _unread(array: Array, taken: set[str]) -> Tensor:
     """Return the arrays that no operator reads, under unique names."""
     name = f"{array.name}@unread" if array.name in taken else array.name
-    return Tensor(name, array.shape, array.format, array.role, (0,))
+    return Tensor(name, unnamed(*array.shape), array.format, array.role, unnamed(0))
 
 
 def _block(segment: Segment, name: str, held: Mapping[str, int]) -> Block:
@@ -56,11 +58,8 @@ def _block(segment: Segment, name: str, held: Mapping[str, int]) -> Block:
 
 def _op(event: Event, prefix: str, names: Mapping[Array, str]) -> Op:
     name = event.name.removeprefix(f"{prefix}.") if prefix else event.name
-    function = UNKNOWN if event.flops is None else event.function
     reads, writes = _tensors(event.reads, names), _tensors(event.writes, names)
-    return Op(
-        name, event.kind, event.flops or 0, reads, writes, event.dtype, function, event.queries
-    )
+    return Op(name, event.geometry, reads, writes, event.dtype)
 
 
 def _tensors(views: Parts, names: Mapping[Array, str]) -> tuple[Tensor, ...]:
@@ -78,7 +77,7 @@ def _tensors(views: Parts, names: Mapping[Array, str]) -> tuple[Tensor, ...]:
             what = None if tensor.touched is None else (part.geometry, moved)
             known = found.setdefault((tensor.name, what), tensor)
             if known is not tensor and view.array in names and view.array not in seen:
-                known.touched = (known.moved_elements + tensor.moved_elements,)
+                known.touched = unnamed(known.moved_elements + tensor.moved_elements)
         seen.add(view.array)
     return tuple(found.values())
 
@@ -91,7 +90,7 @@ def coverage_of(segments: Sequence[Segment], program: Program) -> Coverage:
         for event, op in zip(segment.events, block.ops, strict=True):
             size = int(op.moved_bytes) * segment.repeat
             operators, moved = operators + segment.repeat, moved + size
-            if event.flops is None:
+            if event.work is None:
                 known = unknown.get(event.op, Unknown(event.op, event.frame.path, 0, 0))
                 unknown[event.op] = Unknown(
                     known.op, known.path, known.calls + segment.repeat, known.moved_bytes + size

@@ -13,6 +13,7 @@ from functools import partial
 from math import prod
 from typing import Any, TypeAlias
 
+from memorywall.core.axes import unnamed
 from memorywall.core.formats import FORMATS, Format
 from memorywall.core.numbers import Number
 from memorywall.core.tensors import Role, Tensor
@@ -127,10 +128,11 @@ class View:
             name, shape = f"{name}[{pieces.index(piece)}]", piece[1]
         moved: Number = prod(part) if touched is None else touched
         if moved >= prod(shape):
-            return Tensor(name, shape, array.format, array.role)
-        # The sizes alone do not identify a part of a cache with keys and values side by side.
+            return Tensor(name, unnamed(*shape), array.format, array.role)
+        # Which part of a cache it is, of keys and values side by side, its sizes would not tell.
         sized = touched is not None or array.role == "kv_cache"
-        return Tensor(name, shape, array.format, array.role, (moved,) if sized else part)
+        some = unnamed(moved) if sized else unnamed(*part)
+        return Tensor(name, unnamed(*shape), array.format, array.role, some)
 
 
 def address_of(tensor: Any) -> int:

@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from memorywall.core.axes import unnamed
+from memorywall.core.geometry import Attention, Conv, Gemm, Space
 from memorywall.frontends.tracing.interpret.formulas import Formula, argument, into, schema_of
 
 ATEN: dict[str, Formula] = {}
@@ -20,31 +22,40 @@ _aten = into(ATEN)
 
 @_aten("mm", "bmm", "_int_mm", "_scaled_mm", "mv", "dot",
          "vdot", kind="gemm")  # fmt: skip
-def product(call: Any) -> int:
+def product(call: Any) -> Gemm:
     """[M, K] by [K, N], B times: 2 B M K N."""
-    left, right = call.inputs[0].shape, call.inputs[1].shape
+    return _gemm(call.inputs[0].shape, call.inputs[1].shape)
+
+
+def _gemm(left: Sequence[int], right: Sequence[int]) -> Gemm:
+    """Return the product of [B, M, K] by [B, K, N]; a vector is one row, or one column."""
     columns = right[-1] if len(right) > 1 else 1
-    return int(2 * prod(left) * columns)
+    batch = left[:-2] if len(left) > 2 else ()
+    rows = left[-2] if len(left) > 1 else 1
+    return Gemm(unnamed(rows), unnamed(left[-1]), (unnamed(columns),), unnamed(*batch))
 
 
 @_aten("addmm", "baddbmm", "addmv", "addbmm", kind="gemm")
-def product_and_sum(call: Any) -> int:
-    """As ``product``; the addend is the bias, which is not counted."""
-    left, right = call.inputs[1].shape, call.inputs[2].shape
-    columns = right[-1] if len(right) > 1 else 1
-    return int(2 * prod(left) * columns)
+def product_and_sum(call: Any) -> Gemm:
+    """As ``product``; what is added is the bias, which is not counted."""
+    return _gemm(call.inputs[1].shape, call.inputs[2].shape)
 
 
 @_aten("linear", "_weight_int8pack_mm", kind="gemm")
-def linear(call: Any) -> int:
-    """[..., K] by [N, K]: 2 K per output element."""
-    return int(2 * call.outputs[0].numel() * call.inputs[0].shape[-1])
+def linear(call: Any) -> Gemm:
+    """[..., K] by [N, K]: 2 K for every element that comes out."""
+    return _linear(call)
+
+
+def _linear(call: Any) -> Gemm:
+    *rows, inner = call.inputs[0].shape
+    return Gemm(unnamed(*rows), unnamed(inner), (unnamed(call.outputs[0].shape[-1]),))
 
 
 @_aten("_weight_int4pack_mm", "_weight_int4pack_mm_for_cpu", kind="gemm")
-def packed_product(call: Any) -> int:
+def packed_product(call: Any) -> Gemm:
     """[M, K] by a packed [N, K]: 2 M K N."""
-    return int(2 * call.outputs[0].numel() * call.inputs[0].shape[-1])
+    return _linear(call)
 
 
 def _experts_touched(call: Any) -> tuple[int | None, ...]:
@@ -66,11 +77,11 @@ def grouped_product(call: Any) -> int:
 
 @_aten("convolution", "_convolution", "mkldnn_convolution",
          "cudnn_convolution", "miopen_convolution", kind="conv")  # fmt: skip
-def convolution(call: Any) -> int:
+def convolution(call: Any) -> Conv:
     """2 for every element out (transposed: in) and every weight of its filter."""
-    weight = call.inputs[1]
+    weight = call.inputs[1].shape
     counted = call.inputs[0] if argument(call, "transposed", default=False) else call.outputs[0]
-    return int(2 * counted.numel() * prod(weight.shape[1:]))
+    return Conv((Space(2, unnamed(*counted.shape, *weight[1:])),), prod(weight[2:]))
 
 
 @_aten("scaled_dot_product_attention", "_scaled_dot_product_flash_attention",
@@ -79,25 +90,39 @@ def convolution(call: Any) -> int:
          "_scaled_dot_product_cudnn_attention",
          "_scaled_dot_product_fused_attention_overrideable",
          "_scaled_dot_product_attention_math_for_mps", kind="attention")  # fmt: skip
-def attention(call: Any) -> int:
+def attention(call: Any) -> Attention:
     """Q K^T and P V, [B, N, T, H] by [B, N, S, H]: 2 H FLOPs for every pair, each."""
-    query, value = call.inputs[0], call.inputs[2]
-    return int(2 * score_pairs(call) * (query.shape[-1] + value.shape[-1]))
+    shapes = [argument(call, name).shape for name in ("query", "key", "value")]
+    query, key, value = shapes
+    *batch, heads = leading(*shapes) or (1,)
+    causal = argument(call, "is_causal", default=False)
+    return Attention(
+        "both", prod(batch), heads, _heads(key), unnamed(query[-1]), query[-2], key[-2],
+        _pairs(call, query[-2], key[-2]), "causal" if causal else "full",
+        value_dim=unnamed(value[-1]),
+    )  # fmt: skip
+
+
+def _heads(shape: Sequence[int]) -> int:
+    return shape[-3] if len(shape) > 2 else 1
 
 
 def score_pairs(call: Any) -> int:
-    """Count the pairs of a query and a key, of all heads.
+    """Count the pairs of a query and a key, of all heads."""
+    shapes = [argument(call, name).shape for name in ("query", "key", "value")]
+    return int(prod(leading(*shapes)) * _pairs(call, shapes[0][-2], shapes[1][-2]))
+
+
+def _pairs(call: Any, tokens: int, keys: int) -> int:
+    """Count the pairs of one sequence and head.
 
     Under ``is_causal`` the i-th query attends to the first i keys. The values of a mask tensor are
     not known: every pair is counted.
     """
-    shapes = [argument(call, name).shape for name in ("query", "key", "value")]
-    tokens, keys = shapes[0][-2], shapes[1][-2]
-    pairs = tokens * keys
     if argument(call, "is_causal", default=False) and not call.full:
         growing = min(tokens, keys)
-        pairs = growing * (growing + 1) // 2 + (tokens - growing) * keys
-    return int(prod(leading(*shapes)) * pairs)
+        return growing * (growing + 1) // 2 + (tokens - growing) * keys
+    return tokens * keys
 
 
 def leading(query: Sequence[int], key: Sequence[int], value: Sequence[int]) -> tuple[int, ...]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from memorywall.core.axes import unnamed
+from memorywall.core.geometry import Space
 from memorywall.frontends.tracing.interpret.formulas import Count, Formula
 
 # FLOPs per output element.
@@ -64,11 +66,11 @@ def per_element(name: str) -> int:
 
 
 def _per_output(coefficient: int) -> Count:
-    return lambda call: int(coefficient * call.outputs[0].numel())
+    return lambda call: Space(coefficient, unnamed(call.outputs[0].numel()))
 
 
 def _per_input(coefficient: int) -> Count:
-    return lambda call: int(coefficient * call.inputs[0].numel())
+    return lambda call: Space(coefficient, unnamed(call.inputs[0].numel()))
 
 
 def _glu(call: Any) -> int:

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from memorywall.core.geometry import (
+    Attention,
+    Conv,
+    Counted,
+    Elementwise,
+    Gemm,
+    Geometry,
+    Kind,
+    Scan,
+    Softmax,
+    Space,
+    flops_of,
+)
 from memorywall.core.numbers import Number
-from memorywall.core.program import Kind
 from memorywall.frontends.tracing.interpret.arrays import Array, View
 
-# Parts of arrays, each with the moved elements if not all are.
+UNKNOWN = "unknown"  # the function of an operator that has no formula
+
+# What is known of a call.
+Work: TypeAlias = Gemm | Attention | Conv | Scan | Softmax | tuple[Space, ...]
+# Parts of arrays, each with the elements moved where that is not all of them.
 Parts: TypeAlias = "tuple[tuple[View, Number | None], ...]"
 
 
@@ -46,19 +62,48 @@ class Event:
     Attributes:
         name: its path, such as ``layers.0.mlp.up_proj.mm``.
         op: the operator, such as ``aten::mm``.
-        flops: None if unknown. reads, writes: the moved parts. function: as ``Op.function``.
+        work: what it does, or the spaces that its FLOPs fill; None where nobody knows.
+        reads, writes: what it moves.
+        function: what it does, as ``Op.function``.
     """
 
     name: str
     op: str
     frame: Frame
     kind: Kind
-    flops: int | None
+    work: Work | None
     reads: Parts
     writes: Parts
     dtype: str
     function: str = ""
-    queries: int = 0
+
+    @property
+    def flops(self) -> Number | None:
+        """FLOPs of the call; None where nobody knows."""
+        if self.work is None:
+            return None
+        return flops_of(self.work) if isinstance(self.work, tuple) else self.work.flops
+
+    @property
+    def geometry(self) -> Geometry:
+        """What the call does, as an operator of a program says it.
+
+        A product of activations is attention's, and one within an optimizer's step its own: of
+        these the spaces alone are known.
+        """
+        work, kind, function = self.work, self.kind, self.function
+        if work is None:
+            return Counted((Space(0, ()),), kind, UNKNOWN)
+        if isinstance(work, Gemm | Conv) and work.kind == kind:
+            return replace(work, which=function)
+        if not isinstance(work, tuple) and work.kind == kind:
+            return work
+        spaces = work if isinstance(work, tuple) else tuple(work.spaces)
+        return (
+            Elementwise(spaces, function)
+            if kind == "elementwise"
+            else Counted(spaces, kind, function)
+        )
 
 
 def take_back(events: list[Event], frame: Frame, wanted: Parts, made: set[Array]) -> Parts:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from memorywall.core.errors import InvalidInputError, shown
-from memorywall.core.program import Kind
+from memorywall.core.geometry import Attention, Conv, Gemm, Kind, Space
 
-# The argument of a formula: ``op``, ``args``, ``kwargs``, and the tensors ``inputs`` and
-# ``outputs``.
-Count: TypeAlias = Callable[[Any], int]
+# What a formula says: FLOPs, a space that they fill, or a whole geometry.
+Found: TypeAlias = int | Space | Gemm | Attention | Conv
+# What a formula is given: ``op``, ``args``, ``kwargs``, and the tensors ``inputs`` and ``outputs``.
+Count: TypeAlias = Callable[[Any], Found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +23,10 @@ class Formula:
     """The formula of an operator.
 
     Attributes:
-        kind: the class in which it is counted. flops: FLOPs of one call. touched: elements of each
-            input that one call reads, if not all: embeddings, experts. None for an input that is
-            read whole.
+        kind: the class that it is counted in.
+        flops: FLOPs of one call, or the geometry that they follow from.
+        touched: elements of each input that one call reads, where that is not all: embeddings,
+            experts. None for an input that is read whole.
     """
 
     kind: Kind

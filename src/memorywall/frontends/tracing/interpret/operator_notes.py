@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
+from memorywall.core.axes import unnamed
+from memorywall.core.geometry import Conv, Kind, Scan, Softmax, Space
 from memorywall.core.numbers import Number
-from memorywall.core.program import Kind
 from memorywall.core.tensors import Role
 from memorywall.frontends.tracing.interpret.arrays import (
     Array,
@@ -24,10 +25,10 @@ from memorywall.frontends.tracing.interpret.events import Event, Frame, Parts, t
 from memorywall.frontends.tracing.interpret.operators import (
     Operator,
     arithmetic_of,
-    complex_times,
     describe,
     function_of,
     values_written,
+    work_of,
 )
 from memorywall.frontends.tracing.interpret.values import Touched, Values
 
@@ -79,13 +80,14 @@ class Notes:
 
         Every channel of [B, C, T] has one filter; ``window`` is kept for the next token.
         """
-        flops = 2 * out.numel() * reads[1].shape[-1]
-        self._note_whole("conv", "depthwise", flops, self._parts(reads), out, window)
+        taps = reads[1].shape[-1]
+        work = (Space(2, unnamed(out.numel(), taps)),)
+        geometry = Conv(work, taps, (), "depthwise")
+        self._note_whole(geometry, self._parts(reads), out, window)
 
     def scan(
         self,
-        function: str,
-        flops: Number,
+        geometry: Scan,
         reads: tuple[torch.Tensor, ...],
         out: torch.Tensor,
         state: torch.Tensor | tuple[torch.Tensor, ...] | None = None,
@@ -96,18 +98,17 @@ class Notes:
         wanted = tuple([part for part in self._parts(gates) if part[0].array not in self._taken])
         taken = take_back(self.events, self.frame, wanted, self._taken)
         parts = self._parts(reads) + taken
-        self._note_whole("scan", function, int(flops), parts, out, state)
+        self._note_whole(geometry, parts, out, state)
 
     def _note_whole(
         self,
-        kind: Kind,
-        function: str,
-        flops: int,
+        geometry: Conv | Scan,
         reads: Parts,
         out: torch.Tensor,
         kept: torch.Tensor | tuple[torch.Tensor, ...] | None,
     ) -> None:
-        """Record an operator that replaces many of PyTorch's."""
+        """Note an operator that stands for many of PyTorch's."""
+        kind, function = geometry.kind, geometry.function
         path = self.frame.unique(function)
         self.arrays.add(out, path).name = path
         states = tuple(tensors((kept,)))
@@ -116,7 +117,7 @@ class Notes:
         writes = self._parts((out, *states), read=False)
         name, dtype = f"{kind}::{function}", arithmetic_of((out,))
         self.events.append(
-            Event(path, name, self.frame, kind, flops, reads, writes, dtype, function)
+            Event(path, name, self.frame, kind, geometry, reads, writes, dtype, function)
         )
 
     def note(self, call: Call) -> None:
@@ -158,25 +159,21 @@ class Notes:
         if known.allocates:
             return
         call.full = self.full
-        formula = known.formula
-        flops = None if formula is None else int(formula.flops(call)) * complex_times(call, known)
         kind = self._kind(known, reads)
-        queries = call.inputs[0].shape[-2] if kind == "attention" else 0
         dtype, function = arithmetic_of(call.inputs + call.outputs), function_of(call, known)
+        work = work_of(call, known)
         self.events.append(
-            Event(
-                name, known.name, self.frame, kind, flops, reads, writes, dtype, function, queries
-            )
+            Event(name, known.name, self.frame, kind, work, reads, writes, dtype, function)
         )
         if known.attends:
             self._note_softmax(call, name, dtype)
 
     def _note_softmax(self, call: Call, name: str, dtype: str) -> None:
-        """Record the softmax within an attention operator: it moves no bytes."""
-        flops = _SOFTMAX_FLOPS * score_pairs(call)
+        """Note the softmax within an attention that was left whole: it moves nothing."""
+        geometry = Softmax((Space(_SOFTMAX_FLOPS, unnamed(score_pairs(call))),))
         frame = self.frame
         self.events.append(
-            Event(f"{name}.softmax", _SOFTMAX, frame, "softmax", flops, (), (), dtype)
+            Event(f"{name}.softmax", _SOFTMAX, frame, "softmax", geometry, (), (), dtype)
         )
 
     def _kind(self, known: Operator, reads: Parts) -> Kind:

@@ -8,6 +8,12 @@ from typing import Any
 
 import torch
 
+from memorywall.core.geometry import (
+    Attention,
+    Conv,
+    Gemm,
+    Space,
+)
 from memorywall.frontends.tracing.interpret.arrays import format_of
 from memorywall.frontends.tracing.interpret.aten import ATEN
 from memorywall.frontends.tracing.interpret.backward import find
@@ -19,6 +25,7 @@ from memorywall.frontends.tracing.interpret.elementwise import (
     REDUCTION,
     TABLE,
 )
+from memorywall.frontends.tracing.interpret.events import Work
 from memorywall.frontends.tracing.interpret.formulas import FORMULAS, Formula, schema_of
 
 # They write some elements of an argument: as many as the values that they write.
@@ -111,6 +118,23 @@ def function_of(call: Call, known: Operator) -> str:
     if known.name in _CLONES and call.inputs[0].numel() > 1 and 0 in call.inputs[0].stride():
         return "repeat"
     return known.function
+
+
+def work_of(call: Call, known: Operator) -> Work | None:
+    """Return what a call does, in axes without names; None where there is no formula.
+
+    Of an operator whose formula gives a number, that is all; of complex numbers, the spaces.
+    """
+    if known.formula is None:
+        return None
+    found, times = known.formula.flops(call), complex_times(call, known)
+    if isinstance(found, Gemm | Attention | Conv):
+        if times == 1:
+            return found
+        return tuple([Space(times * space.coefficient, space.axes) for space in found.spaces])
+    if isinstance(found, Space):
+        return (Space(times * found.coefficient, found.axes),)
+    return (Space(times * int(found), ()),)
 
 
 def values_written(call: Call, target: torch.Tensor) -> int:

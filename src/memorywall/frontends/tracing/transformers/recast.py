@@ -37,4 +37,4 @@ def _op(op: Op, traced: Format, wanted: Mapping[Role, Format]) -> Op:
 def _tensor(tensor: Tensor, traced: Format, wanted: Mapping[Role, Format]) -> Tensor:
     if tensor.format.name != traced.name or tensor.role not in wanted:
         return tensor
-    return Tensor(tensor.name, tensor.shape, wanted[tensor.role], tensor.role, tensor.touched)
+    return replace(tensor, format=wanted[tensor.role], _resident=None)
