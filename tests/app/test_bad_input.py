@@ -305,7 +305,7 @@ def test_no_permission(capsys: Captured, tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--batch", "0"], "batch_size: expected a whole number from 1 to 2^40, got 0"),
+        (["--batch", "0"], "batch_size must be a whole number from 1 to 2^40, got 0"),
         (["--batch", "-4"], "batch_size"),
         (["--batch", "eight"], "must be a whole number, got 'eight'"),
         (["--batch", "1.5"], "must be a whole number, got '1.5'"),
@@ -340,7 +340,7 @@ def test_no_permission(capsys: Captured, tmp_path: Path, monkeypatch: pytest.Mon
         (["--phase", "prefill,decod"], "phase 'decod' is not known"),
         (["--on", "h100-sxm,h999"], "device 'h999' is not known"),
         (["--batch", "1,2", "--ops"], "--ops conflicts with several values of batch_size"),
-        (["--source", "0"], "source_len: expected a whole number from 1 to 2^40, got 0"),
+        (["--source", "0"], "source_len must be a whole number from 1 to 2^40, got 0"),
         (
             ["--source", "7"],
             "source_len requires an encoder with a decoder, which gpt2 does not have",

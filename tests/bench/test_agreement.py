@@ -54,7 +54,7 @@ def test_what_moved_is_told_with_what_differed() -> None:
     assert told.moved["dram.read"].ratio == pytest.approx(0.5)
     assert told.reasons == (
         "torch was 2.13.0 and is 2.14.0",
-        "others used 1.5 cores during this run",
+        "other processes used 1.5 cores during this run",
     )
 
 
@@ -62,7 +62,7 @@ def test_what_moved_is_told_with_what_differed() -> None:
     ("machine", "said"),
     [
         ({"stolen_cores": 0.3}, "the host withheld 0.30 cores during this run"),
-        ({"clock_hz": 2e9}, "the clock stood at 3.00 GHz and now at 2.00"),
+        ({"clock_hz": 2e9}, "the clock was 3.00 GHz and is now 2.00"),
         ({"governor": "powersave"}, "governor was None and is powersave"),
     ],
 )
@@ -77,13 +77,13 @@ def test_rounds_that_moved_within_a_run_are_a_reason() -> None:
     reasons = compare(BASE, now).reasons
     assert "streams ran on pages of 2097152 bytes, now of 4096" in reasons
     assert "one of them was --quick" in reasons
-    assert any("stream read moved by 33% from round to round" in reason for reason in reasons)
+    assert any("stream read changed by 33% between rounds" in reason for reason in reasons)
 
 
 def test_without_any_reason_that_is_said() -> None:
     told = compare(BASE, record({"read": 0.2, "gemm": 0.01}))
     assert told.reasons == (
-        "nothing that this machine tells accounts for it; measure a third time and keep the faster",
+        "no reading of this machine accounts for it; measure a third time and keep the faster",
     )
 
 

@@ -227,7 +227,7 @@ def test_numbers_of_images_may_be_an_array() -> None:
         (TOWERS[1], {"images": 2}, "images requires images beside a text"),
         (TOWERS[1], {"image_size": 7}, "less than a patch of 8x8"),
         (TOWERS[1], {"image_size": (1, 2, 3)}, "height and width, got"),
-        (TOWERS[1], {"image_size": [8.5, 9]}, "image_size: expected a whole number"),
+        (TOWERS[1], {"image_size": [8.5, 9]}, "image_size must be a whole number"),
         (LLAVA, {"phase": "encode", "seq_len": 9}, "seq_len has no effect on .* in phase encode"),
         (LLAVA, {"phase": "encode", "images": 0}, "images must be 1 or more"),
         (LLAVA, {"phase": "prefill", "seq_len": 9}, "1 x 16 positions .* do not fit, got 9"),

@@ -318,11 +318,11 @@ def test_other_forms_of_a_config_are_refused_or_named() -> None:
         mw.model({**config, "num_experts_per_tok": 300})
     for name, said in ((V3, True), ("zai-org/GLM-4.5", True), (MIXTRAL, False)):
         notes = mw.model(name).architecture.notes
-        assert any("several tokens at once" in note for note in notes) == said
+        assert any("multi-token prediction layers" in note for note in notes) == said
     with pytest.raises(mw.MemoryWallError, match="'moe_layer_freq' is 2"):
         mw.model({**config, "moe_layer_freq": 2})
     uneven = {**TOY_MOE, "model_type": "hunyuan_v1_moe", "num_experts": 4, "moe_topk": [1, 2]}
-    with pytest.raises(mw.MemoryWallError, match="differs from layer to layer"):
+    with pytest.raises(mw.MemoryWallError, match="must be the same in all layers"):
         mw.model(uneven)
     words: list[dict[str, Any]] = [{"routing": "guessed"}, {"mla": "guessed"}]
     for word in words:

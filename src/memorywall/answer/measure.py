@@ -98,7 +98,7 @@ def measure_machine(
     count = usable_cores() if threads is None else threads
     if not 1 <= count <= usable_cores():
         raise InvalidInputError(
-            f"threads: expected 1 to {usable_cores()}, the cores that may be used; got {count}."
+            f"threads must be 1 to {usable_cores()}, the cores that may be used; got {count}."
         )
     plan = cases(quick=quick, caches=caches(), device=backend)
     between = ranks.collectives(quick=quick) if processes > 1 else []
@@ -199,7 +199,7 @@ def _check_backend(backend: str, processes: int) -> None:
         most = torch.cuda.device_count()
     if not 1 <= processes <= most:
         raise InvalidInputError(
-            f"processes: expected 1 to {most}, one for each "
+            f"processes must be 1 to {most}, one for each "
             f"{'GPU' if backend == 'cuda' else 'core'}; got {processes}."
         )
 
@@ -268,7 +268,8 @@ def save_brief(record: MachineRecord) -> Path:
     except OSError as error:
         raise InvalidInputError(
             f"{data_folder()} cannot be written: {error.strerror}.",
-            f"Make room or name another folder: {DATA_VARIABLE}=... memorywall measure --brief",
+            f"Free disk space or set another folder: {DATA_VARIABLE}=... memorywall measure "
+            "--brief",
         ) from None
 
 

@@ -97,7 +97,7 @@ def _changed(before: MachineRecord, now: MachineRecord) -> Iterator[str]:
             yield f"{name} was {versions[0][name]} and is {versions[1][name]}"
     was, now_hz = before.machine.get("clock_hz"), now.machine.get("clock_hz")
     if was and now_hz and abs(now_hz / was - 1) > AGREES / 2:
-        yield f"the clock was {was / 1e9:.2f} GHz and now at {now_hz / 1e9:.2f}"
+        yield f"the clock was {was / 1e9:.2f} GHz and is now {now_hz / 1e9:.2f}"
 
 
 def _company(machine: Mapping[str, Any], when: str) -> Iterator[str]:

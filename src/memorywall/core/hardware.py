@@ -228,7 +228,7 @@ class Hardware:
 def _checked_peaks(peaks: object) -> dict[str, Number]:
     if not isinstance(peaks, Mapping):
         raise InvalidInputError(
-            f"peaks: expected FLOP/s by dtype, got {shown(peaks)}", "Such as peaks={'bf16': 1e15}."
+            f"peaks must be FLOP/s by dtype, got {shown(peaks)}", "Such as peaks={'bf16': 1e15}."
         )
     for dtype in peaks:
         if dtype not in ARITHMETIC_BITS:

@@ -78,7 +78,7 @@ def test_command(capsys: Captured, tmp_path: Path) -> None:
     [
         (["--dram-latency", "100ns"], "--dram-latency requires --clock"),
         (["--hit", "1"], "hit rate"),
-        (["--dram-latency", "-1 ns", "--clock", "3 GHz"], "--dram-latency: expected a positive"),
+        (["--dram-latency", "-1 ns", "--clock", "3 GHz"], "--dram-latency must be a positive"),
         (["--dram-latency", "100", "--clock", "3 GHz"], "a positive quantity in s"),
         (["--hit", "high"], "--hit must be a number, got 'high'"),
         (["--cache-cycles", "5"], "--cache-cycles requires --dram-latency"),

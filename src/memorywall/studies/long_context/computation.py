@@ -125,7 +125,7 @@ def _checked(contexts: Sequence[int]) -> tuple[int, ...]:
     lengths = tuple(int(as_count(context, "contexts")) for context in contexts)
     if not lengths or list(lengths) != sorted(set(lengths)):
         raise InvalidInputError(
-            f"contexts: expected lengths in rising order, got {list(contexts)}",
+            f"contexts must be lengths in rising order, got {list(contexts)}",
             "Such as: --contexts 1024,32768,1048576",
         )
     return lengths

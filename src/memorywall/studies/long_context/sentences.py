@@ -55,7 +55,7 @@ def _named(models: list[LongContext], study: LongContexts) -> str:
 
 
 def weights_fit(model: LongContext, study: LongContexts) -> bool:
-    """Tell whether a model's weights alone are within the device's memory."""
+    """Return whether a model's weights alone are within the device's memory."""
     return model.weights <= study.capacity
 
 

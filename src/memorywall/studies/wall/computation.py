@@ -44,7 +44,7 @@ def bound_beyond(hit: float) -> float:
     that they alone take the whole time when (1 - p) t_m > 1. At 80 % that is 5 cycles.
     """
     if not 0 <= hit < 1:
-        raise InvalidInputError(f"hit rate: expected a share from 0 to under 1, got {hit:g}")
+        raise InvalidInputError(f"hit rate must be a share from 0 to under 1, got {hit:g}")
     return 1 / (1 - hit)
 
 
