@@ -1,6 +1,6 @@
 """How good is the predicted peak of training memory? Traced without memory, then really run.
 
-    python benchmarks/training_memory.py [--device cuda] [--case NAME] [--out FILE]
+    python benchmarks/training_memory.py [--backend cuda] [--case NAME] [--out FILE]
 
 Each case is a model at a batch, an optimizer, checkpointing, autocast and accumulation: two steps.
 On the CPU the peak is that of the profiler's allocator events, on a GPU max_memory_allocated.
@@ -43,7 +43,7 @@ class Case:
 def main() -> int:
     """Trace and run every case; print and record both peaks."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--backend", default="cpu")
     parser.add_argument("--case", help="only those whose name has this in it")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
@@ -51,13 +51,13 @@ def main() -> int:
     rows = []
     for case in cases():
         if arguments.case is None or arguments.case in case.name:
-            rows.append(compare(case, arguments.device))
+            rows.append(compare(case, arguments.backend))
             show(rows[-1])
     worst = max(rows, key=lambda row: abs(row["error"]))
     print(f"{len(rows)} cases; the largest error is {worst['error']:+.2%}: {worst['case']}")
     if arguments.out:
         record = {
-            "command": f"python benchmarks/training_memory.py --device {arguments.device}",
+            "command": f"python benchmarks/training_memory.py --backend {arguments.backend}",
             "machine": describe(torch.get_num_threads()),
             "torch": torch.__version__,
             "cases": rows,
@@ -66,10 +66,10 @@ def main() -> int:
     return int(abs(worst["error"]) > BOUND)
 
 
-def compare(case: Case, device: str) -> dict[str, Any]:
+def compare(case: Case, backend: str) -> dict[str, Any]:
     """Return predicted and measured peak of a case, in bytes."""
     inputs = {name: tensor(name, shape) for name, shape in case.inputs.items()}
-    words = {**case.words, "device": device}
+    words = {**case.words, "backend": backend}
     started = time.perf_counter()
     traced = mw.trace(case.factory, named=inputs, phase="train", **words).memory
     took = time.perf_counter() - started

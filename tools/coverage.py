@@ -4,10 +4,11 @@
 
 Every model_type that transformers has a causal LM, a masked LM, a sequence-to-sequence, an image or
 an image-text class for is read from that library's own default config. Exact means that our
-parameters equal those of transformers' class on the meta device to the last digit. What no family
-reads is traced: a pass of its class is priced, and a decode step where it generates. The rest is
-refused. It takes some twenty minutes, or seconds for the types that are named, of which it writes
-nothing. ``--check`` builds nothing: it compares which types are read by a family with the page.
+parameters equal those of transformers' class on the meta device to the last digit. A type without a
+built-in family is traced: one pass of its class is priced, and a decode step if it generates. The
+rest is refused. A full run takes about twenty minutes; with types as arguments it takes seconds and
+prints instead of writing. ``--check`` builds nothing: it compares the types that families read with
+the page.
 """
 
 from __future__ import annotations
@@ -49,14 +50,14 @@ _TASKS = {
 
 EXACT, DIFFERS, TRACED, REFUSED = "exact", "DIFFERS", "traced", "refused"
 SMALL = "exact on small configs"  # in the tests: transformers cannot build its own default
-TEXT = "traced, its text alone"  # what looks at images is counted as weights and no more
+TEXT = "traced, its text alone"  # the vision tower counts as weights only
 BY_FAMILY = (EXACT, DIFFERS, SMALL)
 LONGEST_S = 120
 
 
 @dataclass(frozen=True)
 class Row:
-    """One class of one model_type: how it comes out, by which family, or why not."""
+    """One class of one model_type: the result, the family, or the reason of a refusal."""
 
     task: str
     model_type: str
@@ -67,7 +68,7 @@ class Row:
 
 
 def main() -> int:
-    """Write the page, or compare what is read with it."""
+    """Write the page, or compare the installed types with it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing, build nothing")
     parser.add_argument("types", nargs="*", metavar="TYPE", help="print these, write nothing")
@@ -89,7 +90,7 @@ def main() -> int:
 
 
 def _check() -> int:
-    """Compare what families read with the page."""
+    """Compare the types that families read with the page."""
     cells = [line.split(" | ") for line in PAGE.read_text(encoding="utf-8").splitlines()]
     listed = {
         (line[0].strip("| `"), line[1].strip("`")): line[2] for line in cells if len(line) == 4
@@ -141,7 +142,7 @@ def _row(task: str, model_type: str, class_name: str) -> Row:
 
 
 def _price(model: Model) -> None:
-    """Price a pass of what is traced, and a step."""
+    """Price one pass of a traced model, and a decode step if it generates."""
     if not model.causal:
         assert analyze(model, on="h100-sxm", phase="encode").flops
         return
@@ -156,7 +157,7 @@ def _price(model: Model) -> None:
 
 @contextmanager
 def _at_most(seconds: int) -> Iterator[None]:
-    """Give up with TimeoutError after so many seconds."""
+    """Raise TimeoutError after this number of seconds."""
 
     def give_up(*_: object) -> None:
         raise TimeoutError
@@ -171,7 +172,7 @@ def _at_most(seconds: int) -> Iterator[None]:
 
 
 def _reads(model_type: str, class_name: str) -> bool:
-    """Tell whether a family reads any config of a class."""
+    """Return whether a family reads any config of a class."""
     for config, _ in _configs(model_type, class_name):
         with suppress(InvalidInputError, UnsupportedError, AttributeError, TypeError):
             return not model_from_config(config, model_type).traits.traced
@@ -181,7 +182,7 @@ def _reads(model_type: str, class_name: str) -> bool:
 def _configs(model_type: str, class_name: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Yield transformers' default config, then the catalogue's published ones.
 
-    Each comes with what transformers must be told to build it: of a default nothing.
+    Each comes with the values that transformers needs to build it: none for a default config.
     """
     said = {"model_type": model_type, "architectures": [class_name]}
     with suppress(Exception):
@@ -200,12 +201,12 @@ def _parameters(model_type: str, known: dict[str, Any], class_name: str) -> int:
 
 
 def page(rows: list[Row]) -> str:
-    """Return the page: a sentence, counts by task, every type, and why what is refused is."""
+    """Return the page: a summary, counts by task, every type, and the reason of each refusal."""
     return "\n".join((*_summary(rows), *_by_task(rows), *_by_type(rows), *_refused(rows))) + "\n"
 
 
 def _summary(rows: list[Row]) -> list[str]:
-    """Return what there is, by the best of each model_type's classes."""
+    """Return the counts, by the best result of each model_type's classes."""
     order = (EXACT, SMALL, TRACED, TEXT, DIFFERS, REFUSED)
     best: dict[str, str] = {}
     for row in sorted(rows, key=lambda row: order.index(row.result)):
@@ -219,17 +220,17 @@ def _summary(rows: list[Row]) -> list[str]:
         "# Coverage",
         "",
         f"transformers {transformers.__version__} has a class for {total} `model_type`s in these",
-        f"tasks. By the best of its classes {exact} of them are exact, {traced} are traced",
-        f"({counts[TEXT]} of these their text alone),",
+        f"tasks. By the best result of their classes, {exact} are exact, {traced} are traced",
+        f"({counts[TEXT]} of these with their text alone),",
         f"and {total - exact - traced} are refused: {(exact + traced) / total:.1%} are answered.",
         "",
-        "- **exact**: a family reads its default config, and our parameters equal those of its",
+        "- **exact**: a family reads the default config, and the parameters equal those of its",
         "  class on the meta device to the last digit. On small configs: transformers cannot build",
-        "  its own default, and the tests build smaller ones.",
-        "- **traced**: no family reads it; transformers' own class was built from its default",
-        "  config, a pass of it traced and priced, and a decode step where it generates with a",
-        "  cache. Its text alone: what looks at images could not be, and counts as weights.",
-        "- **refused**: neither; it is never guessed at.",
+        "  its default, and the tests build smaller ones.",
+        "- **traced**: no built-in family; transformers' class was built from its default",
+        "  config, one pass was traced and priced, and a decode step if it generates with a",
+        "  cache. Its text alone: the vision tower was not traced, and counts as weights.",
+        "- **refused**: neither exact nor traced; the cost is never guessed.",
         "",
     ]
 
@@ -252,7 +253,7 @@ def _by_type(rows: list[Row]) -> list[str]:
 
 
 def _refused(rows: list[Row]) -> list[str]:
-    lines = ["", "## Why what is refused is", ""]
+    lines = ["", "## Reasons of refusals", ""]
     lines += ["| model_type | class | reason |", "| --- | --- | --- |"]
     for row in rows:
         if row.result == REFUSED:

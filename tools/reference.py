@@ -2,26 +2,38 @@
 
     python tools/reference.py [--check]
 
-With ``--check`` nothing is written, and the exit code tells whether a page is out of date.
+With ``--check`` nothing is written, and the exit code is 1 if a page is out of date.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
+from inspect import cleandoc
 from pathlib import Path
 
 import click
 
 import memorywall as mw
+from memorywall.answer.settle import applicable
 from memorywall.app.cli import app
 from memorywall.catalog.configs import entries
 from memorywall.catalog.devices import devices
 from memorywall.catalog.trends import Dataset, datasets, excluded, read
+from memorywall.core.errors import UnsupportedError
 from memorywall.core.files import write_text
+from memorywall.core.formats import FORMATS
 from memorywall.core.hardware import Hardware
+from memorywall.core.model import Model
+from memorywall.core.parameters import PARAMETERS, Parameter
+from memorywall.core.phase import Phase
+from memorywall.core.quantities import GROUPS
+from memorywall.core.records import recording_of
 from memorywall.frontends.config import model_type_of
+from memorywall.phases import all_phases, phase_names
 from memorywall.report.device_tables import SUMMARY_TITLES, quantities, summary
+from memorywall.studies import studies
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 _HEAD = "<!-- Written by tools/reference.py; do not edit. -->\n\n"
@@ -47,7 +59,10 @@ def pages() -> dict[str, str]:
         "hardware.md": _HEAD + _hardware_page(),
         "models.md": _HEAD + _models_page(),
         "command.md": _HEAD + _command_page(),
+        "parameters.md": _HEAD + _parameters_page(),
         "datasets.md": _HEAD + _datasets_page(),
+        "studies.md": _HEAD + _studies_page(),
+        "quantities.md": _HEAD + _quantities_page(),
     }
 
 
@@ -61,7 +76,7 @@ def _hardware_page() -> str:
     lines = [
         "# Devices",
         "",
-        f"{len(known)} devices. Peaks are dense, of the matrix units where there are any; a fused",
+        f"{len(known)} devices. Peaks are dense, of matrix units if the device has them; a fused",
         "multiply-add is two operations, and integer operations count as FLOPs. Bandwidths of",
         "links are one way. Capacities are as printed: GB is 10^9 byte, though memory chips sold",
         "by the GB hold up to 7 % more. Numbers marked CC BY are from Epoch AI's dataset on",
@@ -91,15 +106,49 @@ def _device_section(device: Hardware) -> list[str]:
     return lines
 
 
+def _studies_page() -> str:
+    lines = [
+        "# Studies",
+        "",
+        'Each is a command, `memorywall study NAME`, and a call, `mw.study("NAME")`, that returns',
+        "the result below; its record, `to_dict()` or `--json`, has the schema beside it. How to",
+        "add one: [Extend memorywall](../howto/extend.md).",
+    ]
+    for study in studies():
+        schema = recording_of(study.result).schema
+        lines += [
+            "",
+            f"## {study.name}",
+            "",
+            study.question,
+            "",
+            cleandoc(study.about),
+            "",
+            f"Result: `{study.result.__module__}.{study.result.__name__}`, `{schema}`.",
+        ]
+        if study.figures:
+            lines += ["", f"Figures: {', '.join(study.figures)}."]
+        if study.options:
+            lines += ["", "| option | keyword | sets | default | requires |"]
+            lines += ["| --- | --- | --- | --- | --- |"]
+        for option in study.options:
+            required = f"`{study.option(option.requires).flag}`" if option.requires else ""
+            keyword = "" if option.text else f"`{option.name}`"
+            lines.append(
+                f"| `{option.flag}` | {keyword} | {option.help} | {option.default} | {required} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
 def _models_page() -> str:
     lines = [
         "# Models",
         "",
-        "Published configs that work without a hub; the part after the slash is enough. Any other",
+        "Published configs that work without a hub; the part after the slash suffices. Any other",
         "config of the same `model_type`s works by its path or its hub id. Parameters are computed",
-        "from the shapes, and are those of the class.",
+        "from the shapes, for the class in the table.",
         "",
-        "| model | model_type | class | parameters | cache a token, 16 bit | config |",
+        "| model | model_type | class | parameters | cache per token, 16 bit | config |",
         "| --- | --- | --- | ---: | ---: | --- |",
     ]
     for entry in sorted(entries(), key=lambda entry: entry.id.casefold()):
@@ -135,9 +184,9 @@ def _datasets_page() -> str:
     lines = [
         "# Data of trends",
         "",
-        "What `memorywall trends`, `study trends` and `study wall` compute with. Every file is",
+        "The data of `memorywall trends`, `study trends` and `study wall`. Every file is",
         "in the package, in `catalog/trends/`. Data of Epoch AI are used under CC BY 4.0; columns",
-        "were left out, and those marked as ours were added.",
+        "were removed, and columns marked as ours were added.",
         "",
         "| file | rows | used | as of | licence |",
         "| --- | ---: | ---: | --- | --- |",
@@ -165,8 +214,137 @@ def _dataset_section(entry: Dataset) -> list[str]:
     return lines
 
 
+def _quantities_page() -> str:
+    lines = ["# Quantities", "", *_QUANTITIES_INTRODUCTION.strip().splitlines()]
+    for group, declared in GROUPS.items():
+        lines += ["", f"## {_GROUP_TITLES[group]}", ""]
+        lines += ["| name | unit | meaning | follows from |", "| --- | --- | --- | --- |"]
+        for each in declared:
+            origin = {"shapes": "", "ceilings": "ceilings", "time": "times"}[each.origin]
+            lines.append(f"| `{each.name}` | {each.unit} | {each.meaning} | {origin} |")
+    return "\n".join(lines).replace("``", "`") + "\n"
+
+
+_QUANTITIES_INTRODUCTION = """
+What answers, records and tables hold, by result. `Analysis` has an attribute of each name in the
+first table: a number, or of a question with arrays a NumPy array. `to_dict()` has a key of it, and
+`to_frame()` a column.
+
+- `answer.quantity(name)` is the value with `low`, `high` and `provenance`, and `bound`: times at a
+  device's ceilings are `at least`, rates `at most`. Parts of the footprint are `footprint.weights`
+  and so on.
+- `answer.provenance(name)` is `counted` for what follows from shapes; `data sheet`, `measured`,
+  `forecast` or `hypothetical` for what follows from a device's ceilings; times, and what follows
+  from them, are `calibrated` on a machine that was measured.
+- `bound` is the resource that binds most of the time, whether the footprint fits or not; `binding`
+  is `capacity_bound` where it does not fit, and else the same.
+- A record of a question with arrays holds `points`, one flat record each, where parts of the
+  footprint are `footprint_*` and shares of the time `share_*`. `mw.read_analysis_record` reads
+  records of both versions.
+"""
+_GROUP_TITLES = {
+    "analysis": "An answer: `Analysis`",
+    "footprint": "Memory: `Analysis.footprint`",
+    "operator": "An operator: `Analysis.ops`",
+    "model": "A model",
+    "stored": "The files of a model",
+    "device": "A device: `Hardware`",
+    "memory": "A memory level",
+    "link": "An interconnect",
+}
+
+
+def _parameters_page() -> str:
+    lines = [
+        "# Parameters of a question",
+        "",
+        "Each is a keyword of `memorywall.analyze`, an option of `memorywall analyze` and, but for",
+        "the device, a field of `Workload`, `Precision` or `Conventions`. A parameter without",
+        "effect on a model in a phase is refused, in the library and in the command.",
+        "",
+        "Whole numbers may be text. Of lengths `k` is 1024 and `M` is 1024 k: `128k` is 131072. A",
+        "comma separates the numbers of a list, and a repeated option adds to it. A text that is",
+        "just as well one number with thousands separators is refused: `2,048` and `10,000`, where",
+        "a later group begins with 0, and `32,768`, a multiple of 1024. `128,512` is a list.",
+        "Quantities have units: `80 GiB`, `3.35 TB/s`. In the library lists are arrays that",
+        "broadcast; in the command each is an axis of a grid, and several phases or devices are",
+        "answers one after the other, in `--json` a list of records.",
+        "",
+        "| parameter | flags | values | default | requires | phases |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    models = [mw.model(name) for name in mw.model_names()]
+    for parameter in PARAMETERS.values():
+        cells = (
+            f"[`{parameter.name}`](#{parameter.name})",
+            ", ".join(f"`{flag}`" for flag in parameter.flags),
+            _values(parameter),
+            parameter.default or "required",
+            "" if parameter.requires is None else parameter.requires.words,
+            _phases_of(parameter, models),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    for parameter in PARAMETERS.values():
+        lines += ["", f"## {parameter.name}", "", parameter.help]
+        if parameter.aliases:
+            aliases = ", ".join(f"`{alias}`" for alias in parameter.aliases)
+            lines += ["", f"Also named {aliases}."]
+    lines += ["", "## Number formats", "", ", ".join(f"`{name}`" for name in FORMATS)]
+    return "\n".join(lines) + "\n"
+
+
+def _values(parameter: Parameter) -> str:
+    """Return what a parameter may be: its words, or its kind with its unit."""
+    if parameter.choices:
+        return ", ".join(f"`{word}`" for word in parameter.choices)
+    if parameter.kind == "phase":
+        return ", ".join(f"`{name}`" for name in phase_names())
+    if parameter.kind == "format":
+        return "a [number format](#number-formats)"
+    of_unit = f" of {parameter.unit}" if parameter.unit else ""
+    several = ", or several" if parameter.listed else ""
+    kinds = {"length": "whole number", "count": "whole number", "pixels": "height and width"}
+    return f"{kinds.get(parameter.kind, parameter.kind)}{of_unit}{several}"
+
+
+def _phases_of(parameter: Parameter, models: Sequence[Model]) -> str:
+    """Return the phases in which some model of the catalogue takes a parameter."""
+    if parameter.part == "hardware" or parameter.kind == "phase":
+        return "all"
+    probe = {parameter.name: None}
+    found = [
+        phase.name
+        for phase in all_phases()
+        if any(
+            phase.name == _resolved(phase, model) and applicable(model, phase.name, probe)
+            for model in models
+        )
+    ]
+    return ", ".join(found)
+
+
+def _resolved(phase: Phase, model: Model) -> str:
+    """Return the phase that a model runs in a phase's place; "" where it has neither."""
+    try:
+        return phase.resolve(model)
+    except UnsupportedError:
+        return ""
+
+
+_COMPLETION = (
+    "Names of models and devices, phases, formats and choices complete in a shell, those of a list",
+    "after each comma. Put one line into the shell's start-up file:",
+    "",
+    "```sh",
+    'eval "$(_MEMORYWALL_COMPLETE=bash_source memorywall)"            # ~/.bashrc',
+    'eval "$(_MEMORYWALL_COMPLETE=zsh_source memorywall)"             # ~/.zshrc',
+    "_MEMORYWALL_COMPLETE=fish_source memorywall | source              # config.fish",
+    "```",
+)
+
+
 def _command_page() -> str:
-    lines = ["# The command", ""]
+    lines = ["# The command", "", *_COMPLETION, ""]
     for words, command in _commands(app, ("memorywall",)):
         context = click.Context(
             command, info_name=" ".join(words), max_content_width=90,
@@ -179,7 +357,7 @@ def _command_page() -> str:
 def _commands(
     command: click.Command, words: tuple[str, ...]
 ) -> list[tuple[tuple[str, ...], click.Command]]:
-    """Return a command and all below it, with the words that call each."""
+    """Return a command and its subcommands, each with the words that call it."""
     found = [(words, command)]
     if isinstance(command, click.Group):
         context = click.Context(command)

@@ -12,7 +12,7 @@ ARITHMETIC = "Arithmetic is in fp32, as the config says"
 
 
 def notes(model: str, device: str = "h100-sxm", **asked: str) -> str:
-    return "\n".join(mw.analyze(model, on=device, **asked).notes)  # type: ignore[arg-type]
+    return "\n".join(mw.analyze(model, on=device, **asked).notes)
 
 
 def test_a_cache_wider_than_activations_is_told() -> None:

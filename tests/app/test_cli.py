@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from click.shell_completion import ShellComplete
 
 import memorywall as mw
-from memorywall.app.cli import main
+from memorywall.app.cli import app, main
+from memorywall.core.parameters import PARAMETERS
+from memorywall.phases import phase_names
 from tests.toys import TOY
 
 Captured = pytest.CaptureFixture[str]
@@ -22,12 +25,12 @@ def run(capsys: Captured, *arguments: str) -> tuple[int, str, str]:
 
 def test_json_is_the_librarys_record(capsys: Captured) -> None:
     code, out, _ = run(
-        capsys, "analyze", "gpt2", "--on", "a100-sxm-80gb", "--phase", "decode", "--batch", "8",
+        capsys, "analyze", "gpt2", "--on", "a100-sxm-80gb", "--phase", "prefill", "--batch", "8",
         "--seq", "512", "--weights", "int8", "--traffic", "unfused", "--causal", "full",
         "--logits", "all", "--kv-cache", "fp8", "--activations", "fp16", "--json",
     )  # fmt: skip
     answer = mw.analyze(
-        "gpt2", on="a100-sxm-80gb", phase="decode", batch_size=8, seq_len=512, weights="int8",
+        "gpt2", on="a100-sxm-80gb", phase="prefill", batch_size=8, seq_len=512, weights="int8",
         traffic="unfused", causal="full", logits="all", kv_cache="fp8", activations="fp16",
     )  # fmt: skip
     assert code == 0
@@ -41,9 +44,11 @@ def test_record_has_its_fields() -> None:
     assert list(record) == [
         "schema", "model", "parameters", "active_parameters", "hardware", "phase", "batch_size",
         "seq_len", "source_len", "new_tokens", "flops", "moved_bytes", "arithmetic_intensity",
-        "ridge_point", "latency_s", "overlapped_s", "serial_s", "bound", "tokens_per_s", "ttft_s",
-        "tpot_s", "predicted_s", "low_s", "high_s", "mfu", "mbu", "fits", "footprint", "ops",
-        "time_shares", "conventions", "notes",
+        "ridge_point", "latency_s", "latency_low_s", "latency_high_s", "time_provenance",
+        "roofline_s", "overlapped_s", "serial_s", "compute_s", "memory_s", "network_s",
+        "overhead_s", "compute_bound_s", "memory_bound_s", "network_bound_s", "overhead_bound_s",
+        "bound", "binding", "tokens_per_s", "ttft_s", "tpot_s", "mfu", "mbu", "fits", "footprint",
+        "ops", "time_shares", "conventions", "notes",
     ]  # fmt: skip
     assert list(record["footprint"]) == [
         "weights", "kv_cache", "activations", "gradients", "optimizer_states", "total", "capacity",
@@ -58,9 +63,10 @@ def test_a_person_reads_the_verdict_first(capsys: Captured) -> None:
     lines = out.splitlines()
     assert code == 0
     assert "one decode step at 2048 positions, batch 8" in lines[0]
-    assert lines[1].startswith("memory-bound: 87% of the time waits on weights, 12% on the KV")
+    assert lines[1] == "at least 5.14 ms, at most 1,557 tokens/s"
+    assert lines[2].startswith("memory-bound: 87% of the time waits on weights, 12% on the KV")
     for word in ("gemm", "attention", "total", "fits in 80 GB", "conventions:", "note:"):
-        assert word in out
+        assert word in " ".join(out.split())
 
 
 def test_a_grid_is_a_row_a_point(capsys: Captured) -> None:
@@ -72,6 +78,36 @@ def test_a_grid_is_a_row_a_point(capsys: Captured) -> None:
     assert [(row[0], row[1]) for row in rows] == [
         ("1", "128"), ("1", "1024"), ("512", "128"), ("512", "1024"),
     ]  # fmt: skip
+
+
+def test_lists_and_repeated_options_are_alike(capsys: Captured) -> None:
+    """Several devices and phases are answers one after the other, a list of records in JSON."""
+    words = ("analyze", "gpt2", "--seq", "1k", "--json")
+    _, out, _ = run(capsys, *words, "--on", "h100-sxm,mi300x", "--phase", "prefill,decode")
+    _, repeated, _ = run(
+        capsys, *words, "--on", "h100-sxm", "--on", "mi300x", "--phase", "prefill", "--phase",
+        "decode",
+    )  # fmt: skip
+    assert out == repeated
+    records = json.loads(out)
+    assert [(record["hardware"], record["phase"]) for record in records] == [
+        ("h100-sxm", "prefill"), ("h100-sxm", "decode"), ("mi300x", "prefill"),
+        ("mi300x", "decode"),
+    ]  # fmt: skip
+    assert {record["seq_len"] for record in records} == {1024}
+    for record in records:
+        alone = mw.analyze("gpt2", on=record["hardware"], phase=record["phase"], seq_len=1024)
+        assert record == alone.to_dict()
+    _, out, _ = run(capsys, *words[:-1], "--on", "h100-sxm", "--phase", "prefill,decode")
+    assert "prefill of 1024 tokens" in out
+    assert "one decode step at 1024 positions" in out
+
+
+def test_a_repeated_number_adds_to_a_grid(capsys: Captured) -> None:
+    words = ("analyze", "gpt2", "--on", "h100-sxm", "--json")
+    _, out, _ = run(capsys, *words, "--batch", "1", "--batch-size", "8,64", "--seq", "2k,0.5k")
+    _, same, _ = run(capsys, *words, "--batch", "1,8,64", "--seq-len", "2048", "--seq", "512")
+    assert json.loads(out) == json.loads(same)
 
 
 def test_a_grid_of_sources(capsys: Captured) -> None:
@@ -100,14 +136,17 @@ def test_headlines_of_encoder_decoders(
 ) -> None:
     code, out, _ = run(capsys, "analyze", model, "--on", "h100-sxm", *arguments)
     assert code == 0
-    assert said in out.splitlines()[0]
+    headline = out.partition("-bound:")[0]
+    assert said in " ".join(headline.split())
 
 
 def test_what_does_not_run_is_not_listed(capsys: Captured) -> None:
     _, out, _ = run(capsys, "analyze", "whisper-tiny", "--on", "h100-sxm", "--ops")
-    assert "decoder.layers.cross_attention.scores" in out
-    assert "encoder." not in out
-    assert "cross_attention.k_proj" not in out
+    rows = "".join(line.strip().split(" ")[0] for line in out.splitlines())
+    assert "decoder:" in rows
+    assert "layers.cross_attention.scores" in rows
+    assert "encoder:" not in rows.replace("decoder:", "")
+    assert "cross_attention.k_proj" not in rows
 
 
 def test_listings(capsys: Captured) -> None:
@@ -133,16 +172,60 @@ def test_help_has_examples(capsys: Captured, command: str) -> None:
 @pytest.mark.parametrize("words", [(), ("study",)])
 def test_no_line_of_help_is_cut(capsys: Captured, words: tuple[str, ...]) -> None:
     code, out, _ = run(capsys, *words, "--help")
-    listed = out.partition("Commands:")[2].splitlines()[1:]
+    listed = [line for line in out.partition("Show ")[2].splitlines() if line.startswith("  ")]
+    listed = [line for line in listed if not line.startswith("  -")]
     assert code == 0
     assert len(listed) > 5
     assert all(line.endswith(".") and not line.endswith("...") for line in listed)
 
 
+def test_help_groups_the_commands(capsys: Captured) -> None:
+    _, out, _ = run(capsys, "--help")
+    groups = {}
+    for block in out.split("\n\n"):
+        heading, *lines = block.splitlines()
+        groups[heading] = [line.split()[0] for line in lines if line.strip()]
+    assert {"analyze", "hardware", "models", "trace"} <= set(groups["Ask:"])
+    assert {"measure", "profile"} <= set(groups["Measure:"])
+    assert {"study", "trends"} <= set(groups["Learn:"])
+
+
+def test_every_parameter_of_the_table_is_an_option(capsys: Captured) -> None:
+    _, out, _ = run(capsys, "analyze", "--help")
+    text = " ".join(out.split())
+    for parameter in PARAMETERS.values():
+        assert ", ".join(parameter.flags) in text
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        (["analyze", "llama-3.1"], ["Llama-3.1-8B", "Llama-3.1-70B"]),
+        (["analyze", "meta-llama/Llama-3.1"], ["meta-llama/Llama-3.1-8B"]),
+        (["analyze", "gpt2", "--on", "h1"], ["h100-sxm", "h100-pcie"]),
+        (["analyze", "gpt2", "--on", "h100-sxm,mi3"], ["h100-sxm,mi300x"]),
+        (["analyze", "gpt2", "--phase", "prefill,d"], ["prefill,decode", "prefill,denoise"]),
+        (["analyze", "gpt2", "--weights", "int"], ["int8", "int4"]),
+        (["analyze", "gpt2", "--traffic", ""], ["fused", "unfused"]),
+        (["hardware", "tpu"], ["tpu-v5p"]),
+        (["profile", "gpt2", "--backend", "c"], ["cpu", "cuda"]),
+        (["study", "long-context", "--models", "gpt2,mistral-7b"], ["gpt2,Mistral-7B-v0.1"]),
+        (["st"], ["study"]),
+    ],
+)
+def test_the_shell_completes(typed: list[str], offered: list[str]) -> None:
+    """As ``_MEMORYWALL_COMPLETE`` asks, which click's scripts for bash, zsh and fish set."""
+    *before, incomplete = typed
+    found = ShellComplete(app, {}, "memorywall", "_MEMORYWALL_COMPLETE")
+    values = [item.value for item in found.get_completions(before, incomplete)]
+    assert set(offered) <= set(values)
+    assert all(value.casefold().startswith(incomplete.casefold()) for value in values)
+
+
 def test_help_lists_the_words_of_a_choice(capsys: Captured) -> None:
     _, out, _ = run(capsys, "analyze", "--help")
     for words in (
-        "[prefill|encode|decode|generate|denoise]", "[fused|unfused]", "[half|full]",
+        f"[{'|'.join(phase_names())}]", "[fused|unfused]", "[half|full]",
         "[last|all|none]", "[uniform|skewed]", "[auto|absorbed|expanded|reexpanded]", "[on|off]",
     ):  # fmt: skip
         assert words in out
@@ -150,7 +233,8 @@ def test_help_lists_the_words_of_a_choice(capsys: Captured) -> None:
 
 def test_a_model_of_no_positions_is_a_dash(capsys: Captured) -> None:
     _, out, _ = run(capsys, "models", "resnet-50", "gpt2")
-    assert [line.split()[-1] for line in out.splitlines()[2:]] == ["-", "1024"]
+    rows = [line for line in out.splitlines()[2:] if "," in line and "family" not in line]
+    assert [line.split()[-1] for line in rows] == ["-", "1024"]
 
 
 def test_a_model_too_long_or_too_large_is_an_answer(capsys: Captured) -> None:
@@ -183,8 +267,14 @@ def test_devices_from_a_toml_of_ones_own(capsys: Captured, tmp_path: Path) -> No
         (["analyze", "gpt2"], "--on"),
         (["analyze", "gpt2", "--on", "h100-sxm", "--batch", "0"], "batch_size"),
         (["analyze", "gpt2", "--on", "h100-sxm", "--batch", "-1"], "batch_size"),
-        (["analyze", "gpt2", "--on", "h100-sxm", "--batch", "two"], "'two' is not a whole number"),
-        (["analyze", "gpt2", "--on", "h100-sxm", "--seq", "1.5"], "'1.5' is not a whole number"),
+        (
+            ["analyze", "gpt2", "--on", "h100-sxm", "--batch", "two"],
+            "must be a whole number, got 'two'",
+        ),
+        (
+            ["analyze", "gpt2", "--on", "h100-sxm", "--seq", "1.5"],
+            "must be a whole number, got '1.5'",
+        ),
         (["analyze", "gpt2", "--on", "h100-sxm", "--seq", str(2**70)], "seq_len"),
         (["analyze", "gpt2", "--on", "h100-sxm", "--weights", "int3"], "int8 or int4"),
         (["analyze", "gpt2", "--on", "h100-sxm", "--phase", "decod"], "Did you mean decode"),
@@ -230,7 +320,7 @@ def test_tables_keep_their_digits_on_a_narrow_terminal(
     for arguments in (
         ["analyze", "llama-3.1-8b", "--on", "h100-sxm", "--batch", "1,8", "--seq", "2048,32768"],
         ["hardware"], ["hardware", "compare", "h100-sxm", "mi300x"], ["models"],
-        ["study", "paper", "--no-figure"],
+        ["study", "paper", "--full"],
     ):  # fmt: skip
         code, out, _ = run(capsys, *arguments)
         assert code == 0

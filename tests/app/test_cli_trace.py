@@ -106,7 +106,7 @@ def test_buffers_that_hold_a_cache(place: str, capsys: pytest.CaptureFixture[str
         # 16 positions of 4 numbers of 4 bytes, twice.
         assert json.loads(capsys.readouterr().out)["traffic"]["kv_cache"] == 2 * 16 * 4 * 4
     assert main([*words, "--cache", "x_cache"]) == 2
-    assert "no buffer is called 'x_cache'" in capsys.readouterr().err
+    assert "no buffer is named 'x_cache'" in capsys.readouterr().err
 
 
 def test_a_loss_from_a_file(place: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,12 +122,18 @@ def test_a_loss_from_a_file(place: str, capsys: pytest.CaptureFixture[str]) -> N
 def test_words_that_do_not_go_together(place: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["trace", f"{place}:make", "--input", "float32[2,4]"]
     for more, said in (
-        (["--train", "--phase", "encode"], "two questions"),
-        (["--figure", "memory.svg"], "draws the memory of training"),
-        (["--checkpointing"], "that is for training"),
-        (["--depth", "-1"], "--depth: expected a whole number from 1 on, got -1"),
-        (["--phase", "decode", "--seq", "-3"], "seq_len: expected a whole number from 1 on"),
-        (["--train", "--device", "cpu:abc"], "expected cpu or cuda, got 'cpu:abc'"),
+        (["--train", "--phase", "encode"], "--train conflicts with --phase encode"),
+        (["--figure", "memory.svg"], "--figure requires --train"),
+        (["--checkpointing"], "--checkpointing requires --train"),
+        (["--optimizer", "adamw", "--backend", "cpu"], "--optimizer and --backend require --train"),
+        (["--ops"], "--ops and --traffic require --on"),
+        (["--depth", "2", "--json"], "--ops and --depth conflict with --json"),
+        (["--device", "cuda"], "Write --backend cuda."),
+        (["--phase", "encode", "--phase", "decode"], "--phase requires one value, got 2"),
+        (["--seq", "2,048"], "--seq is ambiguous"),
+        (["--depth", "-1"], "--depth must be a whole number from 1, got -1"),
+        (["--phase", "decode", "--seq", "-3"], "seq_len must be a whole number from 1"),
+        (["--train", "--backend", "cpu:abc"], "must be cpu or cuda, got 'cpu:abc'"),
     ):
         assert main([*words, *more]) == 2
         assert said in capsys.readouterr().err
@@ -143,8 +149,8 @@ def test_unknown_operators_are_said(place: str, capsys: pytest.CaptureFixture[st
 def test_failures_leave_with_two(place: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trace", f"{place}:Branch", "--input", "float32[2,4]"]) == 2
     error = capsys.readouterr().err
-    assert "in the module's own forward (model.py, line 22, forward)" in error
-    assert "Let the branch depend on shapes" in error
+    assert "in the module's forward (model.py, line 22, forward)" in error
+    assert "Make the branch depend on shapes" in error
     assert main(["trace", f"{place}:make", "--input", "what"]) == 2
     assert "dtype and sizes" in capsys.readouterr().err
     assert main(["trace", f"{place}:none"]) == 2

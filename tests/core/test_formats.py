@@ -82,25 +82,25 @@ def test_the_mean_of_layers_that_differ() -> None:
 
 
 @pytest.mark.parametrize(
-    ("op", "kind", "weight", "axes", "is_packed"),
+    ("op", "weight", "is_matrix", "is_packed"),
     [
-        ("attention.q_proj", "gemm", "layers.attention.q_proj.weight", 2, True),
-        ("attention.q_proj", "gemm", "layers.attention.q_proj.bias", 1, False),
-        ("mlp.experts.up", "gemm", "layers.mlp.experts.up.weight", 3, True),
-        ("mlp.experts.up", "gemm", "layers.mlp.experts.up.bias", 2, False),
-        ("mlp.router", "gemm", "layers.mlp.router.weight", 2, False),
-        ("words", "embedding", "embeddings.words.weight", 2, False),
-        ("lm_head", "gemm", "embeddings.words.weight", 2, False),  # tied
-        ("norm", "norm", "head.norm.weight", 1, False),
-        ("mixer.conv", "conv", "layers.mixer.conv.weight", 2, False),
+        ("attention.q_proj", "layers.attention.q_proj.weight", True, True),
+        ("attention.q_proj", "layers.attention.q_proj.bias", False, False),
+        ("mlp.experts.up", "layers.mlp.experts.up.weight", True, True),
+        ("mlp.experts.up", "layers.mlp.experts.up.bias", False, False),
+        ("mlp.router", "layers.mlp.router.weight", True, False),
+        ("words", "embeddings.words.weight", False, False),
+        ("lm_head", "embeddings.words.weight", True, False),  # tied
+        ("norm", "head.norm.weight", False, False),
+        ("mixer.conv", "layers.mixer.conv.weight", False, False),
     ],
 )
 def test_what_the_operator_is_decides_the_format(
-    op: str, kind: str, weight: str, axes: int, is_packed: bool
+    op: str, weight: str, is_matrix: bool, is_packed: bool
 ) -> None:
     packed, rest = FORMATS["mxfp4"], FORMATS["bf16"]
-    assert Storage("x", packed, rest).format_of(op, kind, weight, axes) is (
+    assert Storage("x", packed, rest).format_of(op, weight, is_matrix=is_matrix) is (
         packed if is_packed else rest
     )
     own = Storage("x", packed, rest, by_name={weight.partition(".")[2]: FORMATS["fp8"]})
-    assert own.format_of(op, kind, weight, axes) is FORMATS["fp8"]
+    assert own.format_of(op, weight, is_matrix=is_matrix) is FORMATS["fp8"]

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import memorywall as mw
 from memorywall.core.errors import InvalidInputError
-from memorywall.core.units import parse, render, render_number
+from memorywall.core.units import parse, read_counts, render, render_number
 
 PINT = pint.UnitRegistry()
 PREFIXES = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
@@ -58,3 +59,71 @@ def test_rendering() -> None:
     assert render(1.979e15, "FLOP/s") == "1.98 PFLOP/s"
     assert render(0.00514, "s") == "5.14 ms"
     assert render(80e9, "byte") == "80 GB"
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("8", [8]),
+        (" 8 ", [8]),
+        ("-4", [-4]),  # whole; ranges are checked where a number is used
+        ("2_048", [2048]),
+        ("128k", [128 * 1024]),
+        ("128K", [128 * 1024]),
+        ("1M", [1024 * 1024]),
+        ("1.5k", [1536]),
+        ("2k,32k", [2048, 32768]),
+        ("2048,32768", [2048, 32768]),
+        ("1,4,16", [1, 4, 16]),
+        ("8,16,128", [8, 16, 128]),
+        ("128,512", [128, 512]),
+        ("1,512", [1, 512]),
+        ("64,256", [64, 256]),
+        ("32, 768", [32, 768]),
+    ],
+)
+def test_lengths(text: str, numbers: list[int]) -> None:
+    assert read_counts(text, "seq_len", length=True) == numbers
+
+
+@pytest.mark.parametrize(
+    ("text", "one", "several"),
+    [
+        ("2,048", "2048 or 2k", "2, 48"),
+        ("4,096", "4096 or 4k", "4, 96"),
+        ("8,192", "8192 or 8k", "8, 192"),
+        ("32,768", "32768 or 32k", "32, 768"),
+        ("131,072", "131072 or 128k", "131, 72"),
+        ("1,048,576", "1048576 or 1024k", "1, 48, 576"),
+        ("10,000", "10000", "10, 0"),
+        ("128,000", "128000 or 125k", "128, 0"),
+    ],
+)
+def test_thousands_separators_are_ambiguous(text: str, one: str, several: str) -> None:
+    with pytest.raises(InvalidInputError, match="seq_len is ambiguous") as refusal:
+        read_counts(text, "seq_len", length=True)
+    assert refusal.value.hint == f"Write {one} for one number, and '{several}' for a list."
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "1.5", "1.1k", "2 k", "k", "1e3", "8,", "\u0663", "9" * 33]
+)
+def test_what_is_no_length(text: str) -> None:
+    with pytest.raises(InvalidInputError, match="seq_len must be a whole number, got "):
+        read_counts(text, "seq_len", length=True)
+
+
+def test_counts_have_no_k() -> None:
+    assert read_counts("1,8", "batch_size") == [1, 8]
+    with pytest.raises(InvalidInputError, match="batch_size must be a whole number, got '2k'"):
+        read_counts("2k", "batch_size")
+
+
+def test_a_device_is_changed_in_units() -> None:
+    device = mw.hardware("h100-sxm").replace(
+        bandwidth="3.35 TB/s", capacity="80 GiB", peaks={"bf16": "1 PFLOP/s"}
+    )
+    assert (device.bandwidth, device.capacity) == (3.35e12, 80 * 2**30)
+    assert device.peak("bf16") == 1e15
+    with pytest.raises(InvalidInputError, match="capacity must be a positive quantity in B"):
+        device.replace(capacity="80 GB/s")

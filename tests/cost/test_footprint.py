@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from memorywall.core.axes import unnamed
 from memorywall.core.formats import FORMATS
+from memorywall.core.geometry import Elementwise, Space
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
 from memorywall.cost.footprint import peak_activations
 
 
 def tensor(name: str, nbytes: int) -> Tensor:
-    return Tensor(name, (nbytes,), FORMATS["int8"])
+    return Tensor(name, unnamed(nbytes), FORMATS["int8"])
 
 
 def op(name: str, reads: list[Tensor], writes: list[Tensor]) -> Op:
-    return Op(name, "elementwise", 1, tuple(reads), tuple(writes), "int8")
+    return Op(name, Elementwise((Space(1, ()),), "add"), tuple(reads), tuple(writes), "int8")
 
 
 def test_what_every_repetition_reads_stays_alive() -> None:

@@ -221,13 +221,13 @@ def test_modules_that_are_kept(names: list[str], kept: list[str]) -> None:
     [
         ({"quant_method": "hqq"}, "quantised by 'hqq', which is not known"),
         ({}, "quantised by '', which is not known"),
-        ({"quant_method": "gptq", "bits": 5}, "with 'bits' 5, which is not covered"),
+        ({"quant_method": "gptq", "bits": 5}, "with 'bits' 5, which is not supported"),
         ({"quant_method": "gptq", "dynamic": {"-:x": {}}}, "with 'dynamic'"),
         ({"quant_method": "awq", "version": "gemv"}, "'version' 'gemv'"),
         ({"quant_method": "modelopt", "quant_algo": "W4A8"}, "'quant_algo' 'W4A8'"),
         ({"quant_method": "compressed-tensors"}, "0 'config_groups'"),
         ({**FP8, "modules_to_not_convert": ["model.layers.0.mlp"]}, "in 1 of 2 layers"),
-        ({**FP8, "ignored_layers": ["re:(a+)+b"]}, "a pattern that is not covered"),
+        ({**FP8, "ignored_layers": ["re:(a+)+b"]}, "a pattern that is not supported"),
     ],
 )
 def test_what_is_not_covered_is_not_guessed_at(settings: dict[str, Any], said: str) -> None:
@@ -262,7 +262,7 @@ def test_files_in_another_dtype_than_the_config_names(tmp_path: Path) -> None:
     assert answer.footprint.weights == 4 * answer.parameters
     assert answer.conventions["weights"] == "fp32"
     assert answer.conventions["activations"] == "fp16"
-    assert any("hold F32, and not the fp16" in note for note in answer.notes)
+    assert any("hold F32 instead of the config" in note for note in answer.notes)
     assert mw.analyze(folder, on="h100-sxm", weights="bf16").footprint.weights == (
         2 * answer.parameters
     )

@@ -15,10 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from memorywall.core.axes import unnamed
 from memorywall.core.formats import FORMATS
 from memorywall.core.forward import Forward
 from memorywall.core.numbers import Array
-from memorywall.layers.recurrent import selective_scan_flops, ssd_chunked_flops, ssd_step_flops
+from memorywall.layers.recurrent import selective_scan, ssd_chunked, ssd_step
 
 BF16 = FORMATS["bf16"]
 
@@ -64,7 +65,7 @@ def test_mamba() -> None:
                 y = machine.add(y, machine.mul(c[n], h[n]))
             y = machine.add(y, machine.mul(skip, x))
             machine.mul(y, machine.silu(gate))
-    assert machine.flops == selective_scan_flops(tokens, channels, states)
+    assert machine.flops == selective_scan(unnamed(tokens), unnamed(channels), states).flops
 
 
 class Inputs:
@@ -182,7 +183,7 @@ def test_mamba2_in_both_forms(
     by_token, by_chunk = Machine(), Machine()
     y = recurrent(inputs, by_token)
     assert chunked(inputs, by_chunk, chunk) == pytest.approx(y)
-    assert by_token.flops == ssd_step_flops(tokens, heads, head_dim, states)
+    assert by_token.flops == ssd_step(unnamed(tokens), heads, head_dim, states).flops
     forward = Forward(1, tokens, 0, BF16, BF16, BF16)
-    flops = ssd_chunked_flops(forward, heads, head_dim, states, groups, chunk)
-    assert by_chunk.flops == flops
+    scan = ssd_chunked(forward, heads, head_dim, states, groups, chunk)
+    assert by_chunk.flops == scan.flops

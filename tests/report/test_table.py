@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from rich.console import Console
 
@@ -30,14 +32,14 @@ from memorywall.report.table import show_analysis
         ("gpt2", {"phase": "prefill", "seq_len": 1}, "prefill of 1 token, batch 1"),
     ],
 )
-def test_headlines_say_what_is_done(model: str, asked: dict[str, object], said: str) -> None:
-    assert said in mw.headline(mw.analyze(model, on="h100-sxm", **asked))  # type: ignore[arg-type]
+def test_headlines_say_what_is_done(model: str, asked: dict[str, Any], said: str) -> None:
+    assert said in mw.headline(mw.analyze(model, on="h100-sxm", **asked))
 
 
 def shown(model: str, **asked: str) -> str:
     console = Console(width=1000)
     with console.capture() as captured:
-        show_analysis(mw.analyze(model, on="h100-sxm", **asked), console)  # type: ignore[arg-type]
+        show_analysis(mw.analyze(model, on="h100-sxm", **asked), console)
     return captured.get()
 
 

@@ -6,11 +6,12 @@ import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, Unpack
 
-from memorywall.answer.evaluate import evaluate, evaluate_ops, predict
+from memorywall.answer.evaluate import evaluate, evaluate_ops
 from memorywall.answer.fit_trends import FORECAST, forecast_device
 from memorywall.answer.notes import notes_on
+from memorywall.answer.predict import predict, predict_ops, time_provenance
 from memorywall.answer.settle import settle
 from memorywall.catalog.devices import FOLDER, LARGEST_FILE, find_device, measured_path, read_device
 from memorywall.core.analysis import Analysis
@@ -18,6 +19,7 @@ from memorywall.core.errors import InvalidInputError, shown
 from memorywall.core.files import read_text, user_path
 from memorywall.core.hardware import Hardware
 from memorywall.core.model import Model
+from memorywall.core.parameters import Words, by_part
 from memorywall.core.scenario import Scenario
 from memorywall.core.traced import Traced
 from memorywall.core.workload import Conventions, Precision, Workload
@@ -28,76 +30,49 @@ ModelSource: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Model
 HardwareSource: TypeAlias = str | os.PathLike[str] | Hardware
 
 
-def analyze(
-    model: ModelSource | Traced,
-    *,
-    on: HardwareSource,
-    phase: str | None = None,
-    batch_size: Any = None,
-    seq_len: Any = None,
-    new_tokens: int | None = None,
-    source_len: Any = None,
-    image_size: Any = None,
-    images: Any = None,
-    steps: int | None = None,
-    guidance: str | None = None,
-    weights: str | None = None,
-    activations: str | None = None,
-    kv_cache: str | None = None,
-    state: str | None = None,
-    traffic: str | None = None,
-    causal: str | None = None,
-    logits: str | None = None,
-    routing: str | None = None,
-    mla: str | None = None,
-    cache_page: int | None = None,
-) -> Analysis:
+def analyze(model: ModelSource | Traced, *, on: HardwareSource, **words: Unpack[Words]) -> Analysis:
     """Return what a model costs on a device: FLOPs, bytes, times, memory, and what binds.
+
+    Numbers are whole numbers or text (``"128k"``: k is 1024 positions, M is 1024 k); those of
+    ``batch_size``, ``seq_len``, ``source_len`` and ``images`` may be arrays that broadcast.
+    A parameter without effect on the model in its phase is refused. Defaults, units and the models
+    that each parameter applies to: ``docs/reference/parameters.md``.
 
     Args:
         model: a name of the catalogue, a path, a config, a hub id, or a loaded ``Model``; or the
             answer of ``trace``, which holds phase, lengths and formats already.
         on: a device's name, the path of its TOML, ``forecast:2030``, or a ``Hardware``.
-        phase: ``prefill`` (``encode``), ``decode`` or ``generate``; by default decode for models
-            that generate, else encode. Of a diffusion transformer always ``denoise``.
-        batch_size: sequences; a number or an array.
-        seq_len: positions of each sequence, likewise; by default 2048, for encoders 512. Of an
-            encoder-decoder those of its decoder: by default 512, or as many as it was made for;
-            in ``generate`` none but a start token.
-        new_tokens: tokens that ``generate`` makes for each sequence; by default 128.
-        source_len: of an encoder-decoder, positions of each source, likewise; by default the
-            model's fixed number, or as many as ``seq_len``.
-        image_size: of a model that sees images, height and width of each in pixels, or one number
-            for both; by default what it was made for. What reads no text takes no ``seq_len``: it
-            follows from the size.
-        images: of an image-text model, images of each sequence, likewise; their positions are
-            among ``seq_len``. By default one in a pass that looks at images.
-        steps: denoising steps of a diffusion transformer, by default as many as it is usually
-            run for.
-        guidance: ``on`` or ``off``: whether each of those is taken with what is asked for and
-            without; by default as the model is usually run.
-        weights, activations, kv_cache, state: formats in memory, by default the config's dtype;
-            weights by default as files or the config's quantisation store each, recurrent state
-            as the architecture prescribes. Arithmetic runs in the activations' dtype.
-        traffic, causal, logits, routing, mla, cache_page: how things are counted, see
-            ``Conventions``.
+        **words: the parameters below.
+            phase: the work that the model does: ``prefill``, ``encode``, ``decode``, ``generate``
+            or ``denoise``.
+            batch_size (or batch): sequences; for models without text, images.
+            seq_len (or seq): positions of each sequence; for an encoder-decoder, of the decoder.
+            source_len (or source): positions of each source of an encoder-decoder.
+            image_size: height and width of each image in pixels, one number for both, or
+            ``"448x336"``.
+            images: images of each sequence of an image-text model.
+            new_tokens: tokens that ``generate`` makes for each sequence.
+            steps: denoising steps.
+            guidance: ``on`` or ``off``: whether each denoising step runs with the prompt and
+            without it.
+            weights, activations, kv_cache, state: formats in memory; arithmetic runs in the
+            activations' format.
+            traffic, causal, logits, routing, mla, cache_page: how things are counted.
 
     Raises:
         MemoryWallError: a name, a file or a value that cannot be used; see its hint.
     """
+    parts = by_part(words)
     loaded = model_of(model) if isinstance(model, Traced) else load_model(model)
     return analyze_scenario(
         Scenario(
-            model=loaded,
-            workload=Workload(
-                phase, batch_size, seq_len, new_tokens, source_len, image_size, images, steps,
-                guidance,
-            ),
-            hardware=load_hardware(on),
-            precision=Precision(weights, activations, kv_cache, state),
-            conventions=Conventions(traffic, causal, logits, routing, mla, cache_page),
+            loaded,
+            Workload(**parts["workload"]),
+            load_hardware(on),
+            Precision(**parts["precision"]),
+            Conventions(**parts["conventions"]),
         )
-    )  # fmt: skip
+    )
 
 
 def analyze_scenario(scenario: Scenario) -> Analysis:
@@ -110,10 +85,19 @@ def analyze_scenario(scenario: Scenario) -> Analysis:
         evaluation.passes,
         evaluation.costs,
         evaluation.footprint,
+        time_provenance(question),
         price_ops=partial(evaluate_ops, question),
         predict=partial(predict, question),
+        predict_ops=partial(predict_ops, question),
         note=partial(notes_on, question, evaluation.footprint, scenario.precision),
+        tell=_told,
     )
+
+
+def _told(answer: Analysis) -> str:
+    from memorywall.report.verdict import told  # noqa: PLC0415 - only where text is asked for
+
+    return told(answer)
 
 
 def load_hardware(source: HardwareSource) -> Hardware:

@@ -10,14 +10,14 @@ from functools import lru_cache
 from math import nan
 from pathlib import Path
 
-from memorywall.core.errors import InvalidInputError, shown
+from memorywall.core.errors import InvalidInputError, join_words, shown
 from memorywall.core.files import read_text, user_path
 from memorywall.core.growth import Growth, IntervalCoverage, Point, Series
 from memorywall.core.hardware import Hardware
 from memorywall.trends.coverage import coverage
 from memorywall.trends.fit import Line, fit
 from memorywall.trends.forecast import forecast, quantity
-from memorywall.trends.selection import Selection
+from memorywall.trends.selection import DTYPES, SEGMENTS, Selection
 from memorywall.trends.series import expand, find_series
 
 FORECAST = "forecast:"
@@ -40,8 +40,8 @@ def trends(
     *,
     since: int | None = None,
     until: int | None = None,
-    only: str = "data-centre",
-    dtype: str = "fp16",
+    only: str | None = None,
+    dtype: str | None = None,
     to: int = 2030,
 ) -> list[Growth]:
     """Return the growth of series: the slope of log10 on the date, and what is known of it.
@@ -51,16 +51,43 @@ def trends(
             paths of CSVs with columns ``date``, ``value`` and perhaps ``name``; by default what
             there is of today.
         since, until: first and last year.
-        only: segment of devices: data-centre, inference, workstation, consumer or all.
-        dtype: of peaks and ridge points: fp32, fp16, fp8, fp4 or int8.
+        only: segment of devices: data-centre (the default), inference, workstation, consumer or
+            all.
+        dtype: of peaks and ridge points: fp32, fp16 (the default), fp8, fp4 or int8.
         to: the year up to which lines are followed, with prediction intervals.
 
     Raises:
         UnknownNameError: no such series, segment or dtype.
-        InvalidInputError: a series that no line can be drawn through, or a file that is no series.
+        InvalidInputError: a series that no line can be drawn through, a file that is no series, or
+            a segment or dtype that changes none of the series.
     """
-    selection = Selection(since, until, only, dtype)
-    return [fit(load_series(name, selection), to) for name in expand(names or DEFAULT)]
+    words = {word: value for word, value in (("only", only), ("dtype", dtype)) if value is not None}
+    selection = Selection(since, until, **words)
+    expanded = expand(names or DEFAULT)
+    if only is not None:
+        others = [replace(selection, only=other) for other in SEGMENTS]
+        _refuse_unused("only", only, expanded, selection, others)
+    if dtype is not None:
+        others = [replace(selection, dtype=other) for other in DTYPES]
+        _refuse_unused("dtype", dtype, expanded, selection, others)
+    return [fit(load_series(name, selection), to) for name in expanded]
+
+
+def _refuse_unused(
+    word: str, asked: str, names: Sequence[str], selection: Selection, others: Sequence[Selection]
+) -> None:
+    """Refuse a word of a selection that none of the series depends on.
+
+    Raises:
+        InvalidInputError: all of them have the same points in every other selection.
+    """
+    for name in names:
+        points = load_series(name, selection).points
+        if any(load_series(name, other).points != points for other in others):
+            return
+    raise InvalidInputError(
+        f"{word} has no effect on {join_words(names)}; got {shown(asked)}.", f"Leave {word} out."
+    )
 
 
 def out_of_sample(
@@ -110,7 +137,7 @@ def _point(row: dict[str, str | None], where: str) -> Point:
         )
     except ValueError:
         raise InvalidInputError(
-            f"{where}: expected a date such as 2024-03-18 and a number, got {shown(day)} and "
+            f"{where} must be a date such as 2024-03-18 and a number, got {shown(day)} and "
             f"{shown(value)}."
         ) from None
 

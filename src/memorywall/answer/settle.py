@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from operator import attrgetter
 from typing import Any, TypeAlias
 
-from memorywall.core.errors import InvalidInputError, UnsupportedError, shown
+from memorywall.core.errors import InvalidInputError, UnsupportedError, join_words, shown
 from memorywall.core.formats import find_format
 from memorywall.core.model import Model
 from memorywall.core.numbers import plain
@@ -19,8 +19,8 @@ from memorywall.core.traits import TracedPass
 from memorywall.core.workload import Conventions
 from memorywall.phases import all_phases, find_phase, usual_phase
 
-# The parameters beside the phase, and the values of a scenario in the same order.
-_WORDS = tuple(parameter for parameter in PARAMETERS.values() if parameter.kind != "phase")
+# The parameters beside device and phase, and the values of a scenario in the same order.
+_WORDS = tuple(p for p in PARAMETERS.values() if p.kind not in ("device", "phase"))
 _ASKED = attrgetter(*(f"{parameter.part}.{parameter.name}" for parameter in _WORDS))
 
 
@@ -192,7 +192,7 @@ def _phases_with(parameter: Parameter, model: Model) -> str:
             continue
         if runs and parameter.name in phase.words(model.traits):
             names.append(phase.name)
-    offer = f", or ask for phase {' or '.join(names)}" if names else ""
+    offer = f", or ask for phase {join_words(names, 'or')}" if names else ""
     return f"Leave {parameter.name} out{offer}."
 
 

@@ -1,1 +1,1 @@
-"""Benches: a machine in, measurements out. They need the extra ``measure``."""
+"""Benches: a machine in, measurements out. They require the extra ``measure``."""

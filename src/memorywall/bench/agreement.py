@@ -1,47 +1,75 @@
-"""Do two measurements of one machine agree, and if not, what does the machine say of it?"""
+"""Compare two measurements of one machine, and find the causes of differences."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from memorywall.bench.samples import MachineRecord
+from memorywall.core.records import recorded
 
-# Ceilings of two runs within this share of each other are said to agree.
+# Ceilings of two runs within this share of each other agree.
 AGREES = 0.05
-_ROOFS = ("dram", "caches", "gemm", "collectives")
 _BUSY = 0.15
 
 
-def compare(before: MachineRecord, now: MachineRecord) -> dict[str, Any]:
-    """Return the ceilings that moved by more than 5 %, and why, as far as can be told.
+@recorded(derived=("ratio",))
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A ceiling that moved: its rate in the earlier run and now."""
 
-    ``moved`` holds each by its path with the rates of both runs; ``reasons`` is empty where
-    nothing moved.
+    before: float
+    now: float
+
+    @property
+    def ratio(self) -> float:
+        """The rate now over the earlier one."""
+        return self.now / self.before
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How the ceilings of two runs compare.
+
+    Attributes:
+        created: when the earlier run was.
+        compared: ceilings that both runs have.
+        moved: those that moved by more than 5 %, by their paths.
+        reasons: what is known of why; empty where nothing moved.
     """
+
+    created: str
+    compared: int
+    moved: Mapping[str, Move]
+    reasons: tuple[str, ...]
+
+
+def compare(before: MachineRecord, now: MachineRecord) -> Agreement:
+    """Return the ceilings that moved by more than 5 %, and why, as far as can be told."""
     old, new = roofs(before), roofs(now)
     shared = [path for path in new if path in old]
     moved = {
-        path: {"before": old[path], "now": new[path], "ratio": new[path] / old[path]}
+        path: Move(old[path], new[path])
         for path in shared
         if abs(new[path] / old[path] - 1) > AGREES
     }
-    return {
-        "created": before.machine["created"],
-        "compared": len(shared),
-        "moved": moved,
-        "reasons": list(_reasons(before, now)) if moved else [],
-    }
+    reasons = tuple(_reasons(before, now)) if moved else ()
+    return Agreement(before.machine["created"], len(shared), moved, reasons)
 
 
 def roofs(record: MachineRecord) -> dict[str, float]:
     """Return a record's rates by path, such as ``dram.read``."""
-    ceilings = record.ceilings()
-    return {f"{kind}.{name}": rate for kind in _ROOFS for name, rate in ceilings[kind].items()}
+    found = record.ceilings
+    kinds = {
+        "dram": found.dram, "caches": found.caches, "gemm": found.gemm,
+        "collectives": found.collectives,
+    }  # fmt: skip
+    return {f"{kind}.{name}": rate for kind, rates in kinds.items() for name, rate in rates.items()}
 
 
 def _reasons(before: MachineRecord, now: MachineRecord) -> Iterator[str]:
-    """Yield what differed between the runs; where nothing did, how unsteady the machine is."""
+    """Yield the differences between the runs; without any, the unsteadiness of the machine."""
     told = [
         *_changed(before, now),
         *_company(before.machine, "the earlier run"),
@@ -50,7 +78,7 @@ def _reasons(before: MachineRecord, now: MachineRecord) -> Iterator[str]:
         *_unsteady(now, "this run"),
     ]
     yield from told or [
-        "nothing that this machine tells accounts for it; measure a third time and keep the faster"
+        "no reading of this machine accounts for it; measure a third time and keep the faster"
     ]
 
 
@@ -69,29 +97,29 @@ def _changed(before: MachineRecord, now: MachineRecord) -> Iterator[str]:
             yield f"{name} was {versions[0][name]} and is {versions[1][name]}"
     was, now_hz = before.machine.get("clock_hz"), now.machine.get("clock_hz")
     if was and now_hz and abs(now_hz / was - 1) > AGREES / 2:
-        yield f"the clock stood at {was / 1e9:.2f} GHz and now at {now_hz / 1e9:.2f}"
+        yield f"the clock was {was / 1e9:.2f} GHz and is now {now_hz / 1e9:.2f}"
 
 
 def _company(machine: Mapping[str, Any], when: str) -> Iterator[str]:
     others, stolen = machine.get("others_cores"), machine.get("stolen_cores")
     if others is not None and others > _BUSY:
-        yield f"others used {others:.1f} cores during {when}"
+        yield f"other processes used {others:.1f} cores during {when}"
     if stolen is not None and stolen > _BUSY / 3:
         yield f"the host withheld {stolen:.2f} cores during {when}"
 
 
 def _unsteady(record: MachineRecord, when: str) -> Iterator[str]:
-    """Yield the ceiling that moved most from round to round of one run."""
+    """Yield the ceiling that changed most between the rounds of one run."""
     name, share = max(_within(record).items(), key=lambda item: item[1], default=("", 0.0))
     if share > AGREES:
         yield (
-            f"within {when} alone {name} moved by {share:.0%} from round to round: the machine "
-            "itself is unsteady, as one that is shared with others"
+            f"within {when} alone {name} changed by {share:.0%} between rounds: the machine is "
+            "unsteady, as shared machines are"
         )
 
 
 def _within(record: MachineRecord) -> dict[str, float]:
-    """Return how far each ceiling moved between the rounds of one run, as a share."""
+    """Return the change of each ceiling between the rounds of one run, as a share."""
     rounds: dict[str, list[float]] = {}
     for m in record.measurements:
         if m.name in ("stream", "gemm", "sweep"):

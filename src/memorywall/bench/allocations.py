@@ -1,4 +1,4 @@
-"""What training really holds: the peak of PyTorch's own allocator while steps run."""
+"""Measured training memory: the peak of PyTorch's allocator while steps run."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def measure_training(
     kwargs: Mapping[str, Any],
     recipe: Recipe,
 ) -> int:
-    """Run a recipe's steps on real tensors, and return the most bytes that stood at once.
+    """Run a recipe's steps on real tensors, and return the peak of allocated bytes.
 
     Args:
         factory: makes the module.
-        args, kwargs: inputs on the meta device; real ones of zeros are made of them.
-        recipe: how to train; its device decides which allocator is asked.
+        args, kwargs: inputs on the meta device; the run uses zeros of the same shapes.
+        recipe: how to train; its device determines the allocator.
     """
 
     def steps() -> None:
-        with torch.device(recipe.device):
+        with torch.device(recipe.backend):
             module = factory().train()
             inputs = tree_map_only(torch.Tensor, _real, (tuple(args), dict(kwargs)))
         if recipe.checkpointing:
@@ -38,7 +38,7 @@ def measure_training(
         train(module, inputs[0], inputs[1], make_optimizer(module, recipe), recipe)
 
     gc.collect()
-    if torch.device(recipe.device).type == "cuda":
+    if torch.device(recipe.backend).type == "cuda":
         return _peak_on_gpu(steps)
     return peak_on_cpu(steps)
 
@@ -48,10 +48,10 @@ def _real(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def peak_on_cpu(run: Callable[[], object]) -> int:
-    """Return the most bytes that the CPU's allocator had handed out at once during a run.
+    """Return the peak of bytes from the CPU's allocator during a run.
 
-    From the profiler's events, one for every block taken and given back: the scratch memory that
-    kernels take from the allocator is in it, what libraries take elsewhere is not.
+    From the profiler's events, one for every block allocated and freed: they include the scratch
+    memory that kernels take from the allocator, not memory that libraries take elsewhere.
     """
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         run()
@@ -64,7 +64,7 @@ def peak_on_cpu(run: Callable[[], object]) -> int:
 
 
 def _changes(profiler: Any) -> list[tuple[int, int]]:
-    """Return time and bytes of every allocation, negative where given back, in no order."""
+    """Return time and bytes of every allocation, negative when freed, unordered."""
     found = []
     left = list(profiler.profiler.kineto_results.experimental_event_tree())
     while left:
@@ -76,9 +76,9 @@ def _changes(profiler: Any) -> list[tuple[int, int]]:
 
 
 def _peak_on_gpu(run: Callable[[], object]) -> int:
-    """Return the most bytes that the caching allocator had handed out, beyond what stood before."""
+    """Return the peak of bytes from the caching allocator, above those before the run."""
     square = torch.ones(64, 64, device="cuda")
-    square @ square  # cuBLAS takes its workspace once, of the same allocator
+    square @ square  # cuBLAS takes its workspace once, from the same allocator
     before = torch.cuda.memory_allocated()
     torch.cuda.reset_peak_memory_stats()
     run()

@@ -1,7 +1,7 @@
-"""From micro-benchmarks to a measured device: ceilings, and how fast each operator runs.
+"""From micro-benchmarks to a measured device: ceilings, and the speed of each operator.
 
-Only the micro-benchmarks are used, never a model that is judged by them. The toys, models of next
-to no work, give what the framework itself takes.
+Only the micro-benchmarks are used, never a model that is predicted from them. The toys, models with
+almost no work, give the overhead of the framework.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from collections.abc import Callable, Iterable, Sequence
 from memorywall.bench.timing import Measurement, interval
 from memorywall.core.calibration import Calibration, Curve
 
-# How far the bandwidth and the speed of a shared machine move between a measurement and a run
-# minutes later: six measurements of one differed by so much in the middle (results/README.md).
+# The drift of a shared machine between a measurement and a run minutes later: the median difference
+# of six measurements of one machine (results/README.md).
 DRIFT = 0.12
 
 _PRODUCTS = ("linear", "conv1d")
 
-# A larger one of these can be done as several smaller ones, so that a FLOP of it takes no longer; a
-# size that was measured in a slow spell of the machine is thereby mended.
+# A larger one of these can run as several smaller ones, so a FLOP of it takes no longer; this
+# corrects a size measured while the machine was slow.
 _SPLITTABLE = (*_PRODUCTS, "attention causal", "attention full")
 
-# The seconds of a call that takes no longer than its floor.
+# The seconds of a call that takes only its floor.
 _NOTHING = 1e-12
 
 
@@ -33,10 +33,10 @@ def calibrate(
     measurements: Iterable[Measurement],
     floors_of: Callable[[Calibration, str, int, str], tuple[float, int]],
 ) -> Calibration:
-    """Return the calibration that some measurements make.
+    """Return the calibration from measurements.
 
     ``floors_of(calibration, model_type, layers, dtype)`` prices a toy without the framework: the
-    seconds of its operators, and how many they are.
+    seconds of its operators, and their number.
     """
     found = list(measurements)
     points = _points(found)
@@ -64,10 +64,10 @@ def calibrate(
 
 
 def _limits(measurements: Sequence[Measurement], residuals: Sequence[float]) -> tuple[float, float]:
-    """Return what a prediction is multiplied by for an interval said to hold 80 %.
+    """Return the factors on a prediction for a nominal 80 % interval.
 
-    Three causes, taken as independent: how the benchmarks scatter about their curves, how unsteady
-    each was, and how far the machine drifts between a measurement and a run.
+    Three causes, assumed independent: the scatter of the benchmarks about their curves, the spread
+    of each benchmark, and the drift of the machine between a measurement and a run.
     """
     spread = [m.spread / 2 for m in measurements if m.name in (*_PRODUCTS, "attention", "toy")]
     unsteady = statistics.median(spread) if spread else 0.0
@@ -107,7 +107,7 @@ def _points(
 def _curve(
     key: tuple[str, str], group: Sequence[tuple[float, float, float]], floor: float
 ) -> Curve | None:
-    """Fit a curve: at each size the middle one of the shapes, the floor taken off."""
+    """Fit a curve: at each size the median of the shapes, minus the floor."""
     by_size: dict[float, list[float]] = defaultdict(list)
     for size, units, seconds in group:
         if seconds > floor * 1.05 or floor == 0:
@@ -128,10 +128,10 @@ def _framework(
     bare: Calibration,
     floors_of: Callable[[Calibration, str, int, str], tuple[float, int]],
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Return what the framework takes for an operator and for a pass, by dtype.
+    """Return the framework's overhead per operator and per pass, by dtype.
 
-    Two toys that differ in their layers alone give what a layer takes; what its operators take by
-    themselves is known, and the rest is the framework's.
+    Two toys that differ only in their number of layers give the time of a layer; the time of its
+    operators is known, and the rest is the framework's.
     """
     toys: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
     for m in measurements:

@@ -1,4 +1,4 @@
-"""What a GPU says of itself, through its driver's own tool: clocks, heat, and what held it back."""
+"""The state of a GPU from its driver's tool: clocks, temperature, and reasons of throttling."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _ASKED = (
     "power.draw", "power.limit", "memory.total", "clocks_event_reasons.active",
 )  # fmt: skip
 
-# Bits of NVML's nvmlClocksEventReasons that slow a kernel down; idling and a clock that the user
-# chose are none of them.
+# Bits of NVML's nvmlClocksEventReasons that slow a kernel down; idling and a clock set by the user
+# are not among them.
 _HELD_BACK = {
     0x04: "its power limit (software)",
     0x08: "a hardware slowdown",
@@ -24,7 +24,7 @@ _HELD_BACK = {
 
 
 def describe() -> dict[str, Any]:
-    """Return the state of the first GPU; empty where its driver's tool is not there."""
+    """Return the state of the first GPU; empty without its driver's tool."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return {}
@@ -37,7 +37,7 @@ def describe() -> dict[str, Any]:
 
 
 def read(line: str) -> dict[str, Any]:
-    """Read the tool's answer: one line, a field for every word asked; Hz, W and degrees C."""
+    """Read the tool's answer: one line, one field per query; Hz, W and degrees C."""
     fields = [field.strip() for field in line.strip().split(",")]
     if len(fields) != len(_ASKED):
         return {}

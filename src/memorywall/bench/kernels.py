@@ -1,43 +1,35 @@
 """The operators of models, one at a time, in torch: on this CPU or on a CUDA GPU.
 
-Weights are taken in turn from more copies than the caches hold, as a model's pass takes them, so
-that they are cold; activations stay warm, as the operator before leaves them. Each function returns
-a call with its FLOPs and bytes by hand count.
+Weights are taken in turn from more copies than the caches hold, so that they are cold as in a
+model's pass; activations stay warm, as the previous operator leaves them. Each function returns a
+call with its FLOPs and bytes, counted by hand.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+import torch.nn.functional as F  # noqa: N812 - the conventional name
+
+from memorywall.bench.timing import Kernel
 
 DTYPES = {
     "fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.int8,
 }  # fmt: skip
-# Copies of a weight are made until they take this much, more than any cache in use.
+# Total bytes of the copies of a weight, more than any cache in use.
 _COLD_BYTES = 96 * 1024 * 1024
 _MOST_COPIES = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Kernel:
-    """A call to time, with what one call does."""
-
-    call: Callable[[], object]
-    flops: float = 0.0
-    moved_bytes: float = 0.0
 
 
 def make(name: str, device: str = "cpu", **parameters: Any) -> Kernel:
     """Return a kernel by its name.
 
     Raises:
-        KeyError: there is none of that name.
+        KeyError: no kernel has that name.
         RuntimeError: the device has no such operator for the dtype.
     """
     return KERNELS[name](torch.device(device), **parameters)
@@ -63,17 +55,17 @@ def _gemm_int8(device: torch.device, m: int, n: int, k: int) -> Kernel:
     a, b = (
         torch.randint(-8, 8, shape, dtype=torch.int8, device=device) for shape in ((m, k), (k, n))
     )
-    return Kernel(lambda: torch._int_mm(a, b), 2.0 * m * n * k, m * k + k * n + 4 * m * n)  # noqa: SLF001 - the only door
+    return Kernel(lambda: torch._int_mm(a, b), 2.0 * m * n * k, m * k + k * n + 4 * m * n)  # noqa: SLF001
 
 
 def _gemm_fp8(device: torch.device, m: int, n: int, k: int) -> Kernel:
-    """Multiply e4m3 under one scale a matrix, out in bf16; the second lies column by column."""
+    """Multiply e4m3 with one scale per matrix, output in bf16; the second is column-major."""
     a = _random(device, "fp32", m, k).to(torch.float8_e4m3fn)
     b = _random(device, "fp32", n, k).to(torch.float8_e4m3fn).t()
     one = torch.ones((), device=device)
 
     def call() -> torch.Tensor:
-        return torch._scaled_mm(a, b, one, one, out_dtype=torch.bfloat16)  # noqa: SLF001 - the only door
+        return torch._scaled_mm(a, b, one, one, out_dtype=torch.bfloat16)  # noqa: SLF001
 
     return Kernel(call, 2.0 * m * n * k, m * k + k * n + 2 * m * n)
 
@@ -102,7 +94,7 @@ def attention(
     device: torch.device, dtype: str, batch: int, heads: int, kv_heads: int, tokens: int,
     context: int, head_dim: int, causal: bool,
 ) -> Kernel:  # fmt: skip
-    """Attend from ``tokens`` queries to ``context`` cold keys, through torch's own kernel."""
+    """Attend from ``tokens`` queries to ``context`` cold keys, with torch's kernel."""
     q = _random(device, dtype, batch, heads, tokens, head_dim)
     caches = _cold(_random(device, dtype, 2, batch, kv_heads, context, head_dim))
     grouped = heads != kv_heads
@@ -139,7 +131,7 @@ def elementwise(device: torch.device, dtype: str, function: str, rows: int, widt
 
 
 def launch(device: torch.device) -> Kernel:
-    """Add two numbers: what is left is the cost of asking."""
+    """Add two numbers: the time is the overhead of a call."""
     x = torch.ones(1, device=device)
     return Kernel(lambda: torch.add(x, 1.0))
 
@@ -154,7 +146,7 @@ def launch_graph(device: torch.device) -> Kernel:
 
 
 def stream(device: torch.device, function: str, count: int) -> Kernel:
-    """Stream over ``count`` float32 on a GPU, by torch's own kernels."""
+    """Stream over ``count`` float32 on a GPU, with torch's kernels."""
     a, b, c = (torch.ones(count, device=device) for _ in range(3))
     calls: dict[str, tuple[Callable[[], object], int]] = {
         "read": (lambda: torch.amax(b), 4),
@@ -188,7 +180,7 @@ def _size(dtype: str) -> int:
 
 
 def _cold(first: torch.Tensor) -> Any:
-    """Return an endless turn through copies that together overflow the caches."""
+    """Return an endless cycle through copies that together exceed the caches."""
     copies = min(_MOST_COPIES, max(2, _COLD_BYTES // max(1, first.nbytes)))
     return cycle([first, *(first.clone() for _ in range(copies - 1))])
 

@@ -1,4 +1,4 @@
-"""What this machine is, and whether it is quiet enough to be measured."""
+"""The description of this machine, and its load from other processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LIBRARIES = ("numpy", "numba", "torch", "transformers")
 
 
 def describe(threads: int) -> dict[str, Any]:
-    """Return the metadata that every record carries."""
+    """Return the metadata of every record."""
     return {
         "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "cpu": cpu_name(),
@@ -43,7 +43,7 @@ def cpu_name() -> str:
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may run on."""
+    """Return the number of cores that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -61,9 +61,9 @@ def caches() -> dict[str, int]:
 
 
 def busy_share(seconds: float = 0.3) -> float | None:
-    """Return how many cores' worth of work others do right now; None where that is not told.
+    """Return the load of other processes in cores; None if the system does not report it.
 
-    From the kernel's own counts over a pause in which this process sleeps.
+    From the kernel's counts over a pause in which this process sleeps.
     """
     before = _busy_and_total()
     time.sleep(seconds)
@@ -74,7 +74,7 @@ def busy_share(seconds: float = 0.3) -> float | None:
 
 
 def wait_until_idle(patience_s: float = 5.0, most_busy: float = 0.15) -> float | None:
-    """Wait for others to be quiet, at most so long; return how busy they still are."""
+    """Wait, up to a limit, for other processes to be idle; return their remaining load."""
     deadline = time.monotonic() + patience_s
     busy = busy_share()
     while busy is not None and busy > most_busy and time.monotonic() < deadline:
@@ -83,14 +83,14 @@ def wait_until_idle(patience_s: float = 5.0, most_busy: float = 0.15) -> float |
 
 
 class Company:
-    """What others do on the machine while something is measured: begun when it is made."""
+    """The load of other processes during a measurement, from the creation of this object."""
 
     def __init__(self) -> None:
         self._begun, self._before = time.monotonic(), _busy_and_total()
         self._stolen, self._own = _stolen_s(), _own_s()
 
     def seen(self) -> dict[str, float | None]:
-        """Return cores' worth of others' work, and what the host withheld, in all that time."""
+        """Return the load of other processes and the time that the host withheld, both in cores."""
         after, seconds = _busy_and_total(), max(1e-9, time.monotonic() - self._begun)
         if self._before is None or after is None:
             return {"others_cores": None, "stolen_cores": None}
@@ -112,7 +112,7 @@ def _own_s() -> float:
 
 
 def _stolen_s() -> float:
-    """Return the time in which a host ran others on these cores; 0 on a machine of its own."""
+    """Return the time in which a host ran other guests on these cores; 0 on bare metal."""
     fields = (_text("/proc/stat") or "").partition("\n")[0].split()
     return int(fields[8]) / _TICKS if len(fields) > 8 else 0.0
 

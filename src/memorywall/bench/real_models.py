@@ -1,4 +1,4 @@
-"""Real models: transformers' classes with random weights, run as their users run them."""
+"""Real models: transformers' classes with random weights, run as in typical use."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import torch
 import transformers
 
 from memorywall.bench.kernels import DTYPES
-from memorywall.bench.timing import Measurement, measure
+from memorywall.bench.timing import LONGEST_WATCHED_S, Measurement, measure
 from memorywall.bench.toys import CLASSES, toy_config
 
 
 def build(config: Mapping[str, Any], class_name: str, dtype: str, device: str = "cpu") -> Any:
-    """Build a model with random weights; no code that came with a config is run."""
+    """Build a model with random weights; code shipped with a config is never run."""
     transformers.logging.set_verbosity_error()
     values = copy.deepcopy({k: v for k, v in config.items() if k not in _NOT_SHAPES})
     model_type = values.pop("model_type")
@@ -27,13 +27,13 @@ def build(config: Mapping[str, Any], class_name: str, dtype: str, device: str = 
     with torch.device(device), _default_dtype(DTYPES[dtype]), _no_initialization():
         model = getattr(transformers, class_name)(built)
     for parameter in model.parameters():
-        # What was not initialised may hold anything; subnormal numbers would slow the arithmetic.
+        # Uninitialised memory may hold subnormal numbers, which would slow the arithmetic.
         parameter.data.normal_(0.0, 0.02)
     return model.eval()
 
 
 def load(checkpoint: str, class_name: str, dtype: str, device: str = "cpu") -> Any:
-    """Load a folder of safetensors or a GGUF: no pickle, no code of its own, nothing fetched."""
+    """Load a folder of safetensors or a GGUF, without pickle, custom code or downloads."""
     transformers.logging.set_verbosity_error()
     path = Path(checkpoint)
     where = {"gguf_file": path.name} if path.suffix == ".gguf" else {"use_safetensors": True}
@@ -68,8 +68,8 @@ def forward_call(
 ) -> Callable[[], object]:
     """Return a call that runs one ``encode``, ``prefill``, ``decode`` or ``generate`` of a model.
 
-    ``generate`` makes ``seq_len`` tokens from nothing, one at a time. A decode step puts the cache
-    back as it was, so that every call finds ``seq_len - 1`` positions.
+    ``generate`` makes ``seq_len`` tokens from an empty cache, one at a time. A decode step restores
+    the cache, so that every call finds ``seq_len - 1`` positions.
     """
     tokens = 1 if phase == "decode" else seq_len
     vocabulary = model.config.get_text_config().vocab_size
@@ -117,13 +117,18 @@ def time_toy(case: Mapping[str, Any], budget_s: float, device: str) -> Measureme
 
 
 def time_model(
-    case: Mapping[str, Any], budget_s: float, device: str
+    case: Mapping[str, Any],
+    budget_s: float,
+    device: str,
+    stage: Callable[[str], object] = lambda _stage: None,
 ) -> tuple[Measurement, dict[str, float]]:
     """Time one forward pass of a real model, and split it by class of operator.
 
     The case holds ``config``, ``class_name``, ``dtype``, ``phase``, ``batch_size`` and ``seq_len``.
-    The model of the case before is used again where it is the same.
+    The model of the case before is used again where it is the same. ``stage`` is called with the
+    stage that begins.
     """
+    stage("loading")
     said = {k: case[k] for k in ("phase", "batch_size", "seq_len", "dtype")}
     with torch.inference_mode():
         model = _built(
@@ -135,15 +140,15 @@ def time_model(
         )
         call = forward_call(model, case["phase"], case["batch_size"], case["seq_len"], device)
         synchronize = torch.cuda.synchronize if device != "cpu" else lambda: None
+        stage("warming")
         found = measure(
-            "model", call, budget_s=budget_s, sample_s=0.0, synchronize=synchronize, **said
-        )
-        # A run of many seconds is not run once more under a profiler.
-        watched = found.median_s < _LONGEST_WATCHED_S
+            "model", call, budget_s=budget_s, sample_s=0.0, synchronize=synchronize,
+            warmed=lambda: stage("running"), **said,
+        )  # fmt: skip
+        watched = found.median_s < LONGEST_WATCHED_S
+        if watched:
+            stage("splitting by operator")
         return found, _by_class(call, found.median_s, device) if watched else {}
-
-
-_LONGEST_WATCHED_S = 3.0
 
 
 @lru_cache(maxsize=1)
@@ -153,7 +158,7 @@ def _built(config: str, checkpoint: str | None, class_name: str, dtype: str, dev
     return build(json.loads(config), class_name, dtype, device)
 
 
-# Which class of ours the framework's own operators belong to; what is left is the framework.
+# The class of each of the framework's operators; the remaining time is the framework's overhead.
 _CLASSES = {
     "gemm": ("addmm", "mm", "bmm", "baddbmm", "linear", "mkldnn_linear", "_addmm_activation"),
     "attention": ("_scaled_dot_product", "_flash", "_efficient"),
@@ -162,10 +167,10 @@ _CLASSES = {
 
 
 def _by_class(call: Callable[[], object], median_s: float, device: str) -> dict[str, float]:
-    """Return the seconds of each class of operator, by the framework's own profiler.
+    """Return the seconds of each class of operator, by the framework's profiler.
 
-    The profiler slows what it watches: its shares are of the run that it watched. On a GPU the time
-    is that of the kernels which an operator started.
+    The profiler slows the run that it records: its shares are of that run. On a GPU the time is
+    that of the kernels which an operator started.
     """
     from torch.profiler import ProfilerActivity, profile  # noqa: PLC0415 - slow to start
 
@@ -187,7 +192,7 @@ def _by_class(call: Callable[[], object], median_s: float, device: str) -> dict[
 
 
 def _is_view(name: str) -> bool:
-    """Tell whether an operator only looks at an array in another way, or makes an empty one."""
+    """Return whether an operator only makes a view of an array, or an empty array."""
     return name in (
         "view", "t", "transpose", "as_strided", "expand", "slice", "select", "unsqueeze", "reshape",
         "permute", "split", "narrow", "empty", "alias", "detach", "_unsafe_view", "chunk", "unbind",

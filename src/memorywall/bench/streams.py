@@ -1,9 +1,9 @@
 """Streams over memory, and a pointer chase, in numba.
 
-Arrays are mapped with huge pages asked for, since the size of a page alone can change what one core
-reads by more than twofold; ``page_size`` tells what the kernel gave. A stream counts the bytes that
-it names: read 8 an element, copy and scale 16, add and triad 24 (McCalpin's STREAM); what the
-processor reads in order to write is not counted.
+Arrays are mapped with a request for huge pages, since the page size alone can change the rate of
+one core by more than twofold; ``page_size`` returns the size that the kernel gave. A stream counts
+its explicit bytes: read 8 per element, copy and scale 16, add and triad 24 (McCalpin's STREAM); the
+reads that a processor does for a write are not counted.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from numba.extending import intrinsic
 
 from memorywall.core.numbers import Array
 
-# A loop over memory in one stream of vectors: unrolled four times, as LLVM would by itself, the
-# triad came to 0.92 of C's on the recorded machine, and so to 0.96 (benchmarks/fidelity.py).
+# A loop over memory in one stream of vectors: unrolled four times, LLVM's default, the triad
+# reached 0.92 of C's on the recorded machine, and in this form 0.96 (benchmarks/fidelity.py).
 binding.set_option("memorywall", "--force-vector-interleave=1")
 
 HUGE = 2 * 1024 * 1024
@@ -32,9 +32,9 @@ _FAST = {"nogil": True, "fastmath": True, "parallel": True, "cache": True}
 
 
 def allocate(count: int) -> Array:
-    """Return ``count`` float64 of memory of their own, huge pages asked for, every page touched."""
+    """Return ``count`` float64 in private memory with huge pages requested, every page touched."""
     size = count * 8 + HUGE
-    # Private, because shared memory gets its huge pages by another switch.
+    # Private, because another setting controls the huge pages of shared memory.
     block = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         block.madvise(mmap.MADV_HUGEPAGE)
@@ -46,7 +46,7 @@ def allocate(count: int) -> Array:
 
 
 def page_size(array: Array) -> int:
-    """Return the size of the pages that back most of an array, by the kernel's account."""
+    """Return the size of the pages that back most of an array, as the kernel reports it."""
     address, small = array.ctypes.data, mmap.PAGESIZE
     try:
         text = Path("/proc/self/smaps").read_text(encoding="utf-8")
@@ -132,7 +132,7 @@ def chase(following: Array, steps: int) -> int:
 
 
 def ring(elements: int) -> Array:
-    """Return a ring of places a cache line apart, in an order that no prefetcher guesses."""
+    """Return a ring of places one cache line apart, in an order that no prefetcher predicts."""
     line = 8
     places = max(2, elements // line)
     order = np.random.default_rng(1).permutation(places) * line
@@ -146,7 +146,7 @@ def _sum(a: Array) -> float:
     """Add up four quarters at once, so that no addition waits for the one before."""
     quarter = a.size // 4
     first, second, third, fourth = 0.0, 0.0, 0.0, 0.0
-    for i in range(quarter):  # from nought, so that the loop is known to need no wrapped index
+    for i in range(quarter):  # from 0, so that the compiler knows that no index wraps
         first += a[i]
         second += a[quarter + i]
         third += a[2 * quarter + i]
@@ -156,7 +156,7 @@ def _sum(a: Array) -> float:
 
 @numba.njit(nogil=True, parallel=True, cache=True)  # type: ignore[untyped-decorator]
 def read_again(a: Array, parts: int, times: int) -> Array:
-    """Add up ``parts`` shares of an array, one a thread, each ``times`` over: cache by cache."""
+    """Add up ``parts`` shares of an array, one per thread, each ``times`` times."""
     totals = np.zeros(parts)
     share = a.size // parts
     for part in numba.prange(parts):

@@ -1,4 +1,4 @@
-"""Models of next to no work, so that what they take is the framework's: hidden size 64."""
+"""Models with almost no work (hidden size 64), so that their time is the framework's."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Published model configs, keyed by hub id: the part after the slash is enough, case ignored.
 
-Each file in ``configs/`` holds an id, other ids of the same model, the page that it was taken
-from, and the config as published less what has no bearing on shapes (token ids, labels).
+Each file in ``configs/`` holds an id, other ids of the same model, the page that it was taken from,
+and the config as published, without keys that do not affect shapes (token ids, labels).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Devices from TOML files: those of the catalogue, one a file, and a user's own."""
+"""Devices from TOML files: those of the catalogue, one per file, and custom ones."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def devices() -> Iterator[Hardware]:
 
 @lru_cache(maxsize=256)
 def find_device(name: str) -> Hardware:
-    """Return the catalogue's device of that id, case ignored.
+    """Return the catalogue's device of an id, case ignored.
 
     Raises:
-        UnknownNameError: there is none.
+        UnknownNameError: the catalogue has no such device.
     """
     folded = name.casefold()
     if folded in device_names():
@@ -83,7 +83,7 @@ def measured_path(name: str) -> Path | None:
     None for any other name.
 
     Raises:
-        UnknownNameError: it has not been measured, or not that way.
+        UnknownNameError: this machine has not been measured, or not in that way.
     """
     first, _, what = name.partition("-")
     if first != "here" or not (not what or what == "cuda" or (what.isascii() and what.isdigit())):
@@ -91,7 +91,7 @@ def measured_path(name: str) -> Path | None:
     path = here_path(what or None)
     if path.exists():
         return path
-    option = "--device cuda" if what == "cuda" else f"--threads {what}" if what else "--quick"
+    option = "--backend cuda" if what == "cuda" else f"--threads {what}" if what else "--quick"
     raise UnknownNameError(
         "device", name, (), f"Measure this machine first: memorywall measure {option}"
     )
@@ -101,7 +101,8 @@ def read_device(path: Path) -> Hardware:
     """Read a device from a TOML file; its name is the file's.
 
     Raises:
-        InvalidInputError: the file cannot be read or is no TOML, or with all of its faults.
+        InvalidInputError: the file cannot be read, is not TOML, or has faults; the message lists
+            all.
     """
     text = read_text(path, LARGEST_FILE, "a device TOML")
     if any(line.count(".") > _MOST_DOTS_IN_A_LINE for line in text.splitlines()):
@@ -118,9 +119,9 @@ _HINT = "For the form of the file see one of the catalogue's: memorywall hardwar
 
 
 class _Reader:
-    """Reads one file, noting each fault with its place and going on.
+    """Reads one file and collects each fault with its place.
 
-    ``unsourced`` is the source of numbers that name none; None where every number must.
+    ``unsourced`` is the source of numbers without one; None if every number must have a source.
     """
 
     def __init__(self, data: Mapping[str, Any], where: str, unsourced: str | None) -> None:
@@ -131,7 +132,7 @@ class _Reader:
         self.sources: dict[str, str] = {}
 
     def device(self, name: str) -> Hardware:
-        """Return the device; raise InvalidInputError where any fault was found."""
+        """Return the device; raise InvalidInputError if any fault was found."""
         self._top_level()
         peaks = self._numbers(
             "peaks", self._table("peaks"), dict.fromkeys(ARITHMETIC_BITS, "FLOP/s")
@@ -189,7 +190,7 @@ class _Reader:
             wanted = _TOP_KEYS.get(key)
             if wanted is None:
                 near = near_names(key, _TOP_KEYS, 1) or sorted(_TOP_KEYS)
-                said = "is no key of a device" + (
+                said = "is not a key of a device" + (
                     ", whose name is that of the file"
                     if key == "name"
                     else f" (near: {', '.join(near)})"
@@ -224,7 +225,7 @@ class _Reader:
     def _numbers(
         self, place: str, table: Mapping[str, Any], units: Mapping[str, str]
     ) -> dict[str, Any]:
-        """Read the quantities of one table; every number needs a source that is listed."""
+        """Read the quantities of one table; every number requires a listed source."""
         numbers: dict[str, Any] = {}
         for key, value in table.items():
             if key in ("source", "name", "note"):
@@ -244,7 +245,7 @@ class _Reader:
         return numbers
 
     def _source(self, where: str, source: object, note: object) -> None:
-        """Keep a number's source, with the note on how the number follows from it."""
+        """Record a number's source, with the note on its derivation."""
         listed = self.data.get("sources", {})
         if isinstance(listed, dict) and isinstance(source, str) and source in listed:
             self.sources[where] = f"{listed[source]} ({note})" if note else str(listed[source])

@@ -1,4 +1,4 @@
-"""Measured devices in the user's own data folder: written by ``measure``, read as ``--on here``."""
+"""Measured devices in the user's data folder: written by ``measure``, read as ``--on here``."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _MOST_POINTS = 64
 
 
 def data_folder() -> Path:
-    """Return where measurements are kept: ``$MEMORYWALL_DATA``, else the system's data folder."""
+    """Return the folder of measurements: ``$MEMORYWALL_DATA``, else the system's data folder."""
     given = os.environ.get(DATA_VARIABLE)
     if given:
         return Path(given)
-    from platformdirs import user_data_path  # noqa: PLC0415 - seldom needed
+    from platformdirs import user_data_path  # noqa: PLC0415 - rarely needed
 
     return user_data_path("memorywall", appauthor=False)
 
 
 def here_path(what: int | str | None = None) -> Path:
-    """Return where this machine's measurement lies: the latest, of so many threads, or ``cuda``."""
+    """Return the file of a measurement: the latest, with a number of threads, or ``cuda``."""
     name = "here" if what is None else f"here-{what}"
     return data_folder() / "hardware" / f"{name}.toml"
 
@@ -74,7 +74,7 @@ def to_toml(device: Hardware) -> str:
 
 
 def save_here(device: Hardware, what: int | str) -> Path:
-    """Write a device as this machine's latest measurement, and as that of so many threads.
+    """Write a device as this machine's latest measurement, and as that with its number of threads.
 
     Raises:
         InvalidInputError: the data folder cannot be written.
@@ -86,13 +86,13 @@ def save_here(device: Hardware, what: int | str) -> Path:
     except OSError as error:
         raise InvalidInputError(
             f"{here_path().parent} cannot be written: {error.strerror}.",
-            f"Make room or name another folder: {DATA_VARIABLE}=... memorywall measure",
+            f"Free disk space or set another folder: {DATA_VARIABLE}=... memorywall measure",
         ) from None
     return here_path()
 
 
 def read_calibration(table: object, faults: list[str]) -> Calibration | None:
-    """Read the table that ``to_toml`` writes; faults are added to the list."""
+    """Read the table that ``to_toml`` writes; append faults to the list."""
     if not isinstance(table, dict):
         return None
     try:
@@ -109,7 +109,7 @@ def read_calibration(table: object, faults: list[str]) -> Calibration | None:
             points=int(_positive(table["points"])),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        faults.append(f"calibration: {str(error)[:100]}; measure anew: memorywall measure")
+        faults.append(f"calibration: {str(error)[:100]}; measure again: memorywall measure")
         return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from memorywall.core.axes import Axes
 from memorywall.core.formats import Format
 from memorywall.core.numbers import Number, halved, maximum, minimum
 from memorywall.core.storage import Storage
@@ -126,9 +127,16 @@ class Forward:
         return self.batch * self.tokens
 
     @property
-    def head_rows(self) -> Number:
-        """Rows that the head is computed for."""
-        return {"last": self.batch, "all": self.rows, "none": 0}[self.logits]
+    def row_axes(self) -> Axes:
+        """Axes of the rows of all sequences."""
+        return (("batch", self.batch), ("tokens", self.tokens))
+
+    @property
+    def head_axes(self) -> Axes:
+        """Axes of the rows that the head is computed for: of the last ones, no ``tokens``."""
+        if self.logits == "all":
+            return self.row_axes
+        return (("batch", self.batch if self.logits == "last" else 0),)
 
 
 def _chunk_pairs(positions: Number, chunk: int) -> Number:

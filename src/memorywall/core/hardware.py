@@ -17,6 +17,8 @@ from memorywall.core.errors import (
 )
 from memorywall.core.formats import ARITHMETIC_BITS
 from memorywall.core.numbers import Number, as_quantity, is_array
+from memorywall.core.quantities import record_of
+from memorywall.core.units import parse
 
 _CHANGED = "changed by hand"
 
@@ -126,7 +128,8 @@ class Hardware:
         """Return a copy with other numbers, of kind ``hypothetical`` unless told.
 
         Beside the attributes, ``bandwidth`` (byte/s) and ``capacity`` (byte) change the main
-        memory, and ``peaks`` changes only the dtypes that it names (FLOP/s). Numbers may be arrays.
+        memory, and ``peaks`` changes only the dtypes that it names (FLOP/s). Numbers may be arrays,
+        or text with a unit, such as ``"80 GiB"`` and ``"3.35 TB/s"``.
         A forecast that is changed is none any more, and has no draws.
 
         Raises:
@@ -140,10 +143,10 @@ class Hardware:
                 f"a device has no {', '.join(unknown)}", f"It has: {', '.join(sorted(known))}."
             )
         places = []
-        for what in ("bandwidth", "capacity"):
+        for what, unit in (("bandwidth", "byte/s"), ("capacity", "byte")):
             if what in changes:
                 value = changes.pop(what)
-                number = None if value is None else as_quantity(value, what)
+                number = None if value is None else _quantity(value, what, unit)
                 levels = changes.get("memories", self.memories)
                 if not levels:
                     raise InvalidInputError(f"{what}: a device without memories has none.")
@@ -191,6 +194,15 @@ class Hardware:
         """FLOP per byte at which the compute and the memory roof meet."""
         return self.peak(dtype) / self.bandwidth
 
+    @property
+    def ridge_points(self) -> dict[str, Number]:
+        """FLOP per byte at which the two roofs meet, for each arithmetic."""
+        return {dtype: self.ridge_point(dtype) for dtype in self.peaks}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return its record in base units, the quantities of the group ``device``."""
+        return record_of("device", self)
+
     def map_numbers(self, change: Callable[[Number], Number]) -> Hardware:
         """Return a copy with every number that prices depend on passed through ``change``."""
         memories = tuple(
@@ -216,9 +228,18 @@ class Hardware:
 def _checked_peaks(peaks: object) -> dict[str, Number]:
     if not isinstance(peaks, Mapping):
         raise InvalidInputError(
-            f"peaks: expected FLOP/s by dtype, got {shown(peaks)}", "Such as peaks={'bf16': 1e15}."
+            f"peaks must be FLOP/s by dtype, got {shown(peaks)}", "Such as peaks={'bf16': 1e15}."
         )
     for dtype in peaks:
         if dtype not in ARITHMETIC_BITS:
             raise UnknownNameError("dtype", dtype, ARITHMETIC_BITS)
-    return {dtype: as_quantity(peak, f"peaks[{dtype!r}]") for dtype, peak in peaks.items()}
+    return {dtype: _quantity(peak, f"peaks[{dtype!r}]", "FLOP/s") for dtype, peak in peaks.items()}
+
+
+def _quantity(value: object, name: str, unit: str) -> Number:
+    """Check a positive quantity, in base units or as text with a unit.
+
+    Raises:
+        InvalidInputError: another unit, no number, not positive, or out of range.
+    """
+    return parse(value, unit, name) if isinstance(value, str) else as_quantity(value, name)

@@ -6,10 +6,12 @@ library's keywords and ``docs/reference/parameters.md`` come from this table.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
+from memorywall.core.errors import InvalidInputError, UnknownNameError, shown
+from memorywall.core.numbers import Number, plain
 from memorywall.core.traits import Traits
 from memorywall.core.workload import (
     Causal,
@@ -20,8 +22,9 @@ from memorywall.core.workload import (
     Traffic,
 )
 
-Part: TypeAlias = Literal["workload", "precision", "conventions"]
-Kind: TypeAlias = Literal["phase", "length", "count", "whole", "pixels", "format", "choice"]
+Part: TypeAlias = Literal["hardware", "workload", "precision", "conventions"]
+Kind: TypeAlias = Literal["device", "phase", "length", "count", "pixels", "format", "choice"]
+Numbers: TypeAlias = "Number | str | Sequence[int]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +42,17 @@ class Parameter:
     Attributes:
         name: keyword of the library, field of the scenario, and flag with dashes.
         part: the value of ``Scenario`` that holds it.
-        kind: ``phase``: a file of ``memorywall/phases``;
-            ``length`` and ``count``: whole numbers, one or several (k of a length is 1024);
-            ``whole``: one whole number; ``pixels``: height and width; ``format``: a name of
-            ``core/formats.py``; ``choice``: one of ``choices``.
+        kind: ``device``: a name or a file; ``phase``: a file of ``memorywall/phases``;
+            ``length``: whole numbers, of which k is 1024 and M is 1024 k; ``count``: whole numbers;
+            ``pixels``: height and width; ``format``: a name of ``core/formats.py``; ``choice``: one
+            of ``choices``.
         help: what it sets, in one sentence.
-        default: the value where nothing was asked, in words.
+        default: the value where nothing was asked, in words; empty where one must be asked for.
         requires: the property that a model must have for it; None where it applies to every model.
         choices: the words of a choice.
         aliases: other names that the command and the library accept.
         unit: of its number.
+        axis: whether it may be an array, an axis of a grid.
     """
 
     name: str
@@ -60,11 +64,17 @@ class Parameter:
     choices: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     unit: str = ""
+    axis: bool = False
 
     @property
-    def several(self) -> bool:
-        """Whether it may be an array, an axis of a grid."""
-        return self.kind in ("length", "count")
+    def flags(self) -> tuple[str, ...]:
+        """Its flags in the command, the shortest first."""
+        return tuple(f"--{name.replace('_', '-')}" for name in (*self.aliases, self.name))
+
+    @property
+    def listed(self) -> bool:
+        """Whether the command takes several of it: axes of a grid, or answers one by one."""
+        return self.axis or self.kind in ("device", "phase")
 
 
 TEXT = Requirement("a text", lambda traits: traits.reads_text)
@@ -75,7 +85,9 @@ IMAGES_BESIDE_TEXT = Requirement(
 )
 DENOISING = Requirement("denoising", lambda traits: traits.denoising is not None)
 CACHE = Requirement("a KV cache", lambda traits: traits.caches)
-STATE = Requirement("recurrent state", lambda traits: traits.state is not None)
+STATE = Requirement(
+    "recurrent state", lambda traits: traits.state is not None and traits.state.dtype is not None
+)
 MASKS = Requirement("masked attention", lambda traits: traits.masks)
 HEAD = Requirement("a head", lambda traits: traits.head)
 EXPERTS = Requirement("a mixture of experts", lambda traits: traits.experts)
@@ -86,24 +98,29 @@ PARAMETERS: dict[str, Parameter] = {
     parameter.name: parameter
     for parameter in (
         Parameter(
+            "on", "hardware", "device",
+            "Device: a name, the path of a TOML, here (this machine, measured), forecast:2030.",
+            "",
+        ),
+        Parameter(
             "phase", "workload", "phase", "The work that the model does.",
             "decode for generative models, denoise for diffusion models, otherwise encode",
         ),
         Parameter(
             "batch_size", "workload", "count", "Sequences; for models without text, images.",
-            "1", aliases=("batch",), unit="sequences",
+            "1", aliases=("batch",), unit="sequences", axis=True,
         ),
         Parameter(
             "seq_len", "workload", "length",
             "Positions of each sequence, those of its images included; for an encoder-decoder, of "
             "the decoder.",
             "2048; for encoders and encoder-decoders 512; with images only, the image's positions",
-            TEXT, aliases=("seq",), unit="positions",
+            TEXT, aliases=("seq",), unit="positions", axis=True,
         ),
         Parameter(
             "source_len", "workload", "length", "Positions of each source of an encoder-decoder.",
             "the model's fixed number, otherwise as seq_len", SOURCE, aliases=("source",),
-            unit="positions",
+            unit="positions", axis=True,
         ),
         Parameter(
             "image_size", "workload", "pixels", "Height and width of each image.",
@@ -111,14 +128,14 @@ PARAMETERS: dict[str, Parameter] = {
         ),
         Parameter(
             "images", "workload", "count", "Images of each sequence.", "1",
-            IMAGES_BESIDE_TEXT, unit="images",
+            IMAGES_BESIDE_TEXT, unit="images", axis=True,
         ),
         Parameter(
-            "new_tokens", "workload", "whole", "Tokens that generate makes for each sequence.",
+            "new_tokens", "workload", "length", "Tokens that generate makes for each sequence.",
             "128", unit="tokens",
         ),
         Parameter(
-            "steps", "workload", "whole", "Denoising steps.", "as in the usual pipeline",
+            "steps", "workload", "count", "Denoising steps.", "as in the usual pipeline",
             DENOISING, unit="steps",
         ),
         Parameter(
@@ -137,7 +154,7 @@ PARAMETERS: dict[str, Parameter] = {
         ),
         Parameter(
             "state", "precision", "format", "Format of recurrent state.",
-            "as the architecture prescribes, otherwise the activations'", STATE,
+            "as the architecture prescribes", STATE,
         ),
         Parameter(
             "traffic", "conventions", "choice",
@@ -167,9 +184,70 @@ PARAMETERS: dict[str, Parameter] = {
             "auto: absorbed in decode, reexpanded in prefill", LATENT, choices=get_args(LatentForm),
         ),
         Parameter(
-            "cache_page", "conventions", "whole",
+            "cache_page", "conventions", "length",
             "Positions of the KV cache that an engine reserves at a time (vLLM: 16).",
             "exactly the positions that the architecture needs", CACHE, unit="positions",
         ),
     )
 }  # fmt: skip
+
+
+class Words(TypedDict, total=False):
+    """The keywords of ``memorywall.analyze`` but for model and device, with their aliases."""
+
+    phase: str | None
+    batch_size: Numbers | None
+    batch: Numbers | None
+    seq_len: Numbers | None
+    seq: Numbers | None
+    source_len: Numbers | None
+    source: Numbers | None
+    image_size: int | str | Sequence[int] | None
+    images: Numbers | None
+    new_tokens: int | str | None
+    steps: int | str | None
+    guidance: str | None
+    weights: str | None
+    activations: str | None
+    kv_cache: str | None
+    state: str | None
+    traffic: str | None
+    causal: str | None
+    logits: str | None
+    routing: str | None
+    mla: str | None
+    cache_page: int | str | None
+
+
+_NAME_OF = {
+    word: parameter.name
+    for parameter in PARAMETERS.values()
+    if parameter.part != "hardware"
+    for word in (parameter.name, *parameter.aliases)
+}
+
+
+def by_part(words: Mapping[str, Any]) -> dict[Part, dict[str, Any]]:
+    """Return words, each under its parameter's name, by the part of the scenario that holds them.
+
+    Raises:
+        UnknownNameError: no parameter has that name.
+        InvalidInputError: a parameter given under two names.
+    """
+    parts: dict[Part, dict[str, Any]] = {"workload": {}, "precision": {}, "conventions": {}}
+    for word, value in words.items():
+        if value is None:
+            continue
+        name = _NAME_OF.get(word)
+        if name is None:
+            raise UnknownNameError("parameter", word, _NAME_OF)
+        part = parts[PARAMETERS[name].part]
+        if name in part:
+            aliases = " and ".join(w for w in words if _NAME_OF.get(w) == name)
+            raise InvalidInputError(
+                f"{aliases} are one parameter, got {shown(plain(part[name]))} and "
+                f"{shown(plain(value))}.",
+                f"Give {name} alone.",
+            )
+        part[name] = value
+    return parts

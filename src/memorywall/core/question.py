@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from memorywall.core.errors import InvalidInputError
 from memorywall.core.formats import Format, arithmetic_of
 from memorywall.core.forward import Forward
 from memorywall.core.hardware import Hardware
 from memorywall.core.model import Model
-from memorywall.core.numbers import Number
+from memorywall.core.numbers import Number, is_array
 from memorywall.core.phase import Pass, Phase
 from memorywall.core.storage import Storage
 
@@ -89,12 +87,14 @@ class Question:
             InvalidInputError: the arrays do not broadcast.
         """
         sizes = (self.batch_size, self.seq_len, self.source_len, self.images)
-        shapes = [n.shape if isinstance(n, np.ndarray) else () for n in sizes]
+        shapes = [n.shape if is_array(n) else () for n in sizes]
         shapes += self.hardware.shapes
         if not any(shapes):
             return ()
+        from numpy import broadcast_shapes  # noqa: PLC0415 - a question of scalars needs no NumPy
+
         try:
-            return np.broadcast_shapes(*shapes)
+            return broadcast_shapes(*shapes)
         except ValueError:
             raise InvalidInputError(
                 f"The arrays of the question do not broadcast: batch_size {shapes[0]}, seq_len "

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from memorywall.core.formats import FORMATS, Format
 from memorywall.core.numbers import Number, Shape, product
+from memorywall.core.quantities import record_of
 
 # Linear layers that no method quantises unless it is told to: what chooses experts or scales the
 # shared one, and heads.
@@ -32,6 +34,10 @@ class Stored:
     def nbytes(self) -> int:
         """Bytes of all tensors."""
         return sum(nbytes for _, nbytes in self.bytes_by_format)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return its record, the quantities of the group ``stored``."""
+        return record_of("stored", self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +82,8 @@ class Storage:
     notes: tuple[str, ...] = ()
     reason: str = ""
 
-    def format_of(self, op: str, kind: str, weight: str, axes: int) -> Format:
-        """Return the format of a weight with so many axes, read by an operator of a kind.
+    def format_of(self, op: str, weight: str, *, is_matrix: bool) -> Format:
+        """Return the format of a weight; ``is_matrix``: whether it is a factor of a product.
 
         ``op`` and ``weight`` are paths within the block, the weight's with the block in front.
         """
@@ -85,7 +91,6 @@ class Storage:
         own = self.by_name.get(within)
         if own is not None:
             return own
-        is_matrix = kind == "gemm" and axes > 1 and not weight.endswith("bias")
         # Latents are expanded by operators that are not called as the layer that they share is.
         return self.linear if is_matrix and not self.keeps(f"{op}.{within}") else self.rest
 

@@ -339,7 +339,7 @@ def variable(name: str) -> Symbol:
 
 
 def is_symbolic(value: object) -> bool:
-    """Tell whether a number is not known yet: a symbol or an expression."""
+    """Return whether a number is not known yet: a symbol or an expression."""
     return isinstance(value, Symbolic)
 
 
@@ -478,12 +478,12 @@ def _times(coefficient: int, product: str) -> str:
 
 
 def _is_negative(symbol: Symbol) -> bool:
-    """Tell whether no term but the constant one is positive."""
+    """Return whether no term but the constant one is positive."""
     return all(c < 0 for m, c in symbol.terms.items() if m)
 
 
 def _grows(symbol: Symbol) -> bool:
-    """Tell whether a polynomial never falls where a variable grows."""
+    """Return whether a polynomial never falls where a variable grows."""
     positive = all(c > 0 for m, c in symbol.terms.items() if m)
     return positive and all(atom.grows for atom in chain.from_iterable(symbol.terms))
 

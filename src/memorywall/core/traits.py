@@ -63,7 +63,12 @@ class DenoisingSteps:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Recurrent state; ``dtype`` is the format it is kept in, None for the activations'."""
+    """State that layers keep between steps.
+
+    Attributes:
+        dtype: the format that recurrent state is kept in; None where only windows of convolutions
+            are kept, which have the activations' format.
+    """
 
     dtype: str | None = None
 

@@ -10,7 +10,8 @@ from typing import Literal, TypeAlias, get_args
 
 from memorywall.core.errors import InvalidInputError, UnknownNameError, shown
 from memorywall.core.formats import find_format
-from memorywall.core.numbers import Number, as_count
+from memorywall.core.numbers import LARGEST, Number, as_count
+from memorywall.core.units import read_counts
 
 Guidance: TypeAlias = Literal["on", "off"]
 Traffic: TypeAlias = Literal["fused", "unfused"]
@@ -23,12 +24,16 @@ LatentForm: TypeAlias = Literal["auto", "absorbed", "expanded", "reexpanded"]
 MOST_NEW_TOKENS = 2**22
 # Denoising steps are all alike, and nobody takes more than a few thousand.
 MOST_STEPS = 2**20
+# The words whose numbers are positions, of which k is 1024.
+LENGTHS = ("seq_len", "source_len", "new_tokens", "cache_page")
 _SMALL = 2**30
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
     """What the model is asked to do; the meaning of each word stands in ``core/parameters.py``.
+
+    Numbers may be given as text, such as ``"128k"``, and are kept as numbers.
 
     Attributes:
         phase: the name of a phase; a file of ``memorywall/phases`` each.
@@ -54,19 +59,20 @@ class Workload:
         self._check("batch_size", self.batch_size, 1)
         self._check("seq_len", self.seq_len, 0)
         self._check("source_len", self.source_len, 1)
-        # No image at all: the towers stay resident and do not run.
-        self._check("images", self.images, 0 if isinstance(self.images, int) else 1)
+        images: object = self.images
+        # One number may be 0, no image at all: the towers stay resident and do not run.
+        self._check("images", self.images, 0 if isinstance(images, int | str) else 1)
         if self.image_size is not None:
             object.__setattr__(self, "image_size", as_image_size(self.image_size))
         for name, most in (("new_tokens", MOST_NEW_TOKENS), ("steps", MOST_STEPS)):
             value = getattr(self, name)
             if value is not None:
-                object.__setattr__(self, name, one_count(value, name, 1, most))
+                object.__setattr__(self, name, one_count(_read(value, name), name, 1, most))
 
     def _check(self, name: str, value: Number | None, least: int) -> None:
         """Check a number or an array of whole numbers; most are small integers already."""
         if value is not None and not (type(value) is int and least <= value < _SMALL):
-            object.__setattr__(self, name, as_count(value, name, least))
+            object.__setattr__(self, name, as_count(_read(value, name), name, least))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +107,8 @@ class Conventions:
             if value is not None:
                 choose(name, value, choices)
         if self.cache_page is not None:
-            page = as_count(self.cache_page, "cache_page", 0)
-            if not isinstance(page, int):
-                raise InvalidInputError("cache_page must be one whole number, got an array.")
+            page = one_count(_read(self.cache_page, "cache_page"), "cache_page", 0, LARGEST)
+            object.__setattr__(self, "cache_page", page)
 
 
 _CHOICES = (
@@ -115,19 +120,30 @@ _CHOICES = (
 )
 
 
+def _read(value: object, name: str) -> object:
+    """Return a text as the number or the numbers that it holds, and anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    numbers = read_counts(value, name, length=name in LENGTHS)
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
 def as_image_size(size: object) -> tuple[int, int]:
-    """Return height and width in pixels, of one whole number or two.
+    """Return height and width in pixels, of one whole number or two, or of a text: ``448x336``.
 
     Raises:
         InvalidInputError: anything else.
     """
+    if isinstance(size, str) and "," not in size:
+        sides = [read_counts(side, "image_size")[0] for side in size.casefold().split("x")]
+        size = sides if len(sides) > 1 else sides[0]
     pair = tuple(size) if isinstance(size, list | tuple) else (size, size)
     if len(pair) == 2:
         height, width = (as_count(side, "image_size") for side in pair)
         if isinstance(height, int) and isinstance(width, int):
             return height, width
     raise InvalidInputError(
-        f"image_size: expected a whole number of pixels, or height and width, got {shown(size)}"
+        f"image_size must be a whole number of pixels, or height and width, got {shown(size)}"
     )
 
 
@@ -140,7 +156,7 @@ def one_count(value: object, name: str, least: int, most: int) -> int:
     number = as_count(value, name, least)
     if not isinstance(number, int) or number > most:
         raise InvalidInputError(
-            f"{name}: expected one whole number from {least} to {most}, got {shown(value)}"
+            f"{name} must be one whole number from {least} to {most}, got {shown(value)}"
         )
     return number
 

@@ -1,23 +1,29 @@
-"""A program's time by what this machine's micro-benchmarks took, as a framework runs it.
+"""A program's time from this machine's micro-benchmarks, as a framework runs it.
 
-Every operator is one call: its floor, what the framework takes to ask for it, and its work times
-the seconds that a unit of such work took at its size. Attention is one call (Q K^T, softmax and P V
-together), and a cache that grows is copied whole, as a framework that joins arrays does. A scan or
-a short convolution, neither of which is measured, is taken for a copy of as many bytes. The program
+Every operator is one call: its floor, the framework's overhead, and its work times the measured
+seconds per unit of such work at its size. Attention is one call (Q K^T, softmax and P V together),
+and a cache that grows is copied whole, as a framework that concatenates arrays does. A scan or a
+short convolution, neither of which is measured, is priced as a copy of the same bytes. The program
 is the unfused one; nothing is fitted to models.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from memorywall.core.axes import size
 from memorywall.core.calibration import Calibration, Estimate
 from memorywall.core.errors import UnsupportedError
 from memorywall.core.formats import ARITHMETIC_BITS
-from memorywall.core.numbers import Number, is_true
+from memorywall.core.geometry import Attention, Elementwise, Experts, Gemm
+from memorywall.core.hardware import Hardware
+from memorywall.core.numbers import Number, maximum
 from memorywall.core.program import Op, Program
+from memorywall.core.results import Cost, OpCost
 from memorywall.core.tensors import Tensor
 
-# What was not measured goes by what moves as much and computes alike: the one on the right. A gated
-# activation goes by silu's. How far off that is was not measured.
+# Functions without a benchmark use the curve of a function with similar traffic and arithmetic: the
+# one on the right. A gated activation uses silu's. The error of this was not measured.
 _STAND_INS = {
     "gelu_pytorch_tanh": "gelu",
     "gelu_python": "gelu",
@@ -43,8 +49,24 @@ _STAND_INS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Seconds of a call: what its work takes, and the floor of a call on next to nothing."""
+
+    work_s: Number = 0.0
+    floor_s: Number = 0.0
+
+    def __rmul__(self, times: Number) -> Spent:
+        return Spent(times * self.work_s, times * self.floor_s)
+
+    @property
+    def seconds(self) -> Number:
+        """Both together."""
+        return self.floor_s + self.work_s
+
+
 def estimate(program: Program, calibration: Calibration) -> Estimate:
-    """Return what one run of an unfused program takes by a machine's calibration.
+    """Return the cost of one run of an unfused program by a machine's calibration.
 
     Raises:
         UnsupportedError: an operator of the program was not measured.
@@ -60,28 +82,83 @@ def estimate(program: Program, calibration: Calibration) -> Estimate:
         for op in block.ops:
             if not _is_call(op):
                 continue
-            for what, seconds in _call(op, calibration):
-                spend(what, seconds * block.repeat)
+            for what, spent in _call(op, calibration):
+                spend(what, spent.seconds * block.repeat)
             spend("framework", calibration.dispatch_s.get(op.dtype, 0.0) * block.repeat)
     return Estimate(by_class, calibration.low, calibration.high)
 
 
+def price_calls(program: Program, hardware: Hardware, calibration: Calibration) -> list[OpCost]:
+    """Return what one run of an unfused program takes on a calibrated device, call by call.
+
+    The seconds of a call are bound by memory where its traffic takes longer than its arithmetic at
+    the device's ceilings, else by compute; its floor, and what the framework takes, is overhead.
+    Joining a cache is memory-bound, and a row of its own. What is part of another operator's call,
+    or does not run, takes no time.
+
+    Raises:
+        UnsupportedError: an operator of the program was not measured.
+    """
+    costs: list[OpCost] = []
+    dispatched: Number = calibration.forward_s.get(program.blocks[0].ops[0].dtype, 0.0)
+    for path, op, repeat in program.walk():
+        if not _is_call(op):
+            kind = "attention" if op.runs else op.kind
+            costs.append(OpCost(path, kind, repeat if op.runs else 0, Cost(), {}, {}))
+            continue
+        for what, spent in _call(op, calibration):
+            if what == "cache":
+                waits: dict[str, Number] = {"kv_cache": spent.work_s * repeat}
+                cost = _bound(spent, repeat, spent.work_s)
+                costs.append(OpCost(f"{path}.join_cache", what, repeat, cost, {}, waits))
+            else:
+                costs.append(_call_cost(path, op, repeat, what, spent, hardware))
+        dispatched = dispatched + calibration.dispatch_s.get(op.dtype, 0.0) * repeat
+    overhead = _bound(Spent(0.0, dispatched), 1, 0.0)
+    return [*costs, OpCost("framework", "framework", calls(program), overhead, {}, {})]
+
+
+def _call_cost(
+    path: str, op: Op, repeat: int, what: str, spent: Spent, hardware: Hardware
+) -> OpCost:
+    """Return the cost of the work of one operator's call, over its block's repetitions."""
+    # The call of an attention keeps its scores to itself.
+    tensors = op.reads if op.kind == "attention" else op.reads + op.writes
+    traffic: dict[str, Number] = {}
+    for tensor in tensors:
+        traffic[tensor.role] = traffic.get(tensor.role, 0) + tensor.moved_bytes
+    moved = sum(traffic.values(), 0)
+    is_memory = moved / hardware.bandwidth >= op.flops / hardware.peak(op.dtype)
+    waiting = spent.work_s * is_memory
+    waits = {role: waiting * repeat * part / maximum(moved, 1) for role, part in traffic.items()}
+    return OpCost(path, what, repeat, _bound(spent, repeat, waiting), {}, waits)
+
+
+def _bound(spent: Spent, repeat: int, waiting: Number) -> Cost:
+    """Return seconds as a cost: ``waiting`` of one call is memory-bound, its floor overhead."""
+    floor = spent.floor_s * repeat
+    return Cost(
+        latency_s=spent.seconds * repeat, waiting_s=waiting * repeat, overhead_s=floor,
+        overhead_bound_s=floor,
+    )  # fmt: skip
+
+
 def calls(program: Program) -> int:
-    """Return how many calls a program is: softmax and P V are part of attention's."""
+    """Return the number of calls of a program: softmax and P V are part of attention's."""
     return sum(repeat for _, op, repeat in program.walk() if _is_call(op))
 
 
 def _is_call(op: Op) -> bool:
-    part_of_attention = op.kind == "softmax" or (
-        op.kind == "attention" and op.name.endswith("context")
-    )
-    return op.runs and not part_of_attention
+    geometry = op.geometry
+    values = isinstance(geometry, Attention) and geometry.product == "pv"
+    return op.runs and not values and op.kind != "softmax"
 
 
-def _call(op: Op, calibration: Calibration) -> list[tuple[str, Number]]:
+def _call(op: Op, calibration: Calibration) -> list[tuple[str, Spent]]:
     """Return the seconds of one call by class."""
-    if op.kind == "attention":
-        return _attention(op, calibration)
+    geometry = op.geometry
+    if isinstance(geometry, Attention):
+        return _attention(op, geometry, calibration)
     if op.kind == "scan" or op.function == "depthwise":
         # A copy moves each of its elements twice.
         elements = op.moved_bytes * 8 / (2 * ARITHMETIC_BITS[op.dtype])
@@ -89,64 +166,67 @@ def _call(op: Op, calibration: Calibration) -> list[tuple[str, Number]]:
     if op.kind == "conv":
         raise UnsupportedError(
             f"{op.name}: convolutions were not measured, so a model with them has no prediction.",
-            "Ask for its decode, or for a device of the catalogue: memorywall hardware.",
+            "Use --phase decode, or a device of the catalogue: memorywall hardware.",
         )
-    if op.kind == "gemm":
-        source, weight = op.reads[:2]
-        rows, function = (source.touched or source.shape)[0], op.function
-        if function == "experts" and weight.touched:  # a product of its own for each
-            rows, function = rows / weight.touched[0], "linear"
-        return [("gemm", _time(calibration, function, op.dtype, rows, op.flops))]
+    if isinstance(geometry, Gemm):
+        return [("gemm", _time(calibration, op.function, op.dtype, geometry.m, op.flops))]
+    if isinstance(geometry, Experts):  # a product of its own for each
+        rows = size(geometry.rows) * geometry.chosen / geometry.touched
+        return [("gemm", _time(calibration, "linear", op.dtype, rows, op.flops))]
     elements = op.writes[0].elements
-    return [(op.kind, _time(calibration, op.function, op.dtype, elements, elements))]
+    gated = isinstance(geometry, Elementwise) and geometry.gated
+    seconds = _time(calibration, op.function, op.dtype, elements, elements, gated=gated)
+    return [(op.kind, seconds)]
 
 
-def _attention(op: Op, calibration: Calibration) -> list[tuple[str, Number]]:
+def _attention(op: Op, geometry: Attention, calibration: Calibration) -> list[tuple[str, Spent]]:
     """Return the seconds of joining the cache and of attending; softmax and P V are in it.
 
-    A decode step reads its keys and values once where every query head has its own, and goes by
-    their bytes; where heads share them it goes by FLOPs, as kernels work head by head. What
-    cross-attention reads neither grows nor is masked. The values of latent attention, which differ
-    from its keys in width, are taken for as wide.
+    A decode step reads its keys and values once if every query head has separate ones, and is
+    priced by their bytes; if heads share them it is priced by FLOPs, as kernels work head by head.
+    The cache of cross-attention neither grows nor is masked. The values of latent attention, which
+    differ from its keys in width, are priced as equally wide.
     """
     keys = op.reads[1]
-    cached = [t for t in op.reads if t.role == "kv_cache" and op.function != "cross"]
+    cached = [t for t in op.reads if t.role == "kv_cache" and geometry.mask != "cross"]
     moved = 2 * keys.moved_bytes  # keys and values
     # The call of Q K^T is that of P V as well; a score of distances is a product of its own.
-    flops = 2 * op.flops if op.name.endswith("scores") else op.flops
-    if isinstance(op.queries, int) and op.queries == 1 and _is_grouped(op):
+    flops = 2 * op.flops if geometry.product == "qk" else op.flops
+    queries = geometry.queries
+    if isinstance(queries, int) and queries == 1 and geometry.heads > geometry.kv_heads:
         seconds = _time(calibration, "attention decode grouped", op.dtype, flops, flops)
-    elif isinstance(op.queries, int) and op.queries == 1:
+    elif isinstance(queries, int) and queries == 1:
         seconds = _time(calibration, "attention decode", op.dtype, moved, moved)
     else:
         kind = "attention causal" if cached else "attention full"
-        seconds = _time(calibration, kind, op.dtype, op.queries, flops)
-    joined = _join(cached[0], op.dtype, calibration) if cached else 0.0
-    return [("attention", seconds), ("cache", joined)]
+        seconds = _time(calibration, kind, op.dtype, queries, flops)
+    attended = ("attention", seconds)
+    if not cached:
+        return [attended]
+    return [attended, ("cache", _join(cached[0], geometry, op.dtype, calibration))]
 
 
-def _join(cache: Tensor, dtype: str, calibration: Calibration) -> Number:
+def _join(cache: Tensor, geometry: Attention, dtype: str, calibration: Calibration) -> Spent:
     """Return the seconds of joining what is new to a cache of keys, and to its like of values.
 
-    Latents are both at once; where keys are made of them, scores read only a part of each.
+    Latents are both at once; if keys are projected from them, scores read only a part of each.
     """
-    elements = (cache.touched or cache.shape)[0] * cache.shape[-1]
-    copies = 1 if cache.name.endswith("latent_cache") else 2
+    elements = cache.moved_rows * cache.width
+    copies = 1 if geometry.latent else 2
     return copies * _time(calibration, "copy", dtype, elements, elements)
 
 
-def _is_grouped(op: Op) -> bool:
-    """Tell whether query heads share keys: then one query meets more keys than there are."""
-    keys = op.reads[1]
-    vectors = keys.moved_elements / keys.shape[-1]
-    return is_true(op.writes[0].elements > vectors)
-
-
 def _time(
-    calibration: Calibration, operator: str, dtype: str, size: Number, units: Number
-) -> Number:
+    calibration: Calibration,
+    operator: str,
+    dtype: str,
+    size: Number,
+    units: Number,
+    *,
+    gated: bool = False,
+) -> Spent:
     curve = calibration.curve(operator, dtype)
-    stand_in = "silu gated" if operator.endswith(" gated") else _STAND_INS.get(operator)
+    stand_in = "silu gated" if gated else _STAND_INS.get(operator)
     if curve is None and stand_in not in (None, operator):
         return _time(calibration, stand_in, dtype, size, units)
     if curve is None:
@@ -154,4 +234,4 @@ def _time(
             f"{operator} in {dtype} was not measured on this machine.",
             "Measure it in full: memorywall measure.",
         )
-    return curve.floor_s + units * curve.seconds_per_unit(size)
+    return Spent(units * curve.seconds_per_unit(size), curve.floor_s)

@@ -1,4 +1,4 @@
-"""What must be resident at once: weights, cache, state, and the most activations alive."""
+"""The memory that is resident at once: weights, cache, state, and the peak of live activations."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def footprint(program: Program, hardware: Hardware) -> Footprint:
 
 
 def training_footprint(memory: TrainingMemory, hardware: Hardware) -> Footprint:
-    """Return what training keeps at its peak; inputs and temporaries count as activations."""
+    """Return the memory of a training step at its peak; inputs and temporaries are activations."""
     peak = memory.at_peak
     return Footprint(
         weights=peak["weights"] + peak["buffers"],
@@ -47,9 +47,9 @@ def peak_activations(program: Program) -> Number:
 def totals_alive(program: Program) -> Iterator[Number]:
     """Yield the bytes of activations alive at operators, from the last back, wherever they grow.
 
-    Liveness as in a compiler, from the last operator back: a tensor is alive from the operator
-    that writes it to the last that reads it. What a block takes in from an earlier one stays alive
-    while the block repeats, since every repetition reads it.
+    Liveness as in a compiler, from the last operator back: a tensor is alive from the operator that
+    writes it to the last that reads it. Tensors that a block reads from an earlier one stay alive
+    while the block repeats, since every repetition reads them.
     """
     live: dict[str, Number] = {}
     for block in reversed(program.blocks):

@@ -15,7 +15,7 @@ from memorywall.core.results import Cost, OpCost
 
 
 def price(program: Program, hardware: Hardware) -> Cost:
-    """Return what one run of a program costs on a device, its numbers scalars or arrays.
+    """Return the cost of one run of a program on a device; numbers are scalars or arrays.
 
     Raises:
         UnsupportedError: the device has no peak for the program's arithmetic or a wider one.
@@ -29,8 +29,8 @@ def price(program: Program, hardware: Hardware) -> Cost:
     latency: Number = 0.0
     waiting: Number = 0.0
     for block in program.blocks:
-        # Sums in place of objects, and no pass over an array that can be saved: a sweep over a
-        # million points spends its time here.
+        # Sums instead of objects, and no avoidable pass over an array: a sweep over a million
+        # points spends its time here.
         for op in block.ops:
             times = block.repeat
             op_flops, op_moved = op.flops * times, op.moved_bytes * times
@@ -38,7 +38,7 @@ def price(program: Program, hardware: Hardware) -> Cost:
                 peaks[op.dtype] = hardware.peak(op.dtype)
             compute_s = op_flops / peaks[op.dtype]
             flops, compute = flops + op_flops, compute + compute_s
-            if type(op_moved) is int and op_moved == 0:  # it rides on another operator
+            if type(op_moved) is int and op_moved == 0:  # it is fused into another operator
                 latency = latency + compute_s
                 continue
             memory_s = op_moved / bandwidth
@@ -50,7 +50,7 @@ def price(program: Program, hardware: Hardware) -> Cost:
 
 
 def price_ops(program: Program, hardware: Hardware) -> list[OpCost]:
-    """Return what every operator costs, over its block's repetitions, in order of execution."""
+    """Return the cost of every operator, over its block's repetitions, in order of execution."""
     costs = []
     for path, op, repeat in program.walk():
         flops, moved = op.flops, op.moved_bytes

@@ -79,10 +79,11 @@ def _read_layers(config: Config) -> tuple[Layers, ...]:
     groups = config.size("num_hidden_groups", 1, most=min(total, _MOST))
     inner = config.size("inner_group_num", 1, most=_MOST)
     if groups == inner == 1:
-        return (Layers(total, shared=True),)
+        return (Layers(tuple(range(total)), shared=True),)
     bounds = [-(-group * total // groups) for group in range(groups + 1)]
+    places = [tuple(range(bounds[group], bounds[group + 1])) for group in range(groups)]
     return tuple(
-        Layers(bounds[group + 1] - bounds[group], f"layers_{group}_{number}", shared=True)
+        Layers(places[group], f"layers_{group}_{number}", shared=True)
         for group in range(groups)
         for number in range(inner)
     )

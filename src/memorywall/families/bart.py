@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from memorywall.core.axes import named
 from memorywall.core.forward import Forward
 from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
@@ -109,7 +110,7 @@ def read(data: Mapping[str, Any], where: str) -> Bart:
     class_name = config.class_name(generating, (generating, f"{dialect.prefix}Model"))
     apart = _decoder_words(config)
     if apart is None:
-        reason = "a table of words for each half is not covered"
+        reason = "a table of words for each half is not supported"
         config.refuse("tie_word_embeddings", (False,), reason)
     positions = config.size("max_position_embeddings", dialect.positions)
     extra = dialect.extra_positions
@@ -117,6 +118,7 @@ def read(data: Mapping[str, Any], where: str) -> Bart:
         "lm_head",
         apart or config.size("vocab_size"),
         tied=config.flag("tie_word_embeddings", True),
+        axis="vocab",
     )
     architecture = Bart(
         class_name=class_name,
@@ -164,12 +166,12 @@ def _read_stack(config: Config, dialect: _Dialect, half: str) -> Stack:
 def lower(model: Bart, forward: Forward) -> Program:
     """Return the operators of one forward pass."""
     source = forward.of_source()
-    shape = (model.vocab_size, model.hidden_size)
-    words = Tensor("shared.weight", shape, forward.weights, "weight")
+    axes = named(vocab=model.vocab_size, hidden=model.hidden_size)
+    words = Tensor("shared.weight", axes, forward.weights, "weight")
     own_words = words
     if model.decoder_vocab_size is not None:
-        own_shape = (model.decoder_vocab_size, model.hidden_size)
-        own_words = Tensor("decoder.words.weight", own_shape, forward.weights, "weight")
+        axes = named(vocab=model.decoder_vocab_size, hidden=model.hidden_size)
+        own_words = Tensor("decoder.words.weight", axes, forward.weights, "weight")
 
     read_in, encoded = _embeddings(model, source, "encoder", words)
     layers = encoder_layers(model.encoder, source, encoded)
@@ -181,7 +183,7 @@ def lower(model: Bart, forward: Forward) -> Program:
 
     head = Seq2SeqTape(forward, "head")
     if model.head is not None:
-        record_head(head, last, model.head, forward.head_rows, own_words)
+        record_head(head, last, model.head, forward.head_axes, own_words)
     return halves(
         forward, (read_in, layers, encoder_top), (start, decoder, decoder_top, head.close())
     )
@@ -193,14 +195,14 @@ def _embeddings(model: Bart, forward: Forward, half: str, words: Tensor) -> tupl
     Positions that are computed are added as tables are, and not read from memory.
     """
     tape = Seq2SeqTape(forward, f"{half}.embeddings")
-    hidden = Tensor(f"{half}.hidden", (forward.rows, model.hidden_size), forward.activations)
-    summed = tape.activation("sum", *hidden.shape) if model.embedding_norm else hidden
+    width = named(hidden=model.hidden_size)
+    hidden = Tensor(f"{half}.hidden", forward.row_axes + width, forward.activations)
+    summed = tape.like("sum", hidden) if model.embedding_norm else hidden
     if model.position_rows is None:
-        tape.look_up(words, forward.rows, summed, scaled=model.scaled)
-        tape.ops[-1].flops += summed.elements
+        tape.look_up(words, summed, scaled=model.scaled, computed=True)
     else:
         table = tape.positions(model.position_rows, model.hidden_size)
-        tape.look_up(words, forward.rows, summed, table, scaled=model.scaled)
+        tape.look_up(words, summed, table, scaled=model.scaled)
     if model.embedding_norm:
         tape.norm("norm", summed, "layernorm", out=hidden)
     return tape.close(), hidden

@@ -118,7 +118,7 @@ def read(data: Mapping[str, Any], where: str) -> Encoder:
         dtype=config.dtype(),
         hidden_size=hidden,
         max_positions=usable_positions(config, embedding.positions, padded=dialect.padded),
-        layers=(Layers(config.size("num_hidden_layers")),),
+        layers=(Layers(tuple(range(config.size("num_hidden_layers")))),),
         embedding=embedding,
         attention=read_attention(config),
         mlp=FeedForward(

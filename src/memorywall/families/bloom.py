@@ -26,8 +26,8 @@ DIALECTS = {
         },
         qkv_bias=True, out_bias=True, mlp_bias=True, activation=("", "gelu_new"), norm="layernorm",
         refused=(
-            (_POST, (True,), "normed residuals are not covered"),
-            ("slow_but_exact", (True,), "products in slices are not covered"),
+            (_POST, (True,), "normed residuals are not supported"),
+            ("slow_but_exact", (True,), "products in slices are not supported"),
         ),
         **_ALIBI,
     ),
@@ -66,7 +66,7 @@ def read(data: Mapping[str, Any], where: str) -> Decoder:
 
 
 def _clips(config: Config) -> bool:
-    """Tell whether MPT clamps queries, keys and values; refuse what is not covered."""
+    """Return whether MPT clamps queries, keys and values; refuse what is not supported."""
     config.refuse("expansion_ratio", [n for n in range(1, 65) if n != 4], "the class expands by 4")
     attention = config.data.get("attn_config")
     inner = Config(attention if isinstance(attention, dict) else {}, f"{config.where}, attn_config")

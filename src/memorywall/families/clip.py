@@ -10,24 +10,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from memorywall.core.axes import named, size, unnamed
 from memorywall.core.forward import Forward
+from memorywall.core.geometry import Elementwise, Gemm, Space
 from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
 from memorywall.core.traits import Traits
-from memorywall.layers.element_costs import FLOPS_PER_ELEMENT
 from memorywall.layers.encoder_decoder import halves
 from memorywall.layers.encoder_heads import Dense
 from memorywall.layers.image_pooling import Pooling, lower_pooling
 from memorywall.layers.output_head import Head
-from memorywall.layers.tape import Tape
-from memorywall.layers.vision_tower import (
-    Stack,
-    looking,
-    lower_stack,
-    lower_tower,
-    of_images,
-)
+from memorywall.layers.tape import Tape, normalised
+from memorywall.layers.vision_tower import Stack, looking, lower_stack, lower_tower, of_images
 from memorywall.reading.config_values import Config
 from memorywall.reading.vision_towers import Seeing, projected, read_seeing, read_stack
 
@@ -223,11 +218,12 @@ def _look(image: Seeing, forward: Forward, prefix: str = "") -> tuple[list[Block
 
 def _read_in(text: TextTower, forward: Forward, prefix: str = "") -> tuple[list[Block], Tensor]:
     """Return the blocks of the tower for texts, and what it makes of each."""
-    width = text.stack.hidden_size
-    hidden = Tensor(f"{prefix}hidden", (forward.rows, width), forward.activations)
+    width = named(hidden=text.stack.hidden_size)
+    hidden = Tensor(f"{prefix}hidden", forward.row_axes + width, forward.activations)
     tape = Tape(forward, f"{prefix}embeddings")
-    words, positions = ("words", text.vocab_size, forward.rows), ("positions", text.positions)
-    tape.embed("words", hidden, words, (*positions, forward.tokens))
+    words = ("words", ("vocab", text.vocab_size), forward.rows)
+    positions = ("positions", ("positions", text.positions), forward.tokens)
+    tape.embed("words", hidden, words, positions)
     layers = lower_stack(text.stack, forward, hidden, prefix)
     top, out = lower_pooling(text.top, text.stack, forward, hidden, prefix)
     return [tape.close(), layers, top], out
@@ -237,21 +233,21 @@ def _compare(model: ImageTextEncoder, forward: Forward, texts: Tensor, images: T
     """Note how like every text is to every image: a product of unit vectors, scaled."""
     tape = Tape(forward, "likeness")
     text, image = _unit(tape, "texts", texts), _unit(tape, "images", images)
-    rows, columns, width = text.shape[0], image.shape[0], text.shape[-1]
-    pairs = tape.activation("pairs", rows * columns)
-    tape.op("pairs", "gemm", 2 * width * rows * columns, (text, image), pairs, function="linear")
-    logits = tape.activation("logits", rows * columns)
-    reads = (pairs, tape.weight("learned", model.learned))
-    flops = model.learned * pairs.elements
-    tape.op("logits", "elementwise", flops, reads, logits, function="scale")
+    columns = unnamed(size(image.rows_axes))
+    axes = text.rows_axes + columns
+    pairs = tape.activation("pairs", axes, len(axes))
+    geometry = Gemm(text.rows_axes, text.row_axes, (columns,))
+    tape.op("pairs", geometry, (text, image), pairs)
+    reads = (pairs, tape.weight("learned", unnamed(model.learned)))
+    scale = Elementwise((Space(model.learned, axes),), "scale")
+    tape.op("logits", scale, reads, tape.like("logits", pairs))
     return tape.close()
 
 
 def _unit(tape: Tape, name: str, x: Tensor) -> Tensor:
     """Divide the row [P] of each text or image by its length."""
-    out = tape.activation(name, *x.shape)
-    flops = FLOPS_PER_ELEMENT["l2norm"] * out.elements
-    tape.op(name, "norm", flops, (x,), out, function="l2norm")
+    out = tape.like(name, x)
+    tape.op(name, normalised("l2norm", x.axes, x.row_axes), (x,), out)
     return out
 
 

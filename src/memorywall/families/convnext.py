@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from memorywall.core.axes import named
 from memorywall.core.errors import InvalidInputError
 from memorywall.core.forward import Forward
 from memorywall.core.images import written
@@ -102,7 +103,7 @@ def _read_stages(config: Config) -> tuple[tuple[int, int], ...]:
 
 
 def _is_scaled(config: Config) -> bool:
-    """Tell whether layers have a learned scale: they do where it begins above zero."""
+    """Return whether layers have a learned scale: they do where it begins above zero."""
     key = "layer_scale_init_value"
     return config.data.get(key) != 0 and config.bound(key, 1e-6) is not None
 
@@ -139,15 +140,16 @@ def _layers(model: ConvNext, forward: Forward, stage: int, x: FeatureMap, depth:
         "near", x, x.channels, _KERNEL, padding=_KERNEL // 2, groups=x.channels
     )  # fmt: skip
     y = tape.norm("norm", near.pixels, "layernorm")
-    y = tape.linear("mlp.up_proj", y, _WIDENING * x.channels, bias=True)
+    y = tape.linear("mlp.up_proj", y, named(ffn=_WIDENING * x.channels), bias=True)
     y = tape.apply("mlp.activation", model.activation, y)
     if model.responses:
         y = tape.norm("mlp.responses", y, "responses")
-    y = tape.linear("mlp.down_proj", y, x.channels, bias=True)
+    y = tape.linear("mlp.down_proj", y, x.pixels.row_axes, bias=True)
     if model.scaled:
         y = tape.gain("scale", y)
     tape.add("add", x.pixels, y, out=x.pixels)
-    return tape.close(depth)
+    before = sum(earlier for earlier, _ in model.stages[: stage - 1])
+    return tape.close(depth, layers=tuple(range(before, before + depth)))
 
 
 def _top(model: ConvNext, forward: Forward, x: FeatureMap) -> Block:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from memorywall.core.axes import named
 from memorywall.core.forward import Forward
+from memorywall.core.geometry import Conv, Space
 from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
@@ -78,7 +80,9 @@ def read(data: Mapping[str, Any], where: str) -> Deberta:
     attention = replace(read_attention(config), key_bias=second)
     total = config.size("num_hidden_layers")
     convolution = _read_convolution(config) if second else None
-    runs = (Layers(1, "first_layer"), Layers(total - 1)) if convolution else (Layers(total),)
+    places = tuple(range(total))
+    first = (Layers(places[:1], "first_layer"), Layers(places[1:]))
+    runs = first if convolution else (Layers(places),)
     architecture = Deberta(
         class_name=class_name,
         dtype=config.dtype(),
@@ -101,10 +105,10 @@ def _refuse_widths(config: Config, hidden: int) -> None:
     """Refuse widths of their own, which no published model has."""
     config.leave("talking_head", (True,), "heads that mix their scores are")
     head_dim = hidden // config.size("num_attention_heads")
-    config.only("embedding_size", hidden, "only the hidden size is covered")
-    config.only("pooler_hidden_size", hidden, "only the hidden size is covered")
+    config.only("embedding_size", hidden, "only the hidden size is supported")
+    config.only("pooler_hidden_size", hidden, "only the hidden size is supported")
     if config.data["model_type"] == "deberta-v2":
-        config.only("attention_head_size", max(1, head_dim), "only the heads' share is covered")
+        config.only("attention_head_size", max(1, head_dim), "only the heads' share is supported")
 
 
 def _read_embedding(config: Config, *, second: bool, untied: bool) -> Embedding:
@@ -152,20 +156,19 @@ def lower(model: Deberta, forward: Forward) -> Program:
 
 def _convolve(c: Convolution, forward: Forward, hidden: Tensor) -> tuple[Block, Block]:
     """Convolve what the first layer reads, and add that to what it writes."""
-    rows, width = hidden.shape
+    width, taps = int(hidden.width), c.taps
     tape = Tape(forward, "convolution")
-    weights = (
-        tape.weight("weight", c.taps, width, int(width) // c.groups),
-        tape.weight("bias", width),
-    )
-    out = tape.activation("product", rows, width)
-    flops = 2 * c.taps * (int(width) // c.groups) * width * rows
-    tape.op("product", "conv", flops, (hidden, *weights), out, function="conv1d")
+    inner = named(channels=width // c.groups)
+    axes = (("kernel", taps), ("hidden", width), *inner)
+    weights = (tape.weight("weight", axes, column=1), tape.weight("bias", hidden.row_axes))
+    out = tape.like("product", hidden)
+    space = Space(2 * taps, hidden.axes + inner)
+    tape.op("product", Conv((space,), taps, ("channels",), "conv1d"), (hidden, *weights), out)
     convolved = tape.apply("activation", c.activation, out)
     joined = Tape(forward, "joined")
     x = joined.add("add", hidden, convolved)
     joined.norm("norm", x, "layernorm", out=hidden)
-    return tape.close(), joined.close()
+    return tape.close(layers=(0,)), joined.close(layers=(0,))
 
 
 FAMILY = Family("deberta", ("deberta", "deberta-v2"), read, lower)

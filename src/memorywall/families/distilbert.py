@@ -45,7 +45,7 @@ def read(data: Mapping[str, Any], where: str) -> Encoder:
         dtype=config.dtype(),
         hidden_size=hidden,
         max_positions=positions,
-        layers=(Layers(config.size("n_layers")),),
+        layers=(Layers(tuple(range(config.size("n_layers")))),),
         embedding=Embedding(words, hidden, positions),
         attention=read_attention(config, keys=("n_heads", "dim")),
         mlp=FeedForward(config.size("hidden_dim"), activation, bias=True),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from memorywall.core.axes import named
 from memorywall.core.errors import UnsupportedError, shown
 from memorywall.core.forward import Forward
 from memorywall.core.model import Family
@@ -81,7 +82,7 @@ def _read_latents(config: Config) -> Latents:
 def lower(model: DiT, forward: Forward) -> Program:
     """Return the operators of one denoising step."""
     forward = forward.of_images(model.image_tokens(*forward.image_size))
-    hidden = flow(forward, "hidden", forward.rows, model.hidden_size)
+    hidden = flow(forward, "hidden", forward.row_axes + named(hidden=model.hidden_size))
     tape = DenoisingTape(forward, "embeddings")
     tape.latents(model.latents, hidden)
     return Program((tape.close(), _layers(model, forward, hidden), _head(model, forward, hidden)))
@@ -90,22 +91,22 @@ def lower(model: DiT, forward: Forward) -> Program:
 def _layers(model: DiT, forward: Forward, hidden: Tensor) -> Block:
     tape = DenoisingTape(forward, "layers")
     factors = tape.factors("modulation", _condition(tape, model), 6)
-    middle = tape.activation("middle", *hidden.shape)
+    middle = tape.like("middle", hidden)
     x = tape.modulated("attention_norm", hidden, factors)
     x = tape.self_attention(x, model.attention)
     tape.gated_add("attention", hidden, x, factors, middle)
     x = tape.modulated("mlp_norm", middle, factors, model.norm)
     x = tape.feed_forward(x, model.mlp)
     tape.gated_add("mlp", middle, x, factors, hidden)
-    return tape.close(model.layers)
+    return tape.close(model.layers, layers=tuple(range(model.layers)))
 
 
 def _condition(tape: DenoisingTape, model: DiT) -> Tensor:
     """Embed the step and the class, and add them: [B, D]."""
-    batch, width = tape.forward.batch, model.hidden_size
+    batch, width = tape.forward.batch, named(hidden=model.hidden_size)
     step = tape.step(width)
-    asked = tape.activation("class", batch, width)
-    tape.embed("class", asked, ("classes", model.classes + 1, batch))
+    asked = tape.activation("class", named(batch=batch) + width)
+    tape.embed("class", asked, ("classes", ("positions", model.classes + 1), batch))
     return tape.add("condition", step, asked)
 
 

@@ -35,7 +35,7 @@ def read(data: Mapping[str, Any], where: str) -> Encoder:
     """Read a config with ``model_type`` esm; its activation is always GELU."""
     config = Config(data, where)
     refuse_decoder(config)
-    config.refuse("is_folding_model", (True,), "the folding trunk is not covered")
+    config.refuse("is_folding_model", (True,), "the folding trunk is not supported")
     class_name, parts = read_class(config, "Esm", _TOPS)
     hidden, words = config.size("hidden_size"), config.size("vocab_size")
     kinds = ("absolute", "rotary")
@@ -49,7 +49,7 @@ def read(data: Mapping[str, Any], where: str) -> Encoder:
         dtype=config.dtype(),
         hidden_size=hidden,
         max_positions=usable_positions(config, rows, padded=True),
-        layers=(Layers(layers),),
+        layers=(Layers(tuple(range(layers))),),
         embedding=Embedding(
             words,
             hidden,

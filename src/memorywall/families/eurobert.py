@@ -41,13 +41,19 @@ def read(data: Mapping[str, Any], where: str) -> Encoder:
     parts = tuple(replace(p, rows=pooling) if p.rows == "pooled" else p for p in parts)
     hidden, words = config.size("hidden_size"), config.size("vocab_size")
     mlp_bias = config.flag("mlp_bias", False)
-    decoder = Head("lm_head", words, bias=mlp_bias, tied=config.flag("tie_word_embeddings", False))
+    decoder = Head(
+        "lm_head",
+        words,
+        bias=mlp_bias,
+        tied=config.flag("tie_word_embeddings", False),
+        axis="vocab",
+    )
     architecture = Encoder(
         class_name=class_name,
         dtype=config.dtype(),
         hidden_size=hidden,
         max_positions=config.size("max_position_embeddings", 8192),
-        layers=(Layers(config.size("num_hidden_layers")),),
+        layers=(Layers(tuple(range(config.size("num_hidden_layers")))),),
         embedding=Embedding(words, hidden, norm=""),
         attention=_read_attention(config),
         mlp=FeedForward(

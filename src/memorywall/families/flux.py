@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from memorywall.core.axes import named
 from memorywall.core.forward import Forward
 from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
@@ -82,14 +83,17 @@ def lower(model: Flux, forward: Forward) -> Program:
     """Return the operators of one denoising step."""
     image = forward.of_images(model.image_tokens(*forward.image_size))
     both = replace(image, tokens=image.tokens + model.text)
-    batch, width = image.batch, model.hidden_size
-    hidden = flow(image, "hidden", image.rows, width)
-    text = flow(image, "text", batch * model.text, width)
-    streams = Streams(hidden, text, flow(image, "condition", batch, width))
+    batch, width = named(batch=image.batch), named(hidden=model.hidden_size)
+    hidden = flow(image, "hidden", image.row_axes + width)
+    text = flow(image, "text", batch + named(tokens=model.text) + width)
+    streams = Streams(hidden, text, flow(image, "condition", batch + width))
     tape = JointTape(both, "layers", model.text)
     _layer(tape, model, streams)
-    blocks = [_embed(model, image, streams), tape.close(model.layers)]
-    joined = flow(image, "joined", both.rows, width)
+    blocks = [
+        _embed(model, image, streams),
+        tape.close(model.layers, layers=tuple(range(model.layers))),
+    ]
+    joined = flow(image, "joined", both.row_axes + width)
     blocks += _single_layers(model, both, streams, joined)
     top = DenoisingTape(image, "head")
     factors = top.factors("modulation", streams.condition, 2)
@@ -99,12 +103,13 @@ def lower(model: Flux, forward: Forward) -> Program:
 
 def _embed(model: Flux, image: Forward, streams: Streams) -> Block:
     """Note what embeds latents, prompt and step."""
-    tape, width, batch = DenoisingTape(image, "embeddings"), model.hidden_size, image.batch
-    latents = tape.activation("latents", image.rows, model.latents.channels)
+    tape, width = DenoisingTape(image, "embeddings"), streams.hidden.row_axes
+    channels = named(pixels=model.latents.channels)
+    latents = tape.activation("latents", image.row_axes + channels)
     tape.linear("latents_proj", latents, width, bias=True, out=streams.hidden)
-    prompt = tape.activation("prompt", batch * model.text, model.text_width)
+    prompt = tape.activation("prompt", streams.text.rows_axes + named(condition=model.text_width))
     tape.linear("prompt_proj", prompt, width, bias=True, out=streams.text)
-    pooled = tape.activation("pooled", batch, model.pooled_width)
+    pooled = tape.activation("pooled", named(batch=image.batch, condition=model.pooled_width))
     condition = tape.step(width)
     if model.tells_guidance:
         condition = tape.add("step_add", condition, tape.step(width, "guidance"))
@@ -115,15 +120,15 @@ def _embed(model: Flux, image: Forward, streams: Streams) -> Block:
 
 def _layer(tape: JointTape, model: Flux, streams: Streams) -> None:
     """Note a layer of two streams."""
-    named = (("", streams.hidden), ("text_", streams.text))
-    factors = {n: tape.factors(f"{n}modulation", streams.condition, 6) for n, _ in named}
-    for name, x in named:
+    both = (("", streams.hidden), ("text_", streams.text))
+    factors = {n: tape.factors(f"{n}modulation", streams.condition, 6) for n, _ in both}
+    for name, x in both:
         y = tape.modulated(f"{name}attention_norm", x, factors[name])
         tape.project(y, model.attention, name)
     context = tape.attend(model.attention)
-    for name, x in named:
-        middle = tape.activation(f"{name}middle", *x.shape)
-        y = tape.project_back(context, model.hidden_size, name)
+    for name, x in both:
+        middle = tape.like(f"{name}middle", x)
+        y = tape.project_back(context, x.row_axes, name)
         tape.gated_add(f"{name}attention", x, y, factors[name], middle)
         tape.feed(middle, factors[name], model.mlp, name, x)
 
@@ -133,18 +138,18 @@ def _single_layers(
 ) -> tuple[Block, Block, Block]:
     """Note the layers of one stream, before which the two are joined, and parted after."""
     before, after = DenoisingTape(both, "join"), DenoisingTape(both, "part")
-    before.op("copy", "embedding", 0, (streams.hidden, streams.text), joined, function="copy")
-    some = Tensor(joined.name, joined.shape, joined.format, touched=streams.hidden.shape)
-    after.op("copy", "embedding", 0, (some,), streams.hidden, function="copy")
-    tape, width = JointTape(both, "single_layers", 0), model.hidden_size
+    before.move("copy", (streams.hidden, streams.text), joined)
+    after.move("copy", (joined.part(streams.hidden.axes),), streams.hidden)
+    tape, width = JointTape(both, "single_layers", 0), joined.row_axes
     factors = tape.factors("modulation", streams.condition, 3)
     x = tape.modulated("norm", joined, factors)
-    wide = tape.linear("mlp.up_proj", x, model.mlp.width, bias=True)
+    wide = tape.linear("mlp.up_proj", x, named(ffn=model.mlp.width), bias=True)
     wide = tape.apply("mlp.activation", model.mlp.activation, wide)
     tape.project(x, model.attention, "")
     y = tape.linear_of_two("o_proj", tape.attend(model.attention), wide, width)
     tape.gated_add("layer", joined, y, factors, joined)
-    return before.close(), tape.close(model.single_layers), after.close()
+    places = tuple(range(model.layers, model.layers + model.single_layers))
+    return before.close(), tape.close(model.single_layers, layers=places), after.close()
 
 
 FAMILY = Family("flux", (_CLASS,), read, lower)

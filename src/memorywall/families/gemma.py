@@ -19,7 +19,7 @@ from memorywall.reading.windows import alternating
 
 _GATE = ("hidden_activation", "gelu_pytorch_tanh")
 _REFUSED = (
-    ("use_bidirectional_attention", (True, "all"), "tokens that look ahead are not covered"),
+    ("use_bidirectional_attention", (True, "all"), "tokens that look ahead are not supported"),
 )
 
 DIALECTS = {

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from memorywall.core.axes import named
 from memorywall.core.forward import Forward
 from memorywall.core.model import Family
 from memorywall.core.program import Program
@@ -41,7 +42,7 @@ class Gpt2:
 def read(data: Mapping[str, Any], where: str) -> Gpt2:
     """Read a config with ``model_type`` gpt2; a null or absent ``n_inner`` is 4 ``n_embd``."""
     config = Config(data, where)
-    config.refuse("add_cross_attention", (True,), "a GPT-2 that reads an encoder is not covered")
+    config.refuse("add_cross_attention", (True,), "a GPT-2 that reads an encoder is not supported")
     class_name = config.class_name("GPT2LMHeadModel", decoder_classes("GPT2", "GPT2LMHeadModel"))
     hidden, heads = config.size("n_embd"), config.size("n_head")
     config.divides("n_head", heads, "n_embd", hidden)
@@ -67,17 +68,18 @@ def read(data: Mapping[str, Any], where: str) -> Gpt2:
 
 def lower(model: Gpt2, forward: Forward) -> Program:
     """Return the operators of one forward pass."""
-    hidden = Tensor("hidden", (forward.rows, model.hidden_size), forward.activations)
+    width = named(hidden=model.hidden_size)
+    hidden = Tensor("hidden", forward.row_axes + width, forward.activations)
     embeddings = Tape(forward, "embeddings")
     embeddings.embed(
         "words",
         hidden,
-        ("words", model.vocab_size, forward.rows),
-        ("positions", model.max_positions, forward.tokens),
+        ("words", ("vocab", model.vocab_size), forward.rows),
+        ("positions", ("positions", model.max_positions), forward.tokens),
     )
 
     layer = Tape(forward, "layers", product="conv1d")
-    middle = layer.activation("middle", *hidden.shape)
+    middle = layer.like("middle", hidden)
     x = layer.norm("attention_norm", hidden, "layernorm")
     x = layer.self_attention(x, model.attention)
     layer.add("attention_add", hidden, x, out=middle)
@@ -88,8 +90,14 @@ def lower(model: Gpt2, forward: Forward) -> Program:
     head = Tape(forward, "head")
     x = head.norm("norm", hidden, "layernorm")
     if model.head is not None:
-        record_head(head, x, model.head, forward.head_rows, embeddings.ops[0].reads[0])
-    return Program((embeddings.close(), layer.close(model.layers), head.close()))
+        record_head(head, x, model.head, forward.head_axes, embeddings.ops[0].reads[0])
+    return Program(
+        (
+            embeddings.close(),
+            layer.close(model.layers, layers=tuple(range(model.layers))),
+            head.close(),
+        )
+    )
 
 
 FAMILY = Family("gpt2", ("gpt2",), read, lower)

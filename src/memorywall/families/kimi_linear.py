@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from memorywall.core.axes import Axes, named
+from memorywall.core.geometry import Scan
 from memorywall.core.model import Family
 from memorywall.core.tensors import Tensor
 from memorywall.layers.decoder import Decoder, lower
 from memorywall.layers.delta_rule import gated_norm
 from memorywall.layers.latent_attention import LatentAttention
-from memorywall.layers.recurrence_flops import delta_inputs_flops, delta_rule_flops
+from memorywall.layers.recurrence_flops import delta_inputs, delta_rule
 from memorywall.layers.recurrent import record_scan, recurrent_state, short_convolution
 from memorywall.layers.tape import Tape
 from memorywall.reading.config_values import Config
@@ -57,36 +59,40 @@ class DeltaAttention:
 
         The class projects queries, keys and values one by one, and convolves them together.
         """
-        width = self.heads * self.head_dim
-        mixed = tape.linear("linear_attention.qkv_proj", x, 3 * width)
-        mixed = short_convolution(tape, "linear_attention.conv", mixed, self.kernel, bias=False)
+        channels, name = (("parts", 3), *self._width), "linear_attention.conv"
+        mixed = tape.linear("linear_attention.qkv_proj", x, channels)
+        mixed = short_convolution(tape, name, mixed, self.kernel, channels, bias=False)
         mixed = tape.apply("linear_attention.activation", self.activation, mixed)
         decay = self._through(tape, "linear_attention.decay", x)
-        beta = tape.linear("linear_attention.beta_proj", x, self.heads)
+        beta = tape.linear("linear_attention.beta_proj", x, named(ssm_heads=self.heads))
         out = self._scan(tape, mixed, beta, decay)
         gate = self._through(tape, "linear_attention.gate", x)
-        out = gated_norm(tape, "linear_attention.norm", out, gate, self.head_dim, "sigmoid")
-        return tape.linear("linear_attention.o_proj", out, int(x.shape[-1]))
+        out = gated_norm(tape, "linear_attention.norm", out, gate, 1, "sigmoid")
+        return tape.linear("linear_attention.o_proj", out, x.row_axes)
+
+    @property
+    def _width(self) -> Axes:
+        return named(ssm_heads=self.heads, ssm_head_dim=self.head_dim)
 
     def _through(self, tape: Tape, name: str, x: Tensor) -> Tensor:
         """Project x to all channels through one head's."""
-        low = tape.linear(f"{name}_a_proj", x, self.head_dim)
-        return tape.linear(f"{name}_b_proj", low, self.heads * self.head_dim)
+        low = tape.linear(f"{name}_a_proj", x, named(rank=self.head_dim))
+        return tape.linear(f"{name}_b_proj", low, self._width)
 
     def _scan(self, tape: Tape, mixed: Tensor, beta: Tensor, decay: Tensor) -> Tensor:
         """Note the recurrence, with what kernels do on the way in: norms and gates."""
-        heads, width, rows = self.heads, self.head_dim, mixed.shape[0]
-        flops = delta_rule_flops(tape.forward, heads, width, width, channelwise=True)
-        flops = flops + delta_inputs_flops(rows, heads, width, heads, channelwise=True)
+        heads, width, rows = self.heads, self.head_dim, mixed.axes[:2]
+        work = delta_rule(tape.forward, heads, width, width, channelwise=True)
+        work = work + delta_inputs(rows, heads, width, heads, channelwise=True)
         weights = (
-            tape.weight("linear_attention.A_log", heads),
-            tape.weight("linear_attention.dt_bias", heads * width),
+            tape.weight("linear_attention.A_log", named(ssm_heads=heads)),
+            tape.weight("linear_attention.dt_bias", self._width, 2),
         )
-        shape = (tape.forward.batch, heads, width, width)
-        state = recurrent_state(tape, "linear_attention.state", *shape)
-        out = tape.activation("linear_attention.scan", rows, heads * width)
+        axes = named(ssm_heads=heads, state=width, ssm_head_dim=width)
+        state = recurrent_state(tape, "linear_attention.state", axes)
+        out = tape.activation("linear_attention.scan", rows + self._width, 2)
         reads, name = (mixed, beta, decay, *weights), "linear_attention.scan"
-        return record_scan(tape, name, "kimi_delta", flops, reads, state, out)
+        return record_scan(tape, name, Scan(work, "kimi_delta"), reads, state, out)
 
 
 def _read_delta(config: Config) -> DeltaAttention:

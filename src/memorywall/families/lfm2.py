@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from memorywall.core.axes import Axes, named
+from memorywall.core.geometry import Elementwise, Space
 from memorywall.core.model import Family
-from memorywall.core.numbers import Number
 from memorywall.core.tensors import Tensor
 from memorywall.layers.decoder import AnyMlp, Decoder, Layers, lower
 from memorywall.layers.element_costs import FLOPS_PER_ELEMENT
-from memorywall.layers.recurrent import part, short_convolution
+from memorywall.layers.recurrent import short_convolution
 from memorywall.layers.tape import FeedForward, Tape
 from memorywall.reading.config_values import Config
 from memorywall.reading.dialects import Dialect, read_decoder
@@ -43,22 +44,20 @@ class GatedConvolution:
 
     def record(self, tape: Tape, x: Tensor) -> Tensor:
         """Note its operators: [B T, D] in and out."""
-        rows, width = x.shape[0], int(x.shape[-1])
-        gates = tape.linear("convolution.in_proj", x, 3 * width, self.bias)
-        y = _times(tape, "convolution.first_gate", part(gates, rows, 2 * width), rows, width)
-        y = short_convolution(tape, "convolution.conv", y, self.kernel, bias=self.bias)
-        second = part(gates, rows, width)
-        y = _times(tape, "convolution.second_gate", second, rows, width, y)
-        return tape.linear("convolution.out_proj", y, width, self.bias)
+        rows, width = x.rows_axes, named(ssm_heads=x.width)
+        gates = tape.linear("convolution.in_proj", x, (("parts", 3), *width), self.bias)
+        first, second = (gates.part(rows + named(parts=n) + width) for n in (2, 1))
+        y = _times(tape, "convolution.first_gate", first, rows + width)
+        y = short_convolution(tape, "convolution.conv", y, self.kernel, width, bias=self.bias)
+        y = _times(tape, "convolution.second_gate", second, rows + width, y)
+        return tape.linear("convolution.out_proj", y, x.row_axes, self.bias)
 
 
-def _times(
-    tape: Tape, name: str, gate: Tensor, rows: Number, width: int, *others: Tensor
-) -> Tensor:
+def _times(tape: Tape, name: str, gate: Tensor, axes: Axes, *others: Tensor) -> Tensor:
     """Multiply a gate by what lies beside it, or by another array."""
-    out = tape.activation(name, rows, width)
-    flops = FLOPS_PER_ELEMENT["gated"] * out.elements
-    tape.op(name, "elementwise", flops, (gate, *others), out, function="gated")
+    out = tape.activation(name, axes)
+    geometry = Elementwise((Space(FLOPS_PER_ELEMENT["gated"], axes),), "gated")
+    tape.op(name, geometry, (gate, *others), out)
     return out
 
 

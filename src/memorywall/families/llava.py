@@ -46,7 +46,7 @@ def read(data: Mapping[str, Any], where: str) -> ImageText:
 def _read_sight(config: Config, decoder: Decoder) -> OneView:
     if isinstance(config.data.get("vision_feature_layer"), list):
         raise UncoveredError(
-            f"{config.where}: 'vision_feature_layer' lists several: that is not covered."
+            f"{config.where}: 'vision_feature_layer' lists several: that is not supported."
         )
     seeing = read_seeing(vision_part(config), "clip_vision_model")
     strategy = config.choice("vision_feature_select_strategy", ("default", "full"), "default")
@@ -114,7 +114,7 @@ def read_text(
         without: keys that the model above reads in the decoder's stead.
 
     Raises:
-        UnsupportedError: a decoder that is not covered under images.
+        UnsupportedError: a decoder that is not supported under images.
     """
     part = config if flat else config.within("text_config") or Config({}, config.where)
     config.check()
@@ -144,7 +144,7 @@ def _note_reading(values: Watched, part: Config, assumed: Mapping[str, Any]) -> 
 
 
 def is_tied(config: Config, *, default: bool) -> bool:
-    """Tell whether the head is the table of words; old configs say so in the decoder's part."""
+    """Return whether the head is the table of words; old configs say so in the decoder's part."""
     part = config.within("text_config")
     inner = part is not None and part.flag("tie_word_embeddings", False)
     return config.flag("tie_word_embeddings", default) or inner

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from memorywall.core.axes import named
 from memorywall.core.model import Family
 from memorywall.core.tensors import Tensor
 from memorywall.layers.decoder import Decoder, lower
-from memorywall.layers.recurrence_flops import lightning_flops
+from memorywall.layers.recurrence_flops import lightning
 from memorywall.layers.recurrent import record_scan, recurrent_state
 from memorywall.layers.tape import Tape
 from memorywall.reading.config_values import Config
@@ -58,19 +59,21 @@ class LightningAttention:
 
     def record(self, tape: Tape, x: Tensor) -> Tensor:
         """Note its operators: [B T, D] in and out."""
-        forward, width = tape.forward, self.heads * self.head_dim
-        mixed = tape.linear("linear_attention.qkv_proj", x, 3 * width)
+        width, name = (
+            named(ssm_heads=self.heads, ssm_head_dim=self.head_dim),
+            "linear_attention.scan",
+        )
+        mixed = tape.linear("linear_attention.qkv_proj", x, (("parts", 3), *width))
         mixed = tape.apply("linear_attention.activation", self.activation, mixed)
-        shape = (forward.batch, self.heads, self.head_dim, self.head_dim)
-        state = recurrent_state(tape, "linear_attention.state", *shape)
-        out = tape.activation("linear_attention.scan", x.shape[0], width)
-        flops = lightning_flops(forward, self.heads, self.head_dim, self.chunk)
-        name = "linear_attention.scan"
-        record_scan(tape, name, "lightning", flops, (mixed,), state, out)
+        axes = named(ssm_heads=self.heads, state=self.head_dim, ssm_head_dim=self.head_dim)
+        state = recurrent_state(tape, "linear_attention.state", axes)
+        out = tape.activation(name, x.rows_axes + width, 2)
+        geometry = lightning(tape.forward, self.heads, self.head_dim, self.chunk)
+        record_scan(tape, name, geometry, (mixed,), state, out)
         out = tape.norm("linear_attention.norm", out, "rmsnorm")
         gate = tape.linear("linear_attention.gate_proj", x, width)
         out = tape.gate("linear_attention.gate", "sigmoid", gate, out)
-        return tape.linear("linear_attention.o_proj", out, int(x.shape[-1]))
+        return tape.linear("linear_attention.o_proj", out, x.row_axes)
 
 
 def _read_lightning(config: Config) -> LightningAttention:

@@ -79,7 +79,7 @@ def _branch(config: Config, part: Part, hidden: int, norm: str, pooling: str) ->
         )
     rows = pooling if part.rows == "pooled" else part.rows
     dense = Dense(Head("transform", hidden, bias=bias), activation, norm)
-    classifier = Dense(Head("classifier", part.width or config.labels(), bias=True))
+    classifier = Dense(Head("classifier", part.width or config.labels(), bias=True, axis="labels"))
     return Branch(rows, (dense, classifier))
 
 
@@ -94,11 +94,14 @@ def _read_layers(config: Config) -> tuple[Layers, ...]:
     every = config.size("global_attn_every_n_layers", 3)
     kinds = config.layer_types(total, _KINDS)
     first = None if kinds is None or kinds[0] == "full_attention" else window
-    near = total - -(-total // every) if kinds is None else kinds[1:].count("sliding_attention")
+    if kinds is None:
+        near = [layer for layer in range(1, total) if layer % every]
+    else:
+        near = [layer for layer in range(1, total) if kinds[layer] == "sliding_attention"]
     runs = (
-        Layers(1, "first_layer", first, bare=True),
-        Layers(total - 1 - near),
-        Layers(near, "local_layers", window),
+        Layers((0,), "first_layer", first, bare=True),
+        Layers(tuple(layer for layer in range(1, total) if layer not in near)),
+        Layers(tuple(near), "local_layers", window),
     )
     return tuple(run for run in runs if run.count)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from memorywall.core.axes import named
 from memorywall.core.forward import Forward
 from memorywall.core.model import Family
 from memorywall.core.numbers import minimum
@@ -46,7 +47,7 @@ def read(data: Mapping[str, Any], where: str) -> MPNet:
         dtype=config.dtype(),
         hidden_size=hidden,
         max_positions=max(1, rows - 2),
-        layers=(Layers(config.size("num_hidden_layers")),),
+        layers=(Layers(tuple(range(config.size("num_hidden_layers")))),),
         embedding=Embedding(words, hidden, rows, unread=idle),
         attention=read_attention(config),
         mlp=FeedForward(
@@ -73,9 +74,10 @@ def lower(model: MPNet, forward: Forward) -> Program:
 def _distances(model: MPNet, forward: Forward) -> tuple[Block, Tensor]:
     """Note the look-up of every pair's bias: [T, T] by heads, the same for all sequences."""
     tape = Tape(forward, "distances")
-    pairs = forward.tokens * forward.tokens
-    bias = tape.activation("bias", pairs, model.attention.heads)
-    tape.embed("bias", bias, ("bias", model.buckets, minimum(pairs, model.buckets)))
+    tokens = forward.tokens
+    bias = tape.activation("bias", named(tokens=tokens, keys=tokens, heads=model.attention.heads))
+    touched = minimum(tokens * tokens, model.buckets)
+    tape.embed("bias", bias, ("bias", ("positions", model.buckets), touched))
     return tape.close(), bias
 
 

@@ -19,7 +19,7 @@ from memorywall.reading.windows import Look, everywhere
 
 # Tables of OPT and BioGPT begin two rows late.
 _OFFSET = 2
-_CROSS = (("add_cross_attention", (True,), "a decoder that reads an encoder is not covered"),)
+_CROSS = (("add_cross_attention", (True,), "a decoder that reads an encoder is not supported"),)
 
 
 def _gpt_neo_layers(config: Config, layers: int) -> list[Look]:

@@ -60,7 +60,7 @@ def read(data: Mapping[str, Any], where: str) -> ImageText:
 
 
 def _looks_ahead(config: Config) -> bool:
-    """Tell whether all tokens of a prefill see one another, as they do unless the config denies."""
+    """Return whether prefill attention is bidirectional, the default of the config."""
     part = config.within("text_config")
     return part is None or part.flag(_AHEAD, True)
 

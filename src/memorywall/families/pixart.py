@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from memorywall.core.axes import Axes, named
 from memorywall.core.forward import Forward
+from memorywall.core.geometry import Elementwise, Space
 from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
@@ -47,7 +49,9 @@ def read(data: Mapping[str, Any], where: str) -> PixArt:
     """Read a config of diffusers' class, or of the one that it was once saved as."""
     config = Config(data, where)
     gated = ("gated", "gated-text-image")
-    config.refuse("attention_type", gated, "attention to boxes and words beside it is not covered")
+    config.refuse(
+        "attention_type", gated, "attention to boxes and words beside it is not supported"
+    )
     heads, head_dim = config.size("num_attention_heads", 16), config.size("attention_head_dim", 72)
     hidden, channels = heads * head_dim, config.size("in_channels", 4)
     if config.size("cross_attention_dim", 1152) != hidden:
@@ -98,34 +102,33 @@ def _out_channels(config: Config, channels: int) -> int:
 def lower(model: PixArt, forward: Forward) -> Program:
     """Return the operators of one denoising step."""
     forward = forward.of_images(model.image_tokens(*forward.image_size))
-    batch, width = forward.batch, model.hidden_size
-    hidden = flow(forward, "hidden", forward.rows, width)
-    text = flow(forward, "text", batch * model.text, width)
-    step, factors = (
-        flow(forward, name, batch, parts * width) for name, parts in (("step", 1), ("factors", 6))
-    )
+    batch, width = named(batch=forward.batch), named(hidden=model.hidden_size)
+    prompts, six = batch + named(tokens=model.text), named(parts=6) + width
+    hidden = flow(forward, "hidden", forward.row_axes + width)
+    text = flow(forward, "text", prompts + width)
+    step, factors = flow(forward, "step", batch + width), flow(forward, "factors", batch + six, 2)
     tape = _PixArtTape(forward, "embeddings")
     tape.latents(model.latents, hidden)
     tape.told_step(model, step)
-    tape.linear("modulation", tape.apply("silu", "silu", step), 6 * width, True, out=factors)
-    prompt = tape.activation("prompt", batch * model.text, model.text_width)
+    tape.linear("modulation", tape.apply("silu", "silu", step), six, True, out=factors)
+    prompt = tape.activation("prompt", prompts + named(condition=model.text_width))
     tape.two_layers("prompt_proj", prompt, width, "gelu_pytorch_tanh", out=text)
     top = _PixArtTape(forward, "head")
-    top.noise(model.latents, hidden, top.tabled("table", step, 2, width))
+    top.noise(model.latents, hidden, top.tabled("table", step, named(parts=2) + width))
     return Program((tape.close(), _layers(model, forward, hidden, text, factors), top.close()))
 
 
 def _layers(model: PixArt, forward: Forward, hidden: Tensor, text: Tensor, shared: Tensor) -> Block:
     tape = _PixArtTape(forward, "layers")
-    factors = tape.tabled("table", shared, 6, model.hidden_size)
-    middle, crossed = (tape.activation(name, *hidden.shape) for name in ("middle", "crossed"))
+    factors = tape.tabled("table", shared, named(parts=6) + hidden.row_axes)
+    middle, crossed = (tape.like(name, hidden) for name in ("middle", "crossed"))
     x = tape.modulated("attention_norm", hidden, factors, model.norm)
     tape.gated_add("attention", hidden, tape.self_attention(x, model.attention), factors, middle)
     y = tape.cross_attention(middle, text, model)
     tape.add("cross_attention_add", middle, y, out=crossed)
     x = tape.modulated("mlp_norm", crossed, factors, model.norm)
     tape.gated_add("mlp", crossed, tape.feed_forward(x, model.mlp), factors, hidden)
-    return tape.close(model.layers)
+    return tape.close(model.layers, layers=tuple(range(model.layers)))
 
 
 class _PixArtTape(DenoisingTape):
@@ -133,34 +136,34 @@ class _PixArtTape(DenoisingTape):
 
     def told_step(self, model: PixArt, out: Tensor) -> None:
         """Embed the step into out [B, D]; with it, two sides and one shape of the image."""
-        width, batch = model.hidden_size, self.forward.batch
+        width, batch = out.row_axes, named(batch=self.forward.batch)
         if not model.told_size:
             self.step(width, out=out)
             return
         step = self.step(width)
-        told = self.activation("size", batch, width)
-        sides = self.step(width // 3, "sides", rows=2 * batch)
-        shape = self.step(width // 3, "shape")
-        self.op("size", "embedding", 0, (sides, shape), told, function="copy")
+        told = self.like("size", out)
+        third = named(hidden=model.hidden_size // 3)
+        sides = self.step(third, "sides", rows=batch + named(sides=2))
+        self.move("size", (sides, self.step(third, "shape")), told)
         self.add("size_add", step, told, out=out)
 
-    def tabled(self, name: str, factors: Tensor, parts: int, width: int) -> Tensor:
+    def tabled(self, name: str, factors: Tensor, width: Axes) -> Tensor:
         """Add a learned table to factors [B, parts D], or to one vector [B, D] for all parts."""
-        out = self.activation(name, self.forward.batch, parts * width)
-        table = self.weight(f"{name}.weight", parts, width)
-        flops = FLOPS_PER_ELEMENT["add"] * out.elements
-        self.op(f"{name}_add", "elementwise", flops, (factors, table), out, function="add")
+        out = self.activation(name, named(batch=self.forward.batch) + width, 2)
+        table = self.weight(f"{name}.weight", width)
+        geometry = Elementwise((Space(FLOPS_PER_ELEMENT["add"], out.axes),), "add", (0, 1))
+        self.op(f"{name}_add", geometry, (factors, table), out)
         return out
 
     def cross_attention(self, x: Tensor, text: Tensor, model: PixArt) -> Tensor:
         """Attend from x [B P, D] to the prompt [B S, D]: [B P, D] out."""
         a, path = model.attention, "cross_attention"
-        width = a.heads * a.head_dim
-        q = self.linear(f"{path}.q_proj", x, width, a.qkv_bias)
+        width = named(kv_heads=a.kv_heads, head_dim=a.head_dim)
+        q = self.linear(f"{path}.q_proj", x, named(heads=a.heads, head_dim=a.head_dim), a.qkv_bias)
         k = self.linear(f"{path}.k_proj", text, width, a.qkv_bias)
         v = self.linear(f"{path}.v_proj", text, width, a.qkv_bias)
         context = self._attend(q, k, v, a, path, sources=model.text)
-        return self.linear(f"{path}.o_proj", context, width, a.out_bias)
+        return self.linear(f"{path}.o_proj", context, x.row_axes, a.out_bias)
 
 
 FAMILY = Family("pixart", (_CLASS,), read, lower)

@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from memorywall.core.axes import named
 from memorywall.core.errors import shown
+from memorywall.core.geometry import Gemm
 from memorywall.core.model import Family
 from memorywall.core.tensors import Tensor
 from memorywall.layers.decoder import Decoder, grouped, lower
-from memorywall.layers.recurrence_flops import rg_lru_flops
+from memorywall.layers.recurrence_flops import rg_lru
 from memorywall.layers.recurrent import record_scan, recurrent_state, short_convolution
 from memorywall.layers.tape import Attention, FeedForward, Tape
 from memorywall.reading.config_values import LARGEST_DEPTH, Config
@@ -53,30 +55,32 @@ class GatedRecurrence:
 
     def record(self, tape: Tape, x: Tensor) -> Tensor:
         """Note its operators: [B T, D] in and out."""
-        beside = tape.linear("recurrent.y_proj", x, self.channels, bias=True)
-        y = tape.linear("recurrent.x_proj", x, self.channels, bias=True)
+        width = named(ssm_heads=self.heads, ssm_head_dim=self.channels // self.heads)
+        beside = tape.linear("recurrent.y_proj", x, width, bias=True)
+        y = tape.linear("recurrent.x_proj", x, width, bias=True)
         # The newest token is not kept: the window is one shorter than the kernel.
         held = self.kernel - 1
-        y = short_convolution(tape, "recurrent.conv", y, self.kernel, bias=True, held=held)
+        y = short_convolution(tape, "recurrent.conv", y, self.kernel, width, bias=True, held=held)
         y = self._scan(tape, y)
         y = tape.gate("recurrent.gate", self.activation, beside, y)
-        return tape.linear("recurrent.o_proj", y, int(x.shape[-1]), bias=True)
+        return tape.linear("recurrent.o_proj", y, x.row_axes, bias=True)
 
     def _scan(self, tape: Tape, x: Tensor) -> Tensor:
         """Note both gates and the recurrence: [B T, C] in and out."""
         gates = [self._diagonal(tape, f"recurrent.{name}_gate", x) for name in ("input", "forget")]
-        state = recurrent_state(tape, "recurrent.state", tape.forward.batch, self.channels)
-        out = tape.activation("recurrent.scan", *x.shape)
-        reads = (x, *gates, tape.weight("recurrent.decay", self.channels))
-        flops = rg_lru_flops(x.shape[0], self.channels)
-        return record_scan(tape, "recurrent.scan", "rg_lru", flops, reads, state, out)
+        state = recurrent_state(tape, "recurrent.state", x.row_axes, 2)
+        reads = (x, *gates, tape.weight("recurrent.decay", x.row_axes, 2))
+        out = tape.like("recurrent.scan", x)
+        return record_scan(tape, "recurrent.scan", rg_lru(x.axes), reads, state, out)
 
     def _diagonal(self, tape: Tape, name: str, x: Tensor) -> Tensor:
         """Multiply every head of x by a weight of its own: 2 C FLOPs a head's channel, a row."""
-        width, out = self.channels // self.heads, tape.activation(name, *x.shape)
-        weight = tape.weight(f"{name}.weight", self.heads, width, width)
-        reads = (x, weight, tape.weight(f"{name}.bias", self.heads, width))
-        tape.op(name, "gemm", 2 * width * x.elements, reads, out, function=tape.product)
+        heads, width = x.row_axes
+        weight = tape.weight(f"{name}.weight", (heads, width, width), column=1)
+        reads = (x, weight, tape.weight(f"{name}.bias", (heads, width)))
+        geometry = Gemm(x.rows_axes, (width,), ((width,),), (heads,), tape.product)
+        out = tape.like(name, x)
+        tape.op(name, geometry, reads, out)
         return out
 
 

@@ -8,10 +8,11 @@ neither parameters nor counted.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from memorywall.core.forward import Forward
+from memorywall.core.geometry import Elementwise, Space
 from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
 from memorywall.core.traits import Images, Traits
@@ -108,13 +109,15 @@ def lower(model: ResNet, forward: Forward) -> Program:
     """Return the operators of one forward pass."""
     blocks: list[Block] = []
     read_in, x = _stem(model, forward)
+    place = 0
     for stage, (depth, channels) in enumerate(model.stages, start=1):
         first, x = _first_layer(model, forward, stage, x, channels)
-        blocks.append(first)
+        blocks.append(replace(first, layers=(place,)))
+        later, place = tuple(range(place + 1, place + depth)), place + depth
         if depth > 1:
             tape = _ResTape(forward, f"stage{stage}.layers", model)
             tape.layer(x, x)
-            blocks.append(tape.close(depth - 1))
+            blocks.append(tape.close(depth - 1, layers=later))
     top = StageTape(forward, "head")
     top.classifier(top.mean("pool", x), model.labels)
     return Program((read_in, *blocks, top.close()))
@@ -126,8 +129,8 @@ def _stem(model: ResNet, forward: Forward) -> tuple[Block, FeatureMap]:
     image = tape.image(*forward.image_size, model.image_channels)
     x = tape.normed("conv", image, model.embedding_size, 7, stride=2, activation=model.activation)
     pooled = stage_map(forward, 0, -(-x.height // 2), -(-x.width // 2), x.channels)
-    flops = FLOPS_PER_ELEMENT["max_pool"] * pooled.pixels.elements
-    tape.op("pool", "elementwise", flops, (x.pixels,), pooled.pixels, function="max_pool")
+    space = Space(FLOPS_PER_ELEMENT["max_pool"], pooled.pixels.axes)
+    tape.op("pool", Elementwise((space,), "max_pool"), (x.pixels,), pooled.pixels)
     return tape.close(), pooled
 
 
@@ -175,8 +178,8 @@ class _ResTape(StageTape):
             straight = self.normed("shortcut", x, out.channels, 1, stride=stride)
         total = self.add("add", straight.pixels, y.pixels)
         function = self.model.activation
-        flops = ACTIVATION_FLOPS[function] * total.elements
-        self.op("activation", "elementwise", flops, (total,), out.pixels, function=function)
+        geometry = Elementwise((Space(ACTIVATION_FLOPS[function], total.axes),), function)
+        self.op("activation", geometry, (total,), out.pixels)
 
     def _basic(self, x: FeatureMap, channels: int, stride: int) -> FeatureMap:
         y = self.normed("conv1", x, channels, 3, stride=stride, activation=_WITHIN)

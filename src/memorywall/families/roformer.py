@@ -108,7 +108,7 @@ def read(data: Mapping[str, Any], where: str) -> Encoder:
         dtype=config.dtype(),
         hidden_size=hidden,
         max_positions=config.size("max_position_embeddings", dialect.positions),
-        layers=(Layers(config.size("num_hidden_layers")),),
+        layers=(Layers(tuple(range(config.size("num_hidden_layers")))),),
         embedding=embedding,
         attention=attention,
         mlp=FeedForward(width, activation, gated=dialect.gated, bias=dialect.bias),
@@ -125,14 +125,14 @@ def _refuse_variants(config: Config) -> None:
     Rotated values it does build; they are too rare to be worth an operator.
     """
     config.leave("rotary_value", (True,), "values that are rotated are")
-    config.refuse("norm_type", ("rms_norm",), "RoFormer 2 is not covered")
-    config.refuse("prenorm", (True,), "norms before each half of a layer are not covered")
-    config.refuse("num_experts", range(1, 2**16), "experts are not covered")
+    config.refuse("norm_type", ("rms_norm",), "RoFormer 2 is not supported")
+    config.refuse("prenorm", (True,), "norms before each half of a layer are not supported")
+    config.refuse("num_experts", range(1, 2**16), "experts are not supported")
 
 
 def _read_attention(config: Config, dialect: _Dialect) -> Attention:
     attention = read_attention(config, bias=dialect.bias, rotary=True)
-    config.only("head_dim", attention.head_dim, "only the heads' share is covered")
+    config.only("head_dim", attention.head_dim, "only the heads' share is supported")
     return attention
 
 

@@ -12,14 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from memorywall.core.axes import named
 from memorywall.core.forward import Forward
+from memorywall.core.geometry import Elementwise, Space
 from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
 from memorywall.core.traits import State, Traits
+from memorywall.layers.decoder import hidden_states
 from memorywall.layers.element_costs import FLOPS_PER_ELEMENT
 from memorywall.layers.output_head import Head, record_head
-from memorywall.layers.recurrence_flops import wkv_flops
+from memorywall.layers.recurrence_flops import wkv
 from memorywall.layers.recurrent import record_scan, recurrent_state
 from memorywall.layers.tape import Tape
 from memorywall.reading.config_values import LARGEST_DEPTH, Config
@@ -80,25 +83,27 @@ def read(data: Mapping[str, Any], where: str) -> Rwkv:
 
 def lower(model: Rwkv, forward: Forward) -> Program:
     """Return the operators of one forward pass."""
-    hidden = Tensor("hidden", (forward.rows, model.hidden_size), forward.activations)
+    hidden = hidden_states(forward, model.hidden_size)
     embeddings = _embed(model, forward, hidden)
     blocks = [embeddings, _layer(model, forward, hidden)]
     if model.rescale_every and model.num_layers >= model.rescale_every:
         tape = Tape(forward, "rescale")
         tape.each("halve", "scale", hidden, out=hidden)
-        blocks.append(tape.close(model.num_layers // model.rescale_every))
+        every = model.rescale_every
+        after = tuple(range(every - 1, model.num_layers, every))
+        blocks.append(tape.close(len(after), layers=after))
     tape = Tape(forward, "head")
     x = tape.norm("norm", hidden, "layernorm")
     if model.head is not None:
-        record_head(tape, x, model.head, forward.head_rows, embeddings.ops[0].reads[0])
+        record_head(tape, x, model.head, forward.head_axes, embeddings.ops[0].reads[0])
     return Program((*blocks, tape.close()))
 
 
 def _embed(model: Rwkv, forward: Forward, hidden: Tensor) -> Block:
     """Note the embeddings and the norm that stands before the first layer: [B T, D]."""
     tape = Tape(forward, "embeddings")
-    x = tape.activation("words", forward.rows, model.hidden_size)
-    tape.embed("words", x, ("words", model.vocab_size, forward.rows))
+    x = tape.like("words", hidden)
+    tape.embed("words", x, ("words", ("vocab", model.vocab_size), forward.rows))
     tape.norm("norm", x, "layernorm", out=hidden)
     return tape.close()
 
@@ -110,33 +115,33 @@ def _layer(model: Rwkv, forward: Forward, hidden: Tensor) -> Block:
     middle = tape.add("time_add", hidden, x)
     x = _mix_channels(tape, tape.norm("channel_norm", middle, "layernorm"), model)
     tape.add("channel_add", middle, x, out=hidden)
-    return tape.close(model.num_layers)
+    return tape.close(model.num_layers, layers=tuple(range(model.num_layers)))
 
 
 def _mix_in_time(tape: Tape, x: Tensor, model: Rwkv) -> Tensor:
     """Project three mixtures, run the recurrence, gate it and project back."""
     key, value, receptance = _shift(tape, "time.shift", x, ("key", "value", "receptance"))
-    key = tape.linear("time.key", key, model.channels)
-    value = tape.linear("time.value", value, model.channels)
-    receptance = tape.linear("time.receptance", receptance, model.channels)
+    channels, width = named(ssm_heads=model.channels), x.row_axes
+    key = tape.linear("time.key", key, channels)
+    value = tape.linear("time.value", value, channels)
+    receptance = tape.linear("time.receptance", receptance, channels)
     # Numerator, denominator and largest exponent of every channel.
-    state = recurrent_state(tape, "time.state", tape.forward.batch, 3, model.channels)
-    weights = [tape.weight(f"time.{name}", model.channels) for name in ("decay", "first")]
-    flops = wkv_flops(key.shape[0], model.channels)
-    out = tape.activation("time.wkv", *key.shape)
-    record_scan(tape, "time.wkv", "wkv", flops, (key, value, *weights), state, out)
+    state = recurrent_state(tape, "time.state", (("parts", 3), *channels))
+    weights = [tape.weight(f"time.{name}", channels) for name in ("decay", "first")]
+    out = tape.like("time.wkv", key)
+    record_scan(tape, "time.wkv", wkv(key.axes), (key, value, *weights), state, out)
     out = tape.gate("time.gate", "sigmoid", receptance, out)
-    return tape.linear("time.output", out, model.hidden_size)
+    return tape.linear("time.output", out, width)
 
 
 def _mix_channels(tape: Tape, x: Tensor, model: Rwkv) -> Tensor:
     """Expand, square what is positive, contract and gate."""
     key, receptance = _shift(tape, "channels.shift", x, ("key", "receptance"))
     inner = tape.apply(
-        "channels.activation", "relu2", tape.linear("channels.key", key, model.width)
+        "channels.activation", "relu2", tape.linear("channels.key", key, named(ffn=model.width))
     )
-    value = tape.linear("channels.value", inner, model.hidden_size)
-    receptance = tape.linear("channels.receptance", receptance, model.hidden_size)
+    value = tape.linear("channels.value", inner, x.row_axes)
+    receptance = tape.linear("channels.receptance", receptance, x.row_axes)
     return tape.gate("channels.gate", "sigmoid", receptance, value)
 
 
@@ -146,14 +151,14 @@ def _shift(tape: Tape, path: str, x: Tensor, names: tuple[str, ...]) -> list[Ten
     One operator reads x once and writes all mixtures, as fused kernels do. The last token of each
     sequence is kept for the next pass.
     """
-    forward, width = tape.forward, int(x.shape[-1])
-    shape = (forward.batch, width)
-    last = Tensor(f"{tape.block}.{path}.last", shape, forward.activations, "state")
+    forward, width = tape.forward, x.row_axes
+    axes = named(batch=forward.batch) + width
+    last = Tensor(f"{tape.block}.{path}.last", axes, forward.activations, "state")
     weights = [tape.weight(f"{path}.mix_{name}", width) for name in names]
-    mixed = [tape.activation(f"{path}.{name}", *x.shape) for name in names]
-    flops = len(names) * FLOPS_PER_ELEMENT["mix"] * x.elements
+    mixed = [tape.like(f"{path}.{name}", x) for name in names]
+    geometry = Elementwise((Space(len(names) * FLOPS_PER_ELEMENT["mix"], x.axes),), "mix")
     reads = (x, *weights, last) if forward.step else (x, *weights)
-    tape.op(path, "elementwise", flops, reads, *mixed, last, function="mix")
+    tape.op(path, geometry, reads, *mixed, last)
     return mixed
 
 

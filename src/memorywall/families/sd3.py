@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from memorywall.core.axes import named
 from memorywall.core.forward import Forward
 from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
@@ -90,17 +91,16 @@ def lower(model: SD3, forward: Forward) -> Program:
     """Return the operators of one denoising step."""
     image = forward.of_images(model.image_tokens(*forward.image_size))
     both = replace(image, tokens=image.tokens + model.text)
-    width, batch = model.hidden_size, image.batch
-    hidden, text = (
-        flow(forward, name, rows, width)
-        for name, rows in (("hidden", image.rows), ("text", batch * model.text))
-    )
+    width, batch = named(hidden=model.hidden_size), named(batch=image.batch)
+    prompts = batch + named(tokens=model.text)
+    hidden = flow(forward, "hidden", image.row_axes + width)
+    text = flow(forward, "text", prompts + width)
     tape = DenoisingTape(image, "embeddings")
     tape.latents(model.latents, hidden)
-    prompt = tape.activation("prompt", batch * model.text, model.text_width)
+    prompt = tape.activation("prompt", prompts + named(condition=model.text_width))
     tape.linear("prompt_proj", prompt, width, bias=True, out=text)
-    pooled = tape.activation("pooled", batch, model.pooled_width)
-    condition = flow(forward, "condition", batch, width)
+    pooled = tape.activation("pooled", batch + named(condition=model.pooled_width))
+    condition = flow(forward, "condition", batch + width)
     tape.add("condition", tape.step(width), tape.two_layers("pooled_proj", pooled, width),
              out=condition)  # fmt: skip
     streams = Streams(hidden, text, condition)
@@ -112,16 +112,17 @@ def lower(model: SD3, forward: Forward) -> Program:
 def _layers(model: SD3, both: Forward, image: Forward, streams: Streams) -> list[Block]:
     """Note the layers by kind: those that attend twice, the others, and the last."""
     last = model.layers - 1
-    dual = len({layer for layer in model.dual if layer != last})
+    dual = tuple(layer for layer in range(last) if layer in model.dual)
+    once = tuple(layer for layer in range(last) if layer not in model.dual)
     blocks = []
-    for name, count, twice in (("dual_layers", dual, True), ("layers", last - dual, False)):
-        if count:
+    for name, places, twice in (("dual_layers", dual, True), ("layers", once, False)):
+        if places:
             tape = JointTape(both, name, model.text)
             _layer(tape, model, image, streams, twice=twice)
-            blocks.append(tape.close(count))
+            blocks.append(tape.close(len(places), layers=places))
     tape = JointTape(both, "last_layer", model.text)
     _layer(tape, model, image, streams, twice=last in model.dual, last=True)
-    return [*blocks, tape.close()]
+    return [*blocks, tape.close(layers=(last,))]
 
 
 def _layer(
@@ -141,15 +142,15 @@ def _layer(
     text_factors = tape.factors("text_modulation", streams.condition, 2 if last else 6)
     tape.project(tape.modulated("text_attention_norm", text, text_factors), a, "text_")
     context = tape.attend(a)
-    middle = tape.activation("middle", *hidden.shape)
-    y = tape.project_back(context, model.hidden_size, "")
+    middle = tape.like("middle", hidden)
+    y = tape.project_back(context, hidden.row_axes, "")
     tape.gated_add("attention", hidden, y, factors, middle)
     if twice:
         middle = _attend_again(tape, model, image, hidden, middle, factors)
     tape.feed(middle, factors, model.mlp, "", hidden)
     if not last:
-        y = tape.project_back(context, model.hidden_size, "text_")
-        text_middle = tape.activation("text_middle", *text.shape)
+        y = tape.project_back(context, text.row_axes, "text_")
+        text_middle = tape.like("text_middle", text)
         tape.gated_add("text_attention", text, y, text_factors, text_middle)
         tape.feed(text_middle, text_factors, model.mlp, "text_", text)
 
@@ -159,10 +160,10 @@ def _attend_again(
 ) -> Tensor:
     """Attend over the image alone from the same norm, and add that too."""
     alone = DenoisingTape(image, tape.block)
-    normed = tape.activation("attention_norm", *hidden.shape)
+    normed = tape.like("attention_norm", hidden)
     x = alone.modulated("attention_norm", normed, factors, again=True)
     y = alone.self_attention(x, model.attention, "attention2")
-    out = alone.activation("middle2", *hidden.shape)
+    out = alone.like("middle2", hidden)
     alone.gated_add("attention2", middle, y, factors, out)
     tape.ops += alone.ops
     return out

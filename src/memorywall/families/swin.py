@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from memorywall.core.axes import named
 from memorywall.core.errors import InvalidInputError
 from memorywall.core.forward import Forward
 from memorywall.core.images import written
@@ -166,14 +167,15 @@ def lower(model: Swin, forward: Forward) -> Program:
 
 def _merge(model: Swin, forward: Forward, index: int, x: FeatureMap, out: FeatureMap) -> Block:
     """Note how four pixels become one of twice the channels, before a stage."""
-    tape = StageTape(forward, f"stage{index}.merge")
-    four = tape.copy("gather", x.pixels, out.pixels.shape[0], 4 * x.channels)
+    tape, width = StageTape(forward, f"stage{index}.merge"), out.pixels.row_axes
+    axes = out.pixels.rows_axes + named(parts=4) + x.pixels.row_axes
+    four = tape.copy("gather", x.pixels, axes, 2)
     if model.second:
-        reduced = tape.linear("reduction", four, out.channels)
+        reduced = tape.linear("reduction", four, width)
         tape.norm("norm", reduced, "layernorm", out=out.pixels)
     else:
         normed = tape.norm("norm", four, "layernorm")
-        tape.linear("reduction", normed, out.channels, out=out.pixels)
+        tape.linear("reduction", normed, width, out=out.pixels)
     return tape.close()
 
 
@@ -184,7 +186,7 @@ def _layers(model: Swin, forward: Forward, index: int, stage: Stage, x: FeatureM
     windows = replace(forward, batch=forward.batch * (height * width // area), tokens=area, past=0)
     tape = WindowTape(windows, f"stage{index}.layers")
     bias = tape.network_bias(stage) if model.second else tape.table_bias(stage)
-    middle = tape.activation("middle", *x.pixels.shape)
+    middle = tape.like("middle", x.pixels)
     if model.second:
         y = tape.norm("attention_norm", tape.attend(x, stage, bias), "layernorm")
         tape.add("attention_add", x.pixels, y, out=middle)
@@ -194,7 +196,8 @@ def _layers(model: Swin, forward: Forward, index: int, stage: Stage, x: FeatureM
         tape.add("attention_add", x.pixels, tape.attend(normed, stage, bias), out=middle)
         y = tape.feed_forward(tape.norm("mlp_norm", middle, "layernorm"), stage.mlp)
     tape.add("mlp_add", middle, y, out=x.pixels)
-    return tape.close(stage.depth)
+    before = sum(earlier.depth for earlier in model.stages[: index - 1])
+    return tape.close(stage.depth, layers=tuple(range(before, before + stage.depth)))
 
 
 FAMILY = Family("swin", tuple(_PREFIXES), read, lower)

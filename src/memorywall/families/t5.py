@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from memorywall.core.axes import named
 from memorywall.core.errors import shown
 from memorywall.core.forward import Forward
 from memorywall.core.model import Family
@@ -124,7 +125,7 @@ def read(data: Mapping[str, Any], where: str) -> T5 | T5Encoder:
         return T5Encoder(**common)
     # A checkpoint with a head of its own, as version 1.1 and mT5 have, keeps it apart.
     tied = config.flag("tie_word_embeddings", True)
-    head = Head("lm_head", config.size("vocab_size"), tied=tied)
+    head = Head("lm_head", config.size("vocab_size"), tied=tied, axis="vocab")
     layers = config.size("num_decoder_layers", encoder.layers)
     config.check()
     return T5(
@@ -163,8 +164,8 @@ def _read_mlp(config: Config, default: str) -> FeedForward:
 
 def lower(model: T5 | T5Encoder, forward: Forward) -> Program:
     """Return the operators of one forward pass."""
-    shape = (model.vocab_size, model.hidden_size)
-    words = Tensor("shared.weight", shape, forward.weights, "weight")
+    axes = named(vocab=model.vocab_size, hidden=model.hidden_size)
+    words = Tensor("shared.weight", axes, forward.weights, "weight")
     if isinstance(model, T5Encoder):
         return Program(_encode(model, forward, words)[0])
     encoder, memory = _encode(model, forward.of_source(), words)
@@ -175,7 +176,7 @@ def lower(model: T5 | T5Encoder, forward: Forward) -> Program:
 
     head = Seq2SeqTape(forward, "head")
     if model.head is not None:
-        record_head(head, last, model.head, forward.head_rows, words)
+        record_head(head, last, model.head, forward.head_axes, words)
     return halves(forward, encoder, (start, decoder, decoder_top, head.close()))
 
 
@@ -197,8 +198,9 @@ def _embeddings(
     Returns the block, [B T, D] and [N, T S].
     """
     tape = Seq2SeqTape(forward, f"{half}.embeddings")
-    hidden = Tensor(f"{half}.hidden", (forward.rows, model.hidden_size), forward.activations)
-    tape.look_up(words, forward.rows, hidden)
+    width = named(hidden=model.hidden_size)
+    hidden = Tensor(f"{half}.hidden", forward.row_axes + width, forward.activations)
+    tape.look_up(words, hidden)
     bias = None
     if model.buckets is not None:
         bias = tape.distances(model.buckets, model.encoder.attention)

@@ -242,8 +242,8 @@ def _layer(config: Config, width: int, tower: Tower) -> Dense:
         return Dense(Head("pooler", pooled, bias=True), config.activation("pooler_act", "tanh"))
     if width == _PIXELS:
         numbers = config.size("encoder_stride", 16) ** 2 * tower.patches.channels
-        return Dense(Head("decoder", numbers, bias=True))
-    return Dense(Head("classifier", config.labels(), bias=True))
+        return Dense(Head("decoder", numbers, bias=True, axis="pixels"))
+    return Dense(Head("classifier", config.labels(), bias=True, axis="labels"))
 
 
 def lower(model: ImageEncoder, forward: Forward) -> Program:

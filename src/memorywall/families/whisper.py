@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from memorywall.core.axes import named
 from memorywall.core.forward import Forward
 from memorywall.core.model import Family
 from memorywall.core.program import Block, Program
@@ -65,7 +66,7 @@ def read(data: Mapping[str, Any], where: str) -> Whisper:
     generating = "WhisperForConditionalGeneration"
     class_name = config.class_name(generating, (generating, "WhisperModel"))
     tied = config.flag("tie_word_embeddings", True)
-    head = Head("proj_out", config.size("vocab_size"), tied=tied)
+    head = Head("proj_out", config.size("vocab_size"), tied=tied, axis="vocab")
     architecture = Whisper(
         class_name=class_name,
         head=head if class_name == generating else None,
@@ -106,16 +107,17 @@ def lower(model: Whisper, forward: Forward) -> Program:
     encoder_top, memory = final_norm(model.encoder, source, "encoder", encoded)
 
     tape = Seq2SeqTape(forward, "decoder.embeddings")
-    words = tape.weight("words.weight", model.vocab_size, model.hidden_size)
-    hidden = Tensor("decoder.hidden", (forward.rows, model.hidden_size), forward.activations)
+    width = named(hidden=model.hidden_size)
+    words = tape.weight("words.weight", named(vocab=model.vocab_size) + width)
+    hidden = Tensor("decoder.hidden", forward.row_axes + width, forward.activations)
     table = tape.positions(model.max_positions, model.hidden_size)
-    tape.look_up(words, forward.rows, hidden, table)
+    tape.look_up(words, hidden, table)
     decoder = decoder_layers(model.decoder, forward, hidden, memory)
     decoder_top, last = final_norm(model.decoder, forward, "decoder", hidden)
 
     head = Seq2SeqTape(forward, "head")
     if model.head is not None:
-        record_head(head, last, model.head, forward.head_rows, words)
+        record_head(head, last, model.head, forward.head_axes, words)
     return halves(
         forward,
         (read_in, layers, encoder_top),
@@ -126,12 +128,13 @@ def lower(model: Whisper, forward: Forward) -> Program:
 def _listen(model: Whisper, forward: Forward) -> tuple[Block, Tensor]:
     """Note the convolutions and the positions; return the block and [B S, D]."""
     tape = Seq2SeqTape(forward, "encoder.embeddings")
-    width, frames = model.hidden_size, _STRIDE * forward.rows
-    x = tape.activation("mel", frames, model.mel_bins)
+    width, rows = model.hidden_size, forward.row_axes
+    frames = named(batch=forward.batch, tokens=_STRIDE * forward.tokens)
+    x = tape.activation("mel", frames + named(channels=model.mel_bins))
     x = tape.apply("conv1_activation", "gelu", tape.conv("conv1", x, frames, width, _KERNEL))
-    x = tape.conv("conv2", x, forward.rows, width, _KERNEL)
+    x = tape.conv("conv2", x, rows, width, _KERNEL)
     x = tape.apply("conv2_activation", "gelu", x)
-    hidden = Tensor("encoder.hidden", (forward.rows, width), forward.activations)
+    hidden = Tensor("encoder.hidden", rows + named(hidden=width), forward.activations)
     tape.add("positions", x, tape.positions(model.fixed_source, width), out=hidden)
     return tape.close(), hidden
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from memorywall.core.axes import named
 from memorywall.core.errors import shown
 from memorywall.core.forward import Forward
 from memorywall.core.model import Family
@@ -21,13 +22,13 @@ from memorywall.core.traits import Traits
 from memorywall.layers.decoder import (
     Decoder,
     Mixer,
+    by_kind,
     decoder_traits,
-    grouped,
     record_embeddings,
     record_layers,
     record_top,
 )
-from memorywall.layers.shared_transformer import ADAPTER, Shared, record_shared
+from memorywall.layers.shared_transformer import Shared, record_shared
 from memorywall.layers.tape import Attention, FeedForward, Tape
 from memorywall.reading.config_values import LARGEST_DEPTH, Config
 from memorywall.reading.heads import ALL_HEADS, decoder_classes, decoder_head
@@ -54,12 +55,12 @@ class Zamba(Decoder):
     Attributes:
         mixer: the scan of hybrid layers.
         shared: what they share.
-        hybrids: how many layers run each set of shared weights.
+        hybrids: positions of the layers that run each set of shared weights.
     """
 
     mixer: Mixer
     shared: Shared
-    hybrids: tuple[int, ...]
+    hybrids: tuple[tuple[int, ...], ...]
 
     @property
     def traits(self) -> Traits:
@@ -76,7 +77,7 @@ def read(data: Mapping[str, Any], where: str) -> Zamba:
     generating = f"{prefix}ForCausalLM"
     class_name = config.class_name(generating, decoder_classes(prefix, generating, ALL_HEADS[:1]))
     kinds = _read_kinds(config, second=second)
-    hybrids = sum(kind == _HYBRID for kind in kinds)
+    hybrids = tuple(place for place, kind in enumerate(kinds) if kind == _HYBRID)
     sets = config.size("num_mem_blocks", 1, most=LARGEST_DEPTH) if second else 1
     mixer = read_mamba2(config, _KEYS) if second else _read_mamba(config)
     long = second and config.flag("use_long_context", False)
@@ -87,11 +88,11 @@ def read(data: Mapping[str, Any], where: str) -> Zamba:
         vocab_size=config.size("vocab_size"),
         hidden_size=config.size("hidden_size"),
         max_positions=16_384 if long else config.size("max_position_embeddings", 4096),
-        layers=grouped([(mixer, None)] * (len(kinds) - hybrids)),
+        layers=by_kind((i, (mixer, None)) for i, kind in enumerate(kinds) if kind != _HYBRID),
         state_dtype="fp32",
         mixer=mixer,
         shared=_read_shared(config, second=second),
-        hybrids=tuple(len(range(first, hybrids, sets)) for first in range(min(sets, hybrids))),
+        hybrids=tuple(hybrids[first::sets] for first in range(min(sets, len(hybrids)))),
         notes=config.all_notes(),
     )
     config.check()
@@ -152,29 +153,30 @@ def _read_shared(config: Config, *, second: bool) -> Shared:
 
 def lower(model: Zamba, forward: Forward) -> Program:
     """Return the operators of one forward pass."""
-    shape = (forward.rows, model.hidden_size)
-    hidden, words = (Tensor(name, shape, forward.activations) for name in ("hidden", "embedded"))
+    axes = forward.row_axes + named(hidden=model.hidden_size)
+    hidden, words = (Tensor(name, axes, forward.activations) for name in ("hidden", "embedded"))
     embeddings = record_embeddings(model, forward, hidden)
     embeddings.ops[-1].writes = (hidden, words)
     blocks = [record_layers(model, forward, hidden, layers) for layers in model.layers]
-    for index, count in enumerate(model.hybrids):
+    for index, places in enumerate(model.hybrids):
         name = "hybrid_layers" if len(model.hybrids) == 1 else f"hybrid_layers_{index}"
-        blocks.append(_hybrids(model, Tape(forward, name), hidden, words, count))
+        blocks.append(_hybrids(model, Tape(forward, name), hidden, words, places))
     head = record_top(model, forward, hidden, embeddings.ops[0].reads[0])
     return Program((embeddings, *blocks, head))
 
 
-def _hybrids(model: Zamba, tape: Tape, hidden: Tensor, words: Tensor, count: int) -> Block:
+def _hybrids(
+    model: Zamba, tape: Tape, hidden: Tensor, words: Tensor, places: tuple[int, ...]
+) -> Block:
     """Note the hybrid layers that run one set of shared weights: [B T, D] in and out."""
-    width = model.hidden_size
-    y = record_shared(tape, hidden, words, model.shared, width)
-    shared = {tensor.name for op in tape.ops if ADAPTER not in op.name for tensor in op.reads}
-    y = tape.linear("linear", y, width)
+    y, adapters = record_shared(tape, hidden, words, model.shared)
+    before = len(tape.ops)
+    y = tape.linear("linear", y, hidden.row_axes)
     x = tape.add("linear_add", hidden, y)
     x = model.mixer.record(tape, tape.norm("mixer_norm", x, model.norm))
     tape.add("mixer_add", hidden, x, out=hidden)
-    own = {t.name for op in tape.ops for t in op.reads if t.role == "weight"} - shared
-    return tape.close(count, shared=True, own=frozenset(own))
+    later = {t.name for op in tape.ops[before:] for t in op.reads if t.role == "weight"}
+    return tape.close(len(places), shared=True, own=adapters | later, layers=places)
 
 
 FAMILY = Family("zamba", ("zamba", "zamba2"), read, lower)

@@ -1,1 +1,1 @@
-"""Front ends: where models come from."""
+"""Front ends: the sources of models."""

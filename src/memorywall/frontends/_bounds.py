@@ -1,6 +1,7 @@
-"""Bounds of configs that transformers builds a class from: what is beyond them is never built.
+"""Bounds of configs from which transformers builds a class; beyond them nothing is built.
 
-A family reads the keys that it knows; a class takes what is there, and a file can come from anyone.
+A family reads only the keys that it knows; a class reads all keys, and a file may come from an
+untrusted source.
 """
 
 from __future__ import annotations
@@ -13,27 +14,27 @@ from memorywall.core.errors import InvalidInputError, shown
 
 MOST_NESTED = 64
 LARGEST = 2**31
-LARGEST_DEPTH = 1024  # of what a class makes modules of; the deepest models have 200 or so
-LARGEST_INNER = 64  # of layers within layers, which multiply
-LARGEST_LIST = 4096  # entries, or the sum of what may be indexes of layers
+LARGEST_DEPTH = 1024  # of keys from which a class makes modules; the deepest models have about 200
+LARGEST_INNER = 64  # of nested layers, which multiply
+LARGEST_LIST = 4096  # entries, or the sum of possible indexes of layers
 LARGEST_EXPERTS = 2**14  # some are rows of a table
-# Experts of all layers. Some classes make a module of each, in half a millisecond; the largest
+# Experts of all layers. Some classes make a module for each, in half a millisecond; the largest
 # models have 94 layers of 512 experts, which are 48,128.
 LARGEST_PRODUCT = 2**16
 _ROWS = ("doge",)  # whose experts are rows of a table, in every layer
 LARGEST_COUNT = 100_000  # of other things, such as labels
-LARGEST_POSITION = 2**24  # tables of some are worked out row by row
+LARGEST_POSITION = 2**24  # the tables of some are computed row by row
 LARGEST_IMAGE = 4096  # pixels of a side
 LARGEST_PAIRS = 2**24  # of patches in all layers, of classes that list each pair in Python
 _PAIRED = ("levit",)
-# Switches of tables that are worked out in the machine's memory, whatever device is asked for.
+# Switches of tables that are computed in the machine's memory, regardless of the device.
 _TABLES = ("use_tpu_fourier_optimizations",)
 _DEEP = ("layer", "depth", "block", "stage", "expert", "repeat")
 _INNER = ("residual_layers", "predictor_num_blocks")
 _WIDE = (
     "size", "sizes", "dim", "dims", "id", "ids", "channels", "width", "widths", "features",
 )  # fmt: skip
-# What begins like a count, and is a length or a width.
+# Keys that begin like a count, but are a length or a width.
 _LENGTHS = ("vocab", "word", "position", "embd", "embed", "ctx", "inner", "token", "param")
 _AT_LEAST_ONE = frozenset((
     "n_layer", "n_layers", "num_layers", "num_hidden_layers", "depth", "num_blocks",
@@ -42,7 +43,7 @@ _AT_LEAST_ONE = frozenset((
 
 
 def check_bounds(config: Mapping[Any, Any], where: str) -> None:
-    """Refuse values that would take hours, or the memory of the machine, to build from.
+    """Refuse values from which building takes hours, or all memory of the machine.
 
     Raises:
         InvalidInputError: the first value that is out of bounds, and its place.
@@ -51,7 +52,7 @@ def check_bounds(config: Mapping[Any, Any], where: str) -> None:
 
 
 def check_built(config: Mapping[Any, Any], where: str) -> None:
-    """Refuse what is too much only together, in a config that holds its class's defaults as well.
+    """Refuse values whose product is too large, in a config with its class's defaults.
 
     Raises:
         InvalidInputError: too many experts in all layers, or too many pairs of patches.
@@ -68,13 +69,13 @@ def _check_experts(config: Mapping[Any, Any], where: str) -> None:
     depth = max((value for key, value in numbers if "expert" not in key), default=0)
     if depth * experts > LARGEST_PRODUCT:
         raise InvalidInputError(
-            f"{where}: {depth} layers of {experts} experts are {depth * experts}; what is traced "
-            f"has at most {LARGEST_PRODUCT}."
+            f"{where}: {depth} layers of {experts} experts are {depth * experts}; tracing supports "
+            f"at most {LARGEST_PRODUCT}."
         )
 
 
 def _numbers(config: Mapping[Any, Any]) -> Iterator[tuple[str, int]]:
-    """Yield how many modules the keys of a config say, at any depth."""
+    """Yield the numbers of modules that the keys of a config give, at any depth."""
     for key, value in config.items():
         for part in value if isinstance(value, list | tuple) else (value,):
             if isinstance(part, Mapping):
@@ -98,8 +99,7 @@ def _check_mapping(config: Mapping[Any, Any], where: str, level: int) -> None:
     for key, value in config.items():
         if key in _TABLES and value:
             raise InvalidInputError(
-                f"{where}: {key} is {shown(value)}; its tables are not made where passes are "
-                "traced.",
+                f"{where}: {key} is {shown(value)}; tracing does not support its tables.",
                 f"Set {key} to false.",
             )
         _check(str(key), value, where, level)
@@ -115,7 +115,7 @@ def _check(key: str, value: Any, where: str, level: int) -> None:
 
 
 def _check_list(key: str, values: Any, where: str, level: int) -> None:
-    """Check each of a list; those of depths in sum as well."""
+    """Check each entry of a list, and the sum of depths."""
     _check_level(level, where)
     texts = all(isinstance(value, str) for value in values)
     _check_length(values, f"{where}: {shown(key)}", LARGEST_COUNT if texts else LARGEST_LIST)
@@ -126,9 +126,9 @@ def _check_list(key: str, values: Any, where: str, level: int) -> None:
         _check_most(f"the sum of {key}", whole, LARGEST_LIST, where)
 
 
-def _check_number(key: str, value: int | float, where: str) -> None:  # noqa: PYI041 - told apart
+def _check_number(key: str, value: int | float, where: str) -> None:  # noqa: PYI041
     if not math.isfinite(value) and not key.endswith("_limit"):  # steps of scans have none
-        raise InvalidInputError(f"{where}: {key} is {value}, which is no finite number.")
+        raise InvalidInputError(f"{where}: {key} must be a finite number, got {value}.")
     if isinstance(value, float):
         return
     _check_most(key, abs(value), LARGEST, where)
@@ -141,18 +141,18 @@ def _check_number(key: str, value: int | float, where: str) -> None:  # noqa: PY
     if _is_count(key):
         _check_most(key, value, LARGEST_COUNT, where)
     if key in _AT_LEAST_ONE and value < 1:
-        raise InvalidInputError(f"{where}: {key} is {value}; it must be at least 1.")
+        raise InvalidInputError(f"{where}: {key} must be at least 1, got {value}.")
 
 
 def _most_of(key: str) -> int:
-    """Return how many modules a key may say."""
+    """Return the largest number of modules allowed for a key."""
     if key.endswith(_INNER):
         return LARGEST_INNER
     return LARGEST_EXPERTS if "expert" in key else LARGEST_DEPTH
 
 
 def _is_depth(key: str) -> bool:
-    """Tell whether a class makes as many modules as a key says; funnels name theirs sizes."""
+    """Return whether a key is a number of modules; funnel models call theirs sizes."""
     deep = any(word in key for word in _DEEP) and "vocab" not in key
     return key == "block_sizes" or (deep and key.rpartition("_")[2] not in _WIDE)
 
@@ -165,7 +165,7 @@ def _is_count(key: str) -> bool:
 def _check_most(what: str, value: int, most: int, where: str) -> None:
     if value > most:
         raise InvalidInputError(
-            f"{where}: {what} is {shown(value)}; what is traced has at most {most}."
+            f"{where}: {what} is {shown(value)}; tracing supports at most {most}."
         )
 
 
@@ -178,5 +178,5 @@ def _check_level(level: int, where: str) -> None:
 def _check_length(values: Any, where: str, most: int) -> None:
     if len(values) > most:
         raise InvalidInputError(
-            f"{where} has {len(values)} entries; what is traced at most {most}."
+            f"{where} has {len(values)} entries; tracing supports at most {most}."
         )

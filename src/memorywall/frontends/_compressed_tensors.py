@@ -48,13 +48,13 @@ def read_compressed_tensors(part: Config, rest: Format) -> Storage:
 
 
 def _computed(storage: Storage, rest: Format) -> Storage:
-    """Note that the method also quantises the activations that linear layers read."""
+    """Add a note that the method also quantises the activations that linear layers read."""
     note = computes_in(storage.linear.arithmetic or storage.linear.name, rest)
     return replace(storage, notes=(note,))
 
 
 def _packed(weights: Config, rest: Format, is_static: bool) -> Storage:  # noqa: ARG001
-    """Integers packed in words of 32 bits; the shape of each weight as two 64-bit numbers."""
+    """Integers packed into 32-bit words; the shape of each weight as two 64-bit numbers."""
     bits = choose(weights, "num_bits", (2, 4, 8))
     zero = 0 if weights.flag("symmetric", True) else bits
     strategy = weights.word("strategy", "group" if weights.has("group_size") else "channel")
@@ -69,7 +69,7 @@ def _packed(weights: Config, rest: Format, is_static: bool) -> Storage:  # noqa:
 
 
 def _plain(weights: Config, rest: Format, is_static: bool) -> Storage:
-    """8 bit as they are, with scales in the model's dtype for a weight, a row or a block."""
+    """8 bit values, with scales in the model's dtype per weight, row or block."""
     if weights.size("num_bits", 8) != 8:
         raise NotCoveredError(f"'num_bits' {shown(weights.data.get('num_bits'))}")
     name = "fp8" if weights.word("type", "int") == "float" else "int8"

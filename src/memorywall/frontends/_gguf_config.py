@@ -1,7 +1,7 @@
 """From the metadata of a GGUF file to a config as transformers writes it.
 
 The names of metadata are those of the GGUF specification: ``general.architecture``, then
-``<architecture>.block_count`` and so on. What they do not say, the tensors' own shapes do.
+``<architecture>.block_count`` and so on. The shapes of the tensors give the rest.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _QWEN_MOE = {
 }
 _SHARED = {"expert_shared_feed_forward_length": "shared_expert_intermediate_size"}
 
-# By general.architecture: transformers' model_type, and which of its keys are called what.
+# By general.architecture: transformers' model_type, and the names of its keys.
 _ARCHITECTURES: dict[str, tuple[str, dict[str, str]]] = {
     "llama": ("llama", _SIZES),
     "qwen2": ("qwen2", _SIZES),
@@ -59,7 +59,7 @@ def gguf_config(header: Gguf, where: str) -> dict[str, Any]:
     """Return the config of a GGUF file's model.
 
     Raises:
-        UnsupportedError: an architecture that is not mapped, or sizes that differ by layer.
+        UnsupportedError: the architecture is not mapped, or sizes differ by layer.
         InvalidInputError: a key that every model has is missing.
     """
     architecture = header.metadata.get("general.architecture")
@@ -69,7 +69,7 @@ def gguf_config(header: Gguf, where: str) -> dict[str, Any]:
         offer = f"Near names: {', '.join(near)}. " if near else ""
         raise UnsupportedError(
             f"{where}: the architecture {shown(architecture)} is not known as a GGUF.",
-            f"{offer}Known: {', '.join(_ARCHITECTURES)}. Its config.json may be.",
+            f"{offer}Known: {', '.join(_ARCHITECTURES)}. Its config.json may be supported.",
         )
     model_type, keys = known
     metadata = {
@@ -79,7 +79,7 @@ def gguf_config(header: Gguf, where: str) -> dict[str, Any]:
     if missing:
         raise InvalidInputError(
             f"{where}: the metadata has no {', '.join(missing)}.",
-            "Convert the model anew.",
+            "Convert the model again.",
         )
     if model_type == "llama" and metadata.get("expert_count"):
         model_type, keys = "mixtral", keys | _MIXTRAL
@@ -88,25 +88,25 @@ def gguf_config(header: Gguf, where: str) -> dict[str, Any]:
 
 
 def _same(value: object, key: str, where: str) -> object:
-    """Return a size that all layers share."""
+    """Return a size that is the same in all layers."""
     if not isinstance(value, list):
         return value
     if len(set(value)) == 1:
         return value[0]
-    raise UnsupportedError(f"{where}: {key!r} differs by layer, which is not covered.")
+    raise UnsupportedError(f"{where}: {key!r} differs by layer, which is not supported.")
 
 
 def _from_tensors(header: Gguf, model_type: str, where: str) -> Mapping[str, Any]:
-    """Return what the tensors say: the vocabulary, whether the head is tied, and biases.
+    """Return the values that the tensors give: vocabulary, whether the head is tied, and biases.
 
-    llama.cpp computes and caches in fp16 unless it is told otherwise, so that is the dtype.
+    llama.cpp computes and caches in fp16 by default, so that is the dtype.
     """
     tensors: dict[str, StoredTensor] = {tensor.name: tensor for tensor in header.tensors}
     words = tensors.get("token_embd.weight")
     if words is None or len(words.shape) != 2:
         raise InvalidInputError(
-            f"{where}: there is no tensor 'token_embd.weight' of two axes.",
-            "Name the first of a split model's files, all in one folder.",
+            f"{where}: the tensor 'token_embd.weight' of two axes is missing.",
+            "For a split model, put all files in one folder and pass the first.",
         )
     found: dict[str, Any] = {
         "vocab_size": words.shape[0],

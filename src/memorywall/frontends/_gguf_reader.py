@@ -1,4 +1,4 @@
-"""Numbers, texts and values of a GGUF header, one after the other, none of them trusted."""
+"""Reads numbers, texts and values of a GGUF header in order, without trusting any of them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from memorywall.core.errors import InvalidInputError, shown
 from memorywall.frontends._source import MOST_AT_ONCE, ByteSource
 
-NEXT = "The file is damaged, or no GGUF of version 2 or 3: fetch it anew."
+NEXT = "The file is damaged or not a GGUF of version 2 or 3: download it again."
 
-# Far above what is published; what is longer is skipped or refused, so that reading stays short.
+# Far above published files; longer parts are skipped or refused, so that reading stays fast.
 _LONGEST_HEADER = 256 << 20
-_MOST_ITEMS = 1_000_000  # in all arrays together; vocabularies and their merges have half of that
+_MOST_ITEMS = 1_000_000  # over all arrays; vocabularies and their merges have half of that
 _LONGEST_TEXT = 512
 _LONGEST_ARRAY = 1024
 _DEEPEST = 4
@@ -24,7 +24,7 @@ _TEXT, _ARRAY = 8, 9
 
 
 class GgufReader:
-    """Reads a header from its start on, a piece of the file at a time."""
+    """Reads a header from its start, one piece of the file at a time."""
 
     def __init__(self, source: ByteSource) -> None:
         self.source = source
@@ -34,7 +34,7 @@ class GgufReader:
         self._start = 0
 
     def fault(self, what: str) -> InvalidInputError:
-        """Return an error with the place that was reached."""
+        """Return an error with the current position."""
         return InvalidInputError(f"{self.source.name}, byte {self.at}: {what}.", NEXT)
 
     def take(self, count: int) -> bytes:
@@ -43,29 +43,29 @@ class GgufReader:
         if not 0 <= begin <= len(self._piece) - count:
             left = self.source.size - self.at
             if left < count:
-                raise self.fault(f"{count} bytes are wanted, and {max(0, left)} are left")
+                raise self.fault(f"{count} bytes are required, and {max(0, left)} are left")
             self._piece = self.source.read_at(self.at, min(MOST_AT_ONCE, left))
             self._start, begin = self.at, 0
         self._move(count)
         return self._piece[begin : begin + count]
 
     def skip(self, count: int) -> None:
-        """Pass over bytes without reading them."""
+        """Skip bytes without reading them."""
         if count > self.source.size - self.at:
-            raise self.fault(f"{count} bytes are to follow, past the end of the file")
+            raise self.fault(f"{count} bytes should follow, past the end of the file")
         self._move(count)
 
     def _move(self, count: int) -> None:
         self.at += count
         if self.at > _LONGEST_HEADER:
-            raise self.fault("a header as long as no model's")
+            raise self.fault("the header is longer than any model's")
 
     def number(self, code: str) -> Any:
         """Return a number, by ``struct``'s letter."""
         return struct.unpack(f"<{code}", self.take(struct.calcsize(code)))[0]
 
     def text(self, longest: int) -> str | None:
-        """Return a text, or None where it is longer than that and was passed over."""
+        """Return a text, or None if it is longer than the limit and was skipped."""
         length = self.number("Q")
         if length > longest:
             self.skip(length)
@@ -77,7 +77,7 @@ class GgufReader:
             raise self.fault("a text is not UTF-8") from None
 
     def value(self, kind: int, depth: int) -> Any:
-        """Return a value of the metadata; None for a long text or array."""
+        """Return a metadata value; None for a long text or array."""
         if kind in _SCALARS:
             return self.number(_SCALARS[kind])
         if kind == _TEXT:
@@ -87,7 +87,7 @@ class GgufReader:
         raise self.fault(f"a value is of kind {kind}, {depth} deep, which is not known")
 
     def _array(self, depth: int) -> list[Any] | None:
-        """Return a short array of numbers; walk past any other."""
+        """Return a short array of numbers; skip any other."""
         kind, count = self.number("I"), self.number("Q")
         code = _SCALARS.get(kind)
         if code is not None and count > _LONGEST_ARRAY:
@@ -106,7 +106,7 @@ class GgufReader:
         return None
 
     def _skip_texts(self, count: int) -> None:
-        """Pass over texts with their lengths in front; a vocabulary has hundreds of thousands."""
+        """Skip length-prefixed texts; a vocabulary has hundreds of thousands."""
         length_at = struct.Struct("<Q").unpack_from
         while count:
             self.skip(int.from_bytes(self.take(8), "little"))  # which fetches a piece as needed

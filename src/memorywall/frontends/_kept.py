@@ -1,4 +1,4 @@
-"""Which linear layers a quantised checkpoint leaves as they are, from the names in its config."""
+"""The linear layers that a checkpoint leaves unquantised, from the names in its config."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from memorywall.core.errors import shown
 from memorywall.reading.config_values import Config
 
-# Each method has its own key for the same list.
+# Each method has a different key for the same list.
 _KEYS = (
     "modules_to_not_convert",
     "llm_int8_skip_modules",
@@ -18,7 +18,7 @@ _KEYS = (
 _MOST_NAMES = 100_000
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|block|blocks|layer)\.(\d{1,6}|\*)(?:\.|$)")
 _PLAIN = re.compile(r"[\w.]+")
-# What modules are called in files, and here.
+# Names of modules in files, and in this package.
 _OURS = {
     "self_attn": "attention", "attn": "attention", "self_attention": "attention",
     "block_sparse_moe": "mlp", "shared_expert": "shared_experts", "shared_mlp": "shared_experts",
@@ -35,7 +35,7 @@ _KNOWN = {
 def kept_layers(
     part: Config, always: tuple[str, ...], layers: int
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return parts of the paths of layers that are not quantised, and notes.
+    """Return parts of the paths of unquantised layers, and notes.
 
     Raises:
         ValueError: layers of one name that are quantised in some places only, or a pattern that
@@ -57,14 +57,14 @@ def kept_layers(
         if found is not None and is_part and (is_linear or not path):
             raise ValueError(
                 f"its config leaves {path or 'whole layers'} unquantised in {len(found)} of "
-                f"{layers} layers, and a mix is not covered"
+                f"{layers} layers, and a mix is not supported"
             )
     strange = [path for path in where if not _is_known(path, always)]
     return (*always, *(path for path in where if path)), _notes(strange)
 
 
 def _is_known(path: str, always: tuple[str, ...]) -> bool:
-    """Whether a path is of a layer known here, or of one that is never quantised."""
+    """Whether a path belongs to a known layer, or to one that is never quantised."""
     last = path.rpartition(".")[2]
     return not path or last in _KNOWN or last in always or "norm" in last
 
@@ -73,7 +73,7 @@ def _notes(strange: list[str]) -> tuple[str, ...]:
     if not strange:
         return ()
     listed = ", ".join(strange[:3]) + (f" and {len(strange) - 3} more" if strange[3:] else "")
-    return (f"The config leaves {listed} unquantised, which are no layers known here.",)
+    return (f"The config leaves {listed} unquantised, which are not known layers.",)
 
 
 def _names(part: Config) -> list[str]:
@@ -94,9 +94,9 @@ def _names(part: Config) -> list[str]:
 
 
 def _place(name: str) -> tuple[int | None, str]:
-    """Return the layer that a name is of (None: of every one) and the path within it, our words."""
+    """Return the layer of a name (None: every layer) and the path within it, in our names."""
     plain = name
-    if name.startswith("re:"):  # an expression: only those that glob patterns could say
+    if name.startswith("re:"):  # a regular expression: only those equivalent to a glob pattern
         plain = name.removeprefix("re:").strip("^$").replace(".*", "*").replace("\\.", ".")
     found = _LAYER.search(plain)
     layer, path = None, plain
@@ -105,6 +105,8 @@ def _place(name: str) -> tuple[int | None, str]:
         path = plain[found.end() :]
     path = path.strip("*.")
     if path and not _PLAIN.fullmatch(path):
-        raise ValueError(f"its config names layers by a pattern that is not covered, {shown(name)}")
+        raise ValueError(
+            f"its config names layers by a pattern that is not supported, {shown(name)}"
+        )
     words = [_OURS.get(word, word) for word in path.split(".") if word != "model"]
     return layer, ".".join(words)

@@ -1,4 +1,4 @@
-"""What the methods of quantisation share: formats with scales beside, and keys read with care."""
+"""Common parts of the quantisation methods: formats with scales, and checked keys."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ WHOLE = 0  # a whole axis
 
 
 class NotCoveredError(Exception):
-    """A layout that changes bytes and is not known; the text is a clause."""
+    """An unknown layout that changes bytes; the text is a clause."""
 
 
 def grouped(name: str, bits: int, group: int, scale_bits: int) -> Format:
-    """Return weights with a scale for each group, or for a row where ``group`` is 0."""
+    """Return weights with a scale per group, or per row if ``group`` is 0."""
     if group:
         return Format(name, bits, group, scale_bits)
     return Format(name, bits, beside=(Beside(scale_bits, rows=1, columns=WHOLE),))
@@ -33,8 +33,8 @@ def title_of(format_: Format) -> str:
 
 def computes_in(name: str, rest: Format) -> str:
     return (
-        f"Linear layers of this checkpoint compute in {name}; arithmetic is priced in "
-        f"{rest.name} unless activations are named."
+        f"Linear layers of this checkpoint compute in {name}; arithmetic is priced in {rest.name} "
+        "unless a format of activations is given."
     )
 
 
@@ -46,14 +46,14 @@ def choose(part: Config, key: str, known: tuple[int, ...]) -> int:
 
 
 def group_of(part: Config, key: str) -> int:
-    """Return how many weights share a scale; 0 for a row, which files write as -1."""
+    """Return the number of weights per scale; 0 for a row, which files write as -1."""
     if part.data.get(key) == -1:
         return 0
     return part.size(key, 128)
 
 
 def block_of(part: Config, key: str) -> tuple[int, int]:
-    """Return rows and columns under one scale, whole axes where the key is absent or null."""
+    """Return rows and columns per scale, whole axes if the key is absent or null."""
     value = part.data.get(key)
     if value is None:
         part.default(key, None)

@@ -1,4 +1,4 @@
-"""Bytes at a place in a file, here or behind a URL, so that only headers are ever read."""
+"""Byte ranges of a file, local or behind a URL, so that only headers are ever read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from memorywall.core.errors import InvalidInputError, MemoryWallError, shown
 
-# One read; headers that are longer are read in parts.
+# One read; longer headers are read in parts.
 MOST_AT_ONCE = 1 << 20
 _TIMEOUT_S = 30
 _RANGE = re.compile(r"bytes (\d{1,20})-(\d{1,20})/(\d{1,20})")
@@ -27,7 +27,7 @@ class ByteSource(Protocol):
 
 
 class LocalSource:
-    """A regular file of this machine."""
+    """A regular local file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -52,23 +52,23 @@ class LocalSource:
 
 
 class RemoteSource:
-    """A file behind a URL whose server answers requests for ranges; never read whole.
+    """A file behind a URL whose server supports range requests; never read whole.
 
-    ``headers`` may hold a token, so that no redirection is followed.
+    ``headers`` may hold a token, so redirections are not followed.
     """
 
     def __init__(self, url: str, name: str, headers: Mapping[str, str] | None = None) -> None:
         if not url.startswith(("http://", "https://")):
-            raise InvalidInputError(f"{name}: {shown(url)} is no address of a web server.")
+            raise InvalidInputError(f"{name}: {shown(url)} must be an http or https URL.")
         self.url = url
         self.name = name
         self.headers = {**(headers or {}), "Accept-Encoding": "identity"}
         self.size = 0
-        self.read_at(0, 1)  # which tells the size
+        self.read_at(0, 1)  # for the size
 
     def read_at(self, offset: int, count: int) -> bytes:
         """Return exactly ``count`` bytes from ``offset`` on."""
-        from urllib.request import Request  # noqa: PLC0415 - slow, and seldom needed
+        from urllib.request import Request  # noqa: PLC0415 - slow, and rarely needed
 
         last = offset + count - 1
         request = Request(  # noqa: S310 - the scheme was checked
@@ -79,8 +79,8 @@ class RemoteSource:
                 found = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
                 if answer.status != 206 or found is None or int(found[1]) != offset:
                     raise MemoryWallError(
-                        f"{self.name}: the server does not send parts of files.",
-                        "Download the file, and give its path.",
+                        f"{self.name}: the server must support range requests.",
+                        "Download the file, and pass its path.",
                     )
                 self.size = int(found[3])
                 data = answer.read(count)
@@ -88,14 +88,14 @@ class RemoteSource:
             reason = getattr(error, "reason", None) or type(error).__name__
             raise MemoryWallError(
                 f"{self.name} could not be fetched: {str(reason)[:120]}.",
-                "Go online, or download the file and give its path.",
+                "Connect to the network, or download the file and pass its path.",
             ) from None
         return _whole(self.name, data, offset, count)
 
 
 @lru_cache(maxsize=1)
 def _opener() -> Any:
-    """Return what opens addresses and follows no redirection."""
+    """Return an opener of URLs that follows no redirection."""
     from urllib.request import HTTPRedirectHandler, build_opener  # noqa: PLC0415
 
     class NoRedirection(HTTPRedirectHandler):
@@ -108,8 +108,8 @@ def _opener() -> Any:
 def _whole(name: str, data: bytes, offset: int, count: int) -> bytes:
     if len(data) != count:
         raise InvalidInputError(
-            f"{name}: {count} bytes were wanted at byte {offset}, and {len(data)} are there.",
-            "The file is cut short: fetch it anew.",
+            f"{name}: {count} bytes are required at byte {offset}, got {len(data)}.",
+            "The file is truncated: download it again.",
         )
     return data
 

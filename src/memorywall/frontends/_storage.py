@@ -1,4 +1,4 @@
-"""How weights lie by what the files hold: one format for all, or each weight's own."""
+"""The formats of weights from files: one for all, or one per weight."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from memorywall.frontends.gguf import Gguf
 _FORMATS = {"F64": "fp64", "F32": "fp32", "BF16": "bf16", "F16": "fp16", "F8_E4M3": "fp8",
             "F8_E5M2": "fp8", "I8": "int8"}  # fmt: skip
 
-# What GGUF calls a weight: the paths within a block here. A tensor may hold several of ours.
+# GGUF's name of a weight: the paths within a block here. A tensor may hold several of them.
 _PATHS: dict[str, tuple[str, ...]] = {
     "token_embd": ("words",),
     "position_embd": ("positions",),
@@ -33,7 +33,7 @@ _NAME = re.compile(r"(?:blk\.\d{1,6}\.)?(\w+)\.weight")
 
 
 def storage_of_files(stored: Stored, dtype: str) -> Storage | None:
-    """Return the format that most of the files' bytes have; None where it is the config's."""
+    """Return the format of most bytes of the files; None if it is the config's."""
     known = [name for name, _ in stored.bytes_by_format if name in _FORMATS]
     if not known:
         return None
@@ -41,17 +41,16 @@ def storage_of_files(stored: Stored, dtype: str) -> Storage | None:
     if format_.name == dtype:
         return None
     note = (
-        f"The files hold {known[0]}, and not the {dtype} of the config: weights are counted as "
-        "stored."
+        f"The files hold {known[0]} instead of the config's {dtype}: weights are counted as stored."
     )
     return Storage(format_.name, format_, format_, notes=(note,))
 
 
 def gguf_storage(header: Gguf) -> Storage:
-    """Return the format of each weight of a GGUF file, that of one name the same in all layers.
+    """Return the format of each weight of a GGUF file, equal for one name in all layers.
 
-    Vectors are fp32 in every GGUF. Weights of names that are not known, such as experts, have
-    their mean format, so that the total is the file's.
+    Vectors are fp32 in every GGUF. Weights with unknown names, such as experts, have their mean
+    format, so that the total equals the file's.
     """
     groups: dict[tuple[str, ...], list[StoredTensor]] = defaultdict(list)
     is_gated = any(".ffn_gate." in tensor.name for tensor in header.tensors)
@@ -70,12 +69,12 @@ def gguf_storage(header: Gguf) -> Storage:
         linear=_mean(matrices),
         rest=find_format("fp32"),
         by_name=by_name,
-        notes=("A GGUF names no dtype of activations and cache: fp16 is assumed.",),
+        notes=("A GGUF gives no dtype of activations and cache: fp16 is assumed.",),
     )
 
 
 def _paths(name: str, *, is_gated: bool) -> tuple[str, ...]:
-    """Return our paths of a tensor; without a gate of its own, the up-projection holds both."""
+    """Return our paths of a tensor; without a separate gate, the up-projection holds both."""
     found = _NAME.fullmatch(name)
     if found is None:
         return ()

@@ -1,4 +1,4 @@
-"""What the files of a model hold: their tensors, and the totals of those."""
+"""The tensors of a model's files, and their totals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST_FILES = 2000  # of one model
 
 @dataclass(frozen=True, slots=True)
 class StoredTensor:
-    """A tensor of a file: its name, shape, the file's own name of its format, its bytes."""
+    """A tensor of a file: its name, shape, the file's name of its format, its bytes."""
 
     name: str
     shape: tuple[int, ...]
@@ -22,7 +22,7 @@ class StoredTensor:
 
     @property
     def elements(self) -> int:
-        """How many elements it has."""
+        """The number of its elements."""
         count = 1
         for length in self.shape:
             count *= length

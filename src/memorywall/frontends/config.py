@@ -50,15 +50,15 @@ def model_from_config(
         config: as transformers writes it.
         where: its name in messages.
         name: the model's.
-        stored: what its files hold, where there are files.
-        storage: how its weights lie, where that is not the config's to say.
+        stored: the tensors of its files, if any.
+        storage: the formats of its weights, if the config does not give them.
     """
     watched = Watched(config)
     model_type = model_type_of(watched)
     if not isinstance(model_type, str):
         raise InvalidInputError(
             f"{where}: 'model_type' must be a text, got {shown(model_type)}.",
-            'A Hugging Face config.json has one, such as "model_type": "llama".',
+            'A Hugging Face config.json has this key, such as "model_type": "llama".',
         )
     family = family_of(model_type)
     architecture: Any = None
@@ -85,34 +85,34 @@ def model_from_config(
 
 
 def _unknown(model_type: str, where: str) -> UnsupportedError:
-    """Return the error for an architecture that neither a family nor transformers knows."""
+    """Return the error for an architecture unknown to both the families and transformers."""
     known = [known for family in families() for known in family.model_types]
     near = near_names(model_type, known)
     hints = [f"Near names: {', '.join(near)}."] if near else []
     here = can_trace()
     if not here:
-        hints.append(f"With torch and transformers the latter's class is traced: {_TRACING}")
-    hints.append("Code of your own is traced by memorywall trace FILE.py:make --input ...;")
-    hints.append("'memorywall models' lists what is known.")
+        hints.append(f"To trace the class from transformers: {_TRACING}")
+    hints.append("To trace custom code: memorywall trace FILE.py:make --input ...;")
+    hints.append("'memorywall models' lists the known models.")
     return UnsupportedError(
         f"{where}: the architecture {shown(model_type)} is not known"
         f"{', and transformers has no class for it' if here else ''}; "
-        "it is not guessed at, since a wrong guess would mislead.",
+        "a similar one is never assumed.",
         " ".join(hints),
     )
 
 
 def _no_storage(config: Mapping[str, Any]) -> Storage | None:
-    """Return what asks for a format where the weights of a traced class are quantised."""
+    """Return a storage that requires a format if the weights of a traced class are quantised."""
     if config.get("quantization_config") is None:
         return None
-    return unread("its weights are quantised, and which of them a traced class does not say")
+    return unread("its weights are quantised, and a traced class does not report which of them")
 
 
 def model_type_of(config: Mapping[str, Any]) -> Any:
-    """Return what a config says it is of: ``model_type``, or diffusers' ``_class_name``.
+    """Return the type of a config: ``model_type``, or diffusers' ``_class_name``.
 
-    What diffusers once saved as a Transformer2DModel it takes, by ``norm_type``, for others.
+    diffusers loads old configs of Transformer2DModel as other classes, by ``norm_type``.
     """
     name = config.get("model_type")
     if name is None:
@@ -124,7 +124,7 @@ def model_type_of(config: Mapping[str, Any]) -> Any:
 
 
 def _storage_of(config: Config, dtype: str, stored: Stored | None) -> Storage | None:
-    """Return how the weights lie by the config's quantisation, else by what the files hold."""
+    """Return the formats of weights by the config's quantisation, else by the files."""
     storage = read_quantisation(config, dtype, _layers(config.data))
     config.check()
     if storage is None and stored is not None:
@@ -133,7 +133,7 @@ def _storage_of(config: Config, dtype: str, stored: Stored | None) -> Storage | 
 
 
 def _layers(config: Mapping[str, Any]) -> int:
-    """Return how many layers a config that was read already has; 0 where it has another name."""
+    """Return the number of layers of a config that was read; 0 under another name."""
     within = config.get("text_config")
     for part in (config, within if isinstance(within, Mapping) else {}):
         for key in ("num_hidden_layers", "n_layer", "n_layers", "num_layers"):
@@ -146,26 +146,26 @@ def parse_config(text: str, where: str) -> dict[str, Any]:
     """Return a config from its text.
 
     Raises:
-        InvalidInputError: no JSON, or none of a config.
+        InvalidInputError: the text is not JSON, or not a config.
     """
     try:
         config = json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:
-        raise InvalidInputError(f"{where}: the JSON is nested too deeply for a config.") from None
+        raise InvalidInputError(f"{where}: the JSON is nested too deeply.") from None
     except json.JSONDecodeError as error:
         raise InvalidInputError(
             f"{where} is not valid JSON: {error.msg} (line {error.lineno}, column {error.colno}).",
-            "Mend the file, or fetch it anew.",
+            "Fix the file, or download it again.",
         ) from None
-    except ValueError as error:  # a number of thousands of digits, or NaN
+    except ValueError as error:  # a number with thousands of digits, or NaN
         raise InvalidInputError(f"{where} is not valid JSON: {str(error)[:120]}.") from None
     if not isinstance(config, dict):
         raise InvalidInputError(
-            f"{where}: a config is a JSON object, got {shown(config)}.",
+            f"{where}: a config must be a JSON object, got {shown(config)}.",
             'A config.json begins with a brace and has the key "model_type".',
         )
     return config
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")

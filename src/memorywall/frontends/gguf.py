@@ -21,7 +21,7 @@ from memorywall.frontends._tensors import MOST_FILES, StoredTensor
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
 
-# Far above what is published; what is longer is skipped or refused, so that reading stays short.
+# Far above published files; longer parts are skipped or refused, so that reading stays fast.
 _MOST_KEYS = 20_000
 _MOST_TENSORS = 30_000
 _LONGEST_NAME = 256
@@ -32,9 +32,9 @@ _SPLIT = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf")
 
 @dataclass(frozen=True, slots=True)
 class Gguf:
-    """What the headers of a model's files say.
+    """The headers of a model's files.
 
-    Of the metadata, long texts and arrays and all arrays of texts are passed over: None.
+    Long texts and arrays, and all arrays of texts, of the metadata are skipped: None.
     """
 
     metadata: Mapping[str, Any]
@@ -43,10 +43,10 @@ class Gguf:
 
 
 def read_gguf(path: Path) -> Gguf:
-    """Return the headers of a file, or of all files of a split model, of which any is named.
+    """Return the headers of a file, or of all files of a split model given any of them.
 
     Raises:
-        InvalidInputError: no such file, or with what is wrong and where.
+        InvalidInputError: no such file, or a fault, with its place.
     """
     paths = _parts(path)
     headers = [read_header(LocalSource(part)) for part in paths]
@@ -76,15 +76,15 @@ def read_header(source: ByteSource) -> Gguf:
     """Return the header of one file.
 
     Raises:
-        InvalidInputError: whatever is not as the format's definition says.
+        InvalidInputError: the file violates the definition of the format.
     """
     reader = GgufReader(source)
     if source.size < 24 or reader.take(4) != _MAGIC:
-        raise InvalidInputError(f"{source.name}: it does not begin as a GGUF does.", NEXT)
+        raise InvalidInputError(f"{source.name}: the file does not begin like a GGUF.", NEXT)
     version = reader.number("I")
     if version not in _VERSIONS:
         swapped = int.from_bytes(version.to_bytes(4, "little"), "big")
-        why = "big-endian, which is not covered" if swapped in _VERSIONS else "not covered"
+        why = "big-endian, which is not supported" if swapped in _VERSIONS else "not supported"
         raise InvalidInputError(f"{source.name}: version {version} is {why}.", NEXT)
     tensors, keys = reader.number("Q"), reader.number("Q")
     if tensors > _MOST_TENSORS or keys > _MOST_KEYS:
@@ -100,13 +100,13 @@ def _read_metadata(reader: GgufReader, count: int) -> dict[str, Any]:
     for _ in range(count):
         key = reader.text(_LONGEST_NAME)
         if key is None or key in metadata:
-            raise reader.fault(f"the key {shown(key)} is too long or stands twice")
+            raise reader.fault(f"the key {shown(key)} is too long or occurs twice")
         metadata[key] = reader.value(reader.number("I"), 0)
     return metadata
 
 
 def _read_tensor(reader: GgufReader) -> tuple[int, StoredTensor]:
-    """Return a tensor's offset among the data, and what it is, the slowest axis first."""
+    """Return a tensor's offset in the data, and the tensor, the slowest axis first."""
     name = reader.text(_LONGEST_NAME)
     axes = reader.number("I")
     if name is None or axes > _MOST_AXES:
@@ -128,19 +128,19 @@ def _read_tensor(reader: GgufReader) -> tuple[int, StoredTensor]:
 def _check_places(
     source: ByteSource, places: list[tuple[int, StoredTensor]], header: int, alignment: object
 ) -> None:
-    """Check that the tensors lie within the file, aligned, and not over one another."""
+    """Check that the tensors are within the file, aligned, and without overlap."""
     if type(alignment) is not int or not 1 <= alignment <= 2**20:
         raise InvalidInputError(f"{source.name}: an alignment of {shown(alignment)}.", NEXT)
     data = source.size - header - -header % alignment
     faults, names, end = [], set(), 0
     for offset, tensor in sorted(places, key=lambda place: place[0]):
         if tensor.name in names:
-            faults.append(f"the tensor {shown(tensor.name)} stands twice")
+            faults.append(f"the tensor {shown(tensor.name)} occurs twice")
         names.add(tensor.name)
         if offset < end or offset % alignment or offset + tensor.nbytes > data:
             faults.append(
                 f"the tensor {shown(tensor.name)} of {tensor.nbytes} bytes at byte {offset} of "
-                f"{data} lies over another, past the end or out of line"
+                f"{data} overlaps another, lies past the end or is not aligned"
             )
         end = offset + tensor.nbytes
     if faults:

@@ -1,4 +1,4 @@
-"""Models by what a user names: a dict, a file or its folder, the catalogue, the hub."""
+"""Models from a dict, a file or its folder, the catalogue, or the hub."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def load_model(source: str | os.PathLike[str] | Mapping[str, Any] | Model) -> Mo
     4. a hub id ``owner/name``, fetched through huggingface_hub and its cache.
 
     Raises:
-        InvalidInputError: the file or the config has faults; all of them are named.
-        UnknownNameError: neither a path nor a name that is known.
-        UnsupportedError: an architecture that no family reads.
-        MissingDependencyError: it would be fetched from the hub, and huggingface_hub is missing.
+        InvalidInputError: the file or the config has faults; the message lists all.
+        UnknownNameError: neither a path nor a known name.
+        UnsupportedError: an architecture without a built-in family.
+        MissingDependencyError: fetching from the hub requires huggingface_hub.
     """
     if isinstance(source, Model):
         return source
@@ -70,7 +70,7 @@ def _named_path(source: str) -> Path | None:
         return None
     try:
         return user_path(source) if os.path.lexists(source) else None
-    except (OSError, ValueError):  # no name of a file at all
+    except (OSError, ValueError):  # not a valid file name
         return None
 
 
@@ -97,7 +97,7 @@ def _from_path(path: Path) -> Model:
         if missing:
             raise InvalidInputError(
                 f"The folder {folder} has no config.json.",
-                "Give a model's folder, its config.json, or a name: memorywall models.",
+                "Pass a model's folder, its config.json, or a name: memorywall models.",
             )
     text = read_text(path, LARGEST_CONFIG, "a config.json")
     config = parse_config(text, str(path))
@@ -107,7 +107,7 @@ def _from_path(path: Path) -> Model:
 
 
 def _stored(path: Path) -> Stored | None:
-    """Return what the safetensors files of a folder, or one of them, hold; None without any."""
+    """Return the tensors of the safetensors files of a folder, or of one; None without any."""
     if path.is_dir() and not any(path.glob("*.safetensors")) and not (path / INDEX).exists():
         return None
     tensors, files = read_safetensors(path)
@@ -131,5 +131,5 @@ def _from_name(name: str) -> Model:
         return model_from_hub(name)
     raise UnknownNameError(
         "model", name, config_names(),
-        "All models: memorywall models. A path needs a config.json; a hub id is owner/name.",
+        "All models: memorywall models. A path requires a config.json; a hub id is owner/name.",
     )  # fmt: skip

@@ -22,7 +22,7 @@ from memorywall.frontends.shards import read_hub
 
 
 def model_from_hub(name: str) -> Model:
-    """Read a model's config.json from the hub's cache, or fetch it; nothing else is fetched."""
+    """Read a model's config.json from the hub's cache, or fetch it, and no other file."""
     near = near_names(name, config_names()) or near_names(name.rpartition("/")[2], config_names())
     offer = f" In the catalogue: {', '.join(near)}." if near else ""
     try:
@@ -35,7 +35,7 @@ def model_from_hub(name: str) -> Model:
         )
     except ImportError:
         raise MissingDependencyError(
-            "huggingface_hub", "hub", f"{name}, which is no path and not in the catalogue,", offer
+            "huggingface_hub", "hub", f"{name}, neither a path nor in the catalogue,", offer
         ) from None
     try:
         path = hf_hub_download(name, "config.json")
@@ -47,27 +47,27 @@ def model_from_hub(name: str) -> Model:
     except LocalEntryNotFoundError:
         raise MemoryWallError(
             f"{name} is not in the catalogue or the hub's cache, and the hub cannot be reached.",
-            f"Go online, or give the path of its config.json.{offer}",
+            f"Connect to the network, or pass the path of its config.json.{offer}",
         ) from None
     except RepositoryNotFoundError:
         raise UnknownNameError(
-            "model", name, config_names(), "The hub has none of that id."
+            "model", name, config_names(), "The hub has no model with that id."
         ) from None
     except EntryNotFoundError:
         raise InvalidInputError(
             f"{name}: the repository has no config.json.", offer.strip()
         ) from None
-    except Exception as error:  # whatever else a network does is a network's fault, said plainly
+    except Exception as error:  # any other network error is reported as such
         raise MemoryWallError(
             f"{name} could not be fetched from the hub: {type(error).__name__}.",
-            f"Go online, or give the path of its config.json.{offer}",
+            f"Connect to the network, or pass the path of its config.json.{offer}",
         ) from error
     text = read_text(Path(path), LARGEST_CONFIG, "a config.json")
     return model_from_config(parse_config(text, f"{name}/config.json"), name, name)
 
 
 def stored_on_hub(name: str) -> Stored:
-    """Return what the safetensors files of a hub id hold; some requests for each file.
+    """Return the tensors of the safetensors files of a hub id; a few requests per file.
 
     Raises:
         MemoryWallError: no such repository or files, or the hub cannot be reached.
@@ -77,9 +77,9 @@ def stored_on_hub(name: str) -> Stored:
 
 
 def _open(name: str, path: str) -> RemoteSource | None:
-    """Return a file of a repository; None where the repository has none of that name.
+    """Return a file of a repository; None if the repository has no such file.
 
-    The hub redirects large files to other servers, which must not be sent its token.
+    The hub redirects large files to other servers, which must not receive its token.
     """
     try:
         from huggingface_hub import get_hf_file_metadata, hf_hub_url  # noqa: PLC0415 - an extra
@@ -94,7 +94,7 @@ def _open(name: str, path: str) -> RemoteSource | None:
         if error.response is not None and error.response.status_code == 404:
             return None
         raise _unreachable(name, error) from None
-    except Exception as error:  # whatever else a network does is a network's fault, said plainly
+    except Exception as error:  # any other network error is reported as such
         raise _unreachable(name, error) from error
     headers = build_hf_headers() if place == url else {}
     return RemoteSource(place, f"{name}/{path}", headers)
@@ -103,5 +103,5 @@ def _open(name: str, path: str) -> RemoteSource | None:
 def _unreachable(name: str, error: Exception) -> MemoryWallError:
     return MemoryWallError(
         f"The files of {name} could not be fetched from the hub: {type(error).__name__}.",
-        "Go online, or name a folder with the files.",
+        "Connect to the network, or pass a folder with the files.",
     )

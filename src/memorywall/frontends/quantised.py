@@ -1,8 +1,8 @@
-"""The ``quantization_config`` of a checkpoint: which weights are packed, and what lies beside them.
+"""The ``quantization_config`` of a checkpoint: the packed weights, and the data stored with them.
 
-The layouts are those in which each method saves a linear layer of [out, in]; ``Beside`` holds what
-``Format`` has no word for. Whatever changes bytes and is not covered is not guessed at: the model
-then asks for the format of its weights by name.
+The layouts are those in which each method saves a linear layer of [out, in]; ``Beside`` holds data
+that ``Format`` cannot express. An unsupported setting that changes bytes is never guessed: the
+model then requires an explicit format of its weights.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from memorywall.reading.config_values import Config
 
 
 def read_quantisation(config: Config, dtype: str, layers: int) -> Storage | None:
-    """Return how the weights of a quantised checkpoint lie, or None for one that is not.
+    """Return the formats of the weights of a quantised checkpoint, or None for an unquantised one.
 
     Args:
-        config: the whole config, whose faults are noted as it is read.
-        dtype: of what is not quantised.
+        config: the whole config; faults are recorded as it is read.
+        dtype: of the unquantised weights.
         layers: of the model.
     """
     part = config.within("quantization_config")
@@ -55,7 +55,7 @@ def read_quantisation(config: Config, dtype: str, layers: int) -> Storage | None
         storage = reader(part, rest)
         kept, notes = kept_layers(part, storage.kept, layers)
     except NotCoveredError as error:
-        return unread(f"its weights are quantised by {method} with {error}, which is not covered")
+        return unread(f"its weights are quantised by {method} with {error}, which is not supported")
     except ValueError as error:
         return unread(str(error))
     return replace(storage, kept=kept, notes=(*storage.notes, *notes))
@@ -68,7 +68,7 @@ def _is_bitsandbytes(part: Config) -> bool:
 def _gptq(part: Config, rest: Format) -> Storage:
     """Packed weights, and for each group a 16-bit scale and a zero point as wide as a weight.
 
-    One 32-bit group number for every input stands beside, sorted or not.
+    There is also one 32-bit group number per input, sorted or not.
     """
     only(part, "checkpoint_format", ("gptq", "gptq_v2"), "gptq")
     none_of(part, "dynamic", "modules_in_block_to_quantize")
@@ -93,11 +93,11 @@ def _bitsandbytes(part: Config, rest: Format) -> Storage:
 
     A run's scale is fp32; or, quantised again, 8 bit with an fp32 scale for 256 of them. Each
     weight keeps the table of its 16 values, and of the 256 values of its scales. The file also
-    holds a text of some hundred bytes for each, which is not counted.
+    holds a text of a few hundred bytes for each, which is not counted.
     """
     if part.flag("load_in_8bit", False):
         rows = Beside(32, rows=1, columns=WHOLE)
-        # A byte for each weight says how it is packed.
+        # One byte per weight describes the packing.
         packing = Beside(8, rows=WHOLE, columns=WHOLE)
         return Storage("bitsandbytes int8", with_beside(Format("int8", 8), rows, packing), rest)
     kind = part.word("bnb_4bit_quant_type", "fp4")
@@ -110,7 +110,7 @@ def _bitsandbytes(part: Config, rest: Format) -> Storage:
     else:
         scales = (Beside(32, run=64),)
     name = f"bitsandbytes {kind}" + (" with double quantisation" if len(scales) > 1 else "")
-    note = "bitsandbytes' text on each weight's packing, some hundred bytes, is not counted."
+    note = "bitsandbytes' description of each weight's packing (a few hundred bytes) is left out."
     return Storage(name, with_beside(Format(kind, 4), *scales, values), rest, notes=(note,))
 
 

@@ -1,7 +1,7 @@
-"""Headers of safetensors files: what tensors they hold, never the tensors.
+"""Headers of safetensors files: the list of tensors, never the tensors themselves.
 
 A file is the length of its header in 8 bytes, a JSON object of tensors, and their bytes without
-gaps. A sharded model has an index beside its files, or on the hub.
+gaps. A sharded model has an index in the same folder or repository.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from memorywall.core.errors import InvalidInputError, invalid_file, shown
 from memorywall.frontends._source import MOST_AT_ONCE, ByteSource
 from memorywall.frontends._tensors import StoredTensor
 
-# The longest published index is of some 10 MiB. Text of that length could still become ten times as
-# many bytes of Python's objects, so what makes objects is counted before it is parsed.
+# The longest published index is of some 10 MiB. Text of that length could become ten times the
+# bytes in Python objects, so the number of objects is counted before parsing.
 LONGEST_HEADER = 16 << 20
-_LONGEST_BEYOND_ASCII = 2 << 20  # Python takes up to four bytes for each of its characters
+_LONGEST_BEYOND_ASCII = 2 << 20  # Python takes up to four bytes per character
 _MOST_NESTS = 250_000
 _MOST_VALUES = 500_000
 MOST_TENSORS = 100_000
@@ -31,21 +31,21 @@ BITS = {
 }  # fmt: skip
 
 
-NEXT = "The file is damaged, or no safetensors file: fetch it anew."
+NEXT = "The file is damaged or not a safetensors file: download it again."
 
 
 def read_header(source: ByteSource) -> list[StoredTensor]:
-    """Return the tensors that one file holds.
+    """Return the tensors of one file.
 
     Raises:
-        InvalidInputError: whatever is not as the format's definition says.
+        InvalidInputError: the file violates the definition of the format.
     """
     if source.size < 10:
-        raise InvalidInputError(f"{source.name}: {source.size} bytes are no header.", NEXT)
+        raise InvalidInputError(f"{source.name}: {source.size} bytes hold no header.", NEXT)
     first = source.read_at(0, 8)
     if first == b"version ":
         raise InvalidInputError(
-            f"{source.name} is a pointer of Git LFS, not the file.", "Fetch it: git lfs pull."
+            f"{source.name} is a pointer of Git LFS, not the file.", "Download it: git lfs pull."
         )
     length = int.from_bytes(first, "little")
     if not 2 <= length <= min(source.size - 8, LONGEST_HEADER):
@@ -61,7 +61,7 @@ def read_header(source: ByteSource) -> list[StoredTensor]:
 
 
 def parse_object(data: bytes, where: str) -> dict[str, Any]:
-    """Return a JSON object, no key of which stands twice.
+    """Return a JSON object without repeated keys.
 
     Raises:
         InvalidInputError: not UTF-8, not JSON, nested too deeply, or another value.
@@ -69,7 +69,7 @@ def parse_object(data: bytes, where: str) -> dict[str, Any]:
     nests, values = data.count(b"{") + data.count(b"["), data.count(b",")
     is_long = len(data) > _LONGEST_BEYOND_ASCII and not data.isascii()
     if is_long or nests > _MOST_NESTS or values > _MOST_VALUES:
-        raise InvalidInputError(f"{where}: a header of more parts than any model has.", NEXT)
+        raise InvalidInputError(f"{where}: the header has more parts than any model's.", NEXT)
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_once)
     except RecursionError:
@@ -79,7 +79,7 @@ def parse_object(data: bytes, where: str) -> dict[str, Any]:
             f"{where}: the header is not valid JSON: {str(error)[:120]}.", NEXT
         ) from None
     if not isinstance(value, dict):
-        raise InvalidInputError(f"{where}: the header is {shown(value)}, not an object.", NEXT)
+        raise InvalidInputError(f"{where}: the header must be an object, got {shown(value)}.", NEXT)
     return value
 
 
@@ -87,7 +87,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        raise ValueError(f"the key {shown(twice)} stands twice")
+        raise ValueError(f"the key {shown(twice)} occurs twice")
     return value
 
 
@@ -114,10 +114,10 @@ def _tensors(header: dict[str, Any], size: int, where: str) -> list[StoredTensor
 
 
 def _tensor(name: str, entry: object) -> tuple[int, int, StoredTensor]:
-    """Return where a tensor begins and ends, and what it is.
+    """Return the first and the last byte of a tensor, and the tensor.
 
     Raises:
-        ValueError: with what is wrong.
+        ValueError: the entry is invalid; the text is the fault.
     """
     entry = entry if isinstance(entry, dict) else {}
     dtype, shape, place = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
@@ -138,7 +138,7 @@ def _is_length(value: object) -> bool:
 
 
 def read_long(source: ByteSource, start: int, count: int) -> bytes:
-    """Return bytes that are more than one read."""
+    """Return bytes that take more than one read."""
     end = start + count
     places = range(start, end, MOST_AT_ONCE)
     return b"".join(source.read_at(at, min(MOST_AT_ONCE, end - at)) for at in places)

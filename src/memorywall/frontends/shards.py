@@ -21,10 +21,10 @@ INDEX = "model.safetensors.index.json"
 
 
 def read_safetensors(path: Path) -> tuple[list[StoredTensor], int]:
-    """Return the tensors of a file, of an index's files or of a folder, and how many files.
+    """Return the tensors of a file, of an index's files or of a folder, and the number of files.
 
     Raises:
-        InvalidInputError: no such file, or with what is wrong in which.
+        InvalidInputError: no such file, or a fault, with its file.
     """
     paths = _shards(path)
     tensors = collect((LocalSource(shard) for shard in paths), str(path))
@@ -39,7 +39,7 @@ def collect(sources: Iterable[ByteSource], where: str) -> list[StoredTensor]:
             if tensor.name in found:
                 raise InvalidInputError(
                     f"{where}: the tensor {shown(tensor.name)} is in two files.",
-                    "Keep one model's files in a folder, or name the index.",
+                    "Keep one model's files in a folder, or pass the index.",
                 )
             found[tensor.name] = tensor
         if len(found) > MOST_TENSORS:
@@ -48,7 +48,7 @@ def collect(sources: Iterable[ByteSource], where: str) -> list[StoredTensor]:
 
 
 def _shards(path: Path) -> list[Path]:
-    """Return the files that a path stands for: itself, those of an index, those of a folder."""
+    """Return the files of a path: itself, those of an index, those of a folder."""
     if path.is_dir():
         index = path / INDEX
         if index.exists():
@@ -57,7 +57,7 @@ def _shards(path: Path) -> list[Path]:
         if not found or len(found) > MOST_FILES:
             raise InvalidInputError(
                 f"The folder {path} has {len(found)} files of the kind *.safetensors.",
-                f"Name one, or an index of up to {MOST_FILES}.",
+                f"Pass one of them, or an index of up to {MOST_FILES}.",
             )
         return found
     if path.suffix != ".json":
@@ -67,27 +67,27 @@ def _shards(path: Path) -> list[Path]:
 
 
 def _read_all(index: ByteSource) -> bytes:
-    """Return the whole of an index, which is text and not long."""
+    """Return the whole text of an index, of bounded length."""
     if index.size > LONGEST_HEADER:
         raise InvalidInputError(f"{index.name}: an index of {index.size} bytes is too long.", NEXT)
     return read_long(index, 0, index.size)
 
 
 def index_files(data: bytes, where: str) -> list[str]:
-    """Return the names of the files that an index names; each is a file beside it."""
+    """Return the names of the files in an index; each is in the same folder."""
     weights = parse_object(data, where).get("weight_map")
     if not isinstance(weights, dict) or not weights:
         raise InvalidInputError(f"{where}: 'weight_map' must name the tensors' files.", NEXT)
     names = list(dict.fromkeys(weights.values())) if all(map(_is_name, weights.values())) else []
     if not names or len(names) > MOST_FILES:
         raise InvalidInputError(
-            f"{where}: 'weight_map' must name up to {MOST_FILES} files beside it.", NEXT
+            f"{where}: 'weight_map' must name up to {MOST_FILES} files of the same folder.", NEXT
         )
     return sorted(names)
 
 
 def _is_name(value: object) -> bool:
-    """Whether a value is the name of a file of a folder, and no path out of it."""
+    """Whether a value is the name of a file in a folder, not a path out of it."""
     is_text = isinstance(value, str) and value.endswith(".safetensors") and len(value) < 256
     return is_text and not set("/\\\0") & set(str(value))
 
@@ -95,10 +95,10 @@ def _is_name(value: object) -> bool:
 def read_hub(
     open_file: Callable[[str], ByteSource | None], where: str
 ) -> tuple[list[StoredTensor], int]:
-    """Return a repository's tensors and how many files, given how one is opened (None: absent).
+    """Return the tensors and the number of files of a repository, given an opener of files.
 
     Raises:
-        InvalidInputError: no such files, or with what is wrong in which.
+        InvalidInputError: no such files, or a fault, with its file.
     """
     single = open_file("model.safetensors")
     if single is not None:
@@ -106,7 +106,7 @@ def read_hub(
     index = open_file(INDEX)
     if index is None:
         raise InvalidInputError(
-            f"{where}: the repository has no safetensors files.", "Leave --stored out."
+            f"{where}: the repository has no safetensors files.", "Remove --stored."
         )
     names = index_files(_read_all(index), index.name)
     return collect((_present(open_file(name), name) for name in names), where), len(names)
@@ -114,5 +114,5 @@ def read_hub(
 
 def _present(source: ByteSource | None, name: str) -> ByteSource:
     if source is None:
-        raise InvalidInputError(f"{shown(name)} is in the index, and not in the repository.")
+        raise InvalidInputError(f"{shown(name)} is in the index but not in the repository.")
     return source

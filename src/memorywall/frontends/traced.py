@@ -1,4 +1,4 @@
-"""A trace as a model: what was traced once is priced like what a family lowers."""
+"""A trace as a model: a traced pass is priced like a pass lowered by a family."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from memorywall.core.traits import TracedPass, Traits
 
 @dataclass(frozen=True, slots=True)
 class TracedModule:
-    """A traced module in an architecture's place; its program is that of the traced pass."""
+    """A traced module as an architecture; its program is that of the traced pass."""
 
     class_name: str
     dtype: str
@@ -27,7 +27,7 @@ class TracedModule:
 
     @property
     def traits(self) -> Traits:
-        """One pass, as it was traced."""
+        """One traced pass."""
         causal = self.traced_pass.phase in ("prefill", "decode")
         return Traits(
             causal=causal, caches=causal, masks=True, traced=True, traced_pass=self.traced_pass
@@ -46,14 +46,14 @@ TRACED = Family("traced", (), _read, _lower)
 
 
 def model_of(traced: Traced) -> Model:
-    """Return a trace as a model; it has the one pass that was traced.
+    """Return a trace as a model with the one traced pass.
 
     Raises:
         UnsupportedError: the module computes and moves nothing.
     """
     if not traced.program.work.moved_bytes:
         raise UnsupportedError(
-            f"{traced.name} computes and moves nothing, so that there is nothing to price.",
+            f"{traced.name} runs no operator, so there is no work to price.",
             "Does its forward pass use its inputs?",
         )
     one = TracedPass(
@@ -73,7 +73,7 @@ def model_of(traced: Traced) -> Model:
 
 
 def _arithmetic(traced: Traced) -> str:
-    """Return the format that most FLOPs are done in: under autocast it is not the weights'."""
+    """Return the format of most FLOPs: under autocast it is not the weights'."""
     flops: dict[str, Number] = {}
     for _, op, repeat in traced.program.walk():
         flops[op.dtype] = flops.get(op.dtype, 0) + op.flops * repeat
@@ -83,7 +83,7 @@ def _arithmetic(traced: Traced) -> str:
 _OF_A_CPU = (
     "The memory is that of a run on the CPU. A GPU's optimizers work on all weights at once, which "
     "takes room for another copy of them, and its allocator hands out blocks of 512 bytes: ask for "
-    "device='cuda' (--device cuda) with a PyTorch built for CUDA. Without one, "
+    "backend='cuda' (--backend cuda) with a PyTorch built for CUDA. Without one, "
     "optimizer_options={'foreach': True} counts the copy."
 )
 
@@ -94,7 +94,7 @@ def _peak(traced: Traced) -> tuple[str, ...]:
     moment = traced.memory.peak_moment
     device = traced.memory.conventions.get("device", "cpu")
     note = (
-        "The memory is what PyTorch's allocator holds at the peak of the step, in the "
+        "The memory is that of PyTorch's allocator at the peak of the step, in the "
         f"{moment.phase} phase at {moment.operator}, unfused; see the trace's memory."
     )
     return (note,) if device.startswith("cuda") else (note, _OF_A_CPU)

@@ -1,7 +1,7 @@
-"""What no family reads: transformers' own class for a config, traced in a family's place.
+"""Configs without a built-in family: transformers' class for a config, traced as the model.
 
-Nothing here imports torch or transformers; ``tracing.classes`` does, once such a config comes, and
-``tracing.passes`` once a pass is asked for.
+This module does not import torch or transformers; ``tracing.transformers`` does, when such a config
+is read and when a pass is priced.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from memorywall.core.traits import Images, Source, Traits
 from memorywall.frontends._bounds import check_bounds
 from memorywall.frontends.tracing.capture.trace_lock import one_at_a_time
 
-# Keys that make transformers fetch or run more than its own class.
+# Keys that make transformers fetch or run more than its class.
 _NOT_READ = frozenset((
     "auto_map", "custom_pipelines", "attn_implementation", "experts_implementation",
     "use_pretrained_backbone", "backbone", "use_timm_backbone", "quantization_config",
@@ -33,7 +33,7 @@ _NOT_READ = frozenset((
 
 @dataclass(frozen=True, slots=True)
 class TracedClass:
-    """A class of transformers and the config that it is built from; passes are traced when asked.
+    """A class of transformers and its config; passes are traced on demand.
 
     Attributes:
         config: the keys that the class is built with, as JSON.
@@ -52,28 +52,28 @@ class TracedClass:
 
     @property
     def traits(self) -> Traits:
-        """A class that runs as transformers wrote it; which layers it has is not known."""
+        """A class run as transformers wrote it; its layers are not known."""
         return _class_traits(self)
 
 
 @dataclass(frozen=True, slots=True)
 class TracedSeq2Seq(TracedClass):
-    """One whose encoder reads a source."""
+    """A class whose encoder reads a source."""
 
     fixed_source: int | None = None
 
     @property
     def traits(self) -> Traits:
-        """One with an encoder that reads a source."""
+        """A class with an encoder that reads a source."""
         return replace(_class_traits(self), source=Source(self.fixed_source))
 
 
 @dataclass(frozen=True, slots=True)
 class TracedSeer(TracedClass):
-    """One that looks at images.
+    """A class that processes images.
 
     Attributes:
-        image_size: height and width in pixels that the config names.
+        image_size: height and width in pixels from the config.
         form: how its towers take images, one of ``_looks.FORMS``.
         tokens: positions that an image of that size takes.
     """
@@ -88,10 +88,10 @@ class TracedSeer(TracedClass):
         return self.reads == "both"
 
     def image_tokens(self, height: int, width: int) -> int:
-        """Positions that one image takes; where the tower has a free grid, traced for other sizes.
+        """Positions of one image; traced for other sizes if the tower has a free grid.
 
         Raises:
-            InvalidInputError: a size other than the config's, of a tower that is made for that one.
+            InvalidInputError: a size other than the config's, for a tower with a fixed size.
             UnsupportedError: a size that cannot be traced.
         """
         if (height, width) == self.image_size or not self.reads_text:
@@ -100,14 +100,14 @@ class TracedSeer(TracedClass):
             raise InvalidInputError(
                 f"image_size is {height}x{width}, but {self.class_name} is traced at "
                 f"{self.image_size[0]}x{self.image_size[1]} only.",
-                "Leave image_size out.",
+                "Remove image_size.",
             )
         tokens: int = _tracing("transformers.classes").image_rows(self, (height, width))
         return tokens
 
     @property
     def traits(self) -> Traits:
-        """One that looks at images."""
+        """A class that processes images."""
         images = Images(self.image_size, self.image_tokens, with_text=self.reads_text)
         return replace(_class_traits(self), images=images)
 
@@ -124,24 +124,25 @@ def _class_traits(architecture: TracedClass) -> Traits:
 
 
 def can_trace() -> bool:
-    """Tell whether torch and transformers are here."""
+    """Return whether torch and transformers are installed."""
     return find_spec("torch") is not None and find_spec("transformers") is not None
 
 
 def read_traced(
     config: Mapping[str, Any], where: str, *, by_family: bool = False
 ) -> TracedClass | None:
-    """Return transformers' class for a config; None where it is not here or has none.
+    """Return transformers' class for a config; None if not installed or without such a class.
 
     Args:
         config: as transformers writes it.
         where: its name in messages.
-        by_family: whether a family reads the architecture, and does not cover the class that is
-            named; then no other class will do.
+        by_family: whether a family reads the architecture but does not support the named class;
+            then no other class is accepted.
 
     Raises:
-        InvalidInputError: a config that the class cannot be built from, or that is out of bounds.
-        UnsupportedError: a class that cannot be traced.
+        InvalidInputError: the class cannot be built from the config, or the config is out of
+            bounds.
+        UnsupportedError: the class cannot be traced.
     """
     if not (can_trace() and _is_mentioned(config.get("model_type"))):
         return None
@@ -153,12 +154,12 @@ def read_traced(
 
 
 def look_up_known(config: Mapping[str, Any], architecture: TracedClass) -> None:
-    """Look up, in a config that is watched, the keys that transformers' config class has."""
+    """Read the keys of transformers' config class in a watched config, to record them."""
     _tracing("transformers.config_keys").look_up_known(config, architecture.model_type)
 
 
 def _is_mentioned(model_type: object) -> bool:
-    """Tell whether transformers' tables mention a type: to import them takes seconds."""
+    """Return whether transformers' tables list a type; importing them takes seconds."""
     spec = find_spec("transformers")
     if not model_type or spec is None or spec.origin is None:
         return False
@@ -172,7 +173,7 @@ def plain_keys(config: Mapping[Any, Any]) -> dict[Any, Any]:
 
 
 def is_handed_on(key: object) -> bool:
-    """Tell whether a class is built with a key."""
+    """Return whether a class is built with a key."""
     return not str(key).startswith("_") and key not in _NOT_READ
 
 
@@ -183,7 +184,7 @@ def _plain(value: Any) -> Any:
 
 
 def as_text(config: Mapping[str, Any]) -> str:
-    """Return a config's plain keys as text, which can be compared and kept."""
+    """Return a config's plain keys as text, which can be compared and stored."""
     return json.dumps(plain_keys(config), sort_keys=True)
 
 
@@ -193,9 +194,9 @@ def _lower(architecture: TracedClass, forward: Forward) -> Program:
 
 
 def _tracing(module: str) -> Any:
-    """Import what imports torch: found by name, so that counting and pricing need none of it.
+    """Import a module that imports torch, by name, so that counting and pricing do not need torch.
 
-    Transformers fills its modules in as they are asked for, which two threads must not do at once.
+    transformers loads its modules lazily, which two threads must not do at once.
     """
     with one_at_a_time():
         return import_module(f"memorywall.frontends.tracing.{module}")

@@ -7,11 +7,11 @@ and in where the norms stand; they read into a ``Decoder``, and ``lower`` writes
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias, TypeGuard
 
+from memorywall.core.axes import named
 from memorywall.core.forward import Forward
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
@@ -51,27 +51,39 @@ AnyMlp: TypeAlias = FeedForward | Experts
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """Layers of one kind: their block's name, how many they are, and what each is made of.
+    """Layers of one kind: their block's name, their positions, and what each is made of.
 
     One of the halves may be missing; ``attention`` may be another mixer. ``norms`` says where the
     norms stand, if elsewhere than in the model's other layers.
     """
 
     name: str
-    count: int
+    places: tuple[int, ...]
     attention: AnyMixer | None
     mlp: AnyMlp | None
     norms: str = ""
+
+    @property
+    def count(self) -> int:
+        """How many they are."""
+        return len(self.places)
 
 
 Halves: TypeAlias = tuple[AnyMixer | None, AnyMlp | None]
 
 
 def grouped(layers: Iterable[Halves]) -> tuple[Layers, ...]:
-    """Count layers by kind, in the order in which the kinds first come."""
-    counts = Counter(layers)
-    kinds = tuple(counts)
-    return tuple(Layers(_name(kind, kinds), counts[kind], *kind) for kind in kinds)
+    """Sort layers by kind, in the order in which the kinds first come."""
+    return by_kind(enumerate(layers))
+
+
+def by_kind(layers: Iterable[tuple[int, Halves]]) -> tuple[Layers, ...]:
+    """Sort layers, each with its position, by kind."""
+    places: dict[Halves, list[int]] = {}
+    for place, kind in layers:
+        places.setdefault(kind, []).append(place)
+    kinds = tuple(places)
+    return tuple(Layers(_name(kind, kinds), tuple(places[kind]), *kind) for kind in kinds)
 
 
 def _name(kind: Halves, kinds: tuple[Halves, ...]) -> str:
@@ -96,7 +108,7 @@ def _name(kind: Halves, kinds: tuple[Halves, ...]) -> str:
 
 
 def _is_mixer(attention: AnyMixer) -> TypeGuard[Mixer]:
-    """Tell whether something else than attention mixes the tokens."""
+    """Return whether something else than attention mixes the tokens."""
     return not isinstance(attention, Attention | LatentAttention)
 
 
@@ -105,7 +117,7 @@ class Decoder:
     """A decoder, as its config describes it.
 
     Attributes:
-        layers: its kinds of layers; those that alternate are counted, not placed.
+        layers: its kinds of layers, each with the positions where they stand.
         norm: the kind of all norms but those of queries and keys.
         norms: where they stand: ``before`` each half of a layer, ``after`` it, ``around`` it
             (both), on its ``input`` (before it, and before what it is added to), ``outside``
@@ -120,7 +132,8 @@ class Decoder:
             on the ``input``, what it is added to as well.
         final_norm: whether a norm stands before the head.
         on_logits: ``scale`` or ``softcap``, done to every logit of the language model's head.
-        state_dtype: the format that the state of its mixers is kept in; None for the activations'.
+        state_dtype: the format that the recurrent state of its mixers is kept in; None where they
+            keep windows of convolutions alone.
     """
 
     class_name: str
@@ -188,34 +201,41 @@ def plain_attention(model: Decoder) -> list[Attention]:
 
 def lower(model: Decoder, forward: Forward) -> Program:
     """Return the operators of one forward pass."""
-    hidden = Tensor("hidden", (forward.rows, model.hidden_size), forward.activations)
+    hidden = hidden_states(forward, model.hidden_size)
     embeddings = record_embeddings(model, forward, hidden)
     blocks = [record_layers(model, forward, hidden, layers) for layers in model.layers]
     head = record_top(model, forward, hidden, embeddings.ops[0].reads[0])
     return Program((embeddings, *blocks, head))
 
 
+def hidden_states(forward: Forward, width: int) -> Tensor:
+    """Return what flows from block to block: [B T, D]."""
+    return Tensor("hidden", forward.row_axes + named(hidden=width), forward.activations)
+
+
 def record_embeddings(model: Decoder, forward: Forward, hidden: Tensor) -> Block:
     """Note the embeddings of words and positions: [B T, D]."""
     tape = Tape(forward, "embeddings")
-    narrow = model.embedding_size
-    tables = [("words", model.vocab_size, forward.rows)]
+    narrow, width = model.embedding_size, named(hidden=model.hidden_size)
+    tables = [("words", ("vocab", model.vocab_size), forward.rows)]
     # Positions are added in the same breath, unless something is done to the words before.
-    positions = ("positions", model.positions, forward.tokens)
+    positions = ("positions", ("positions", model.positions), forward.tokens)
+    every = named(tokens=forward.tokens)
     apart = narrow is not None or model.embedding_scale
     if model.positions and not apart:
         tables.append(positions)
-    x = tape.activation("words", forward.rows, narrow or model.hidden_size)
+    words = named(hidden=narrow or model.hidden_size)
+    x = tape.activation("words", forward.row_axes + words)
     tape.embed("words", x, *tables)
     if narrow is not None:
-        x = tape.linear("project_in", x, model.hidden_size)
+        x = tape.linear("project_in", x, width)
     if model.embedding_scale:
         x = tape.each("scale", "scale", x)
     if model.positions and apart:
-        rows = tape.activation("positions", forward.tokens, model.hidden_size)
+        rows = tape.activation("positions", every + width)
         x = tape.add("positions_add", x, tape.embed("positions", rows, positions))
     if model.sinusoids:
-        waves = tape.activation("sinusoids", forward.tokens, model.hidden_size)
+        waves = tape.activation("sinusoids", every + width)
         x = tape.add("sinusoids_add", x, waves)
     if model.embedding_norm:
         tape.norm("norm", x, model.norm)
@@ -237,7 +257,7 @@ def record_layers(model: Decoder, forward: Forward, hidden: Tensor, layers: Laye
         )
     elif mlp is not None:
         _half(tape, model, "mlp", hidden, lambda x: _feed(tape, x, mlp), hidden)
-    return tape.close(layers.count)
+    return tape.close(layers.count, layers=layers.places)
 
 
 def _both_halves(
@@ -246,7 +266,7 @@ def _both_halves(
     if model.norms in ("shared", "each"):
         _both_at_once(tape, model, hidden, attention, mlp)
         return
-    middle = tape.activation("middle", *hidden.shape)
+    middle = tape.like("middle", hidden)
     _half(tape, model, "attention", hidden, lambda x: record_attention(tape, x, attention), middle)
     _half(tape, model, "mlp", middle, lambda x: _feed(tape, x, mlp), hidden)
 
@@ -308,9 +328,9 @@ def record_top(model: Decoder, forward: Forward, hidden: Tensor, embedding: Tens
     tape = Tape(forward, "head")
     x = tape.norm("norm", hidden, model.norm) if model.final_norm else hidden
     if model.embedding_size is not None:
-        x = tape.linear("project_out", x, model.embedding_size)
+        x = tape.linear("project_out", x, named(hidden=model.embedding_size))
     if model.head is not None:
-        record_head(tape, x, model.head, forward.head_rows, embedding)
-        if model.on_logits and model.head.name == "lm_head":
+        record_head(tape, x, model.head, forward.head_axes, embedding)
+        if model.on_logits and model.head.axis == "vocab":
             tape.each(f"logits_{model.on_logits}", model.on_logits, tape.ops[-1].writes[0])
     return tape.close()

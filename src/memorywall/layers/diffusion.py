@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from memorywall.core.axes import Axes, named, resized
 from memorywall.core.errors import InvalidInputError
 from memorywall.core.forward import Forward
+from memorywall.core.geometry import Elementwise, Space
 from memorywall.core.images import written
-from memorywall.core.numbers import Number
 from memorywall.core.tensors import Tensor
 from memorywall.core.traits import DenoisingSteps, Images, Traits
 from memorywall.layers.element_costs import FLOPS_PER_ELEMENT
@@ -134,15 +135,17 @@ class DenoisingTape(Tape):
         """Cut latents into patches, embed them and add positions: hidden [B P, D]."""
         height, width = (side // LATENT for side in self.forward.image_size)
         cut = Patches((height, width), (latents.patch, latents.patch), latents.channels)
-        x = patches(self, cut, replace(self.forward, image_size=(height, width)), _width(hidden))
-        positions = self.activation("positions", self.forward.tokens, _width(hidden))
-        self.op("positions_add", "elementwise", x.elements, (x, positions), hidden, function="add")
+        x = patches(self, cut, replace(self.forward, image_size=(height, width)), hidden.row_axes)
+        tokens = named(tokens=self.forward.tokens)
+        positions = self.activation("positions", tokens + hidden.row_axes)
+        geometry = Elementwise((Space(1, x.axes),), "add", (0, 1))
+        self.op("positions_add", geometry, (x, positions), hidden)
 
     def two_layers(
         self,
         name: str,
         x: Tensor,
-        width: int,
+        width: Axes,
         activation: str = "silu",
         *,
         out: Tensor | None = None,
@@ -154,60 +157,51 @@ class DenoisingTape(Tape):
 
     def step(
         self,
-        width: int,
+        width: Axes,
         name: str = "step",
         *,
-        rows: Number | None = None,
+        rows: Axes | None = None,
         out: Tensor | None = None,
     ) -> Tensor:
         """Embed the number of the step, or another number that is told: [B, D] or [rows, D]."""
-        rows = self.forward.batch if rows is None else rows
-        numbers = self.activation(f"{name}.frequencies", rows, _FREQUENCIES)
+        rows = named(batch=self.forward.batch) if rows is None else rows
+        numbers = self.activation(f"{name}.frequencies", rows + named(condition=_FREQUENCIES))
         return self.two_layers(name, numbers, width, out=out)
 
     def factors(self, name: str, vector: Tensor, parts: int) -> Tensor:
         """Make scales, shifts and gates of a vector [B, D], ``parts`` of them: [B, parts D]."""
         x = self.apply(f"{name}_activation", "silu", vector)
-        return self.linear(name, x, parts * _width(vector), bias=True)
+        return self.linear(name, x, named(parts=parts) + vector.row_axes, bias=True)
 
     def modulated(
         self, name: str, x: Tensor, factors: Tensor, norm: str = _PLAIN, *, again: bool = False
     ) -> Tensor:
         """Normalise x [rows, D], scale it and shift it; ``again`` where it is normalised before."""
         normed = x if again else self.norm(name, x, norm)
-        out = self.activation(f"{name}_modulated{'_again' * again}", *x.shape)
-        flops = FLOPS_PER_ELEMENT["modulate"] * x.elements
-        reads = (normed, _some(factors, 2 * _width(x)))
-        self.op(
-            f"{name}_modulate{'_again' * again}", "elementwise", flops, reads, out,
-            function="modulate",
-        )  # fmt: skip
+        out = self.like(f"{name}_modulated{'_again' * again}", x)
+        geometry = Elementwise((Space(FLOPS_PER_ELEMENT["modulate"], x.axes),), "modulate")
+        reads = (normed, _some(factors, 2))
+        self.op(f"{name}_modulate{'_again' * again}", geometry, reads, out)
         return out
 
     def gated_add(self, name: str, x: Tensor, y: Tensor, factors: Tensor, out: Tensor) -> None:
         """Add y, times a gate for each row and channel, to x [rows, D]."""
-        gated = self.activation(f"{name}_gated", *y.shape)
-        flops = FLOPS_PER_ELEMENT["scale"] * y.elements
-        reads = (y, _some(factors, _width(y)))
-        self.op(f"{name}_gate", "elementwise", flops, reads, gated, function="scale")
+        gated = self.like(f"{name}_gated", y)
+        geometry = Elementwise((Space(FLOPS_PER_ELEMENT["scale"], y.axes),), "scale", (0,))
+        self.op(f"{name}_gate", geometry, (y, _some(factors, 1)), gated)
         self.add(f"{name}_add", x, gated, out=out)
 
     def noise(self, latents: Latents, hidden: Tensor, factors: Tensor) -> None:
         """Note what makes noise of hidden states [B P, D]: a norm and a linear layer."""
         x = self.modulated("norm", hidden, factors)
-        self.linear("noise", x, latents.noise_width, bias=True)
+        self.linear("noise", x, named(pixels=latents.noise_width), bias=True)
 
 
-def _some(factors: Tensor, width: int) -> Tensor:
-    """Return the part of factors that one operator reads."""
-    touched = (factors.shape[0], width)
-    return Tensor(factors.name, factors.shape, factors.format, factors.role, touched)
+def _some(factors: Tensor, parts: int) -> Tensor:
+    """Return as many of the factors [B, parts, D] as one operator reads."""
+    return factors.part(resized(factors.axes, parts=parts))
 
 
-def _width(x: Tensor) -> int:
-    return int(x.shape[-1])
-
-
-def flow(forward: Forward, name: str, rows: Number, width: int) -> Tensor:
-    """Return what flows from block to block: [rows, width]."""
-    return Tensor(name, (rows, width), forward.activations)
+def flow(forward: Forward, name: str, axes: Axes, row: int = 1) -> Tensor:
+    """Return what flows from block to block."""
+    return Tensor(name, axes, forward.activations, row=row)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from memorywall.core.axes import Axes, named
 from memorywall.core.forward import Forward
+from memorywall.core.geometry import Attention, Gemm
 from memorywall.core.numbers import minimum
 from memorywall.core.program import Block
 from memorywall.core.tensors import Tensor
@@ -39,11 +41,12 @@ def record_table(d: Distances, width: int, forward: Forward) -> tuple[Block, Ten
     """Note the look-up that serves all layers, and return its rows: [P, D]."""
     tape = Tape(forward, "distances")
     if d.normed:
-        rows = tape.norm("norm", tape.weight("table.weight", 2 * d.reach, width), "layernorm")
+        table = tape.weight("table.weight", named(positions=2 * d.reach, hidden=width))
+        rows = tape.norm("norm", table, "layernorm")
     else:
         count = 2 * (minimum(forward.tokens, d.reach) if d.growing else d.reach)
-        out = tape.activation("rows", count, width)
-        rows = tape.embed("rows", out, ("table", 2 * d.reach, count))
+        out = tape.activation("rows", named(positions=count, hidden=width))
+        rows = tape.embed("rows", out, ("table", ("positions", 2 * d.reach), count))
     return tape.close(), rows
 
 
@@ -51,13 +54,12 @@ def scored(d: Distances, rows: Tensor) -> Terms:
     """Return what notes the terms of one layer: queries with distances, keys with distances."""
 
     def terms(tape: Tape, queries: Tensor, keys: Tensor) -> tuple[Tensor, ...]:
-        width = int(queries.shape[-1])
         found = []
         if "c2p" in d.terms:
-            projected = _project(tape, rows, "k", width, shared=d.shared, bias=d.key_bias)
+            projected = _project(tape, rows, "k", keys.axes[-2:], shared=d.shared, bias=d.key_bias)
             found.append(_score(tape, "c2p", queries, projected, keys))
         if "p2c" in d.terms:
-            projected = _project(tape, rows, "q", width, shared=d.shared, bias=True)
+            projected = _project(tape, rows, "q", queries.row_axes, shared=d.shared, bias=True)
             found.append(_score(tape, "p2c", keys, projected, keys))
         return tuple(found)
 
@@ -65,25 +67,28 @@ def scored(d: Distances, rows: Tensor) -> Terms:
 
 
 def _project(
-    tape: Tape, rows: Tensor, which: str, width: int, *, shared: bool, bias: bool
+    tape: Tape, rows: Tensor, which: str, width: Axes, *, shared: bool, bias: bool
 ) -> Tensor:
     """Project rows to the queries or keys of all heads: [P, D] to [P, N H]."""
     name = f"attention.distances_{which}_proj"
     path = f"attention.{which}_proj" if shared else name
-    count, inner = rows.shape
-    reads: tuple[Tensor, ...] = (rows, tape.weight(f"{path}.weight", width, inner))
+    count, inner = rows.rows_axes, rows.row_axes
+    reads: tuple[Tensor, ...] = (rows, tape.weight(f"{path}.weight", width + inner))
     if bias:
-        reads = (*reads, tape.weight(f"{path}.bias", width))
-    out = tape.activation(name, count, width)
-    tape.op(name, "gemm", 2 * inner * width * count, reads, out, function="linear")
+        reads = (*reads, tape.weight(f"{path}.bias", width, len(width)))
+    out = tape.activation(name, count + width, len(width))
+    tape.op(name, Gemm(count, inner, (width,)), reads, out)
     return out
 
 
 def _score(tape: Tape, term: str, x: Tensor, projected: Tensor, keys: Tensor) -> Tensor:
     """Score every vector of x with every row: 2 H FLOPs each. A pair picks its own on adding."""
-    vectors, head_dim = keys.shape  # B N T and H, for queries as for keys
-    rows = projected.shape[0]
-    out = tape.activation(f"attention.{term}", vectors, rows)
-    flops = 2 * head_dim * vectors * rows
-    tape.op(f"attention.{term}", "attention", flops, (x, projected), out)
+    batch, tokens, heads, head_dim = keys.axes  # queries are as many as keys
+    rows = projected.axes[0]
+    out = tape.activation(f"attention.{term}", (batch, tokens, heads, rows))
+    geometry = Attention(
+        "distances", batch[1], heads[1], heads[1], (head_dim,), tokens[1], rows[1],
+        tokens[1] * rows[1],
+    )  # fmt: skip
+    tape.op(f"attention.{term}", geometry, (x, projected), out)
     return out

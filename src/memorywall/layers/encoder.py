@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from memorywall.core.axes import named, unnamed
 from memorywall.core.forward import Forward
 from memorywall.core.numbers import Number, minimum
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
 from memorywall.core.traits import Traits
 from memorywall.layers.encoder_heads import Branch, record_branch
-from memorywall.layers.tape import Attention, FeedForward, Tape, Terms
+from memorywall.layers.tape import NOTHING, Attention, FeedForward, Tape, Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +46,23 @@ class Layers:
     """A run of layers of one shape.
 
     Attributes:
-        count: how many are executed.
+        places: the positions of those that are executed.
         name: of their block.
         window: how far a token looks to each side, itself included; None for all the way.
         shared: whether they are one layer's weights, executed ``count`` times.
         bare: whether the norm before attention is left out.
     """
 
-    count: int
+    places: tuple[int, ...]
     name: str = "layers"
     window: int | None = None
     shared: bool = False
     bare: bool = False
+
+    @property
+    def count(self) -> int:
+        """How many are executed."""
+        return len(self.places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,31 +94,32 @@ class Encoder:
 
 def hidden_states(forward: Forward, width: int) -> Tensor:
     """Return what flows from block to block: [B T, D]."""
-    return Tensor("hidden", (forward.rows, width), forward.activations)
+    return Tensor("hidden", forward.row_axes + named(hidden=width), forward.activations)
 
 
 def embeddings(model: Encoder, forward: Forward, hidden: Tensor) -> Block:
     """Add the rows, normalise and project them; the table of words is the first read."""
     tape, table = Tape(forward, "embeddings"), model.embedding
-    rows: list[tuple[str, int, Number]] = [
-        ("words", table.words, forward.rows),
-        ("positions", table.positions, forward.tokens),
-        ("token_types", table.token_types, 1),
-        ("task_types", table.task_types, 1),
+    rows: list[tuple[str, tuple[str, int], Number]] = [
+        ("words", ("vocab", table.words), forward.rows),
+        ("positions", ("positions", table.positions), forward.tokens),
+        ("token_types", ("positions", table.token_types), 1),
+        ("task_types", ("positions", table.task_types), 1),
     ]
     plain = not (table.norm or table.projected)
-    out = hidden if plain else tape.activation("sum", hidden.shape[0], table.width)
-    x = tape.embed("words", out, *(row for row in rows if row[1]))
+    out = hidden if plain else tape.activation("sum", forward.row_axes + named(hidden=table.width))
+    x = tape.embed("words", out, *(row for row in rows if row[1][1]))
     if table.angles:
-        touched = (minimum(forward.tokens, model.max_positions), table.angles)
-        angles = tape.weight("angles", model.max_positions, table.angles, touched=touched)
+        every = named(positions=model.max_positions, rotary=table.angles)
+        some = named(positions=minimum(forward.tokens, model.max_positions), rotary=table.angles)
+        angles = tape.weight("angles", every, touched=some)
         tape.ops[0].reads += (angles,)
     if table.unread:
-        tape.ops[0].reads += (tape.weight("unread", table.unread, touched=(0,)),)
+        tape.ops[0].reads += (tape.weight("unread", unnamed(table.unread), touched=NOTHING),)
     if table.norm:
         x = tape.norm("norm", x, table.norm, out=None if table.projected else hidden)
     if table.projected:
-        tape.linear("projection", x, int(hidden.shape[-1]), bias=True, out=hidden)
+        tape.linear("projection", x, hidden.row_axes, bias=True, out=hidden)
     return tape.close()
 
 
@@ -122,7 +129,7 @@ def layers(
     """Note one layer of a run; ``terms`` notes what is added to the scores of its attention."""
     tape = Tape(forward, run.name)
     attention = replace(model.attention, window=run.window) if run.window else model.attention
-    middle = tape.activation("middle", *hidden.shape)
+    middle = tape.like("middle", hidden)
     if model.norm_first:
         x = hidden if run.bare else tape.norm("attention_norm", hidden, model.norm)
         x = tape.self_attention(x, attention, terms=terms)
@@ -137,7 +144,7 @@ def layers(
         x = tape.feed_forward(middle, model.mlp)
         x = tape.add("mlp_add", middle, x)
         tape.norm("mlp_norm", x, model.norm, out=hidden)
-    return tape.close(run.count, shared=run.shared)
+    return tape.close(run.count, shared=run.shared, layers=run.places)
 
 
 def head(model: Encoder, forward: Forward, hidden: Tensor, words: Tensor) -> Block:

@@ -1,6 +1,6 @@
 """What encoder-decoders share: stacks of layers, cross-attention, and halves that do not run.
 
-Letters as in ``_blocks``; S is the positions of the source. The encoder runs over the source, all
+Letters as in ``tape``; S is the positions of the source. The encoder runs over the source, all
 pairs of it. The decoder runs over its own tokens as any decoder does, and attends to the encoder's
 output in every layer: keys and values of the source are projected once, in the pass that runs the
 encoder, and kept in a cache of S positions that no step grows.
@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from memorywall.core.axes import Axes, named
 from memorywall.core.forward import Forward
-from memorywall.core.numbers import Number, minimum
+from memorywall.core.geometry import Conv, Embedding, Idle, Space
+from memorywall.core.numbers import minimum
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
-from memorywall.layers.tape import Attention, FeedForward, Tape
+from memorywall.layers.tape import NOTHING, Attention, FeedForward, Tape
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,72 +45,68 @@ class Seq2SeqTape(Tape):
     """Notes the operators of a block of an encoder-decoder."""
 
     def look_up(
-        self, words: Tensor, rows: Number, out: Tensor, *added: Tensor, scaled: bool = False
+        self,
+        words: Tensor,
+        out: Tensor,
+        *added: Tensor,
+        scaled: bool = False,
+        computed: bool = False,
     ) -> None:
-        """Add ``rows`` rows of a table of words and of ``added`` tables into out [rows, D].
+        """Add the words' rows, and those of ``added`` tables, into out [B T, D].
 
-        A scale costs one FLOP an element.
+        A scale costs one FLOP an element, and so do positions that are ``computed``.
         """
-        width = out.shape[-1]
-        some = Tensor(
-            words.name, words.shape, words.format, words.role,
-            touched=(minimum(rows, words.shape[0]), width),
-        )  # fmt: skip
-        flops = (len(added) + scaled) * out.elements
-        self.op("words", "embedding", flops, (some, *added), out, function="copy")
+        vocab, width = words.axes
+        some = words.part((("vocab", minimum(self.forward.rows, vocab[1])), width))
+        space = Space(len(added) + scaled + computed, out.axes)
+        tables = tuple([table.axes[0][0] for table in (words, *added)])
+        self.op("words", Embedding((space,), tables), (some, *added), out)
 
     def positions(self, rows: int, width: int) -> Tensor:
         """Return a table of positions, of which the new tokens' rows are read."""
         return self.weight(
-            "positions.weight", rows, width, touched=(minimum(self.forward.tokens, rows), width)
+            "positions.weight",
+            named(positions=rows, hidden=width),
+            touched=named(positions=minimum(self.forward.tokens, rows), hidden=width),
         )
 
     def distances(self, buckets: int, a: Attention) -> Tensor:
         """Make the bias [N, T S] of all pairs from a table of distances, which is read whole."""
-        keys = self.forward.keys()
-        bias = self.activation("bias", a.heads, self.forward.tokens * keys)
-        table = self.weight("distances.weight", buckets, a.heads)
-        self.op("distances", "embedding", 0, (table,), bias, function="copy")
-        return bias
+        heads, keys = ("heads", a.heads), self.forward.keys()
+        bias = self.activation("bias", (heads, ("tokens", self.forward.tokens), ("keys", keys)), 2)
+        table = self.weight("distances.weight", (("positions", buckets), heads))
+        return self.move("distances", (table,), bias, "positions")
 
-    def conv(self, name: str, x: Tensor, rows: Number, width: int, kernel: int) -> Tensor:
+    def conv(self, name: str, x: Tensor, rows: Axes, width: int, kernel: int) -> Tensor:
         """Slide a kernel over time: x [frames, in] in, [rows, width] out, the bias inside.
 
         2 in kernel FLOPs for every element that comes out, the padded ends among them.
         """
-        inner = x.shape[-1]
-        out = self.activation(name, rows, width)
-        weight = self.weight(f"{name}.weight", width, inner * kernel)
-        reads = (x, weight, self.weight(f"{name}.bias", width))
-        self.op(name, "conv", 2 * inner * kernel * width * rows, reads, out)
+        inner, wide = named(channels=x.width), named(hidden=width)
+        out = self.activation(name, rows + wide)
+        weight = self.weight(f"{name}.weight", wide + inner + named(kernel=kernel), 2)
+        reads = (x, weight, self.weight(f"{name}.bias", wide))
+        space = Space(2 * kernel, out.axes + inner)
+        self.op(name, Conv((space,), kernel, ("channels",)), reads, out)
         return out
 
     def cross_attention(
         self, x: Tensor, source: Tensor, a: Attention, path: str = "cross_attention"
     ) -> Tensor:
         """Attend from x [B T, D] to the source [B S, D]: [B T, D] out."""
-        forward, width = self.forward, a.kv_heads * a.head_dim
-        keys, values = (self._kept(f"{path}.{name}", a) for name in "kv")
-        q = self.linear(f"{path}.q_proj", x, a.heads * a.head_dim, a.qkv_bias)
+        forward, width = self.forward, named(kv_heads=a.kv_heads, head_dim=a.head_dim)
+        held = forward.paged(forward.source)
+        keys, values = (
+            self.cache(f"{path}.{name}_cache", held, forward.source, width) for name in "kv"
+        )
+        q = self.linear(f"{path}.q_proj", x, named(heads=a.heads, head_dim=a.head_dim), a.qkv_bias)
         before = len(self.ops)
         self.linear(f"{path}.k_proj", source, width, a.qkv_bias and a.key_bias, out=keys)
         self.linear(f"{path}.v_proj", source, width, a.qkv_bias, out=values)
         if not forward.encodes:
             self.ops[before:] = [_idle(op) for op in self.ops[before:]]
         context = self._attend(q, keys, values, a, path, sources=forward.source)
-        return self.linear(f"{path}.o_proj", context, int(x.shape[-1]), a.out_bias)
-
-    def _kept(self, name: str, a: Attention) -> Tensor:
-        """Return the keys or values of the source: B S K heads of H."""
-        forward = self.forward
-        heads = forward.batch * a.kv_heads
-        return Tensor(
-            f"{self.block}.{name}_cache",
-            (heads * forward.paged(forward.source), a.head_dim),
-            forward.kv_cache,
-            "kv_cache",
-            touched=(heads * forward.source, a.head_dim),
-        )
+        return self.linear(f"{path}.o_proj", context, x.row_axes, a.out_bias)
 
 
 def encoder_layers(
@@ -117,7 +115,7 @@ def encoder_layers(
     """Note the layers of an encoder over hidden [B S, D]; ``bias`` is added to the scores."""
     tape = Seq2SeqTape(source, "encoder.layers")
     attention = replace(stack.attention, causal=False)
-    middle = tape.activation("middle", *hidden.shape)
+    middle = tape.like("middle", hidden)
     if stack.buckets is not None:
         bias = tape.distances(stack.buckets, attention)
 
@@ -126,7 +124,7 @@ def encoder_layers(
 
     _sublayer(tape, stack, "attention", hidden, attend, middle)
     _sublayer(tape, stack, "mlp", middle, lambda x: tape.feed_forward(x, stack.mlp), hidden)
-    return tape.close(stack.layers)
+    return tape.close(stack.layers, layers=tuple(range(stack.layers)))
 
 
 def decoder_layers(
@@ -134,8 +132,8 @@ def decoder_layers(
 ) -> Block:
     """Note the layers of a decoder over hidden [B T, D], which attend to the source [B S, D]."""
     tape = Seq2SeqTape(forward, "decoder.layers")
-    middle = tape.activation("middle", *hidden.shape)
-    crossed = tape.activation("crossed", *hidden.shape)
+    middle = tape.like("middle", hidden)
+    crossed = tape.like("crossed", hidden)
     if stack.buckets is not None:
         bias = tape.distances(stack.buckets, stack.attention)
 
@@ -148,7 +146,7 @@ def decoder_layers(
     _sublayer(tape, stack, "attention", hidden, attend, middle)
     _sublayer(tape, stack, "cross_attention", middle, attend_to_source, crossed)
     _sublayer(tape, stack, "mlp", crossed, lambda x: tape.feed_forward(x, stack.mlp), hidden)
-    return tape.close(stack.layers)
+    return tape.close(stack.layers, layers=tuple(range(stack.layers)))
 
 
 def _sublayer(
@@ -185,16 +183,10 @@ def halves(forward: Forward, encoder: Sequence[Block], decoder: Sequence[Block])
 
 
 def _idle_block(block: Block) -> Block:
-    return Block(block.name, tuple([_idle(op) for op in block.ops]), block.repeat, block.shared)
+    return replace(block, ops=tuple([_idle(op) for op in block.ops]))
 
 
 def _idle(op: Op) -> Op:
     """Return an operator that a pass skips: its weights stay resident, and nothing is moved."""
-    weights = tuple(
-        [
-            Tensor(tensor.name, tensor.shape, tensor.format, "weight", touched=(0,))
-            for tensor in op.reads
-            if tensor.role == "weight"
-        ]
-    )
-    return Op(op.name, op.kind, 0, weights, (), op.dtype, op.function)
+    weights = tuple([t.part(NOTHING) for t in op.reads if t.role == "weight"])
+    return Op(op.name, Idle(op.geometry), weights, (), op.dtype)

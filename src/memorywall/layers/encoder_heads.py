@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from memorywall.core.axes import Axes, named
 from memorywall.core.forward import Forward
-from memorywall.core.numbers import Number
+from memorywall.core.geometry import Elementwise, Space
 from memorywall.core.tensors import Tensor
 from memorywall.layers.element_costs import FLOPS_PER_ELEMENT
 from memorywall.layers.output_head import Head, record_head
@@ -44,7 +45,7 @@ def masked_branch(
 ) -> Branch:
     """Return the masked-language head: dense to ``width``, activation, norm, decoder."""
     transform = Dense(Head("transform", width, bias=bias), activation, norm)
-    decoder = Dense(Head("decoder", vocab_size, bias=decoder_bias, tied=tied))
+    decoder = Dense(Head("decoder", vocab_size, bias=decoder_bias, tied=tied, axis="vocab"))
     return Branch("each", (transform, decoder))
 
 
@@ -63,22 +64,26 @@ def record_branch(tape: Tape, hidden: Tensor, branch: Branch, embedding: Tensor)
         if layer.norm:
             x = tape.norm(f"{name}_norm", x, layer.norm)
     if branch.rows == "late":
-        _mean(tape, "mean", x, 0 if tape.forward.logits == "none" else tape.forward.batch)
+        _mean(tape, "mean", x, one_row(tape.forward))
 
 
-def _rows(forward: Forward, which: str) -> Number:
-    """Return how many rows of all sequences a branch reads."""
+def one_row(forward: Forward) -> Axes:
+    """Return the axes of one row of each sequence, of no length where no head is asked for."""
+    return named(batch=0 if forward.logits == "none" else forward.batch)
+
+
+def _rows(forward: Forward, which: str) -> Axes:
+    """Return the axes of the rows of all sequences that a branch reads."""
     if which == "each":
-        return forward.head_rows
-    if forward.logits == "none":
-        return 0
-    return forward.rows if which == "late" else forward.batch
+        return forward.head_axes
+    late = which == "late" and forward.logits != "none"
+    return forward.row_axes if late else one_row(forward)
 
 
-def _mean(tape: Tape, name: str, x: Tensor, rows: Number) -> Tensor:
+def _mean(tape: Tape, name: str, x: Tensor, rows: Axes) -> Tensor:
     """Average x [B T, D] over the tokens of each sequence; nothing is read for no rows."""
-    out = tape.activation(name, rows, x.shape[-1])
-    flops = FLOPS_PER_ELEMENT["mean"] * tape.forward.tokens * out.elements
-    source = Tensor(x.name, x.shape, x.format, x.role)  # its own, since no rows change it
-    tape.op(name, "elementwise", flops, (source,), out, function="mean")
+    out = tape.activation(name, rows + x.row_axes, x.row)
+    every = (*rows, ("tokens", tape.forward.tokens), *x.row_axes)
+    geometry = Elementwise((Space(FLOPS_PER_ELEMENT["mean"], every),), "mean", (0,), ("tokens",))
+    tape.op(name, geometry, (x.part(None),), out)
     return out

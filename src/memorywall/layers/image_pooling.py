@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from memorywall.core.axes import Axes, named
 from memorywall.core.forward import Forward
+from memorywall.core.geometry import Elementwise, Space
 from memorywall.core.numbers import Number
 from memorywall.core.program import Block
 from memorywall.core.tensors import Tensor
 from memorywall.layers.element_costs import FLOPS_PER_ELEMENT, NORM_WEIGHTS
-from memorywall.layers.encoder_heads import Dense
+from memorywall.layers.encoder_heads import Dense, one_row
 from memorywall.layers.output_head import record_head
-from memorywall.layers.tape import Attention, Tape
+from memorywall.layers.tape import Attention, Tape, normalised
 from memorywall.layers.vision_tower import Stack
 
 
@@ -62,11 +64,13 @@ def lower_pooling(
         x = _mean(tape, x, patches, beside=top.rows == "both")
     if top.norm == "pooled":
         x = _norm(tape, x, stack.norm)
-    rows = forward.batch * patches if top.rows == "patches" else forward.batch
-    return _finish(tape, top, x, 0 if forward.logits == "none" else rows)
+    rows = one_row(forward)
+    if top.rows == "patches":
+        rows = rows + named(tokens=patches)
+    return _finish(tape, top, x, rows)
 
 
-def _finish(tape: Tape, top: Pooling, x: Tensor, rows: Number) -> tuple[Block, Tensor]:
+def _finish(tape: Tape, top: Pooling, x: Tensor, rows: Axes) -> tuple[Block, Tensor]:
     """Note the linear layers on so many rows."""
     if top.beside:
         found = [record_head(tape, x, layer.head, rows, x) for layer in top.layers]
@@ -81,23 +85,21 @@ def _finish(tape: Tape, top: Pooling, x: Tensor, rows: Number) -> tuple[Block, T
 
 def _mean(tape: Tape, x: Tensor, patches: Number, *, beside: bool) -> Tensor:
     """Average the patches of each image, beside its first token or not: [B, 2 D] or [B, D]."""
-    batch, width = tape.forward.batch, x.shape[-1]
-    out = tape.activation("mean", batch, 2 * width if beside else width)
-    rows = batch * (patches + beside)
-    read = Tensor(x.name, x.shape, x.format, x.role, touched=(rows, width))
-    flops = FLOPS_PER_ELEMENT["mean"] * batch * patches * width
-    tape.op("mean", "elementwise", flops, (read,), out, function="mean")
+    batch, width = named(batch=tape.forward.batch), x.row_axes
+    out = tape.activation("mean", batch + named(parts=1 + beside) + width, 2)
+    space = Space(FLOPS_PER_ELEMENT["mean"], batch + named(tokens=patches) + width)
+    read = x.part(batch + named(tokens=patches + beside) + width)
+    tape.op("mean", Elementwise((space,), "mean", (0,), ("tokens",)), (read,), out)
     return out
 
 
 def _norm(tape: Tape, x: Tensor, kind: str) -> Tensor:
     """Normalise one row of each image: [B, D]."""
-    batch, width = tape.forward.batch, x.shape[-1]
-    row = Tensor(x.name, x.shape, x.format, x.role, touched=(batch, width))
-    out = tape.activation("norm", batch, width)
-    weights = [tape.weight(f"norm.{part}", width) for part in NORM_WEIGHTS[kind]]
-    flops = FLOPS_PER_ELEMENT[kind] * out.elements
-    tape.op("norm", "norm", flops, (row, *weights), out, function=kind.partition("_")[0])
+    width = x.row_axes
+    axes = named(batch=tape.forward.batch) + width
+    out = tape.activation("norm", axes, x.row)
+    weights = [tape.weight(f"norm.{part}", width, x.row) for part in NORM_WEIGHTS[kind]]
+    tape.op("norm", normalised(kind, axes, width), (x.part(axes), *weights), out)
     return out
 
 
@@ -113,15 +115,16 @@ def _probe(tape: Tape, stack: Stack, x: Tensor) -> Tensor:
     """Let a learned query attend to x [B T, D], then a feed-forward: [B, D]."""
     forward, a = tape.forward, stack.attention
     single = _ProbeTape(replace(forward, tokens=1), tape.block)
-    probe = single.activation("probe", forward.batch, stack.hidden_size)
-    learned = single.weight("probe.weight", 1, stack.hidden_size)
-    single.op("probe", "embedding", 0, (learned,), probe, function="copy")
-    width = a.heads * a.head_dim
-    q = single.linear("attention.q_proj", probe, width, bias=True)
+    hidden, width = x.row_axes, named(kv_heads=a.kv_heads, head_dim=a.head_dim)
+    learned = single.weight("probe.weight", named(positions=1) + hidden)
+    probe = single.activation("probe", named(batch=forward.batch) + hidden)
+    single.move("probe", (learned,), probe)
+    heads = named(heads=a.heads, head_dim=a.head_dim)
+    q = single.linear("attention.q_proj", probe, heads, bias=True)
     k = single.linear("attention.k_proj", x, width, bias=True)
     v = single.linear("attention.v_proj", x, width, bias=True)
     context = single.look(q, k, v, a, forward.tokens)
-    y = single.linear("attention.o_proj", context, stack.hidden_size, bias=True)
+    y = single.linear("attention.o_proj", context, hidden, bias=True)
     normed = single.norm("mlp_norm", y, stack.norm)
     out = single.add("mlp_add", y, single.feed_forward(normed, stack.mlp))
     tape.ops += single.ops

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from memorywall.core.axes import Axes, named
 from memorywall.core.forward import Forward
-from memorywall.core.numbers import Number
+from memorywall.core.geometry import Conv, Elementwise, Space
 from memorywall.core.tensors import Tensor
 from memorywall.layers.element_costs import FLOPS_PER_ELEMENT
+from memorywall.layers.encoder_heads import one_row
 from memorywall.layers.output_head import Head, record_head
 from memorywall.layers.tape import Tape
 
@@ -27,13 +29,13 @@ class FeatureMap:
     @property
     def channels(self) -> int:
         """How many numbers a pixel has."""
-        return int(self.pixels.shape[-1])
+        return int(self.pixels.width)
 
 
 def stage_map(forward: Forward, stage: int, height: int, width: int, channels: int) -> FeatureMap:
     """Return what flows from layer to layer of a stage."""
-    shape = (forward.batch * (height * width), channels)
-    return FeatureMap(Tensor(f"stage{stage}.hidden", shape, forward.activations), height, width)
+    axes = named(batch=forward.batch, tokens=height * width, hidden=channels)
+    return FeatureMap(Tensor(f"stage{stage}.hidden", axes, forward.activations), height, width)
 
 
 class StageTape(Tape):
@@ -41,8 +43,8 @@ class StageTape(Tape):
 
     def image(self, height: int, width: int, channels: int) -> FeatureMap:
         """Return the images that come in."""
-        rows = self.forward.batch * (height * width)
-        return FeatureMap(self.activation("image", rows, channels), height, width)
+        axes = named(batch=self.forward.batch, tokens=height * width, channels=channels)
+        return FeatureMap(self.activation("image", axes), height, width)
 
     def conv(
         self,
@@ -64,40 +66,41 @@ class StageTape(Tape):
         height, width = (
             (side + 2 * padding - kernel) // stride + 1 for side in (x.height, x.width)
         )
-        rows = self.forward.batch * (height * width)
-        out = out or self.activation(name, rows, channels)
-        taps = x.channels // groups * kernel**2
-        reads: tuple[Tensor, ...] = (x.pixels, self.weight(f"{name}.weight", channels, taps))
+        wide, taps = named(hidden=channels), kernel**2
+        rows = named(batch=self.forward.batch, tokens=height * width)
+        out = out or self.activation(name, rows + wide)
+        inner = named(channels=x.channels // groups, kernel=taps)
+        reads: tuple[Tensor, ...] = (x.pixels, self.weight(f"{name}.weight", wide + inner, 2))
         if bias:
-            reads = (*reads, self.weight(f"{name}.bias", channels))
-        self.op(name, "conv", 2 * taps * channels * rows, reads, out)
+            reads = (*reads, self.weight(f"{name}.bias", wide))
+        contracted = ("channels",) if groups == 1 else ()
+        self.op(name, Conv((Space(2, rows + wide + inner),), taps, contracted), reads, out)
         return FeatureMap(out, height, width)
 
-    def copy(self, name: str, x: Tensor, *shape: Number, rows: Number | None = None) -> Tensor:
-        """Copy x, or so many rows of it, into another shape: padded, cropped or side by side."""
-        out = self.activation(name, *shape)
-        touched = None if rows is None else (rows, x.shape[-1])
-        source = Tensor(x.name, x.shape, x.format, x.role, touched)
-        self.op(name, "embedding", 0, (source,), out, function="copy")
-        return out
+    def copy(
+        self, name: str, x: Tensor, axes: Axes, row: int = 1, *, rows: Axes | None = None
+    ) -> Tensor:
+        """Copy x, or some rows of it, into another shape: padded, cropped or side by side."""
+        source = x.part(None if rows is None else rows + x.row_axes)
+        return self.move(name, (source,), self.activation(name, axes, row))
 
     def gain(self, name: str, x: Tensor) -> Tensor:
         """Scale x [rows, C] by a learned number for each channel."""
-        out = self.activation(name, *x.shape)
-        reads = (x, self.weight(f"{name}.weight", x.shape[-1]))
-        flops = FLOPS_PER_ELEMENT["scale"] * x.elements
-        self.op(name, "elementwise", flops, reads, out, function="scale")
+        out = self.like(name, x)
+        reads = (x, self.weight(f"{name}.weight", x.row_axes))
+        geometry = Elementwise((Space(FLOPS_PER_ELEMENT["scale"], x.axes),), "scale", (0,))
+        self.op(name, geometry, reads, out)
         return out
 
     def mean(self, name: str, x: FeatureMap) -> Tensor:
         """Average over the pixels of each image: [B, C] out."""
-        out = self.activation(name, self.forward.batch, x.channels)
-        flops = FLOPS_PER_ELEMENT["mean"] * x.pixels.elements
-        self.op(name, "elementwise", flops, (x.pixels,), out, function="mean")
+        out = self.activation(name, named(batch=self.forward.batch) + x.pixels.row_axes)
+        space = Space(FLOPS_PER_ELEMENT["mean"], x.pixels.axes)
+        self.op(name, Elementwise((space,), "mean", (0,), ("tokens",)), (x.pixels,), out)
         return out
 
     def classifier(self, x: Tensor, labels: int | None) -> None:
         """Note a linear layer from [B, C] to the labels, if there is one."""
         if labels is not None:
-            rows = 0 if self.forward.logits == "none" else self.forward.batch
-            record_head(self, x, Head("classifier", labels, bias=True), rows, x)
+            head = Head("classifier", labels, bias=True, axis="labels")
+            record_head(self, x, head, one_row(self.forward), x)

@@ -15,7 +15,7 @@ from memorywall.core.numbers import Number, halved
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
 from memorywall.core.traits import Images, Traits
-from memorywall.layers.decoder import Decoder
+from memorywall.layers.decoder import Decoder, hidden_states
 from memorywall.layers.decoder import lower as lower_decoder
 from memorywall.layers.encoder_decoder import halves
 from memorywall.layers.image_pooling import Pooling, lower_pooling
@@ -119,7 +119,7 @@ class ImageText:
             sight.image_size, sight.tokens, with_text=True, notes=sight.notes, resized=sight.resized
         )
         text = self.decoder.traits
-        return replace(text, images=images)
+        return replace(text, images=images, masks=text.masks and self.ahead != "prefix")
 
 
 def lower(model: ImageText, forward: Forward) -> Program:
@@ -135,9 +135,9 @@ def lower(model: ImageText, forward: Forward) -> Program:
 
 def _enter(model: ImageText, forward: Forward, rows: Tensor) -> Block:
     """Put the rows of images where the words' rows of their positions were."""
-    tape, width = Tape(forward, "images"), model.decoder.hidden_size
-    hidden = Tensor("hidden", (forward.rows, width), forward.activations, touched=rows.shape)
-    tape.op("enter", "embedding", 0, (rows,), hidden, function="copy")
+    tape = Tape(forward, "images")
+    hidden = hidden_states(forward, model.decoder.hidden_size)
+    tape.move("enter", (rows,), hidden.part(rows.axes))
     return tape.close()
 
 

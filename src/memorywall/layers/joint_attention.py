@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from memorywall.core.axes import Axes, named
 from memorywall.core.forward import Forward
-from memorywall.core.numbers import Number
+from memorywall.core.geometry import Gemm
 from memorywall.core.tensors import Tensor
 from memorywall.layers.diffusion import DenoisingTape
-from memorywall.layers.tape import Attention, FeedForward
+from memorywall.layers.tape import Attention, FeedForward, join
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,46 +37,46 @@ class JointTape(DenoisingTape):
 
     def __init__(self, forward: Forward, block: str, text: int) -> None:
         super().__init__(forward, block)
-        self.rows = {"": forward.batch * (forward.tokens - text), "text_": forward.batch * text}
+        image = named(batch=forward.batch, tokens=forward.tokens - text)
+        self.rows = {"": image, "text_": named(batch=forward.batch, tokens=text)}
 
     def project(self, x: Tensor, a: Attention, stream: str) -> None:
         """Write the queries, keys and values of one stream, ``text_`` or the image's."""
-        width = a.heads * a.head_dim
+        width = named(heads=a.heads, head_dim=a.head_dim)
         for letter in "qkv":
             part = self._part(f"attention.{letter}", width, self.rows[stream])
             path = f"attention.{stream}{letter}"
             if a.qk_norm and letter != "v":
                 y = self.linear(f"{path}_proj", x, width, a.qkv_bias)
-                self.norm(f"{path}_norm", y, a.qk_norm_kind, gain=a.head_dim, out=part)
+                self.norm(f"{path}_norm", y, a.qk_norm_kind, run=1, out=part)
             else:
                 self.linear(f"{path}_proj", x, width, a.qkv_bias, out=part)
 
     def attend(self, a: Attention) -> Tensor:
         """Let all attend to all: [B (P + S), D] out."""
-        width = a.heads * a.head_dim
+        width = named(heads=a.heads, head_dim=a.head_dim)
         q, k, v = (self._part(f"attention.{letter}", width) for letter in "qkv")
         if a.rotary:
             q, k = (self._turned(x, a, letter) for x, letter in ((q, "q"), (k, "k")))
         return self._attend(q, k, v, a, "attention")
 
-    def linear_of_two(self, name: str, x: Tensor, y: Tensor, width: int) -> Tensor:
+    def linear_of_two(self, name: str, x: Tensor, y: Tensor, width: Axes) -> Tensor:
         """Multiply two arrays side by side, x [rows, in] and y [rows, more], by one weight."""
-        rows, inner = x.shape[0], int(x.shape[-1] + y.shape[-1])
-        weights = (self.weight(f"{name}.weight", width, inner), self.weight(f"{name}.bias", width))
-        out = self.activation(name, rows, width)
-        flops = 2 * inner * width * rows
-        self.op(name, "gemm", flops, (x, y, *weights), out, function=self.product)
+        rows, parts = x.rows_axes, (x.row_axes, y.row_axes)
+        weight = self.weight(f"{name}.weight", width + join(parts), parts=parts)
+        reads = (x, y, weight, self.weight(f"{name}.bias", width))
+        out = self.activation(name, rows + width)
+        self.op(name, Gemm(rows, parts[0], (width,), (), self.product, parts[1:]), reads, out)
         return out
 
-    def project_back(self, context: Tensor, width: int, stream: str) -> Tensor:
+    def project_back(self, context: Tensor, width: Axes, stream: str) -> Tensor:
         """Project one stream's part of what was attended to: [rows, D] out."""
-        rows, inner = self.rows[stream], int(context.shape[-1])
+        rows, inner = self.rows[stream], context.row_axes
         name = f"attention.{stream}o_proj"
-        part = Tensor(context.name, context.shape, context.format, touched=(rows, inner))
-        weights = (self.weight(f"{name}.weight", width, inner), self.weight(f"{name}.bias", width))
-        out = self.activation(name, rows, width)
-        flops = 2 * inner * width * rows
-        self.op(name, "gemm", flops, (part, *weights), out, function=self.product)
+        weight = self.weight(f"{name}.weight", width + inner, len(inner))
+        reads = (context.part(rows + inner), weight, self.weight(f"{name}.bias", width))
+        out = self.activation(name, rows + width)
+        self.op(name, Gemm(rows, inner, (width,), which=self.product), reads, out)
         return out
 
     def feed(self, x: Tensor, factors: Tensor, mlp: FeedForward, stream: str, out: Tensor) -> None:
@@ -86,10 +87,9 @@ class JointTape(DenoisingTape):
 
     def _turned(self, x: Tensor, a: Attention, letter: str) -> Tensor:
         name = f"attention.{letter}_rotary"
-        return self.rotary(name, x, a.heads, a.rotary, self.activation(name, *x.shape))
+        return self.rotary(name, x, a.rotary, self.like(name, x))
 
-    def _part(self, name: str, width: int, rows: Number | None = None) -> Tensor:
+    def _part(self, name: str, width: Axes, rows: Axes | None = None) -> Tensor:
         """Return an array of both streams, or the rows of one of them."""
-        whole = self.activation(name, self.forward.rows, width)
-        whole.touched = None if rows is None else (rows, width)
-        return whole
+        whole = self.activation(name, self.forward.row_axes + width, 2)
+        return whole.part(None if rows is None else rows + width)

@@ -18,10 +18,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from memorywall.core.numbers import Number
+from memorywall.core.axes import Axes, named
+from memorywall.core.geometry import Attention, Gemm, Product, Softmax, Space
 from memorywall.core.tensors import Tensor
 from memorywall.layers.element_costs import FLOPS_PER_ELEMENT
-from memorywall.layers.tape import Tape
+from memorywall.layers.tape import Tape, new_part, normalised
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,104 +56,107 @@ def record_latent_attention(
     query = _query(tape, x, a, path)
     attend = {"absorbed": _absorbed, "expanded": _expanded, "reexpanded": _reexpanded}
     context = attend[tape.forward.mla](tape, x, query, a, path)
-    return tape.linear(f"{path}.o_proj", context, int(x.shape[-1]), a.bias)
+    return tape.linear(f"{path}.o_proj", context, x.row_axes, a.bias)
 
 
 def _query(tape: Tape, x: Tensor, a: LatentAttention, path: str) -> Tensor:
-    """Return the queries, B T rows of N (H + P), their last P elements rotated."""
-    width = a.heads * (a.plain + a.rotary)
+    """Return the queries, [B, T, N, H + P], their last P elements rotated."""
+    width = named(heads=a.heads, head_dim=a.plain + a.rotary)
     if a.query_rank is None:
         query = tape.linear(f"{path}.q_proj", x, width)
     else:
-        low = tape.linear(f"{path}.q_a_proj", x, a.query_rank, a.bias)
+        low = tape.linear(f"{path}.q_a_proj", x, named(q_latent=a.query_rank), a.bias)
         low = tape.norm(f"{path}.q_a_norm", low, "rmsnorm")
         query = tape.linear(f"{path}.q_b_proj", low, width)
     if not a.rotated:
         return query
-    rotated = tape.activation(f"{path}.q_rotary", *query.shape)
-    return tape.rotary(f"{path}.q_rotary", query, a.heads, a.rotary, rotated)
+    name = f"{path}.q_rotary"
+    return tape.rotary(name, query, a.rotary, tape.like(name, query))
 
 
 def _latent(
     tape: Tape, x: Tensor, a: LatentAttention, path: str, latent: Tensor, key: Tensor
 ) -> None:
     """Project x to the latents and the rotated keys of new tokens, and write them as given."""
-    rows = x.shape[0]
-    both = tape.linear(f"{path}.kv_a_proj", x, a.rank + a.rotary, a.bias)
-    gain = tape.weight(f"{path}.kv_a_norm.weight", a.rank)
-    flops = FLOPS_PER_ELEMENT["rmsnorm"] * a.rank * rows
+    rows, rank = x.rows_axes, named(latent=a.rank)
+    both = tape.linear(f"{path}.kv_a_proj", x, named(latent=a.rank + a.rotary), a.bias)
+    gain = tape.weight(f"{path}.kv_a_norm.weight", rank)
+    geometry = normalised("rmsnorm", rows + rank, rank)
     if not a.rotated:  # the norm's kernel passes the shared key on
-        tape.op(f"{path}.kv_a_norm", "norm", flops, (both, gain), latent, key, function="rmsnorm")
+        tape.op(f"{path}.kv_a_norm", geometry, (both, gain), latent, key)
         return
-    reads = (_part(both, rows, a.rank), gain)
-    tape.op(f"{path}.kv_a_norm", "norm", flops, reads, latent, function="rmsnorm")
-    tape.rotary(f"{path}.k_rotary", _part(both, rows, a.rotary), 1, a.rotary, key)
+    tape.op(f"{path}.kv_a_norm", geometry, (both.part(rows + rank), gain), latent)
+    rotated = both.part(rows + named(latent=a.rotary))
+    tape.rotary(f"{path}.k_rotary", rotated, a.rotary, key)
 
 
-def _cache(tape: Tape, a: LatentAttention, path: str) -> Tensor:
-    """Return the cache of latents and rotated keys, of which a pass reads B S rows of R + P."""
-    name = f"{tape.block}.{path}.latent_cache"
-    return _kept(tape, name, 1, a.rank + a.rotary)
-
-
-def _kept(tape: Tape, name: str, vectors: int, width: int) -> Tensor:
-    """Return a cache of so many vectors a position, whole pages of it set aside."""
+def _kept(tape: Tape, name: str, vector: Axes) -> Tensor:
+    """Return a cache, whole pages of it set aside."""
     forward = tape.forward
-    held, read = (forward.batch * n * vectors for n in (forward.cached(), forward.keys()))
-    return Tensor(name, (held, width), forward.kv_cache, "kv_cache", (read, width))
+    return tape.cache(name, forward.cached(), forward.keys(), vector)
+
+
+def _cache(tape: Tape, x: Tensor, a: LatentAttention, path: str) -> Tensor:
+    """Return the cache of latents and rotated keys [B, S, R + P], into which the new are put."""
+    cache = _kept(tape, f"{path}.latent_cache", named(latent=a.rank + a.rotary))
+    new = new_part(cache, x).touched or ()
+    latent, key = (cache.part((*new[:2], ("latent", n))) for n in (a.rank, a.rotary))
+    _latent(tape, x, a, path, latent, key)
+    return cache
+
+
+def _read(cache: Tensor, width: int) -> Tensor:
+    """Return the first ``width`` elements of every cached latent that a pass reads."""
+    return cache.part((*(cache.touched or cache.axes)[:2], ("latent", width)))
 
 
 def _absorbed(tape: Tape, x: Tensor, query: Tensor, a: LatentAttention, path: str) -> Tensor:
-    rows, n = x.shape[0], a.heads
-    cache = _cache(tape, a, path)
-    _latent(tape, x, a, path, _part(cache, rows, a.rank), _part(cache, rows, a.rotary))
+    rows, heads = x.rows_axes, named(heads=a.heads)
+    latent, value = named(latent=a.rank), named(head_dim=a.value)
+    cache = _cache(tape, x, a, path)
     up, down = _projections(tape, a, path)
-    absorbed = tape.activation(f"{path}.k_up", rows, n * a.rank)
-    flops = 2 * a.plain * a.rank * n * rows
-    plain = _part(query, rows, n * a.plain)
-    tape.op(f"{path}.k_up", "gemm", flops, (plain, up), absorbed, function="linear")
-    rotated = _part(query, rows, n * a.rotary)
-    context = tape.activation(f"{path}.context", rows, n * a.rank)
-    values = _part(cache, _positions(cache), a.rank)
-    _attend(tape, (absorbed, cache, rotated), values, context, a, path)
-    out = tape.activation(f"{path}.v_up", rows, n * a.value)
-    flops = 2 * a.rank * a.value * n * rows
-    tape.op(f"{path}.v_up", "gemm", flops, (context, down), out, function="linear")
+    absorbed = tape.activation(f"{path}.k_up", rows + heads + latent, 2)
+    inner = named(head_dim=a.plain)
+    plain = query.part(rows + heads + inner)
+    tape.op(f"{path}.k_up", Gemm(rows, inner, (latent,), heads), (plain, up), absorbed)
+    rotated = query.part(rows + heads + named(head_dim=a.rotary))
+    context = tape.activation(f"{path}.context", rows + heads + latent, 2)
+    _attend(tape, (absorbed, cache, rotated), _read(cache, a.rank), context, a, path)
+    out = tape.activation(f"{path}.v_up", rows + heads + value, 2)
+    tape.op(f"{path}.v_up", Gemm(rows, latent, (value,), heads), (context, down), out)
     return out
 
 
 def _reexpanded(tape: Tape, x: Tensor, query: Tensor, a: LatentAttention, path: str) -> Tensor:
-    rows, cache = x.shape[0], _cache(tape, a, path)
-    _latent(tape, x, a, path, _part(cache, rows, a.rank), _part(cache, rows, a.rotary))
-    kept = _positions(cache)
-    keys = tape.activation(f"{path}.keys", kept * a.heads, a.plain)
-    values = tape.activation(f"{path}.values", kept * a.heads, a.value)
-    _expand(tape, _part(cache, kept, a.rank), a, path, keys, values)
-    context = tape.activation(f"{path}.context", rows, a.heads * a.value)
-    shared = _part(cache, kept, a.rotary)
-    _attend(tape, (query, keys, shared), values, context, a, path)
+    cache, heads = _cache(tape, x, a, path), named(heads=a.heads)
+    kept = (cache.touched or cache.axes)[:2] + heads
+    keys = tape.activation(f"{path}.keys", kept + named(head_dim=a.plain))
+    values = tape.activation(f"{path}.values", kept + named(head_dim=a.value))
+    _expand(tape, _read(cache, a.rank), a, path, keys, values)
+    context = tape.activation(f"{path}.context", x.rows_axes + heads + named(head_dim=a.value), 2)
+    _attend(tape, (query, keys, _read(cache, a.rotary)), values, context, a, path)
     return context
 
 
 def _expanded(tape: Tape, x: Tensor, query: Tensor, a: LatentAttention, path: str) -> Tensor:
-    rows, n = x.shape[0], a.heads
-    keys = _kept(tape, f"{tape.block}.{path}.k_cache", n, a.plain + a.rotary)
-    values = _kept(tape, f"{tape.block}.{path}.v_cache", n, a.value)
-    latent = tape.activation(f"{path}.kv_a_norm", rows, a.rank)
-    _latent(tape, x, a, path, latent, _part(keys, rows * n, a.rotary))
-    new = _part(keys, rows * n, a.plain), _part(values, rows * n, a.value)
-    _expand(tape, latent, a, path, *new)
-    context = tape.activation(f"{path}.context", rows, n * a.value)
+    rows, heads = x.rows_axes, named(heads=a.heads)
+    keys = _kept(tape, f"{path}.k_cache", heads + named(head_dim=a.plain + a.rotary))
+    values = _kept(tape, f"{path}.v_cache", heads + named(head_dim=a.value))
+    latent = tape.activation(f"{path}.kv_a_norm", rows + named(latent=a.rank))
+    new = (new_part(keys, x).touched or ())[:3]
+    _latent(tape, x, a, path, latent, keys.part(new + named(head_dim=a.rotary)))
+    _expand(tape, latent, a, path, keys.part(new + named(head_dim=a.plain)), new_part(values, x))
+    context = tape.activation(f"{path}.context", rows + heads + named(head_dim=a.value), 2)
     _attend(tape, (query, keys), values, context, a, path)
     return context
 
 
 def _projections(tape: Tape, a: LatentAttention, path: str) -> tuple[Tensor, Tensor]:
     """Return the two halves of the projection of latents, which is stored as one array."""
-    name = f"{path}.kv_b_proj"
+    name, rank = f"{path}.kv_b_proj", a.rank
     return (
-        tape.weight(f"{name}.keys", a.heads * a.plain, a.rank),
-        tape.weight(f"{name}.values", a.heads * a.value, a.rank),
+        tape.weight(f"{name}.keys", named(heads=a.heads, head_dim=a.plain, latent=rank)),
+        tape.weight(f"{name}.values", named(heads=a.heads, head_dim=a.value, latent=rank)),
     )
 
 
@@ -160,12 +164,11 @@ def _expand(
     tape: Tape, latent: Tensor, a: LatentAttention, path: str, keys: Tensor, values: Tensor
 ) -> None:
     """Project latents to every head's keys (without the rotated part) and values."""
-    rows = (latent.touched or latent.shape)[0]
+    *rows, inner = latent.touched or latent.axes
     up, down = _projections(tape, a, path)
-    flops = 2 * a.rank * a.plain * a.heads * rows
-    tape.op(f"{path}.k_up", "gemm", flops, (latent, up), keys, function="linear")
-    flops = 2 * a.rank * a.value * a.heads * rows
-    tape.op(f"{path}.v_up", "gemm", flops, (latent, down), values, function="linear")
+    for name, width, weight, out in (("k", a.plain, up, keys), ("v", a.value, down, values)):
+        geometry = Gemm(tuple(rows), (inner,), (named(heads=a.heads, head_dim=width),))
+        tape.op(f"{path}.{name}_up", geometry, (latent, weight), out)
 
 
 def _attend(
@@ -177,24 +180,23 @@ def _attend(
     path: str,
 ) -> None:
     """Q K^T, softmax, P V; ``reads`` are the queries, the keys and what else the scores need."""
-    absorbed = tape.forward.mla == "absorbed"
-    pairs = tape.forward.batch * a.heads * tape.forward.pairs(causal=True)
-    scores = tape.activation(f"{path}.scores", pairs)
-    probabilities = tape.activation(f"{path}.probabilities", pairs)
-    inner = (a.rank if absorbed else a.plain) + a.rotary
-    tape.op(f"{path}.scores", "attention", 2 * inner * pairs, reads, scores)
-    cost = FLOPS_PER_ELEMENT["softmax"] * pairs
-    tape.op(f"{path}.softmax", "softmax", cost, (scores,), probabilities)
-    outer = a.rank if absorbed else a.value
-    flops = 2 * outer * pairs
-    tape.op(f"{path}.context", "attention", flops, (probabilities, values), context)
+    forward = tape.forward
+    absorbed, expanded = forward.mla == "absorbed", forward.mla == "expanded"
+    keys, pairs = forward.keys(), forward.pairs(causal=True)
+    axes = (("batch", forward.batch), ("heads", a.heads), ("pairs", pairs))
+    scores = tape.activation(f"{path}.scores", axes, 3)
+    probabilities = tape.activation(f"{path}.probabilities", axes, 3)
 
+    def product(which: Product, vector: Axes) -> Attention:
+        shared = 1 if absorbed else a.heads
+        return Attention(
+            which, forward.batch, a.heads, shared, vector, forward.tokens, keys, pairs, "causal",
+            latent=not expanded,
+        )  # fmt: skip
 
-def _positions(cache: Tensor) -> Number:
-    """Return how many rows of a cache a pass reads."""
-    return (cache.touched or cache.shape)[0]
-
-
-def _part(whole: Tensor, rows: Number, width: int) -> Tensor:
-    """Return so many rows and columns of an array, as what one operator moves of it."""
-    return Tensor(whole.name, whole.shape, whole.format, whole.role, (rows, width))
+    inner = named(latent=a.rank + a.rotary) if absorbed else named(head_dim=a.plain + a.rotary)
+    tape.op(f"{path}.scores", product("qk", inner), reads, scores)
+    geometry = Softmax((Space(FLOPS_PER_ELEMENT["softmax"], axes),))
+    tape.op(f"{path}.softmax", geometry, (scores,), probabilities)
+    outer = named(latent=a.rank) if absorbed else named(head_dim=a.value)
+    tape.op(f"{path}.context", product("pv", outer), (probabilities, values), context)

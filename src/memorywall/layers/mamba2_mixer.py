@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from memorywall.core.axes import Axes, named
 from memorywall.core.tensors import Tensor
 from memorywall.layers.delta_rule import gated_norm
-from memorywall.layers.element_costs import ACTIVATION_FLOPS, FLOPS_PER_ELEMENT
 from memorywall.layers.recurrent import (
-    part,
     record_scan,
     recurrent_state,
     short_convolution,
-    ssd_chunked_flops,
-    ssd_step_flops,
+    ssd_chunked,
+    ssd_step,
 )
 from memorywall.layers.tape import Tape
 
@@ -49,9 +48,8 @@ class Mamba2:
     name: str = "mamba"
 
     @property
-    def channels(self) -> int:
-        """C, all heads together."""
-        return self.heads * self.head_dim
+    def _channels(self) -> Axes:
+        return named(ssm_heads=self.heads, ssm_head_dim=self.head_dim)
 
     @property
     def attends(self) -> bool:
@@ -65,39 +63,35 @@ class Mamba2:
 
     def record(self, tape: Tape, x: Tensor) -> Tensor:
         """Note its operators: [B T, D] in and out."""
-        rows, channels, shared = x.shape[0], self.channels, 2 * self.groups * self.states
-        made = tape.linear("mamba.in_proj", x, 2 * channels + shared + self.heads, self.bias)
-        u = part(made, rows, channels + shared)
-        u = short_convolution(tape, "mamba.conv", u, self.kernel, bias=self.conv_bias)
+        rows, channels, heads = x.rows_axes, self._channels, named(ssm_heads=self.heads)
+        shared = named(groups=self.groups, state=self.states)
+        convolved = (channels, shared, shared)
+        made = tape.linear_parts("mamba.in_proj", x, (channels, *convolved, heads), self.bias)
+        u = short_convolution(
+            tape, "mamba.conv", made, self.kernel, *convolved, bias=self.conv_bias
+        )
         u = tape.apply("mamba.activation", self.activation, u)
-        y = self._scan(tape, u, part(made, rows, self.heads))
-        gate = part(made, rows, channels)
+        y = self._scan(tape, u, made.part(rows + heads))
+        gate = made.part(rows + channels)
         if self.norm:  # one kernel gates and normalises, by groups, which changes no FLOPs
-            y = gated_norm(tape, "mamba.norm", y, gate, channels, "silu")
+            y = gated_norm(tape, "mamba.norm", y, gate, 2, "silu")
         else:
-            y = self._gate(tape, y, gate)
-        return tape.linear("mamba.out_proj", y, int(x.shape[-1]), self.out_bias)
+            y = tape.gate("mamba.gate", "silu", gate, y)
+        return tape.linear("mamba.out_proj", y, x.row_axes, self.out_bias)
 
     def _scan(self, tape: Tape, u: Tensor, step: Tensor) -> Tensor:
         forward, h, p, n = tape.forward, self.heads, self.head_dim, self.states
         if forward.step:
-            flops = ssd_step_flops(forward.rows, h, p, n)
+            geometry = ssd_step(forward.row_axes, h, p, n)
         else:
-            flops = ssd_chunked_flops(forward, h, p, n, self.groups, self.chunk)
-        weights = tuple([tape.weight(f"mamba.{name}", h) for name in ("dt_bias", "A_log", "D")])
+            geometry = ssd_chunked(forward, h, p, n, self.groups, self.chunk)
+        names = ("dt_bias", "A_log", "D")
+        weights = tuple([tape.weight(f"mamba.{name}", named(ssm_heads=h)) for name in names])
         return record_scan(
             tape,
             "mamba.scan",
-            "ssd",
-            flops,
+            geometry,
             (u, step, *weights),
-            recurrent_state(tape, "mamba.state", forward.batch, h, p, n),
-            tape.activation("mamba.scan", forward.rows, self.channels),
+            recurrent_state(tape, "mamba.state", self._channels + named(state=n)),
+            tape.activation("mamba.scan", forward.row_axes + self._channels, 2),
         )
-
-    def _gate(self, tape: Tape, y: Tensor, gate: Tensor) -> Tensor:
-        """Multiply by silu(gate), whatever the activation after the convolution."""
-        out = tape.activation("mamba.gate", *y.shape)
-        flops = (ACTIVATION_FLOPS["silu"] + FLOPS_PER_ELEMENT["gated"]) * y.elements
-        tape.op("mamba.gate", "elementwise", flops, (gate, y), out, function="silu gated")
-        return out

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from memorywall.core.axes import named
+from memorywall.core.geometry import Gemm
 from memorywall.core.tensors import Tensor
-from memorywall.layers.element_costs import FLOPS_PER_ELEMENT, NORM_WEIGHTS
+from memorywall.layers.element_costs import NORM_WEIGHTS
 from memorywall.layers.recurrent import (
-    part,
     record_scan,
     recurrent_state,
-    selective_scan_flops,
+    selective_scan,
     short_convolution,
 )
-from memorywall.layers.tape import Tape
+from memorywall.layers.tape import Tape, join, normalised
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,60 +57,59 @@ class Mamba:
 
     def record(self, tape: Tape, x: Tensor) -> Tensor:
         """Note its operators: [B T, D] in and out."""
-        rows, channels = x.shape[0], self.channels
-        both = tape.linear("mamba.in_proj", x, 2 * channels, self.bias)
-        u = part(both, rows, channels)
-        u = short_convolution(tape, "mamba.conv", u, self.kernel, bias=self.conv_bias)
+        channels = named(ssm_heads=self.channels)
+        both = tape.linear("mamba.in_proj", x, (("parts", 2), *channels), self.bias)
+        u = both.part(x.rows_axes + channels)
+        u = short_convolution(tape, "mamba.conv", u, self.kernel, channels, bias=self.conv_bias)
         u = tape.apply("mamba.activation", self.activation, u)
         step, b_and_c = self._selection(tape, u)
-        gate = part(both, rows, channels)
+        gate = both.part(x.rows_axes + channels)
         y = self._scan(tape, u, step, b_and_c, gate)
-        return tape.linear("mamba.out_proj", y, int(x.shape[-1]), self.bias)
+        return tape.linear("mamba.out_proj", y, x.row_axes, self.bias)
 
     def _selection(self, tape: Tape, u: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Return the time steps, [B T, C] before bias and softplus, and B and C of the tokens."""
-        rows, h, n, r, channels = u.shape[0], self.heads, self.states, self.rank, self.channels
-        made = tape.activation("mamba.x_proj", rows, h * (r + 2 * n))
-        weight = tape.weight("mamba.x_proj.weight", h * (r + 2 * n), channels // h)
-        flops = 2 * (r + 2 * n) * channels * rows
-        tape.op("mamba.x_proj", "gemm", flops, (u, weight), made, function="linear")
-        low = part(made, rows, h * r)
-        b_and_c: tuple[Tensor, ...] = (part(made, rows, 2 * h * n),)
+        rows, heads, channels = u.rows_axes, ("parts", self.heads), u.row_axes
+        rank, state = named(rank=self.rank), ("state", self.states)
+        inner = named(ssm_heads=self.channels // self.heads)
+        parts = (rank, (state,), (state,))
+        width = (heads, *join(parts))
+        made = tape.activation("mamba.x_proj", rows + width, 2, parts=parts)
+        weight = tape.weight("mamba.x_proj.weight", width + inner, parts=parts)
+        tape.op("mamba.x_proj", Gemm(rows, inner, parts, (heads,)), (u, weight), made)
+        low = made.part((*rows, heads, *rank))
+        b_and_c: tuple[Tensor, ...] = (made.part((*rows, ("parts", 2 * self.heads), state)),)
         if self.norm:
             low = self._normed(tape, "dt", low)
-            b_and_c = tuple([self._normed(tape, c, part(made, rows, h * n)) for c in "bc"])
-        step = tape.activation("mamba.dt_proj", rows, channels)
-        weight = tape.weight("mamba.dt_proj.weight", channels, r)
-        tape.op("mamba.dt_proj", "gemm", 2 * r * channels * rows, (low, weight), step,
-                function="linear")  # fmt: skip
+            one = made.part((*rows, heads, state))
+            b_and_c = tuple([self._normed(tape, name, one) for name in "bc"])
+        step = tape.activation("mamba.dt_proj", rows + channels)
+        weight = tape.weight("mamba.dt_proj.weight", (heads, *inner, *rank))
+        tape.op("mamba.dt_proj", Gemm(rows, rank, (inner,), (heads,)), (low, weight), step)
         return step, b_and_c
 
     def _normed(self, tape: Tape, name: str, x: Tensor) -> Tensor:
-        rows, width = x.touched or x.shape
-        out = tape.activation(f"mamba.{name}_norm", rows, width)
-        weights = [
-            tape.weight(f"mamba.{name}_norm.{one}", width) for one in NORM_WEIGHTS[self.norm]
-        ]
-        flops = FLOPS_PER_ELEMENT[self.norm] * out.elements
-        function = self.norm.partition("_")[0]
-        tape.op(f"mamba.{name}_norm", "norm", flops, (x, *weights), out, function=function)
+        axes = x.touched or x.axes
+        name, width = f"mamba.{name}_norm", axes[2:]
+        out = tape.activation(name, axes, 2)
+        weights = [tape.weight(f"{name}.{one}", width, 2) for one in NORM_WEIGHTS[self.norm]]
+        tape.op(name, normalised(self.norm, axes, width), (x, *weights), out)
         return out
 
     def _scan(
         self, tape: Tape, u: Tensor, step: Tensor, b_and_c: tuple[Tensor, ...], gate: Tensor
     ) -> Tensor:
-        channels, states = self.channels, self.states
+        channels, states = u.row_axes, named(state=self.states)
         weights = (
             tape.weight("mamba.dt_proj.bias", channels),
-            tape.weight("mamba.A_log", channels, states),
+            tape.weight("mamba.A_log", channels + states),
             tape.weight("mamba.D", channels),
         )
         return record_scan(
             tape,
             "mamba.scan",
-            "selective_scan",
-            selective_scan_flops(u.shape[0], channels, states),
+            selective_scan(u.rows_axes, channels, self.states),
             (u, step, *b_and_c, gate, *weights),
-            recurrent_state(tape, "mamba.state", tape.forward.batch, channels, states),
-            tape.activation("mamba.scan", *u.shape),
+            recurrent_state(tape, "mamba.state", channels + states),
+            tape.like("mamba.scan", u),
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from memorywall.core.numbers import Number
+from memorywall.core.axes import Axes
+from memorywall.core.geometry import Gemm
 from memorywall.core.tensors import Tensor
 from memorywall.layers.tape import Tape
 
@@ -18,34 +19,28 @@ class Head:
         width: outputs of a row; the vocabulary or the labels.
         bias: whether it has one.
         tied: whether its weight is the word embedding.
+        axis: what its outputs are: ``vocab``, ``labels``, or ``hidden`` for a layer in between.
     """
 
     name: str
     width: int
     bias: bool = False
     tied: bool = False
+    axis: str = "hidden"
 
 
-def record_head(tape: Tape, x: Tensor, head: Head, rows: Number, embedding: Tensor) -> Tensor:
+def record_head(tape: Tape, x: Tensor, head: Head, rows: Axes, embedding: Tensor) -> Tensor:
     """Note the head on ``rows`` of x [B T, D], and return what comes out.
 
     Without rows its weights are resident still.
     """
-    width = x.shape[-1]
-    chosen = Tensor(x.name, x.shape, x.format, x.role, touched=(rows, width))
+    inner, width = x.row_axes, ((head.axis, head.width),)
     weight = (
-        Tensor(embedding.name, embedding.shape, embedding.format, "weight")
+        embedding.part(None)
         if head.tied
-        else tape.weight(f"{head.name}.weight", head.width, width)
+        else tape.weight(f"{head.name}.weight", width + inner, x.row)
     )
-    weights = (weight, tape.weight(f"{head.name}.bias", head.width)) if head.bias else (weight,)
-    logits = tape.activation(head.name, rows, head.width)
-    tape.op(
-        head.name,
-        "gemm",
-        2 * width * head.width * rows,
-        (chosen, *weights),
-        logits,
-        function="linear",
-    )
+    weights = (weight, tape.weight(f"{head.name}.bias", width)) if head.bias else (weight,)
+    logits = tape.activation(head.name, rows + width)
+    tape.op(head.name, Gemm(rows, inner, (width,)), (x.part(rows + inner), *weights), logits)
     return logits

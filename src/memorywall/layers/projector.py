@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from memorywall.core.axes import Axes, named
 from memorywall.core.forward import Forward
-from memorywall.core.numbers import Number, Shape
+from memorywall.core.geometry import Elementwise, Space
 from memorywall.core.program import Block
 from memorywall.core.tensors import Tensor
 from memorywall.layers.element_costs import FLOPS_PER_ELEMENT, NORM_WEIGHTS
 from memorywall.layers.encoder_heads import Dense
 from memorywall.layers.output_head import record_head
-from memorywall.layers.tape import Tape
+from memorywall.layers.tape import Tape, normalised
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,40 +48,38 @@ def lower_projector(
     projector: Projector, forward: Forward, hidden: Tensor, rows: int
 ) -> tuple[Block, Tensor]:
     """Return the block from hidden [B T, D] to so many rows of each image."""
-    tape, width = Tape(forward, "projector"), hidden.shape[-1]
+    tape, width = Tape(forward, "projector"), hidden.row_axes
     k = projector.joined
-    kept = forward.batch * rows * (projector.averaged * k) ** 2
-    x = Tensor(hidden.name, hidden.shape, hidden.format, touched=(kept, width))
+    kept = named(batch=forward.batch, tokens=rows * (projector.averaged * k) ** 2)
+    x = hidden.part(kept + width)
     if projector.averaged > 1:
-        x = _average(tape, x, forward.batch * rows * k * k)
-    joined = (forward.batch * rows, k * k * width)
+        x = _average(tape, x, named(batch=forward.batch, tokens=rows * k * k))
+    each = named(batch=forward.batch, tokens=rows)
+    joined = each + named(sides=k * k) + width
     if projector.norm and not projector.norm_joined:
-        x = _norm(tape, x, projector.norm, int(width), joined)
+        x = _norm(tape, x, projector.norm, width, joined)
     elif k > 1:
-        out = tape.activation("joined", *joined)
-        tape.op("joined", "embedding", 0, (x,), out, function="copy")
-        x = out
+        x = tape.move("joined", (x,), tape.activation("joined", joined, 2))
     if projector.norm and projector.norm_joined:
-        x = _norm(tape, x, projector.norm, int(k * k * width), joined)
+        x = _norm(tape, x, projector.norm, named(sides=k * k) + width, joined)
     for layer in projector.layers:
-        x = record_head(tape, x, layer.head, joined[0], x)
+        x = record_head(tape, x, layer.head, each, x)
         if layer.activation:
             x = tape.apply(f"{layer.head.name}_activation", layer.activation, x)
     return tape.close(), x
 
 
-def _average(tape: Tape, x: Tensor, rows: Number) -> Tensor:
+def _average(tape: Tape, x: Tensor, rows: Axes) -> Tensor:
     """Average neighbouring patches: one FLOP for every number that is read."""
-    out = tape.activation("mean", rows, x.shape[-1])
-    flops = FLOPS_PER_ELEMENT["mean"] * x.moved_elements
-    tape.op("mean", "elementwise", flops, (x,), out, function="mean")
+    out = tape.activation("mean", rows + x.row_axes)
+    space = Space(FLOPS_PER_ELEMENT["mean"], x.touched or x.axes)
+    tape.op("mean", Elementwise((space,), "mean", (0,), ("tokens",)), (x,), out)
     return out
 
 
-def _norm(tape: Tape, x: Tensor, kind: str, width: int, shape: Shape) -> Tensor:
-    """Normalise runs of ``width`` numbers, and leave them in another shape."""
-    out = tape.activation("norm", *shape)
-    weights = [tape.weight(f"norm.{part}", width) for part in NORM_WEIGHTS[kind]]
-    flops = FLOPS_PER_ELEMENT[kind] * out.elements
-    tape.op("norm", "norm", flops, (x, *weights), out, function=kind.partition("_")[0])
+def _norm(tape: Tape, x: Tensor, kind: str, along: Axes, axes: Axes) -> Tensor:
+    """Normalise x ``along`` some axes, and leave them in another shape."""
+    out = tape.activation("norm", axes, 2)
+    weights = [tape.weight(f"norm.{part}", along, len(along)) for part in NORM_WEIGHTS[kind]]
+    tape.op("norm", normalised(kind, axes, along), (x, *weights), out)
     return out

@@ -1,4 +1,4 @@
-"""FLOPs of the scans of linear attention and of gated linear recurrences.
+"""The work of the scans of linear attention and of gated linear recurrences.
 
 Letters: B batch, T new tokens, N heads, K and V the widths of a head's keys and values, C the
 length of a chunk. A state is K x V for each head, or one number a channel. What depends on weights
@@ -8,7 +8,9 @@ out.
 
 from __future__ import annotations
 
+from memorywall.core.axes import Axes, named
 from memorywall.core.forward import Forward
+from memorywall.core.geometry import Scan, Space
 from memorywall.core.numbers import Number, halved
 
 # Tokens of a chunk in the published kernels of the delta rules (flash-linear-attention).
@@ -26,20 +28,20 @@ _RG_LRU = 15
 _WKV = 12 + 11
 
 
-def rg_lru_flops(rows: Number, channels: int) -> Number:
-    """Return the FLOPs of an RG-LRU over B T rows; its gates' products are counted apart."""
-    return _RG_LRU * rows * channels
+def rg_lru(each: Axes) -> Scan:
+    """Return an RG-LRU over [B, T, channels]; its gates' products are counted apart."""
+    return Scan((Space(_RG_LRU, each),), "rg_lru")
 
 
-def wkv_flops(rows: Number, channels: int) -> Number:
-    """Return the FLOPs of RWKV-4's recurrence over B T rows."""
-    return _WKV * rows * channels
+def wkv(each: Axes) -> Scan:
+    """Return RWKV-4's recurrence over [B, T, channels]."""
+    return Scan((Space(_WKV, each),), "wkv")
 
 
-def delta_rule_flops(
+def delta_rule(
     forward: Forward, heads: int, keys: int, values: int, *, channelwise: bool = False
-) -> Number:
-    """Return the FLOPs of a gated delta rule, S = a S (1 - b k k^T) + b v k^T, o = S q.
+) -> tuple[Space, ...]:
+    """Return the work of a gated delta rule, S = a S (1 - b k k^T) + b v k^T, o = S q.
 
     Yang, Kautz and Hatamizadeh, "Gated Delta Networks", arXiv:2412.06464. A step, of each head:
 
@@ -64,32 +66,40 @@ def delta_rule_flops(
     exponentials from the start, back to it and to the end with a difference, their products with
     b K, Q, K and K, and b K take 10 K in place of 4 K + 4, and a pair none.
     """
+    batch, head = named(batch=forward.batch), named(ssm_heads=heads)
+    key, value = named(state=keys), named(ssm_head_dim=values)
+    token = forward.row_axes + head
     if forward.step:
-        return forward.rows * heads * (7 * keys * values + 2 * values)
-    by_pair = 6 * keys + 4 * values + (0 if channelwise else 4)
-    by_token = 6 * keys * values + 3 * values + (10 * keys if channelwise else 4 * keys + 4)
+        return Space(7, token + key + value), Space(2, token + value)
+    pair = batch + named(pairs=chunk_pairs(forward, DELTA_CHUNK)) + head
+    chunks = batch + named(chunks=_chunks(forward, DELTA_CHUNK)) + head
     whole, rest = forward.tokens // DELTA_CHUNK, forward.tokens % DELTA_CHUNK
-    flops = by_pair * _pairs(forward, DELTA_CHUNK) + by_token * forward.tokens
-    flops = flops + _chunks(forward, DELTA_CHUNK) * 2 * keys * values
-    flops = flops + whole * _inverse(DELTA_CHUNK) + _inverse(rest)
-    return forward.batch * heads * flops
+    inverses = named(inverses=whole * _inverse(DELTA_CHUNK) + _inverse(rest))
+    apart = (Space(10, token + key),)
+    together = (Space(4, token + key), Space(4, token), Space(4, pair))
+    return (
+        Space(6, pair + key), Space(4, pair + value), Space(6, token + key + value),
+        Space(3, token + value), Space(2, chunks + key + value), Space(1, batch + inverses + head),
+        *(apart if channelwise else together),
+    )  # fmt: skip
 
 
-def delta_inputs_flops(
-    rows: Number, key_heads: int, keys: int, heads: int, *, channelwise: bool = False
-) -> Number:
-    """Return the FLOPs of what a delta rule's kernel does to B T rows of its inputs.
+def delta_inputs(
+    rows: Axes, key_heads: int, keys: int, heads: int, *, channelwise: bool = False
+) -> tuple[Space, ...]:
+    """Return the work of what a delta rule's kernel does to B T rows of its inputs.
 
     A query or key is divided by its length, 3 FLOPs an element, and the query scaled, 1. A head's
     beta is a sigmoid, 3, and its decay, or that of each channel of its keys, is
     exp(-A softplus(x + bias)): add, exponential, add, logarithm, times A, exponential.
     """
-    decays = keys if channelwise else 1
-    return rows * (7 * key_heads * keys + heads * (3 + 6 * decays))
+    key, head = named(state=keys), rows + named(ssm_heads=heads)
+    decays = head + key if channelwise else head
+    return Space(7, rows + named(groups=key_heads) + key), Space(3, head), Space(6, decays)
 
 
-def lightning_flops(forward: Forward, heads: int, width: int, chunk: int) -> Number:
-    """Return the FLOPs of lightning attention, S = a S + k v^T, o = q S, with K = V = ``width``.
+def lightning(forward: Forward, heads: int, width: int, chunk: int) -> Scan:
+    """Return lightning attention, S = a S + k v^T, o = q S, with K = V = ``width``.
 
     Qin et al., "Lightning Attention-2", arXiv:2401.04658, algorithm 1. A step, of each head: decay
     H H, update and output 2 H H each. A prefill, chunk by chunk:
@@ -98,14 +108,20 @@ def lightning_flops(forward: Forward, heads: int, width: int, chunk: int) -> Num
         a token: Q times the old state and K^T V 4 H H; decays of Q and K, both outputs' sum 3 H
         a chunk: the state's decay and sum 2 H H
 
-    Pairs are counted as in ``delta_rule_flops``; decays are the same in every pass, and made once.
+    Pairs are counted as in ``delta_rule``; decays are the same in every pass, and made once.
     """
+    batch, head = named(batch=forward.batch), named(ssm_heads=heads)
+    key, value = named(state=width), named(ssm_head_dim=width)
+    token = forward.row_axes + head
     if forward.step:
-        return forward.rows * heads * 5 * width * width
-    by_token = 4 * width * width + 3 * width
-    flops = (4 * width + 1) * _pairs(forward, chunk) + by_token * forward.tokens
-    flops = flops + _chunks(forward, chunk) * 2 * width * width
-    return forward.batch * heads * flops
+        return Scan((Space(5, token + key + value),), "lightning")
+    pair = batch + named(pairs=chunk_pairs(forward, chunk)) + head
+    chunks = batch + named(chunks=_chunks(forward, chunk)) + head
+    work = (
+        Space(4, pair + key), Space(1, pair), Space(4, token + key + value),
+        Space(3, token + value), Space(2, chunks + key + value),
+    )  # fmt: skip
+    return Scan(work, "lightning")
 
 
 def _chunks(forward: Forward, chunk: int) -> Number:
@@ -113,7 +129,7 @@ def _chunks(forward: Forward, chunk: int) -> Number:
     return -(-forward.tokens // chunk)
 
 
-def _pairs(forward: Forward, chunk: int) -> Number:
+def chunk_pairs(forward: Forward, chunk: int) -> Number:
     """Count the pairs of a token with one not later of its chunk, or with all of its chunk."""
     whole, rest = forward.tokens // chunk, forward.tokens % chunk
     if forward.full:

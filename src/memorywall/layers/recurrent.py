@@ -13,65 +13,75 @@ part of the scan, not ``gemm``. Letters: B batch, T new tokens, C channels, W wi
 
 from __future__ import annotations
 
+from memorywall.core.axes import Axes, named
 from memorywall.core.forward import Forward
-from memorywall.core.numbers import Number, halved
+from memorywall.core.geometry import Conv, Scan, Space
 from memorywall.core.tensors import Tensor
-from memorywall.layers.tape import Tape
+from memorywall.layers.recurrence_flops import chunk_pairs
+from memorywall.layers.tape import Tape, join, spaces_of
 
 
-def part(whole: Tensor, rows: Number, width: int) -> Tensor:
-    """Return so many rows and columns of an array, as what one operator moves of it."""
-    return Tensor(whole.name, whole.shape, whole.format, whole.role, (rows, width))
-
-
-def recurrent_state(tape: Tape, name: str, *shape: Number) -> Tensor:
-    """Return a state, (B, ...), in the format that the question or the architecture says."""
+def recurrent_state(tape: Tape, name: str, axes: Axes, row: int = 1) -> Tensor:
+    """Return a state of every sequence, in the format that the question or architecture says."""
     forward = tape.forward
     format_ = forward.state or forward.activations
-    return Tensor(f"{tape.block}.{name}", shape, format_, "state")
+    axes = (("batch", forward.batch), *axes)
+    return Tensor(f"{tape.block}.{name}", axes, format_, "state", row=row)
 
 
 def record_scan(
     tape: Tape,
     name: str,
-    function: str,
-    flops: Number,
+    geometry: Scan,
     reads: tuple[Tensor, ...],
     state: Tensor,
     out: Tensor,
 ) -> Tensor:
-    """Note one scan; ``function`` names which, ``reads`` are its inputs and weights."""
+    """Note one scan; ``reads`` are its inputs and weights."""
     if tape.forward.step:
         reads = (*reads, state)
-    tape.op(name, "scan", flops, reads, out, state, function=function)
+    tape.op(name, geometry, reads, out, state)
     return out
 
 
 def short_convolution(
-    tape: Tape, name: str, x: Tensor, kernel: int, *, bias: bool, held: int | None = None
+    tape: Tape,
+    name: str,
+    x: Tensor,
+    kernel: int,
+    *channels: Axes,
+    bias: bool,
+    held: int | None = None,
 ) -> Tensor:
     """Convolve every channel with its own last W tokens: [B T, C] or that part of x in, out.
 
-    2 W FLOPs an element, the bias inside. Between steps it keeps a window of ``held`` tokens, W
-    unless said otherwise: W - 1 would do, but the published code keeps the newest one too.
+    ``channels`` are their axes, of several parts side by side those of each. 2 W FLOPs an element,
+    the bias inside. Between steps it keeps a window of ``held`` tokens, W unless said otherwise:
+    W - 1 would do, but the published code keeps the newest one too.
     """
-    forward = tape.forward
-    rows, channels = (x.touched or x.shape)[0], int((x.touched or x.shape)[1])
-    shape = (forward.batch, channels, kernel if held is None else held)
-    window = Tensor(f"{tape.block}.{name}.window", shape, forward.activations, "state")
-    reads: tuple[Tensor, ...] = (x, tape.weight(f"{name}.weight", channels, kernel))
+    forward, rows, taps = tape.forward, x.rows_axes, named(kernel=kernel)
+    parts = channels if len(channels) > 1 else ()
+    every = join(parts) if parts else channels[0]
+    window = Tensor(
+        f"{tape.block}.{name}.window",
+        (("batch", forward.batch), *every, ("kernel", kernel if held is None else held)),
+        forward.activations,
+        "state",
+        parts=parts,
+    )
+    weight = tape.weight(f"{name}.weight", every + taps, parts=parts)
+    reads: tuple[Tensor, ...] = (x.part(rows + every), weight)
     if bias:
-        reads = (*reads, tape.weight(f"{name}.bias", channels))
+        reads = (*reads, tape.weight(f"{name}.bias", every, len(every), parts=parts))
     if forward.step:
         reads = (*reads, window)
-    out = tape.activation(name, rows, channels)
-    flops = 2 * kernel * channels * rows
-    tape.op(name, "conv", flops, reads, out, window, function="depthwise")
+    out = tape.activation(name, rows + every, len(every), parts=parts)
+    tape.op(name, Conv(spaces_of(2 * kernel, out), kernel, (), "depthwise"), reads, out, window)
     return out
 
 
-def selective_scan_flops(rows: Number, channels: int, states: int) -> Number:
-    """Return the FLOPs of Mamba's scan over so many tokens, always in the recurrent form.
+def selective_scan(rows: Axes, channels: Axes, states: int) -> Scan:
+    """Return Mamba's scan over some rows, always in the recurrent form.
 
     Gu and Dao, "Mamba", arXiv 2312.00752, equations 2a and 4 and section 3.3: for a token, of each
     of C channels with N numbers of state
@@ -83,11 +93,12 @@ def selective_scan_flops(rows: Number, channels: int, states: int) -> Number:
     where d = softplus(d + bias) takes 4 (sum, exponential, sum, logarithm). A is made of its
     logarithm once a pass, which is not counted.
     """
-    return (7 * states + 12) * channels * rows
+    each = rows + channels
+    return Scan((Space(7, each + named(state=states)), Space(12, each)), "selective_scan")
 
 
-def ssd_step_flops(rows: Number, heads: int, head_dim: int, states: int) -> Number:
-    """Return the FLOPs of Mamba-2's scan in the recurrent form, for so many tokens.
+def ssd_step(rows: Axes, heads: int, head_dim: int, states: int) -> Scan:
+    """Return Mamba-2's scan in the recurrent form, over some rows.
 
     Dao and Gu, "Transformers are SSMs", arXiv 2405.21060, section 2: of each of H heads of P
     channels with N numbers of state each, A is one number
@@ -97,13 +108,17 @@ def ssd_step_flops(rows: Number, heads: int, head_dim: int, states: int) -> Numb
 
     where d = softplus(d + bias) takes 4. A gate stands outside.
     """
-    return (5 * head_dim * states + 3 * head_dim + 6) * heads * rows
+    each, channel = rows + named(ssm_heads=heads), named(ssm_head_dim=head_dim)
+    work = (
+        Space(5, each + channel + named(state=states)), Space(3, each + channel), Space(6, each),
+    )  # fmt: skip
+    return Scan(work, "ssd")
 
 
-def ssd_chunked_flops(
+def ssd_chunked(
     forward: Forward, heads: int, head_dim: int, states: int, groups: int, chunk: int
-) -> Number:
-    """Return the FLOPs of Mamba-2's scan in the chunked form, over tokens with nothing before.
+) -> Scan:
+    """Return Mamba-2's scan in the chunked form, over tokens with nothing before.
 
     Dao and Gu, arXiv 2405.21060, section 6 and listing 1, as the kernels of mamba_ssm run it:
 
@@ -117,14 +132,14 @@ def ssd_chunked_flops(
 
     Pairs are those of the causal half unless the pass pairs every token of a chunk with all of it.
     """
-    tokens = forward.tokens
-    whole, rest = tokens // chunk, tokens % chunk
-    if forward.full:
-        pairs = whole * (chunk * chunk) + rest * rest
-    else:
-        pairs = whole * (chunk * (chunk + 1) // 2) + halved(rest * (rest + 1))
-    by_token = heads * (4 * head_dim * states + 6 * head_dim + 9)
-    by_pair = groups * 2 * states + heads * (2 * head_dim + 3)
-    by_chunk = heads * (2 * head_dim * states + 1)
-    chunks = -(-tokens // chunk)
-    return forward.batch * (by_token * tokens + by_pair * pairs + by_chunk * chunks)
+    batch, head = named(batch=forward.batch), named(ssm_heads=heads)
+    channel, state = named(ssm_head_dim=head_dim), named(state=states)
+    token = forward.row_axes + head
+    pairs = batch + named(pairs=chunk_pairs(forward, chunk))
+    every = batch + named(chunks=-(-forward.tokens // chunk)) + head
+    work = (
+        Space(4, token + channel + state), Space(6, token + channel), Space(9, token),
+        Space(2, pairs + named(groups=groups) + state), Space(2, pairs + head + channel),
+        Space(3, pairs + head), Space(2, every + channel + state), Space(1, every),
+    )  # fmt: skip
+    return Scan(work, "ssd")

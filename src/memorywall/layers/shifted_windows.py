@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from memorywall.core.axes import Axes, named
+from memorywall.core.geometry import Elementwise, Space
 from memorywall.core.tensors import Tensor
 from memorywall.layers.element_costs import FLOPS_PER_ELEMENT
 from memorywall.layers.image_stages import FeatureMap, StageTape
@@ -36,6 +38,12 @@ def whole_windows(sides: tuple[int, int], window: int) -> tuple[int, int]:
     return height, width
 
 
+def _bias(stage: Stage) -> Axes:
+    """Return the axes of a bias of all pairs within a window."""
+    area = stage.window**2
+    return named(heads=stage.attention.heads, tokens=area, keys=area)
+
+
 class WindowTape(StageTape):
     """Notes the operators of a layer, whose forward pass is over windows."""
 
@@ -43,33 +51,33 @@ class WindowTape(StageTape):
         """Attend from x [B H W, C] within windows; what pads them is made, and cut off again."""
         if whole_windows((x.height, x.width), stage.window) == (x.height, x.width):
             return self.self_attention(x.pixels, stage.attention, mask=bias)
-        rows, channels = x.pixels.shape
-        padded = self.copy("attention.pad", x.pixels, self.forward.rows, channels)
-        y = self.self_attention(padded, stage.attention, mask=bias)
-        return self.copy("attention.crop", y, rows, channels, rows=rows)
+        padded = self.forward.row_axes + x.pixels.row_axes
+        y = self.copy("attention.pad", x.pixels, padded)
+        y = self.self_attention(y, stage.attention, mask=bias)
+        return self.copy("attention.crop", y, x.pixels.axes, rows=x.pixels.rows_axes)
 
     def table_bias(self, stage: Stage) -> Tensor:
         """Look the bias [N, M^2 M^2] up in a table of all distances within a window of side M."""
-        heads, distances = stage.attention.heads, (2 * stage.window - 1) ** 2
-        bias = self.activation("attention.bias", heads, stage.window**4)
-        table = self.weight("attention.distances.weight", distances, heads)
-        self.op("attention.bias", "embedding", 0, (table,), bias, function="copy")
-        return bias
+        bias = self.activation("attention.bias", _bias(stage), 2)
+        axes = named(positions=(2 * stage.window - 1) ** 2, heads=stage.attention.heads)
+        table = self.weight("attention.distances.weight", axes)
+        return self.move("attention.bias", (table,), bias, "positions")
 
     def network_bias(self, stage: Stage) -> Tensor:
         """Make the bias of the distances' coordinates by two layers, and 16 times a sigmoid.
 
         What scales the scores, a number for each head, is clipped beside it.
         """
-        heads, distances = stage.attention.heads, (2 * stage.window - 1) ** 2
+        heads = named(heads=stage.attention.heads)
         scale = self.weight("attention.logit_scale", heads)
         clipped = self.activation("attention.logit_scale", heads)
-        cost = FLOPS_PER_ELEMENT["clip"] * heads
-        self.op("attention.logit_scale", "elementwise", cost, (scale,), clipped, function="clip")
-        x = self.activation("attention.coordinates", distances, 2)
-        x = self.linear("attention.distances.up_proj", x, _BIAS_WIDTH, bias=True)
+        geometry = Elementwise((Space(FLOPS_PER_ELEMENT["clip"], heads),), "clip")
+        self.op("attention.logit_scale", geometry, (scale,), clipped)
+        coordinates = named(positions=(2 * stage.window - 1) ** 2, sides=2)
+        x = self.activation("attention.coordinates", coordinates)
+        x = self.linear("attention.distances.up_proj", x, named(hidden=_BIAS_WIDTH), bias=True)
         x = self.apply("attention.distances.activation", "relu", x)
         x = self.linear("attention.distances.down_proj", x, heads)
-        bias = self.copy("attention.bias", x, heads, stage.window**4)
+        bias = self.copy("attention.bias", x, _bias(stage), 2)
         bias = self.apply("attention.bias_activation", "sigmoid", bias)
         return self.each("attention.bias_scale", "scale", bias)

@@ -11,10 +11,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from memorywall.core.axes import Axes, Axis, named, names, size, unnamed
 from memorywall.core.formats import arithmetic_of
 from memorywall.core.forward import Forward
-from memorywall.core.numbers import Number, Shape, minimum
-from memorywall.core.program import Block, Kind, Op
+from memorywall.core.geometry import Attention as AttentionProduct
+from memorywall.core.geometry import (
+    Elementwise,
+    Embedding,
+    Experts,
+    Gemm,
+    Geometry,
+    Mask,
+    Norm,
+    Softmax,
+    Space,
+)
+from memorywall.core.numbers import Number, minimum
+from memorywall.core.program import Block, Op
 from memorywall.core.storage import Storage
 from memorywall.core.tensors import Tensor
 from memorywall.layers.element_costs import (
@@ -23,6 +36,10 @@ from memorywall.layers.element_costs import (
     FLOPS_PER_ELEMENT,
     NORM_WEIGHTS,
 )
+
+_NORMS = {kind: kind.partition("_")[0] for kind in NORM_WEIGHTS}
+ONE = unnamed(1)
+NOTHING = unnamed(0)  # the part that is moved where nothing is
 
 # Notes what is added to the scores, given queries and keys, and returns it.
 Terms: TypeAlias = Callable[["Tape", Tensor, Tensor], tuple[Tensor, ...]]
@@ -99,127 +116,170 @@ class Tape:
         self.ops: list[Op] = []
 
     def close(
-        self, repeat: int = 1, *, shared: bool = False, own: frozenset[str] = frozenset()
+        self,
+        repeat: int = 1,
+        *,
+        shared: bool = False,
+        own: frozenset[str] = frozenset(),
+        layers: tuple[int, ...] = (),
     ) -> Block:
-        """Return what was noted as a block."""
-        return Block(self.block, tuple(self.ops), repeat, shared, own)
+        """Return what was noted as a block; ``layers`` are the positions of its repetitions."""
+        return Block(self.block, tuple(self.ops), repeat, shared, own, layers=layers)
 
-    def activation(self, name: str, *shape: Number) -> Tensor:
-        """Make a tensor in the activations' format; its name gets the block's in front."""
-        return Tensor(f"{self.block}.{name}", shape, self.forward.activations)
+    def activation(
+        self, name: str, axes: Axes, row: int = 1, *, parts: tuple[Axes, ...] = ()
+    ) -> Tensor:
+        """Make a tensor in the activations' format; its name gets the block's in front.
 
-    def weight(self, name: str, *shape: Number, touched: Shape | None = None) -> Tensor:
-        """Make a weight in the weights' format."""
-        return Tensor(f"{self.block}.{name}", shape, self.forward.weights, "weight", touched)
+        Its last ``row`` axes are one stored row.
+        """
+        activations = self.forward.activations
+        return Tensor(f"{self.block}.{name}", axes, activations, "activation", None, row, 0, parts)
 
-    def op(
+    def like(self, name: str, x: Tensor) -> Tensor:
+        """Make an activation with the axes of another."""
+        return Tensor(
+            f"{self.block}.{name}", x.axes, self.forward.activations, "activation", None, x.row, 0,
+            x.parts,
+        )  # fmt: skip
+
+    def weight(
         self,
         name: str,
-        kind: Kind,
-        flops: Number,
-        reads: tuple[Tensor, ...],
-        *writes: Tensor,
-        function: str = "",
-    ) -> None:
+        axes: Axes,
+        row: int = 1,
+        *,
+        column: int = 0,
+        touched: Axes | None = None,
+        parts: tuple[Axes, ...] = (),
+    ) -> Tensor:
+        """Make a weight in the weights' format; ``row`` and ``column`` as in ``Tensor``."""
+        return Tensor(
+            f"{self.block}.{name}", axes, self.forward.weights, "weight", touched, row, column,
+            parts,
+        )  # fmt: skip
+
+    def op(self, name: str, geometry: Geometry, reads: tuple[Tensor, ...], *writes: Tensor) -> None:
         """Note one operator; one without rows (a head that is not asked for) moves no weights.
 
         Where weights have formats of their own, what the operator is decides which.
         """
-        if self.forward.storage is not None:
-            self._store(self.forward.storage, name, kind, reads)
-        if type(flops) is int and flops == 0 and kind != "embedding":
-            for tensor in reads:
-                tensor.touched = (0,)
-        queries = self.forward.tokens if kind == "attention" else 0
-        self.ops.append(Op(name, kind, flops, reads, writes, self.dtype, function, queries))
+        forward = self.forward
+        if forward.storage is not None:
+            self._store(forward.storage, name, geometry, reads)
+        if forward.logits == "none" and geometry.kind != "embedding":
+            flops = geometry.flops
+            if type(flops) is int and flops == 0:
+                for tensor in reads:
+                    tensor.touched = NOTHING
+        self.ops.append(Op(name, geometry, reads, writes, self.dtype))
 
-    def _store(self, storage: Storage, op: str, kind: Kind, reads: tuple[Tensor, ...]) -> None:
+    def _store(
+        self, storage: Storage, op: str, geometry: Geometry, reads: tuple[Tensor, ...]
+    ) -> None:
         """Give the weights that an operator reads the formats that they are stored in."""
+        product = geometry if isinstance(geometry, Gemm | Experts) else None
         for tensor in reads:
             if tensor.role == "weight":
-                axes = len(tensor.shape)
-                tensor.format = storage.format_of(op, kind, tensor.name, axes)
+                is_matrix = product is not None and product.is_factor(tensor.axes)
+                tensor.format = storage.format_of(op, tensor.name, is_matrix=is_matrix)
 
-    def embed(self, name: str, out: Tensor, *tables: tuple[str, int, Number]) -> Tensor:
-        """Add rows of tables, each (name, rows, rows touched); ids are not counted."""
-        width = out.shape[-1]
+    def embed(self, name: str, out: Tensor, *tables: tuple[str, Axis, Number]) -> Tensor:
+        """Add rows of tables, each (name, axis of rows, rows touched); ids are not counted."""
+        width = out.row_axes
         weights = tuple(
-            self.weight(f"{table}.weight", rows, width, touched=(minimum(touched, rows), width))
-            for table, rows, touched in tables
-        )
-        flops = (len(tables) - 1) * out.elements
-        self.op(name, "embedding", flops, weights, out, function="copy")
+            self.weight(
+                f"{table}.weight", (axis, *width), out.row,
+                touched=((axis[0], minimum(touched, axis[1])), *width),
+            )
+            for table, axis, touched in tables
+        )  # fmt: skip
+        space = Space(len(tables) - 1, out.axes)
+        geometry = Embedding((space,), tuple([axis[0] for _, axis, _ in tables]))
+        self.op(name, geometry, weights, out)
+        return out
+
+    def move(self, name: str, reads: tuple[Tensor, ...], out: Tensor, *tables: str) -> Tensor:
+        """Bring what is read into another place or order; no FLOP."""
+        self.op(name, Embedding((Space(0, out.axes),), tables), reads, out)
         return out
 
     def linear(
-        self, name: str, x: Tensor, width: int, bias: bool = False, *, out: Tensor | None = None
+        self, name: str, x: Tensor, width: Axes, bias: bool = False, *, out: Tensor | None = None
     ) -> Tensor:
         """Multiply x [rows, in] by weight [width, in]: 2 rows in width FLOPs, the bias inside."""
-        rows, inner = x.shape
-        out = out or self.activation(name, rows, width)
-        reads: tuple[Tensor, ...] = (x, self.weight(f"{name}.weight", width, inner))
+        row, axes = x.row, x.axes
+        rows, inner = axes[:-row], axes[-row:]
+        out = out or self.activation(name, rows + width, len(width))
+        reads: tuple[Tensor, ...] = (x, self.weight(f"{name}.weight", width + inner, row))
         if bias:
-            reads = (*reads, self.weight(f"{name}.bias", width))
-        self.op(name, "gemm", 2 * inner * width * rows, reads, out, function=self.product)
+            reads = (*reads, self.weight(f"{name}.bias", width, len(width)))
+        self.op(name, Gemm(rows, inner, (width,), (), self.product), reads, out)
+        return out
+
+    def linear_parts(
+        self, name: str, x: Tensor, parts: tuple[Axes, ...], bias: bool = False
+    ) -> Tensor:
+        """Multiply x [rows, in] by one weight that makes several parts side by side."""
+        rows, inner = x.rows_axes, x.row_axes
+        joined = join(parts)
+        out = self.activation(name, rows + joined, parts=parts)
+        weight = self.weight(f"{name}.weight", joined + inner, x.row, parts=parts)
+        reads: tuple[Tensor, ...] = (x, weight)
+        if bias:
+            reads = (*reads, self.weight(f"{name}.bias", joined, parts=parts))
+        self.op(name, Gemm(rows, inner, parts, which=self.product), reads, out)
         return out
 
     def norm(
-        self,
-        name: str,
-        x: Tensor,
-        kind: str,
-        *,
-        gain: int | None = None,
-        out: Tensor | None = None,
+        self, name: str, x: Tensor, kind: str, *, run: int = 0, out: Tensor | None = None
     ) -> Tensor:
         """Normalise x by a kind of ``NORM_WEIGHTS``.
 
-        By rows, or by runs of ``gain`` elements where a row holds several heads.
+        By rows, or along the last ``run`` axes where a row holds several heads.
         """
-        width = gain or x.shape[-1]
-        out = out or self.activation(name, *x.shape)
-        weights = [self.weight(f"{name}.{part}", width) for part in NORM_WEIGHTS[kind]]
-        flops = FLOPS_PER_ELEMENT[kind] * x.elements
-        function = kind.partition("_")[0]
-        self.op(name, "norm", flops, (x, *weights), out, function=function)
+        gain = x.axes[-run:] if run else x.row_axes
+        out = out or self.like(name, x)
+        weights = [self.weight(f"{name}.{part}", gain, len(gain)) for part in NORM_WEIGHTS[kind]]
+        self.op(name, normalised(kind, x.axes, gain), (x, *weights), out)
         return out
 
     def apply(self, name: str, function: str, x: Tensor) -> Tensor:
         """Apply an activation function to every element."""
-        out = self.activation(name, *x.shape)
-        flops = ACTIVATION_FLOPS[function] * x.elements
+        out = self.like(name, x)
         learned = [
-            self.weight(f"{name}.{part}", 1) for part in ACTIVATION_WEIGHTS.get(function, ())
+            self.weight(f"{name}.{part}", ONE) for part in ACTIVATION_WEIGHTS.get(function, ())
         ]
-        self.op(name, "elementwise", flops, (x, *learned), out, function=function)
+        work = spaces_of(ACTIVATION_FLOPS[function], x)
+        self.op(name, Elementwise(work, function), (x, *learned), out)
         return out
 
     def gate(self, name: str, function: str, gate: Tensor, x: Tensor) -> Tensor:
         """Multiply x by an activation function of the gate."""
-        out = self.activation(name, *x.shape)
-        cost = ACTIVATION_FLOPS[function] + FLOPS_PER_ELEMENT["gated"]
-        flops = cost * x.elements
-        self.op(name, "elementwise", flops, (gate, x), out, function=f"{function} gated")
+        out = self.like(name, x)
+        space = Space(ACTIVATION_FLOPS[function] + FLOPS_PER_ELEMENT["gated"], x.axes)
+        self.op(name, Elementwise((space,), function, (1,), gated=True), (gate, x), out)
         return out
 
     def each(self, name: str, function: str, x: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Do ``scale``, ``clip``, ``softcap`` or ``alibi`` to every element."""
-        out = out or self.activation(name, *x.shape)
-        flops = FLOPS_PER_ELEMENT[function] * x.elements
-        self.op(name, "elementwise", flops, (x,), out, function=function)
+        out = out or self.like(name, x)
+        space = Space(FLOPS_PER_ELEMENT[function], x.axes)
+        linear = (0,) if function == "scale" else ()
+        self.op(name, Elementwise((space,), function, linear), (x,), out)
         return out
 
     def add(self, name: str, x: Tensor, y: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Add two tensors of one shape."""
-        out = out or self.activation(name, *x.shape)
-        flops = FLOPS_PER_ELEMENT["add"] * x.elements
-        self.op(name, "elementwise", flops, (x, y), out, function="add")
+        out = out or self.like(name, x)
+        space = Space(FLOPS_PER_ELEMENT["add"], x.axes)
+        self.op(name, Elementwise((space,), "add", (0, 1)), (x, y), out)
         return out
 
-    def rotary(self, name: str, x: Tensor, heads: int, dim: int, out: Tensor) -> Tensor:
+    def rotary(self, name: str, x: Tensor, dim: int, out: Tensor) -> Tensor:
         """Rotate ``dim`` elements of every head of x by its position; angles are not counted."""
-        flops = FLOPS_PER_ELEMENT["rotary"] * heads * dim * x.shape[0]
-        self.op(name, "elementwise", flops, (x,), out, function="rotary")
+        space = Space(FLOPS_PER_ELEMENT["rotary"], (*x.axes[:-1], ("rotary", dim)))
+        self.op(name, Elementwise((space,), "rotary", (0,)), (x,), out)
         return out
 
     def self_attention(
@@ -230,7 +290,7 @@ class Tape:
         *,
         mask: Tensor | None = None,
         terms: Terms | None = None,
-        width: int | None = None,
+        width: Axes | None = None,
         project: Projection | None = None,
     ) -> Tensor:
         """Project, attend and project back: [B T, D] in and out.
@@ -243,20 +303,21 @@ class Tape:
         added = terms(self, q, k) if terms else ()
         context = self._attend(q, k, v, a, path, mask=mask, added=added)
         if a.gated:
-            gate = self.activation(f"{path}.gate", *context.shape)
+            gate = self.like(f"{path}.gate", context)
             context = self.gate(f"{path}.gating", "sigmoid", gate, context)
-        return self.linear(f"{path}.o_proj", context, width or int(x.shape[-1]), a.out_bias)
+        return self.linear(f"{path}.o_proj", context, width or x.row_axes, a.out_bias)
 
     def feed_forward(self, x: Tensor, f: FeedForward, path: str = "mlp") -> Tensor:
         """Expand to F, activate (gated or not) and contract: [B T, D] in and out."""
+        width = (("ffn", f.width),)
         if f.gated:
-            gate = self.linear(f"{path}.gate_proj", x, f.width, f.bias)
-            up = self.linear(f"{path}.up_proj", x, f.width, f.bias)
+            gate = self.linear(f"{path}.gate_proj", x, width, f.bias)
+            up = self.linear(f"{path}.up_proj", x, width, f.bias)
             inner = self.gate(f"{path}.activation", f.activation, gate, up)
         else:
-            up = self.linear(f"{path}.up_proj", x, f.width, f.bias)
+            up = self.linear(f"{path}.up_proj", x, width, f.bias)
             inner = self.apply(f"{path}.activation", f.activation, up)
-        return self.linear(f"{path}.down_proj", inner, int(x.shape[-1]), f.bias)
+        return self.linear(f"{path}.down_proj", inner, x.row_axes, f.bias)
 
     def _queries_keys_values(
         self, x: Tensor, a: Attention, path: str, project: Projection
@@ -265,64 +326,69 @@ class Tape:
 
         With a cache the new keys and values are written into it, and the whole is what is read.
         """
-        rows, n, k, h = x.shape[0], a.heads, a.kv_heads, a.head_dim
         keys = self._key_value(f"{path}.k", a)
         values = self._key_value(f"{path}.v", a)
         # Whichever operator on the keys comes last writes them to where they are kept.
-        kept = self._new(keys, rows, a)
-        kept_values = self._new(values, rows, a)
-        gain = h if a.qk_norm == "head" else None
+        kept, kept_values = new_part(keys, x), new_part(values, x)
+        run = 1 if a.qk_norm == "head" else 0
         normed = None if a.rotary else kept
         clipped = None if a.qk_norm else normed
         projected = None if a.clip else clipped
 
         q = self._query(x, a, path, project)
-        key = project(f"{path}.k_proj", x, k * h, a.qkv_bias and a.key_bias, out=projected)
-        value = project(f"{path}.v_proj", x, k * h, a.qkv_bias, out=None if a.clip else kept_values)
+        width = (("kv_heads", a.kv_heads), ("head_dim", a.head_dim))
+        key = project(f"{path}.k_proj", x, width, a.qkv_bias and a.key_bias, out=projected)
+        value = project(f"{path}.v_proj", x, width, a.qkv_bias, out=None if a.clip else kept_values)
         if a.clip:
             q = self.each(f"{path}.q_clip", "clip", q)
             key = self.each(f"{path}.k_clip", "clip", key, out=clipped)
             self.each(f"{path}.v_clip", "clip", value, out=kept_values)
         if a.qk_norm:
-            q = self.norm(f"{path}.q_norm", q, a.qk_norm_kind, gain=gain)
-            key = self.norm(f"{path}.k_norm", key, a.qk_norm_kind, gain=gain, out=normed)
+            q = self.norm(f"{path}.q_norm", q, a.qk_norm_kind, run=run)
+            key = self.norm(f"{path}.k_norm", key, a.qk_norm_kind, run=run, out=normed)
         if a.rotary:
-            rotated = self.activation(f"{path}.q_rotary", *q.shape)
-            q = self.rotary(f"{path}.q_rotary", q, n, a.rotary, rotated)
-            self.rotary(f"{path}.k_rotary", key, k, a.rotary, kept)
+            q = self.rotary(f"{path}.q_rotary", q, a.rotary, self.like(f"{path}.q_rotary", q))
+            self.rotary(f"{path}.k_rotary", key, a.rotary, kept)
         return q, keys, values
 
     def _query(self, x: Tensor, a: Attention, path: str, project: Projection) -> Tensor:
         """Project the queries, and in the same product their gate where there is one."""
+        width = (("heads", a.heads), ("head_dim", a.head_dim))
         if not a.gated:
-            return project(f"{path}.q_proj", x, a.heads * a.head_dim, a.qkv_bias)
-        (rows, inner), width = x.shape, a.heads * a.head_dim
-        q, gate = (self.activation(f"{path}.{name}", rows, width) for name in ("q_proj", "gate"))
-        reads: tuple[Tensor, ...] = (x, self.weight(f"{path}.q_proj.weight", 2 * width, inner))
+            return project(f"{path}.q_proj", x, width, a.qkv_bias)
+        rows, both = x.rows_axes, (("query_gate", 2), *width)
+        q, gate = (
+            self.activation(f"{path}.{name}", rows + width, 2) for name in ("q_proj", "gate")
+        )
+        weight = self.weight(f"{path}.q_proj.weight", both + x.row_axes, x.row)
+        reads: tuple[Tensor, ...] = (x, weight)
         if a.qkv_bias:
-            reads = (*reads, self.weight(f"{path}.q_proj.bias", 2 * width))
-        flops = 4 * inner * width * rows
-        self.op(f"{path}.q_proj", "gemm", flops, reads, q, gate, function=self.product)
+            reads = (*reads, self.weight(f"{path}.q_proj.bias", both, len(both)))
+        geometry = Gemm(rows, x.row_axes, (both,), which=self.product)
+        self.op(f"{path}.q_proj", geometry, reads, q, gate)
         return q
 
     def _key_value(self, name: str, a: Attention) -> Tensor:
-        """Return the keys or values that attention reads: B S K heads of H."""
+        """Return the keys or values that attention reads: [B, S, K, H]."""
         forward = self.forward
-        vectors = forward.batch * a.kv_heads
+        heads = (("kv_heads", a.kv_heads), ("head_dim", a.head_dim))
         if not (a.causal and a.kept):
-            return self.activation(name, vectors * forward.tokens, a.head_dim)
-        return Tensor(
-            f"{self.block}.{name}_cache",
-            (vectors * forward.cached(a.window or a.chunk), a.head_dim),
-            forward.kv_cache,
-            "kv_cache",
-            touched=(vectors * forward.keys(a.window, a.chunk), a.head_dim),
-        )
+            return self.activation(
+                name, (("batch", forward.batch), ("keys", forward.tokens), *heads)
+            )
+        held, read = forward.cached(a.window or a.chunk), forward.keys(a.window, a.chunk)
+        return self.cache(f"{name}_cache", held, read, heads)
 
-    def _new(self, whole: Tensor, rows: Number, a: Attention) -> Tensor:
-        """Return the part of the keys or values that this pass writes."""
-        touched = (rows * a.kv_heads, a.head_dim)
-        return Tensor(whole.name, whole.shape, whole.format, whole.role, touched)
+    def cache(self, name: str, held: Number, read: Number, vector: Axes) -> Tensor:
+        """Return a cache of ``held`` positions a sequence, of which a pass reads some."""
+        batch = ("batch", self.forward.batch)
+        return Tensor(
+            f"{self.block}.{name}",
+            (batch, ("keys", held), *vector),
+            self.forward.kv_cache,
+            "kv_cache",
+            touched=(batch, ("keys", read), *vector),
+        )
 
     def _attend(
         self,
@@ -343,28 +409,68 @@ class Tape:
         """
         forward = self.forward
         if sources is None:
-            pairs, function = forward.pairs(a.causal, a.window, a.chunk), ""
+            pairs, attended = (
+                forward.pairs(a.causal, a.window, a.chunk),
+                forward.keys(a.window, a.chunk),
+            )
         else:
-            pairs, function = forward.tokens * sources, "cross"
-        pairs = forward.batch * a.heads * pairs
-        scores = self.activation(f"{path}.scores", pairs)
-        probabilities = self.activation(f"{path}.probabilities", pairs)
-        context = self.activation(f"{path}.context", *q.shape)
-        products = 2 * a.head_dim * pairs
-        self.op(f"{path}.scores", "attention", products, (q, keys), scores, function=function)
+            pairs, attended = forward.tokens * sources, sources
+        axes = (("batch", forward.batch), ("heads", a.heads), ("pairs", pairs))
+        scores = self.activation(f"{path}.scores", axes, 3)
+        probabilities = self.activation(f"{path}.probabilities", axes, 3)
+        context = self.like(f"{path}.context", q)
+        shape = (
+            forward.batch, a.heads, a.kv_heads, (("head_dim", a.head_dim),), forward.tokens,
+            attended, pairs, _mask_of(a, cross=sources is not None),
+        )  # fmt: skip
+        self.op(f"{path}.scores", AttentionProduct("qk", *shape), (q, keys), scores)
         for index, term in enumerate(added):
-            plain, scores = scores, self.activation(f"{path}.scores_{index}", pairs)
-            cost = FLOPS_PER_ELEMENT["add"] * pairs
-            name = f"{path}.scores_add_{index}"
-            self.op(name, "elementwise", cost, (plain, term), scores, function="add")
+            plain, scores = scores, self.activation(f"{path}.scores_{index}", axes, 3)
+            geometry = Elementwise((Space(FLOPS_PER_ELEMENT["add"], axes),), "add", (0, 1))
+            self.op(f"{path}.scores_add_{index}", geometry, (plain, term), scores)
         if a.on_scores:
             scores = self.each(f"{path}.scores_{a.on_scores}", a.on_scores, scores)
-        cost = FLOPS_PER_ELEMENT["softmax"] * pairs
+        work: tuple[Space, ...] = (Space(FLOPS_PER_ELEMENT["softmax"], axes),)
         reads = (scores,) if mask is None else (scores, mask)
         if a.sinks:  # one score more for every query
-            cost = cost + FLOPS_PER_ELEMENT["softmax"] * q.shape[0] * a.heads
-            reads = (*reads, self.weight(f"{path}.sinks", a.heads))
-        self.op(f"{path}.softmax", "softmax", cost, reads, probabilities)
-        reads = (probabilities, values)
-        self.op(f"{path}.context", "attention", products, reads, context, function=function)
+            sinks = (*q.rows_axes, ("heads", a.heads))
+            work = (*work, Space(FLOPS_PER_ELEMENT["softmax"], sinks))
+            reads = (*reads, self.weight(f"{path}.sinks", named(heads=a.heads)))
+        self.op(f"{path}.softmax", Softmax(work), reads, probabilities)
+        self.op(f"{path}.context", AttentionProduct("pv", *shape), (probabilities, values), context)
         return context
+
+
+def join(parts: tuple[Axes, ...]) -> Axes:
+    """Return the one axis of parts side by side."""
+    return named(joined=sum([size(part) for part in parts]))
+
+
+def spaces_of(coefficient: Number, x: Tensor) -> tuple[Space, ...]:
+    """Return FLOPs of every element of x, apart for the parts that lie side by side in it."""
+    if not x.parts:
+        return (Space(coefficient, x.axes),)
+    return tuple([Space(coefficient, x.axes[:-1] + part) for part in x.parts])
+
+
+def new_part(whole: Tensor, x: Tensor) -> Tensor:
+    """Return the part of keys or values [B, S, ...] that the rows of x are the new tokens of."""
+    rows = tuple([("keys" if name == "tokens" else name, n) for name, n in x.rows_axes])
+    return whole.part(rows + whole.axes[2:])
+
+
+def normalised(kind: str, axes: Axes, along: Axes) -> Norm:
+    """Return the geometry of a kind of norm over some axes of what it reads."""
+    space = Space(FLOPS_PER_ELEMENT[kind], axes)
+    return Norm((space,), _NORMS[kind], names(along))
+
+
+def _mask_of(a: Attention, *, cross: bool) -> Mask:
+    """Return which pairs an attention meets."""
+    if cross:
+        return "cross"
+    if not a.causal:
+        return "full" if a.window is None else "local"
+    if a.chunk is not None:
+        return "chunked"
+    return "causal" if a.window is None else "sliding"

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from memorywall.core.axes import Axes, named, unnamed
 from memorywall.core.errors import InvalidInputError
 from memorywall.core.forward import Forward
+from memorywall.core.geometry import Conv, Elementwise, Space
 from memorywall.core.images import written
 from memorywall.core.program import Block
 from memorywall.core.tensors import Tensor
 from memorywall.core.traits import Images
 from memorywall.layers.element_costs import FLOPS_PER_ELEMENT
-from memorywall.layers.tape import Attention, FeedForward, Tape
+from memorywall.layers.tape import NOTHING, Attention, FeedForward, Tape
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,11 @@ def resized(tower: Tower) -> Tower:
 
 def lower_tower(tower: Tower, forward: Forward, prefix: str = "") -> tuple[list[Block], Tensor]:
     """Return the blocks of a tower, and its hidden states [B T, D]; ``forward`` is of images."""
-    hidden = Tensor(f"{prefix}hidden", (forward.rows, tower.stack.hidden_size), forward.activations)
+    hidden = Tensor(
+        f"{prefix}hidden",
+        forward.row_axes + named(hidden=tower.stack.hidden_size),
+        forward.activations,
+    )
     blocks = [_embed(tower, forward, hidden, prefix)]
     bias = None
     if tower.stack.shared_distances:
@@ -166,63 +172,64 @@ def lower_tower(tower: Tower, forward: Forward, prefix: str = "") -> tuple[list[
 
 def _embed(tower: Tower, forward: Forward, hidden: Tensor, prefix: str) -> Block:
     """Embed the patches, put the learned tokens before them, and add positions: [B T, D]."""
-    tape, width = Tape(forward, f"{prefix}embeddings"), tower.stack.hidden_size
+    tape, width = Tape(forward, f"{prefix}embeddings"), hidden.row_axes
     x = patches(tape, tower.patches, forward, width)
     reads: tuple[Tensor, ...] = (x,)
     if tower.tokens:
-        reads = (*reads, tape.weight("tokens", tower.tokens, width))
+        reads = (*reads, tape.weight("tokens", named(positions=tower.tokens) + width))
     if tower.positions:
         reads = (*reads, _positions(tape, tower, forward))
-    out = tape.activation("placed", *hidden.shape) if tower.first_norm else hidden
+    out = tape.like("placed", hidden) if tower.first_norm else hidden
     if tower.positions:
-        added = forward.batch * (forward.tokens - tower.tokens + tower.placed) * width
-        tape.op("positions_add", "elementwise", added, reads, out, function="add")
+        placed = forward.tokens - tower.tokens + tower.placed
+        space = Space(1, named(batch=forward.batch, tokens=placed) + width)
+        tape.op("positions_add", Elementwise((space,), "add"), reads, out)
         x = out
     elif tower.tokens:
-        tape.op("tokens", "embedding", 0, reads, out, function="copy")
-        x = out
+        x = tape.move("tokens", reads, out)
     if tower.first_norm:
         tape.norm("norm", x, tower.stack.norm, out=hidden)
     tape.ops[-1].writes = (hidden,)
     if tower.unread:
-        tape.ops[0].reads += (tape.weight("unread", tower.unread, touched=(0,)),)
+        tape.ops[0].reads += (tape.weight("unread", unnamed(tower.unread), touched=NOTHING),)
     return tape.close()
 
 
-def patches(tape: Tape, cut: Patches, forward: Forward, width: int) -> Tensor:
+def patches(tape: Tape, cut: Patches, forward: Forward, width: Axes) -> Tensor:
     """Note the layer that embeds patches: 2 area D FLOPs each; [B P, area] in, [B P, D] out."""
     rows, columns = cut.grid(*forward.image_size)
-    pixels = tape.activation("pixels", forward.batch * rows * columns, cut.area)
+    each = named(batch=forward.batch, tokens=rows * columns)
+    inner = named(pixels=cut.area)
+    pixels = tape.activation("pixels", each + inner)
     if cut.linear:
         return tape.linear("patches", pixels, width, cut.bias)
-    out = tape.activation("patches", pixels.shape[0], width)
-    reads: tuple[Tensor, ...] = (pixels, tape.weight("patches.weight", width, cut.area))
+    out = tape.activation("patches", each + width)
+    reads: tuple[Tensor, ...] = (pixels, tape.weight("patches.weight", width + inner))
     if cut.bias:
         reads = (*reads, tape.weight("patches.bias", width))
-    tape.op("patches", "conv", 2 * cut.area * out.elements, reads, out)
+    tape.op("patches", Conv((Space(2, out.axes + inner),), 1, ("pixels",)), reads, out)
     return out
 
 
 def _positions(tape: Tape, tower: Tower, forward: Forward) -> Tensor:
     """Return the rows of positions, made anew for images of another size."""
     rows, columns = tower.patches.grid(*tower.patches.image_size)
-    width = tower.stack.hidden_size
-    table = tape.weight("positions.weight", rows * columns + tower.placed, width)
+    width = named(hidden=tower.stack.hidden_size)
+    every = named(positions=rows * columns + tower.placed)
+    table = tape.weight("positions.weight", every + width)
     if not tower.interpolates(*forward.image_size):
         return table
     rows, columns = tower.patches.grid(*forward.image_size)
-    resized = tape.activation("positions", rows * columns + tower.placed, width)
-    tape.op("positions_resize", "embedding", 0, (table,), resized, function="copy")
-    return resized
+    every = named(positions=rows * columns + tower.placed)
+    return tape.move("positions_resize", (table,), tape.activation("positions", every + width))
 
 
 def _distances(tape: Tape, stack: Stack) -> Tensor:
     """Make the bias [N, T T] of all pairs from a table of distances, which is read whole."""
-    tokens, heads = tape.forward.tokens, stack.attention.heads
-    bias = tape.activation("bias", heads, tokens * tokens)
-    table = tape.weight("distances.weight", stack.distances, heads)
-    tape.op("distances", "embedding", 0, (table,), bias, function="copy")
-    return bias
+    tokens, heads = tape.forward.tokens, ("heads", stack.attention.heads)
+    bias = tape.activation("bias", (heads, ("tokens", tokens), ("keys", tokens)), 2)
+    table = tape.weight("distances.weight", (("positions", stack.distances), heads))
+    return tape.move("distances", (table,), bias, "positions")
 
 
 def lower_stack(
@@ -232,23 +239,23 @@ def lower_stack(
     tape = Tape(forward, f"{prefix}layers")
     if stack.distances and not stack.shared_distances:
         bias = _distances(tape, stack)
-    middle = tape.activation("middle", *hidden.shape)
+    middle = tape.like("middle", hidden)
     x = tape.norm("attention_norm", hidden, stack.norm)
     x = tape.self_attention(x, stack.attention, mask=bias)
     _add(tape, stack, "attention", hidden, x, middle)
     x = tape.norm("mlp_norm", middle, stack.norm)
     x = tape.feed_forward(x, stack.mlp)
     _add(tape, stack, "mlp", middle, x, hidden)
-    return tape.close(stack.layers)
+    return tape.close(stack.layers, layers=tuple(range(stack.layers)))
 
 
 def _add(tape: Tape, stack: Stack, half: str, x: Tensor, y: Tensor, out: Tensor) -> None:
     """Note out = x + y, y times a learned vector where the stack has one."""
     if stack.scaled:
-        scaled = tape.activation(f"{half}_scale", *y.shape)
-        vector = tape.weight(f"{half}_scale.weight", stack.hidden_size)
-        flops = FLOPS_PER_ELEMENT["scale"] * y.elements
-        tape.op(f"{half}_scale", "elementwise", flops, (y, vector), scaled, function="scale")
+        scaled = tape.like(f"{half}_scale", y)
+        vector = tape.weight(f"{half}_scale.weight", y.row_axes)
+        geometry = Elementwise((Space(FLOPS_PER_ELEMENT["scale"], y.axes),), "scale", (0,))
+        tape.op(f"{half}_scale", geometry, (y, vector), scaled)
         y = scaled
     tape.add(f"{half}_add", x, y, out=out)
 

@@ -1,10 +1,10 @@
-"""One operator for what a module does element by element, and along rows: its norm, its rotation.
+"""Merge the elementwise and row-wise operators of a module, such as a norm, into one operator.
 
-It reads what it takes in once, and writes what others read. Operators join where one alone reads
-what the other makes, or where they stand in the same module, unless something of another kind has
-to run between them for others' sake. An optimizer's operators on one weight join through its
-states, too, which they write over. A softmax does not take in what a product alone feeds: that
-rides on the product, as ``fuse`` has it.
+The merged operator reads its inputs once, and writes the tensors that others read. Two operators
+merge if one is the only reader of the other's output, or if they are in the same module, unless an
+operator of another kind must run between them. An optimizer's operators on one weight also merge
+through its states, which they overwrite. A softmax does not absorb an operator fed by a product
+alone: ``fuse`` fuses that one into the product.
 """
 
 from __future__ import annotations
@@ -14,33 +14,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
+from memorywall.core.geometry import Counted, Kind
 from memorywall.core.numbers import Number, is_array, is_true, maximum, minimum
-from memorywall.core.program import Block, Kind, Op, Program
+from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
 from memorywall.passes._through import part_of
 from memorywall.passes.excess import Excess
 
 _LIGHT = ("elementwise", "norm", "softmax", "optimizer")
-# They look along rows, and so begin a kernel of their own.
+# They reduce along rows, and so begin a separate kernel.
 _REDUCTIONS = frozenset({
     "mean", "sum", "var", "var_mean", "std", "std_mean", "amax", "amin", "linalg_vector_norm",
     "norm", "logsumexp",
 })  # fmt: skip
-# What a norm has no use for: experts are chosen, and tokens brought to them.
+# Functions that a norm does not use: they choose experts, and route tokens to them.
 _PICKS = frozenset({"topk", "sort", "index", "gather", "write part"})
-_ANY = -1  # the level of what depends on no activation, and so can be made at any time
+_ANY = -1  # the level of tensors that depend on no activation, and so can be computed at any time
 
 
 @dataclass(slots=True, eq=False)
 class _Group:
-    """Operators that become one.
+    """Operators that are merged into one.
 
     Attributes:
-        level: how many operators of other kinds have to run before it, one after the other.
-        path: of the module that it stands in.
-        reduces: whether it looks along rows.
-        fed: whether it alone reads what an operator of another kind makes.
-        joined: the group that took it in.
+        level: the number of operators of other kinds that must run before it, in sequence.
+        path: of its module.
+        reduces: whether it reduces along rows.
+        fed: whether it is the only reader of the output of an operator of another kind.
+        joined: the group into which it was merged.
     """
 
     level: int
@@ -51,14 +52,14 @@ class _Group:
     joined: _Group | None = None
 
     def root(self) -> _Group:
-        """Return the group that it is part of by now."""
+        """Return the group into which it has been merged, or itself."""
         group = self
         while group.joined is not None:
             group = group.joined
         return group
 
     def take_in(self, other: _Group) -> None:
-        """Join another group to this one."""
+        """Merge another group into this one."""
         self.ops += other.ops
         self.level = max(self.level, other.level)
         self.reduces |= other.reduces
@@ -78,7 +79,7 @@ def group(program: Program, excess: Excess) -> Program:
 
 
 class _Grouping:
-    """Groups the operators of one block as they come."""
+    """Groups the operators of one block in their order."""
 
     def __init__(self, readers: Counter[str]) -> None:
         self._readers = readers
@@ -103,7 +104,7 @@ class _Grouping:
         return found
 
     def _join(self, op: Op, level: int) -> _Group:
-        """Return the group that an operator joins: that of what it reads, or a new one."""
+        """Return the group that an operator joins: that of one of its inputs, or a new one."""
         home = _Group(level, op.name.rpartition(".")[0], [op])
         home.reduces = op.kind in ("norm", "softmax") or op.function in _REDUCTIONS
         home.fed = any(t.name in self._products and self._readers[t.name] == 1 for t in op.reads)
@@ -124,7 +125,7 @@ class _Grouping:
         return home
 
     def _feeds_only(self, made: _Group, tensor: Tensor) -> bool:
-        """Tell whether a tensor is all that others read of a group, which so can be made late."""
+        """Return whether others read only this tensor of a group, which can then run later."""
         inside = Counter(t.name for op in made.ops for t in op.reads)
         written = [t for op in made.ops for t in op.writes]
         return all(
@@ -135,14 +136,14 @@ class _Grouping:
 
 
 def _level(tensor: Tensor) -> int:
-    """Return the level of what an earlier block made, or of what stands from the start."""
+    """Return the level of a tensor of an earlier block, or of one that exists from the start."""
     return 0 if tensor.role == "activation" else _ANY
 
 
 def _emitted(
     block: Block, groups: list[_Group | None], readers: Counter[str], excess: Excess
 ) -> list[Op]:
-    """Return a block's operators; a group stands where its last operator stood."""
+    """Return a block's operators; a group takes the position of its last operator."""
     roots = [None if found is None else found.root() for found in groups]
     last = {root: index for index, root in enumerate(roots) if root is not None}
     for group in last:
@@ -163,19 +164,20 @@ def _emitted(
 
 
 def _one(found: _Group, readers: Counter[str]) -> Op:
-    """Return one operator for a group: what comes in is read once, what leaves is written."""
+    """Return one operator for a group: inputs are read once, outputs are written."""
     last = found.ops[-1]
-    flops = sum([op.flops for op in found.ops], 0)
     reads, writes = _taken_in(found.ops), _left(found.ops, readers)
     dtypes = Counter(op.dtype for op in found.ops)
     dtype = max(dtypes, key=lambda name: dtypes[name])
-    return Op(last.name, _kind(found, reads, writes), flops, reads, writes, dtype, last.function)
+    work = tuple([space for op in found.ops for space in op.geometry.spaces])
+    geometry = Counted(work, _kind(found, reads, writes), last.function)
+    return Op(last.name, geometry, reads, writes, dtype)
 
 
 def _taken_in(ops: Sequence[Op]) -> tuple[Tensor, ...]:
-    """Return what comes from outside, none of it twice.
+    """Return the inputs of a group, each once.
 
-    What is read under a name before it is written is what the layer before handed on.
+    A name that is read before it is written is the output of the previous layer.
     """
     made: set[str] = set()
     found: dict[str, Tensor] = {}
@@ -189,7 +191,7 @@ def _taken_in(ops: Sequence[Op]) -> tuple[Tensor, ...]:
 
 
 def _both(one: Tensor, other: Tensor) -> Tensor:
-    """Return a tensor of which two parts are read."""
+    """Return a tensor for two parts that are read."""
     if one.touched is None:
         return one
     if other.touched is None:
@@ -198,7 +200,7 @@ def _both(one: Tensor, other: Tensor) -> Tensor:
 
 
 def _left(ops: Sequence[Op], readers: Counter[str]) -> tuple[Tensor, ...]:
-    """Return what is written for others, or kept, or all that an operator nobody reads makes."""
+    """Return the outputs that others read or that are kept; all outputs if none is read."""
     inside = Counter(tensor.name for op in ops for tensor in op.reads)
     found: dict[tuple[str, object], Tensor] = {}
     for op in ops:
@@ -211,14 +213,14 @@ def _left(ops: Sequence[Op], readers: Counter[str]) -> tuple[Tensor, ...]:
 
 
 def _part(tensor: Tensor) -> tuple[object, ...] | None:
-    """Return what tells parts of a tensor apart: lengths, or of arrays their contents."""
+    """Return a key that distinguishes parts of a tensor: lengths, or the contents of arrays."""
     if tensor.touched is None:
         return None
-    return tuple(n.tobytes() if is_array(n) else n for n in tensor.touched)
+    return tuple(n.tobytes() if is_array(n) else n for _, n in tensor.touched)
 
 
 def _kind(found: _Group, reads: Sequence[Tensor], writes: Sequence[Tensor]) -> Kind:
-    """Return a group's class; what looks along rows and returns rows as long is a norm."""
+    """Return a group's class; a group that reduces along rows and returns whole rows is a norm."""
     kinds = {op.kind for op in found.ops}
     if "softmax" in kinds:
         return "softmax"
@@ -231,6 +233,6 @@ def _kind(found: _Group, reads: Sequence[Tensor], writes: Sequence[Tensor]) -> K
 
 
 def _most(tensors: Sequence[Tensor]) -> Number:
-    """Return the elements that are moved of the tensor of which the most are."""
+    """Return the largest number of moved elements of any tensor."""
     moved: list[Number] = [0, *(tensor.moved_elements for tensor in tensors)]
     return reduce(maximum, moved)

@@ -1,4 +1,4 @@
-"""State as engines keep it: begun without writing zeros, and written by what makes it."""
+"""State as engines keep it: without initial zeros, written by the operator that computes it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WINDOW = "window of a convolution"
 
 
 def keep_states(program: Program, excess: Excess) -> Program:
-    """Return a program without zeros that a state begins with, and copies into windows."""
+    """Return a program without the initial zeros of states and without copies into windows."""
     begun = {t.name for _, op, _ in program.walk() if op.function == "fill" for t in _states(op)}
     blocks = []
     for block in program.blocks:
@@ -28,21 +28,21 @@ def _states(op: Op) -> list[Tensor]:
 
 
 def _without_zeros(block: Block, begun: set[str], excess: Excess) -> list[Op]:
-    """Leave out what fills a state, and the reading of one that begins in this pass."""
+    """Remove the operators that fill a state, and the reads of a state that begins in this pass."""
     ops = []
     for op in block.ops:
         if op.function == "fill" and _states(op):
             excess.add(op.kind, _BEGUN, op.moved_bytes * block.repeat)
             continue
         reads = tuple([tensor for tensor in op.reads if tensor.name not in begun])
-        kept = _moving(op, reads, op.writes)
+        kept = op.moving(reads, op.writes)
         excess.add(op.kind, _BEGUN, (op.moved_bytes - kept.moved_bytes) * block.repeat)
         ops.append(kept)
     return ops
 
 
 def _with_windows(ops: list[Op], repeat: int, excess: Excess) -> list[Op]:
-    """Let a convolution write the window that is copied from its input for the next token."""
+    """Make a convolution write the window that is copied from its input for the next token."""
     convolved = {tensor.name for op in ops if op.kind == "conv" for tensor in op.reads}
     windows: dict[str, Tensor] = {}
     kept = []
@@ -53,12 +53,8 @@ def _with_windows(ops: list[Op], repeat: int, excess: Excess) -> list[Op]:
             excess.add(op.kind, _WINDOW, op.moved_bytes * repeat)
         elif op.kind == "conv" and op.reads[0].name in windows:
             window = windows[op.reads[0].name]
-            kept.append(_moving(op, op.reads, (*op.writes, window)))
+            kept.append(op.moving(op.reads, (*op.writes, window)))
             excess.add(op.kind, _WINDOW, -window.moved_bytes * repeat)
         else:
             kept.append(op)
     return kept
-
-
-def _moving(op: Op, reads: tuple[Tensor, ...], writes: tuple[Tensor, ...]) -> Op:
-    return Op(op.name, op.kind, op.flops, reads, writes, op.dtype, op.function, op.queries)

@@ -1,4 +1,4 @@
-"""Copies read through: casts to a wider format, repeated heads, a cache that is joined to grow."""
+"""Read through copies: casts to a wider format, repeated heads, caches grown by concatenation."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Container
 from dataclasses import dataclass, field, replace
 
+from memorywall.core.axes import unnamed
 from memorywall.core.formats import FORMATS
 from memorywall.core.numbers import Number, is_true, minimum
 from memorywall.core.program import Op, Program
@@ -19,10 +20,10 @@ _INTO_CACHE = ("cache concatenation", "write part", "copy", "cast")
 
 @dataclass(slots=True)
 class _StandIns:
-    """What is read in the place of a copy, and what is written, and read, in that of a new key.
+    """The tensors read instead of copies, and those written and read instead of new keys.
 
     Attributes:
-        causes: by the name of what has a stand-in, the function of the operator that copies it.
+        causes: by the name of a replaced tensor, the function of the operator that copies it.
     """
 
     copied: dict[str, Tensor] = field(default_factory=dict)
@@ -30,11 +31,11 @@ class _StandIns:
     causes: dict[str, str] = field(default_factory=dict)
 
     def source(self, tensor: Tensor) -> Tensor:
-        """Return what a tensor is a copy of, or itself."""
+        """Return the source of a copy, or the tensor itself."""
         return self.copied.get(tensor.name, tensor)
 
     def settled(self, tensor: Tensor) -> Tensor:
-        """Return what stands in for a tensor; of a part, as large a part."""
+        """Return the replacement of a tensor; for a part, an equally large part."""
         source = self.source(tensor)
         found = self.cached.get(source.name, source)
         if found is tensor or tensor.touched is None:
@@ -42,13 +43,13 @@ class _StandIns:
         return part_of(found, minimum(tensor.moved_elements, found.moved_elements))
 
     def cause(self, op: Op) -> str:
-        """Return why an operator moves other things than it says."""
+        """Return why the traffic of an operator differs from its tensors."""
         names = [t.name for t in (*op.reads, *op.writes) if t.name in self.causes]
         return self.causes[names[0]] if names else op.function
 
 
 def read_through(program: Program, excess: Excess) -> Program:
-    """Return a program without copies that nobody needs."""
+    """Return a program without unnecessary copies."""
     stand_ins = _stand_ins(program)
     blocks = []
     for block in program.blocks:
@@ -64,9 +65,9 @@ def read_through(program: Program, excess: Excess) -> Program:
     return Program(tuple(blocks), program.returned)
 
 
-def part_of(tensor: Tensor, *touched: Number) -> Tensor:
-    """Return a tensor of which a part is moved."""
-    return Tensor(tensor.name, tensor.shape, tensor.format, tensor.role, touched)
+def part_of(tensor: Tensor, touched: Number) -> Tensor:
+    """Return a tensor of which some number of elements is moved."""
+    return tensor.part(unnamed(touched))
 
 
 def _stand_ins(program: Program) -> _StandIns:
@@ -86,7 +87,7 @@ def _stand_ins(program: Program) -> _StandIns:
 
 
 def _copies(op: Op) -> bool:
-    """Tell whether an operator copies: also one that looks up all rows of a table, once each."""
+    """Return whether an operator copies; a look-up of every row of a table, once each, does."""
     table, out = op.reads[0], op.writes[0]
     whole = table.role == "weight" and table.touched is None
     whole = whole and is_true(table.elements == out.elements)
@@ -94,23 +95,23 @@ def _copies(op: Op) -> bool:
 
 
 def _note_cached(op: Op, cache: Tensor, found: _StandIns, made: Container[str]) -> None:
-    """Note that what is put into a cache, or a state, can be written there in the first place.
+    """Record that a tensor copied into a cache, or a state, can be written there directly.
 
-    That is what an operator makes and no caller is handed. Whatever format the cache has: the
-    kernel that makes it also converts it. Of what is read with it, indices have none that a model
-    is stored in.
+    This holds for outputs of operators that are not returned to a caller. The format of the cache
+    does not matter: the kernel that computes the tensor also converts it. Indices that are read
+    with it have no storage format.
     """
     for new in op.reads:
         source = found.source(new)
         whole = source.touched is None and new.touched is None
         number = source.format is cache.format or source.format.name in FORMATS
         if source.name in made and whole and number:
-            found.cached[source.name] = part_of(cache, *new.shape)
+            found.cached[source.name] = cache.part(new.axes)
             found.causes[source.name] = op.function
 
 
 def _note_copied(op: Op, found: _StandIns) -> None:
-    """Note that a copy's source can be read in its place, unless the copy is narrower."""
+    """Record that a copy's source can be read instead, unless the copy is narrower."""
     source = found.settled(op.reads[0])
     if source.format.bits_per_element > op.writes[0].format.bits_per_element:
         return
@@ -122,7 +123,7 @@ def _note_copied(op: Op, found: _StandIns) -> None:
 
 
 def _is_needless(op: Op, stand_ins: _StandIns) -> bool:
-    """Tell whether an operator only copies what is read, or written, in the right place."""
+    """Return whether an operator only copies tensors that are read or written in place."""
     if not op.writes:
         return False
     out = op.writes[0]
@@ -134,4 +135,4 @@ def _is_needless(op: Op, stand_ins: _StandIns) -> bool:
 def _settled(op: Op, stand_ins: _StandIns) -> Op:
     reads = tuple([stand_ins.settled(tensor) for tensor in op.reads])
     writes = tuple([stand_ins.settled(tensor) for tensor in op.writes])
-    return Op(op.name, op.kind, op.flops, reads, writes, op.dtype, op.function, op.queries)
+    return op.moving(reads, writes)

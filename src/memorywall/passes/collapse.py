@@ -1,12 +1,12 @@
-"""A traced program as an engine would run it: PyTorch's operators made into those of a model.
+"""Convert a traced program of PyTorch's operators into the operators that an engine runs.
 
-PyTorch runs a norm as eight operators, and copies where a kernel would read what is there. Three
+PyTorch runs a norm as eight operators, and copies tensors that a kernel would read in place. Three
 steps, after which ``fuse`` applies as it does to any program:
 
-1. ``read_through``: whoever reads a copy reads what was copied, and new keys and values are written
-   where the cache is.
-2. ``keep_states``: a state is written by what makes it, and does not begin with zeros written.
-3. ``group``: what one module does element by element, and along rows, is one operator.
+1. ``read_through``: readers of a copy read its source, and new keys and values are written directly
+    into the cache.
+2. ``keep_states``: a state is written by the operator that computes it, without initial zeros.
+3. ``group``: the elementwise and row-wise operators of one module become one operator.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from memorywall.passes.fuse import fuse
 def fuse_traced(program: Program) -> tuple[Program, Excess]:
     """Return a traced program as engines run it, and the bytes that this saves.
 
-    What is moved before is exactly what is moved after and all that is saved, which is told by
-    class of operators and cause.
+    The bytes before equal the bytes after plus the saved bytes, which are listed by class of
+    operators and cause.
     """
     excess = Excess()
     grouped = group(keep_states(read_through(program, excess), excess), excess)

@@ -1,10 +1,10 @@
-"""Fusing as engines do it: what need not leave the chip is neither written nor read.
+"""Fuse operators as engines do: tensors that stay on chip are neither written nor read.
 
 The scores of attention stay on chip from Q K^T to P V. An elementwise operator (rotary, activation,
-residual add) rides on the operator that produced its input: that input is not moved, and whatever
-else the rider reads and writes becomes traffic of its host. Cached latents, which are keys and
-values at once, are read once by an attention. FLOPs stay where they were. What is left out: norms
-fused into their neighbours, and keys read again when queries do not fit on chip.
+residual add) is fused into the operator that produced its input: that input is not moved, and the
+other reads and writes of the fused operator become traffic of its host. Cached latents, which are
+keys and values at once, are read once by an attention. FLOPs stay with their operators. Not
+modelled: norms fused into their neighbours, and keys read again when queries do not fit on chip.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from dataclasses import replace
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
 
-# Intermediates that attention keeps on chip: what flows between operators of these kinds.
+# Intermediates that attention keeps on chip: tensors between operators of these kinds.
 _ON_CHIP = {("attention", "softmax"), ("softmax", "attention")}
 _OF_ATTENTION = frozenset(("attention", "softmax", "elementwise"))
 _NONE: frozenset[str] = frozenset()
 
 
 def fuse(program: Program) -> Program:
-    """Return the program with every block fused; it never moves more bytes than before."""
+    """Return the program with every block fused; its bytes never increase."""
     readers: dict[str, int] = {}
     for block in program.blocks:
         for op in block.ops:
@@ -33,17 +33,17 @@ def fuse(program: Program) -> Program:
 
 
 def _fuse_block(block: Block, readers: dict[str, int], returned: frozenset[str]) -> Block:
-    """Fuse one block; ``readers`` counts how many operators of the program read each tensor.
+    """Fuse one block; ``readers`` counts the operators of the program that read each tensor.
 
-    What is ``returned`` is written, and not read again by what rides.
+    Tensors in ``returned`` are written; operators fused after them do not read them again.
     """
     fused: list[Op] = []
-    maker: dict[str, int] = {}  # which operator's traffic holds the writing of an activation
+    maker: dict[str, int] = {}  # the operator whose traffic includes the write of an activation
     behind: dict[str, frozenset[str]] = {}  # caches that scores were made from
     for index, op in enumerate(block.ops):
         host, kept = index, _unread(op, behind)
         for tensor in op.reads:
-            # Made earlier in this repetition, and read by this operator alone?
+            # Written earlier in this repetition, and read by this operator alone?
             made = maker.get(tensor.name) if readers[tensor.name] == 1 else None
             if made is None:
                 continue
@@ -55,11 +55,11 @@ def _fuse_block(block: Block, readers: dict[str, int], returned: frozenset[str])
                 if rides:
                     host = made if host == index else max(host, made)
         if host == index:
-            fused.append(Op(op.name, op.kind, op.flops, kept, op.writes, op.dtype, op.function))
+            fused.append(op.moving(kept, op.writes))
         else:
             fused[host].reads += kept
             fused[host].writes += op.writes
-            fused.append(Op(op.name, op.kind, op.flops, (), (), op.dtype, op.function))
+            fused.append(op.moving((), ()))
         for tensor in op.writes:
             if tensor.role == "activation":
                 maker[tensor.name] = host
@@ -67,10 +67,10 @@ def _fuse_block(block: Block, readers: dict[str, int], returned: frozenset[str])
 
 
 def _unread(op: Op, behind: dict[str, frozenset[str]]) -> tuple[Tensor, ...]:
-    """Return what an operator reads, less the caches that the scores it is handed were made from.
+    """Return the reads of an operator, except the caches from which its scores were computed.
 
-    ``behind`` are those of every activation, which is kept up here. Of a part of a cache that is
-    known by its size alone, another part may be read for the values.
+    ``behind`` maps every activation to those caches, and is updated here. If only the size of a
+    cache's part is known, the values may be another part.
     """
     if op.kind not in _OF_ATTENTION:
         return op.reads
@@ -80,15 +80,11 @@ def _unread(op: Op, behind: dict[str, frozenset[str]]) -> tuple[Tensor, ...]:
     if op.kind == "attention":
         if attended:
             kept = tuple([tensor for tensor in kept if tensor.name not in attended])
-        caches = [t.name for t in op.reads if t.role == "kv_cache" and _is_placed(t)]
+        caches = [t.name for t in op.reads if t.role == "kv_cache" and t.is_placed]
         attended = attended.union(caches) if caches else attended
     if attended:
         behind.update([(tensor.name, attended) for tensor in op.writes])
     return kept
-
-
-def _is_placed(tensor: Tensor) -> bool:
-    return tensor.touched is None or len(tensor.touched) == len(tensor.shape)
 
 
 def _without(tensors: tuple[Tensor, ...], dropped: Tensor) -> tuple[Tensor, ...]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from memorywall.core.errors import InvalidInputError, UnsupportedError, shown
 from memorywall.core.images import written
 from memorywall.core.model import Model
-from memorywall.core.numbers import LARGEST, Number, as_count, plain
+from memorywall.core.numbers import LARGEST, Number, as_count, is_true, plain
 from memorywall.core.phase import Lengths
 from memorywall.core.traits import Images
 from memorywall.core.workload import Workload, as_image_size
@@ -56,7 +54,7 @@ def source_length(model: Model, asked: Workload, seq_len: Number) -> Number | No
     if source is None:
         return None
     if source.fixed is not None:
-        if asked.source_len is None or bool(np.all(asked.source_len == source.fixed)):
+        if asked.source_len is None or is_true(asked.source_len == source.fixed):
             return source.fixed
         raise InvalidInputError(
             f"source_len must be {source.fixed}, the positions of every source of {model.name}; "
@@ -65,7 +63,7 @@ def source_length(model: Model, asked: Workload, seq_len: Number) -> Number | No
         )
     if asked.source_len is not None:
         return asked.source_len
-    if not np.all(seq_len):
+    if not is_true(seq_len > 0):
         raise InvalidInputError(
             "seq_len 0, a lone start token, requires source_len.", "Give source_len."
         )
@@ -93,7 +91,11 @@ def with_images(model: Model, asked: Workload, seq_len: Number) -> Lengths:
     if not seen.with_text:
         return Lengths(tokens, image_size=size)
     images: Number = 1 if asked.images is None else asked.images
-    if model.traits.causal and np.any(images * tokens > seq_len):
+    if asked.image_size is not None and isinstance(images, int) and images == 0:
+        raise InvalidInputError(
+            f"image_size conflicts with images 0, got {written(size)}.", "Leave image_size out."
+        )
+    if model.traits.causal and not is_true(images * tokens <= seq_len):
         raise InvalidInputError(
             f"seq_len must count images and text together: {plain(images)} x {tokens} positions "
             f"of images of {written(size)} pixels do not fit, got {plain(seq_len)}.",

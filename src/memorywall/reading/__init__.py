@@ -1,1 +1,1 @@
-"""Reading: how a config is read, and what was assumed where it names nothing."""
+"""Reading: how a config is read, and the values assumed for absent keys."""

@@ -1,4 +1,4 @@
-"""Reading a model's config, which anyone may have written: every fault of it is named at once."""
+"""Read a model's config, which may come from any source; one error lists every fault."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from memorywall.reading.watched import Watched
 
 # Far above any published model, and low enough that no product of two overflows a float.
 LARGEST_SIZE = 2**31
-# As far above in layers, which readers go through one by one.
+# The same for layers, which readers process one by one.
 LARGEST_DEPTH = 2**16
 # Numbers in a list of sizes, such as those of an image model's stages.
 MOST_SIZES = 32
@@ -29,8 +29,8 @@ MOST_SIZES = 32
 class Config:
     """A config's values by key, checked as they are read.
 
-    A key that is missing, of the wrong type or out of range is noted as a fault, and a harmless
-    value is returned so that reading goes on; ``check`` raises all the faults together.
+    A key that is missing, of the wrong type or out of range is recorded as a fault, and a harmless
+    value is returned so that reading continues; ``check`` raises all faults together.
     """
 
     def __init__(
@@ -38,31 +38,31 @@ class Config:
     ) -> None:
         self.data = data
         self.where = where
-        self.names = names or {}  # this model type's own names of keys that others share
-        self.notes: list[str] = []  # what a reader of the answer must know
-        self.faults: dict[str, str] = {}  # by key, so that each is named once
+        self.names = names or {}  # this model type's names of common keys
+        self.notes: list[str] = []  # notes for the reader of the answer
+        self.faults: dict[str, str] = {}  # by key, so that each is listed once
 
     def key(self, name: str) -> str:
-        """Return what this config calls a key: its model type's own name, or the common one."""
+        """Return the config's name of a key: the name of its model type, or the common one."""
         own = self.names.get(name, name)
         return own if own in self.data or name not in self.data else name
 
     def default(self, key: str, value: Any) -> Any:
-        """Return what is taken for a key that is absent or null, and note that it was."""
+        """Return the default of a key that is absent or null, and record it."""
         if isinstance(self.data, Watched):
             self.data.assume(key, value)
         return value
 
     def has(self, key: str) -> bool:
-        """Whether a key is there and not null."""
+        """Whether a key is present and not null."""
         return self.data.get(key) is not None
 
     def fault(self, key: str, text: str) -> None:
-        """Note a fault of a key that a reader checks by itself."""
+        """Record a fault of a key that a reader checks."""
         self.faults[key] = text
 
     def within(self, key: str) -> Config | None:
-        """Return a nested mapping to be read likewise, its faults among ours; None without it."""
+        """Return a nested mapping that shares this one's faults; None if absent."""
         value = self.data.get(key)
         if value is None:
             return None
@@ -105,19 +105,17 @@ class Config:
         return 0 if value == 0 and value is not False else self.size(key)
 
     def optional_size(self, key: str) -> int | None:
-        """Return a whole number, or None where the key is absent or null."""
+        """Return a whole number, or None if the key is absent or null."""
         return self.default(key, None) if self.data.get(key) is None else self.size(key)
 
     def same_size(self, key: str, default: int | None, *, most: int = LARGEST_SIZE) -> int:
-        """Return a whole number that may be listed layer by layer, if all layers have the same."""
+        """Return a whole number that may be listed per layer, if all layers have the same."""
         value = self.data.get(key)
         if not isinstance(value, list) or not value:
             return self.size(key, default, most=most)
         if any(other != value[0] for other in value):
             self.check()
-            raise UncoveredError(
-                f"{self.where}: {key!r} differs from layer to layer: that is not covered."
-            )
+            raise UncoveredError(f"{self.where}: {key!r} must be the same in all layers.")
         one = Config({key: value[0]}, self.where)
         one.faults = self.faults
         return one.size(key, most=most)
@@ -150,7 +148,7 @@ class Config:
         return float(value)
 
     def bound(self, key: str, default: float | None = None) -> float | None:
-        """Return a number above 0; None where the key is null, the default where it is absent."""
+        """Return a number above 0; None if the key is null, the default if it is absent."""
         value = self.data.get(key)
         if value is None:
             taken: float | None = self.default(key, default if key not in self.data else None)
@@ -175,7 +173,7 @@ class Config:
         return self.share(key, default)
 
     def layer_types(self, layers: int, known: Sequence[str]) -> list[str] | None:
-        """Return the kind of every layer, or None where the key is absent or null."""
+        """Return the kind of every layer, or None if the key is absent or null."""
         kinds = self.data.get("layer_types")
         if kinds is None:
             self.default("layer_types", None)
@@ -219,7 +217,7 @@ class Config:
         return value
 
     def activation(self, key: str, default: str) -> str:
-        """Return the name of an activation function whose cost is listed."""
+        """Return the name of an activation function with a known cost."""
         name = self.word(key, default)
         if name not in ACTIVATION_FLOPS:
             near = near_names(name, ACTIVATION_FLOPS) or sorted(ACTIVATION_FLOPS)
@@ -232,10 +230,10 @@ class Config:
         return name
 
     def dtype(self) -> str:
-        """Return the format that the weights are published in; ``bf16`` where none is named."""
+        """Return the format of the published weights; ``bf16`` if the config names none."""
         key = "dtype" if self.data.get("dtype") is not None else "torch_dtype"
         if self.data.get(key) is None:
-            self.notes.append("The config names no dtype: bf16 is assumed.")
+            self.notes.append("The config has no dtype: bf16 is assumed.")
         name = self.word(key, "bf16")
         try:
             return find_format(name).name
@@ -257,13 +255,13 @@ class Config:
         if name not in known:
             self.check()
             raise UncoveredError(
-                f"{self.where}: the class {shown(name)} is not covered.",
-                f"Covered for this model_type: {', '.join(known)}.",
+                f"{self.where}: the class {shown(name)} is not supported.",
+                f"Supported for this model_type: {', '.join(known)}.",
             )
         return name
 
     def labels(self) -> int:
-        """Return how many classes a classifier has: from ``num_labels`` or ``id2label``, else 2."""
+        """Return the number of labels, from ``num_labels`` or ``id2label``, else 2."""
         names = self.data.get("id2label")
         if isinstance(names, dict) and names:
             return len(names)
@@ -272,7 +270,7 @@ class Config:
     def divides(
         self, part: str, parts: int, whole: str, size: int, *, unless: str | None = None
     ) -> None:
-        """Note a fault where ``parts`` does not divide ``size``, and no key says the quotient."""
+        """Record a fault if ``parts`` does not divide ``size`` and no key gives the quotient."""
         part, whole = self.key(part), self.key(whole)
         if size % parts and not {part, whole} & set(self.faults):
             missing = f", and {unless!r} is missing" if unless else ""
@@ -281,15 +279,15 @@ class Config:
             )
 
     def refuse(self, key: str, values: Sequence[object], reason: str) -> None:
-        """Raise UnsupportedError where a key has a value that would change what is counted."""
+        """Raise UnsupportedError if a key has an unsupported value that would change the counts."""
         if self._is_among(key, values):
             raise UnsupportedError(f"{self.where}: {key!r} is {shown(self.data[key])}: {reason}.")
 
     def leave(self, key: str, values: Sequence[object], what: str) -> None:
-        """Raise UncoveredError where a key has a value that transformers' class heeds, not we."""
+        """Raise UncoveredError if only transformers' class supports a key's value."""
         if self._is_among(key, values):
             raise UncoveredError(
-                f"{self.where}: {key!r} is {shown(self.data[key])}: {what} not covered."
+                f"{self.where}: {key!r} is {shown(self.data[key])}: {what} not supported."
             )
 
     def _is_among(self, key: str, values: Sequence[object]) -> bool:
@@ -297,7 +295,7 @@ class Config:
         return value is not None and value in values
 
     def only(self, key: str, size: int, reason: str) -> None:
-        """Raise UnsupportedError where a key names another size than the one that is covered."""
+        """Raise UnsupportedError if a key gives another size than the supported one."""
         if self.size(key, size) != size:
             self.check()
             self.refuse(key, (self.data.get(key),), reason)
@@ -307,12 +305,12 @@ class Config:
         return tuple(self.notes)
 
     def check(self) -> None:
-        """Raise InvalidInputError with every fault found so far."""
+        """Raise InvalidInputError with every recorded fault."""
         if self.faults:
             raise invalid_file(
                 self.where,
                 list(self.faults.values()),
-                "Mend the config, or name a model of the catalogue: memorywall models.",
+                "Fix the config, or use a model of the catalogue: memorywall models.",
             )
 
     def _missing(self, key: str) -> str:

@@ -1,6 +1,6 @@
-"""Configs that speak as Llama's does, each model type with its own accent.
+"""Configs with Llama's keys, and the differences of each model type.
 
-A ``Dialect`` says where a model type departs from Llama, be it by experts in place of the
+A ``Dialect`` lists the differences of a model type from Llama, including experts instead of the
 feed-forward; ``read_dialect`` reads such a config.
 """
 
@@ -18,7 +18,7 @@ from memorywall.reading.expert_keys import Mixture, read_experts
 from memorywall.reading.heads import ALL_HEADS, decoder_classes, decoder_head
 from memorywall.reading.windows import Look, everywhere
 
-# Whether something is there: always, never, or as a key says, with the default of that key.
+# Whether a part exists: always, never, or by a key, with the default of that key.
 Switch: TypeAlias = bool | tuple[str, bool]
 
 ATTENTION_BIAS = ("attention_bias", False)
@@ -28,39 +28,40 @@ PARTIAL_ROTARY = "partial_rotary_factor"
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What sets one model type apart; defaults of keys are those of its transformers config.
+    """The differences of one model type; defaults of keys are those of its transformers config.
 
     Attributes:
         prefix: of its transformers classes.
-        generating, base: its causal LM and its bare model where they are not named by the prefix.
-        heads: what transformers has for it beside those two.
-        names: its own names of keys that others share.
+        generating, base: its causal LM and its bare model if they are not named by the prefix.
+        heads: its other transformers classes.
+        names: its names of common keys.
         qkv_bias, out_bias, mlp_bias, head_bias: on the projections of attention, the feed-forward
             and the language model's head.
         gated: whether the feed-forward is.
         width: key of the width of the feed-forward, with its default.
-        expansion: that width in hidden sizes, for configs that leave it out.
-        activation: the key that names its function, if any, and the default.
+        expansion: that width in hidden sizes, for configs without the key.
+        activation: the key of its function, if any, and the default.
         norm, norms: kind and place of the norms, as in ``Decoder``.
-        experts: what stands in place of the feed-forward in all or some layers, if anything.
-        mixers: reads what mixes tokens in each layer in place of attention; None where nothing.
+        experts: those that replace the feed-forward in all or some layers, if any.
+        mixers: reads the token mixers that replace attention in each layer; None if there are none.
         state_dtype: as in ``Decoder``.
         gated_attention: whether attention's output is gated.
-        attention: reads an attention that is not Llama's; what follows here is then not read.
-        qk_norm, qk_norm_kind, qk_normed: what norms queries and keys have, and whether they do.
-        kv_heads, head_dim: for configs that leave the key out; None: as many as the query heads,
-            and the hidden size over the heads.
-        reads_kv_heads, reads_head_dim: whether there is such a key at all.
-        layers: reads how each layer looks at positions.
-        rotary: share of a head that is rotated, for configs that leave ``rotary_key`` out, or where
-            there is no such key; None for no rotation.
-        rotary_elements: key that says how many elements are, with its default; None: by the share.
+        attention: reads an attention other than Llama's; the fields below are then not read.
+        qk_norm, qk_norm_kind, qk_normed: the norms of queries and keys, and whether they exist.
+        kv_heads, head_dim: for configs without the key; None: the number of query heads, and the
+            hidden size over the heads.
+        reads_kv_heads, reads_head_dim: whether the config has such a key.
+        layers: reads the window and rotation of each layer.
+        rotary: share of a head that is rotated, for configs without ``rotary_key``, or if there is
+            no such key; None for no rotation.
+        rotary_elements: key of the number of rotated elements, with its default; None: by the
+            share.
         on_scores, on_logits: as in ``Attention`` and ``Decoder``.
-        positions: ``max_position_embeddings`` of configs that leave the key out.
-        tied: whether the head is the word embedding, for configs that leave the key out.
+        positions: ``max_position_embeddings`` of configs without the key.
+        tied: whether the head is the word embedding, for configs without the key.
         embedding_scale, residual_scale: as in ``Decoder``.
         clips: whether ``clip_qkv`` is read.
-        refused: keys and values that are not covered, with the reason.
+        refused: unsupported keys and values, with the reason.
     """
 
     prefix: str
@@ -105,7 +106,7 @@ class Dialect:
 
 
 def switched(config: Config, switch: Switch) -> bool:
-    """Tell whether something is there."""
+    """Return whether a part exists."""
     return switch if isinstance(switch, bool) else config.flag(*switch)
 
 
@@ -119,7 +120,7 @@ def read_dialect(data: Mapping[str, Any], where: str, dialects: Mapping[str, Dia
 
 
 def read_decoder(config: Config, dialect: Dialect) -> Decoder:
-    """Read what a config says in a dialect; its faults are noted, not yet raised."""
+    """Read a config in a dialect; faults are collected, not yet raised."""
     for key, values, reason in dialect.refused:
         config.refuse(key, values, reason)
     class_name = _class_name(config, dialect)
@@ -154,13 +155,13 @@ def _class_name(config: Config, dialect: Dialect) -> str:
 def _read_head(config: Config, dialect: Dialect, class_name: str) -> Head | None:
     tied = config.flag("tie_word_embeddings", dialect.tied)
     head = decoder_head(config, class_name, tied=tied)
-    if head is not None and head.name == "lm_head":
+    if head is not None and head.axis == "vocab":
         return replace(head, bias=switched(config, dialect.head_bias))
     return head
 
 
 def _read_mixers(config: Config, dialect: Dialect, layers: int) -> list[AnyMixer]:
-    """Return each layer's attention, or what stands in its place; what no layer has is not read."""
+    """Return each layer's attention or its replacement; only parts that a layer has are read."""
     others = [None] * layers if dialect.mixers is None else dialect.mixers(config, layers)
     if all(mixer is not None for mixer in others):
         return [mixer for mixer in others if mixer is not None]
@@ -172,14 +173,14 @@ def _read_mixers(config: Config, dialect: Dialect, layers: int) -> list[AnyMixer
 
 
 def _looking(attention: AnyAttention, window: int | None, rotated: bool) -> AnyAttention:
-    """Return the attention of a layer that looks so far back, and rotates or not."""
+    """Return the attention of a layer with a window and with or without rotation."""
     if not isinstance(attention, Attention) or (window is None and rotated):
         return attention
     return replace(attention, window=window, rotary=attention.rotary if rotated else 0)
 
 
 def _read_mlps(config: Config, dialect: Dialect, layers: int) -> list[AnyMlp]:
-    """Return each layer's feed-forward or experts; what no layer has is not read."""
+    """Return each layer's feed-forward or experts; only parts that a layer has are read."""
     sparse = [False] * layers if dialect.experts is None else dialect.experts.layers(config, layers)
     kinds = {has: _read_mlp(config, dialect, sparse=has) for has in dict.fromkeys(sparse)}
     return [kinds[has] for has in sparse]
@@ -199,7 +200,7 @@ def _read_mlp(config: Config, dialect: Dialect, *, sparse: bool) -> AnyMlp:
 
 
 def read_attention(config: Config, dialect: Dialect) -> AnyAttention:
-    """Read what a config says of attention in a dialect."""
+    """Read the attention of a config in a dialect."""
     if dialect.attention is not None:
         return dialect.attention(config)
     heads, kv_heads, head_dim = _read_heads(config, dialect)
@@ -219,7 +220,7 @@ def read_attention(config: Config, dialect: Dialect) -> AnyAttention:
 
 
 def _read_rotary(config: Config, dialect: Dialect, head_dim: int) -> int:
-    """Return how many elements of a head are rotated."""
+    """Return the number of rotated elements of a head."""
     share = dialect.rotary
     if share is None:
         return 0
@@ -235,8 +236,8 @@ def _read_rotary(config: Config, dialect: Dialect, head_dim: int) -> int:
 def _read_heads(config: Config, dialect: Dialect) -> tuple[int, int, int]:
     """Return N, K and H.
 
-    Null is not absent: a null ``num_key_value_heads`` is as many as the query heads, a null
-    ``head_dim`` the hidden size over the heads.
+    A null key differs from an absent one: a null ``num_key_value_heads`` is the number of query
+    heads, a null ``head_dim`` the hidden size over the heads.
     """
     hidden, heads = config.size("hidden_size"), config.size("num_attention_heads")
     given = dialect.reads_kv_heads and config.data.get("num_key_value_heads", 0) is not None

@@ -1,4 +1,4 @@
-"""Reading how distances between tokens are scored in disentangled attention."""
+"""Read the scoring of distances between tokens in disentangled attention."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from memorywall.reading.config_values import Config
 
 
 def read_distances(config: Config, *, second: bool) -> Distances | None:
-    """Read how distances are scored; ``position_buckets`` tells far ones apart coarsely."""
+    """Read the scoring of distances; ``position_buckets`` groups large distances."""
     if not config.flag("relative_attention", False):
         return None
     terms = _read_terms(config)
     shared = second and config.flag("share_att_key", False)
     if not terms or (shared and len(terms) < 2):
         config.check()
-        config.refuse("relative_attention", (True,), "it is covered with c2p and p2c only")
+        config.refuse("relative_attention", (True,), "only c2p and p2c are supported")
     reach = _positive(config, "max_relative_positions") or config.size(
         "max_position_embeddings", 512
     )
@@ -31,13 +31,13 @@ def read_distances(config: Config, *, second: bool) -> Distances | None:
 
 
 def is_normed(config: Config) -> bool:
-    """Tell whether the table of distances is normalised."""
+    """Return whether the table of distances is normalised."""
     words = config.word("norm_rel_ebd", "none").lower().split("|")
     return "layer_norm" in [word.strip() for word in words]
 
 
 def _positive(config: Config, key: str) -> int:
-    """Return a size, or 0 where the key is absent or -1, as it is written for none."""
+    """Return a size, or 0 if the key is absent or -1, which means none."""
     value = config.data.get(key)
     return 0 if value is None or value == -1 else config.count(key, 0)
 

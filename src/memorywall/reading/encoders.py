@@ -1,4 +1,4 @@
-"""Reading the configs of encoders: attention, positions, and what a class puts on top."""
+"""Read the configs of encoders: attention, positions, and the head of a class."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from memorywall.reading.config_values import Config
 
 
 def refuse_decoder(config: Config) -> None:
-    """Refuse what makes a decoder of an encoder's layers."""
+    """Refuse keys that use an encoder's layers as a decoder."""
     config.leave("is_decoder", (True,), "an encoder used as a decoder is")
-    config.refuse("add_cross_attention", (True,), "cross attention is not covered")
+    config.refuse("add_cross_attention", (True,), "cross attention is not supported")
     config.refuse(
         "position_embedding_type",
         ("relative_key", "relative_key_query"),
-        "relative positions are not covered",
+        "relative positions are not supported",
     )
 
 
@@ -31,7 +31,7 @@ def read_attention(
     rotary: bool = False,
     keys: tuple[str, str] = ("num_attention_heads", "hidden_size"),
 ) -> Attention:
-    """Read heads of equal size that look both ways; ``rotary`` rotates the whole of each."""
+    """Read heads of equal size with bidirectional attention; ``rotary`` rotates whole heads."""
     heads, hidden = (config.size(key) for key in keys)
     config.divides(keys[0], heads, keys[1], hidden)
     head_dim = max(1, hidden // heads)
@@ -47,23 +47,23 @@ def read_attention(
 
 
 def usable_positions(config: Config, rows: int, *, padded: bool) -> int:
-    """Return how many of a table's rows are positions; RoBERTa's begin after ``pad_token_id``."""
+    """Return the number of a table's rows for positions; RoBERTa's begin after ``pad_token_id``."""
     return max(1, rows - config.count("pad_token_id", 1) - 1) if padded else rows
 
 
-LABELS = 0  # as wide as the config has labels
+LABELS = 0  # the number of labels of the config
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One thing that a class puts on an encoder, before the config's sizes are filled in.
+    """One part of a class's head on an encoder, before the config's sizes are filled in.
 
     Attributes:
-        rows: which it reads. ``each``: the tokens that logits are asked for. ``first``: the first
+        rows: those it reads. ``each``: the tokens whose logits are requested. ``first``: the first
             of each sequence; ``mean``: the mean of each sequence. ``late``: every token, and the
-            mean is taken of what comes out. ``masked``: as ``each``, the masked-language head.
-        activation: of a dense layer from D to D, the pooler where one row is read, or the key of
-            the config that names it; "" for no such layer.
+            outputs are averaged. ``masked``: as ``each``, the masked-language head.
+        activation: of a dense layer from D to D, the pooler if one row is read, or the config's key
+            of it; "" for no such layer.
         width: of the classifier after it; LABELS for the config's; None for none.
     """
 
@@ -86,7 +86,7 @@ BERT_TOPS: Tops = {
     "ForTokenClassification": (TOKENS,),
     "ForQuestionAnswering": (TOKENS,),
 }
-# RoBERTa's: no second task of pretraining.
+# RoBERTa's: without a second pretraining task.
 ROBERTA_TOPS: Tops = {
     name: parts
     for name, parts in BERT_TOPS.items()
@@ -102,7 +102,7 @@ def refuse_summaries(config: Config) -> None:
 
 
 def read_class(config: Config, prefix: str, tops: Tops) -> tuple[str, tuple[Part, ...]]:
-    """Return the class that a config names, the bare model by default, and what it puts on top."""
+    """Return the class that a config names, the bare model by default, and its head."""
     name = config.class_name(f"{prefix}Model", tuple(prefix + suffix for suffix in tops))
     return name, tops[name.removeprefix(prefix)]
 
@@ -110,7 +110,7 @@ def read_class(config: Config, prefix: str, tops: Tops) -> tuple[str, tuple[Part
 def branches(
     config: Config, parts: tuple[Part, ...], hidden_size: int, masked: Branch
 ) -> tuple[Branch, ...]:
-    """Return the parts with the config's sizes; ``masked`` stands for the masked-language head."""
+    """Return the parts with the config's sizes; ``masked`` is the masked-language head."""
     return tuple(masked if part is MASKED else _branch(config, part, hidden_size) for part in parts)
 
 
@@ -123,5 +123,5 @@ def _branch(config: Config, part: Part, hidden_size: int) -> Branch:
         layers.append(Dense(Head(name, hidden_size, bias=True), activation))
     if part.width is not None:
         width = config.labels() if part.width == LABELS else part.width
-        layers.append(Dense(Head("classifier", width, bias=True)))
+        layers.append(Dense(Head("classifier", width, bias=True, axis="labels")))
     return Branch(part.rows, tuple(layers))

@@ -1,4 +1,4 @@
-"""How configs speak of experts: how many, how wide, in which layers, and what stands beside."""
+"""Read experts from configs: number, width, layers, and shared experts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from memorywall.layers.experts import Experts
 from memorywall.layers.tape import FeedForward
 from memorywall.reading.config_values import Config
 
-# Tells for each of so many layers whether it has experts.
+# Returns for each layer whether it has experts.
 Placing: TypeAlias = Callable[[Config, int], list[bool]]
 
 NUM_LOCAL_EXPERTS = "num_local_experts"
@@ -23,7 +23,7 @@ def in_every_layer(_: Config, layers: int) -> list[bool]:
 
 
 def after_the_first(default: int) -> Placing:
-    """Return a reader where ``first_k_dense_replace`` layers come before those with experts."""
+    """Return a reader with ``first_k_dense_replace`` dense layers before those with experts."""
 
     def read(config: Config, layers: int) -> list[bool]:
         config.only("moe_layer_freq", 1, "transformers' class has experts in all later layers")
@@ -34,7 +34,7 @@ def after_the_first(default: int) -> Placing:
 
 
 def by_steps(config: Config, layers: int) -> list[bool]:
-    """Read one layer of ``decoder_sparse_step``, but for those in ``mlp_only_layers``."""
+    """Read one layer of ``decoder_sparse_step``, except those in ``mlp_only_layers``."""
     step = config.size("decoder_sparse_step", 1)
     dense = config.layer_list("mlp_only_layers", layers)
     if config.data.get(NUM_EXPERTS) == 0:
@@ -56,11 +56,11 @@ def by_interval(config: Config, layers: int) -> list[bool]:
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """What the configs of one model type say of experts; defaults as in ``Dialect``.
+    """The keys of experts of one model type; defaults as in ``Dialect``.
 
     Attributes:
         count, chosen, width: keys of E, k and an expert's width, each with its default.
-        shared_width: key of the width of what every token goes through beside them.
+        shared_width: key of the width of the shared expert, through which every token goes.
         shared_number: key of that width in experts' widths.
         shared_gate, scoring, router_bias, correction: as in ``Experts``.
         bias: whether experts have biases.
@@ -81,7 +81,7 @@ class Mixture:
 
 
 def read_experts(config: Config, mixture: Mixture, activation: str, *, bias: bool) -> Experts:
-    """Read the experts of a layer; ``bias`` is that of what is shared."""
+    """Read the experts of a layer; ``bias`` is that of the shared expert."""
     count = config.same_size(*mixture.count)
     width = config.same_size(*mixture.width)
     note_predictors(config)
@@ -99,7 +99,7 @@ def read_experts(config: Config, mixture: Mixture, activation: str, *, bias: boo
 
 
 def _read_shared(config: Config, mixture: Mixture, width: int) -> int:
-    """Return the width of what every token goes through; 0 for nothing."""
+    """Return the width of the shared expert; 0 if there is none."""
     if mixture.shared_width is not None:
         return config.size(*mixture.shared_width)
     if mixture.shared_number is None:
@@ -109,10 +109,10 @@ def _read_shared(config: Config, mixture: Mixture, width: int) -> int:
 
 
 def note_predictors(config: Config) -> None:
-    """Say it where a checkpoint has layers that its class leaves out, to predict several tokens."""
+    """Add a note on multi-token prediction layers of a checkpoint that its class leaves out."""
     for key in ("num_nextn_predict_layers", "num_mtp_modules"):
         if key in config.data and config.count(key, 0):
             config.notes.append(
-                f"The layers that predict several tokens at once ({key}) are not part of the "
-                "class, and not counted."
+                f"The multi-token prediction layers ({key}) are not part of the class and not "
+                "counted."
             )

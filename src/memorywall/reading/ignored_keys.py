@@ -1,4 +1,4 @@
-"""Keys of configs that change no shape and no count, and why."""
+"""Keys of configs that change no shape and no count, and the reasons."""
 
 from __future__ import annotations
 
@@ -68,15 +68,15 @@ _PACKING = (
 NO_BEARING = {
     **dict.fromkeys(_LINEAR, "changes values, not shapes"),
     **dict.fromkeys(_STARTING, "for training only"),
-    **dict.fromkeys(_TWICE, "says again what another key says"),
+    **dict.fromkeys(_TWICE, "repeats another key"),
     **dict.fromkeys(_TRAINING, "for training only"),
     **dict.fromkeys(_TOKENS, "names and numbers of tokens"),
     **dict.fromkeys(_VALUES, "changes values, not shapes"),
-    **dict.fromkeys(_RUNNING, "how it is run or was made"),
+    **dict.fromkeys(_RUNNING, "about running or training"),
     **dict.fromkeys(_PACKING, "changes values, not bytes"),
 }
 
 
 def bearing(key: str) -> str:
-    """Return why a key that nothing reads changes no count, or that this is not known."""
+    """Return why an unread key changes no count, or that the reason is not known."""
     return NO_BEARING.get(key.rpartition(".")[2], "not known")

@@ -1,4 +1,4 @@
-"""Which layers have something in attention's place, as configs say it."""
+"""Layers with a replacement of attention, as configs describe them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from memorywall.layers.decoder import Mixer
 from memorywall.reading.config_values import Config
 
 Mixers: TypeAlias = Callable[[Config, int], list[Mixer | None]]
-# Tells for each of so many layers whether it attends, where ``layer_types`` does not.
+# Returns for each layer whether it attends, if ``layer_types`` is absent.
 Attending: TypeAlias = Callable[[Config, int], list[bool]]
 
 
@@ -19,7 +19,7 @@ def placed(
     attending: Attending,
     attention: str = "full_attention",
 ) -> Mixers:
-    """Return a reader where ``layer_types`` says which layers attend, else a pattern."""
+    """Return a reader of ``layer_types`` for the layers that attend, else of a pattern."""
 
     def mixers(config: Config, layers: int) -> list[Mixer | None]:
         kinds = config.layer_types(layers, (kind, attention))
@@ -31,7 +31,7 @@ def placed(
 
 
 def one_in(default: int, key: str) -> Attending:
-    """Return a pattern where the last layer of so many attends, as a key says."""
+    """Return a pattern in which the last layer of each period attends; a key gives the period."""
 
     def attending(config: Config, layers: int) -> list[bool]:
         every = config.size(key, default)

@@ -28,7 +28,7 @@ def read_gated_delta(config: Config) -> GatedDelta:
 def read_rank(config: Config, key: str) -> int:
     """Return the rank of the time step: a number, or ``auto`` for a sixteenth of the hidden size.
 
-    It is rounded up.
+    The sixteenth is rounded up.
     """
     if config.data.get(key, "auto") in (None, "auto"):
         config.default(key, "auto")
@@ -37,7 +37,7 @@ def read_rank(config: Config, key: str) -> int:
 
 
 def read_mamba(config: Config, *, activation: str = "hidden_act", norm: str = "") -> Mamba:
-    """Read a mixer from the keys of a hybrid: ``mamba_d_state`` and its like.
+    """Read a mixer from the keys of a hybrid: ``mamba_d_state`` and similar keys.
 
     ``activation`` is the key of the function after the convolution.
     """
@@ -55,12 +55,12 @@ def read_mamba(config: Config, *, activation: str = "hidden_act", norm: str = ""
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What a config calls the parts of the mixer, each key with its default.
+    """The keys of the parts of the mixer, each with its default.
 
     Attributes:
-        conv_bias, activation: nothing where no key says it: there is a bias, and it is silu.
+        conv_bias, activation: None if the config has no such key: there is a bias, and it is silu.
         head_dim: may be ``auto``, the channels over the heads; the channels are then the hidden
-            size times ``expand``, as they must be where both are given.
+            size times ``expand``, as they must be if both are given.
     """
 
     heads: tuple[str, int] = ("mamba_n_heads", 128)
@@ -77,7 +77,7 @@ class Keys:
 
 
 def read_mamba2(config: Config, keys: Keys, *, channels: int | None = None) -> Mamba2:
-    """Read a mixer; ``channels`` is C where it is not the hidden size times ``expand``."""
+    """Read a mixer; ``channels`` is C if it is not the hidden size times ``expand``."""
     if channels is None:
         channels = config.size(*keys.expand) * config.size("hidden_size")
     heads = config.size(*keys.heads)

@@ -1,4 +1,4 @@
-"""Reading how configs speak of images: sizes, patches, layers that look at all of them."""
+"""Read image models from configs: sizes, patches, layers with bidirectional attention."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from memorywall.layers.tape import Attention, FeedForward
 from memorywall.layers.vision_tower import Patches
 from memorywall.reading.config_values import LARGEST_DEPTH, Config
 
-# Far above any image or patch in use, so that no number of patches is past counting.
+# Far above any image or patch in use, so that the number of patches stays bounded.
 LARGEST_SIDE = 2**16
 
 
 def read_sides(config: Config, key: str, default: int | None = None) -> tuple[int, int]:
-    """Return a height and width, which a config gives as one number or as two."""
+    """Return a height and width, which a config gives as one number or two."""
     value = config.data.get(key)
     if not isinstance(value, list | tuple):
         side = config.size(key, default, most=LARGEST_SIDE)
@@ -44,7 +44,7 @@ def read_heads(
     out_bias: bool = True,
     rotary: bool = False,
 ) -> Attention:
-    """Read heads of equal size that look at everything; ``rotary`` rotates the whole of each."""
+    """Read heads of equal size with bidirectional attention; ``rotary`` rotates whole heads."""
     heads, width = config.size("num_attention_heads", default), config.size("hidden_size", hidden)
     config.divides("num_attention_heads", heads, "hidden_size", width)
     head_dim = max(1, width // heads)
@@ -64,7 +64,7 @@ def read_mlp(config: Config, activation: str, width: int | None = None) -> FeedF
 
 
 def vision_part(config: Config) -> Config:
-    """Return the part of a config that describes the tower; a fault is noted without it."""
+    """Return the section of a config for the tower; its absence is a fault."""
     part = config.within("vision_config")
     if part is None:
         config.faults.setdefault("vision_config", "'vision_config' is missing")
@@ -74,7 +74,7 @@ def vision_part(config: Config) -> Config:
 
 
 def read_depths(config: Config, default: tuple[int, ...]) -> tuple[int, ...]:
-    """Return how many layers every stage has."""
+    """Return the number of layers of every stage."""
     depths = config.sizes("depths", default)
     if sum(depths) > LARGEST_DEPTH:
         config.fault(

@@ -16,14 +16,14 @@ from memorywall.reading.vision import LARGEST_SIDE, read_heads, read_mlp, read_p
 
 @dataclass(frozen=True, slots=True)
 class Seeing:
-    """A tower and what stands on it."""
+    """A tower and its head."""
 
     tower: Tower
     top: Pooling
 
 
 def _clip(config: Config) -> Seeing:
-    """Read CLIP's: a norm before the layers, and one of the token that stands for the image."""
+    """Read CLIP's: a norm before the layers, and a norm of the class token."""
     patches = read_patches(config, 224, 32, bias=False)
     tower = Tower(patches, read_stack(config, "quick_gelu"), tokens=1, placed=1, first_norm=True)
     return Seeing(tower, Pooling("pooled"))
@@ -36,9 +36,9 @@ def _siglip(config: Config) -> Seeing:
 
 
 def _siglip2(config: Config) -> Seeing:
-    """Read SigLIP 2's with native aspect ratios: images are resized and padded to so many patches.
+    """Read SigLIP 2's with native aspect ratios: images are resized and padded to ``num_patches``.
 
-    A square of as many patches is counted, whose positions are learned.
+    A square of that number of patches is counted; its positions are learned.
     """
     patches, size = config.size("num_patches", 256), config.size("patch_size", 16)
     side = isqrt(patches)
@@ -75,10 +75,10 @@ _READERS: dict[str, Callable[[Config], Seeing]] = {
 
 
 def read_seeing(config: Config, default: str) -> Seeing:
-    """Read a tower by the ``model_type`` of its part of a config.
+    """Read a tower by the ``model_type`` of its section of a config.
 
     Raises:
-        UnsupportedError: a tower that is not covered.
+        UnsupportedError: the tower is not supported.
     """
     kind = config.word("model_type", default)
     if kind not in _READERS:
@@ -87,6 +87,6 @@ def read_seeing(config: Config, default: str) -> Seeing:
 
 
 def projected(seeing: Seeing, name: str, width: int) -> Seeing:
-    """Return a tower with a linear layer without a bias on top."""
+    """Return a tower followed by a linear layer without a bias."""
     layers = (*seeing.top.layers, Dense(Head(name, width)))
     return replace(seeing, top=replace(seeing.top, layers=layers))

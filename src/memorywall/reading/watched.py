@@ -1,4 +1,4 @@
-"""A config that remembers how it was read, so that an explanation is no second description."""
+"""A config that records how it was read, so that the explanation is the record itself."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 from memorywall.core.model import Reading
 
-# Configs are nested a few deep; what is deeper is shown whole.
+# Configs are nested a few levels; deeper levels are shown whole.
 _DEEPEST = 4
 
 
 class Watched(dict[str, Any]):
-    """A mapping that notes each key that is looked for, and each default that is taken.
+    """A mapping that records each key that is read, and each default that is used.
 
-    A nested mapping is watched too: its keys are named with dots.
+    Nested mappings are recorded too, with dotted keys.
     """
 
     def __init__(self, data: Mapping[str, Any], depth: int = 0) -> None:
@@ -36,17 +36,17 @@ class Watched(dict[str, Any]):
         return super().__contains__(key)
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Return a value, noting that it was asked for."""
+        """Return a value, and record the read."""
         self.asked[key] = None
         return super().get(key, default)
 
     def assume(self, key: str, default: object) -> None:
-        """Note what is taken for a key that is absent or null."""
+        """Record the default of a key that is absent or null."""
         self.asked[key] = None
         self.defaults[key] = default
 
     def reading(self) -> Reading:
-        """Return what was read so far; keys of a mapping within have its name in front."""
+        """Return the keys read so far; keys of a nested mapping have its name as prefix."""
         used: list[tuple[str, Any]] = []
         unused: list[tuple[str, Any]] = []
         assumed = list(self.defaults.items())
@@ -62,7 +62,7 @@ class Watched(dict[str, Any]):
         return Reading(tuple(used), tuple(assumed), tuple(unused))
 
     def is_read(self) -> bool:
-        """Whether any key was looked for in it."""
+        """Whether any of its keys was read."""
         inner = (value for value in self.values() if isinstance(value, Watched))
         return bool(self.asked) or any(value.is_read() for value in inner)
 

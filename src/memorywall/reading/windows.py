@@ -1,4 +1,4 @@
-"""Which layers look back how far, as configs say it: a reader for each way of saying."""
+"""Attention windows of layers: a reader for each convention of configs."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import TypeAlias
 
 from memorywall.reading.config_values import Config
 
-# How far back a layer looks, None for all the way, and whether it rotates by position.
+# The window of a layer, None for full attention, and whether it rotates by position.
 Look: TypeAlias = tuple[int | None, bool]
 Reader: TypeAlias = Callable[[Config, int], list[Look]]
-# Tells for each of so many layers whether it slides, where ``layer_types`` does not.
+# Returns for each layer whether it has a sliding window, if ``layer_types`` is absent.
 Pattern: TypeAlias = Callable[[Config, int], list[bool]]
 
 _KINDS = ("full_attention", "sliding_attention")
 
 
 def everywhere(_: Config, layers: int) -> list[Look]:
-    """Let every layer look all the way back."""
+    """Give every layer full attention."""
     return [(None, True)] * layers
 
 
 def window_of(config: Config, default: int | None) -> int | None:
-    """Return ``sliding_window``; null says none, an absent key the default."""
+    """Return ``sliding_window``; null means no window, an absent key the default."""
     if "sliding_window" in config.data:
         return config.optional_size("sliding_window")
     window: int | None = config.default("sliding_window", default)
@@ -30,9 +30,9 @@ def window_of(config: Config, default: int | None) -> int | None:
 
 
 def sliding(default: int | None, *, flag: bool = False) -> Reader:
-    """Return a reader where one window holds in every layer, or if ``use_sliding_window`` is set.
+    """Return a reader for one window in every layer, or only if ``use_sliding_window`` is set.
 
-    Of a ``flag`` the default is false.
+    The default of a ``flag`` is false.
     """
 
     def read(config: Config, layers: int) -> list[Look]:
@@ -45,7 +45,7 @@ def sliding(default: int | None, *, flag: bool = False) -> Reader:
 
 
 def past(default: int) -> Pattern:
-    """Return a pattern where the layers from ``max_window_layers`` on slide."""
+    """Return a pattern with windows in the layers from ``max_window_layers`` on."""
 
     def read(config: Config, layers: int) -> list[bool]:
         limit = config.count("max_window_layers", default)
@@ -55,9 +55,9 @@ def past(default: int) -> Pattern:
 
 
 def patterned(default: int, pattern: Pattern, *, flag: bool = False) -> Reader:
-    """Return a reader where ``layer_types`` says which layers slide, else a pattern.
+    """Return a reader of ``layer_types`` for the layers with a window, else of a pattern.
 
-    With a ``flag`` windows hold only if ``use_sliding_window`` is set.
+    With a ``flag``, windows apply only if ``use_sliding_window`` is set.
     """
 
     def read(config: Config, layers: int) -> list[Look]:
@@ -78,15 +78,15 @@ def alternating(
     key: str = "",
     rotated: Callable[[int | None, bool], bool] | None = None,
 ) -> Reader:
-    """Return a reader where ``layer_types`` says which layers slide, else one in so many does not.
+    """Return a reader of ``layer_types`` for the layers with a window, else of a period.
 
     Args:
-        default: the window of configs that leave the key out.
-        every: one layer of so many looks all the way back; 0 for none.
-        first: whether it is the first of so many, not the last.
-        key: the config's key for ``every``, where it has one.
+        default: the window of configs without the key.
+        every: one layer in ``every`` has full attention; 0 for none.
+        first: whether it is the first of each period, not the last.
+        key: the config's key for ``every``, if it has one.
         rotated: whether a layer rotates by position, from the model's window and whether the layer
-            slides; None where all do.
+            has one; None if all do.
     """
 
     def pattern(config: Config, layers: int) -> list[bool]:

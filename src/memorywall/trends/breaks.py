@@ -1,8 +1,8 @@
-"""Whether growth changed: one line against two pieces that meet at a knot.
+"""Test for a change of growth: one line against two pieces that meet at a knot.
 
-Every date that leaves enough points on both sides is tried as a knot. Schwarz's criterion, with the
-knot counted as a parameter, is the penalty (Liu, Wu and Zidek, Statistica Sinica 1997, discuss it);
-a difference of 2 is what Raftery (1995) calls positive evidence.
+Every date with enough points on both sides is tried as a knot. Schwarz's criterion, with the knot
+counted as a parameter, is the penalty (Liu, Wu and Zidek, Statistica Sinica 1997, discuss it); a
+difference of 2 is what Raftery (1995) calls positive evidence.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LEAST_BY_SIDE = 5
 
 
 def find_break(series: Series, ols: Any) -> Break | None:
-    """Return the best knot of a series; None where no date leaves enough points on both sides."""
+    """Return the best knot of a series; None if no date has enough points on both sides."""
     years = np.asarray(series.years)
     values = np.log10(series.values)
     one = ols(values, _pieces(years)).fit()
@@ -49,7 +49,7 @@ def _knots(years: Any) -> list[float]:
 
 
 def _pieces(years: Any, knot: float | None = None) -> Any:
-    """Return the matrix of a line, with a column that bends it at a knot."""
+    """Return the matrix of a line, with a column for the change of slope at a knot."""
     columns = [np.ones_like(years), years - 2000]
     if knot is not None:
         columns.append(np.maximum(0, years - knot))

@@ -1,4 +1,4 @@
-"""Out of sample: fit up to a year, predict what came later, and count what the intervals hold."""
+"""Out of sample: fit up to a year, predict later points, and count those in the intervals."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ TOLERANCE = 0.10
 LEAST_FITTED = 5
 _FEW = 10  # points, of which one is ten points of the share or more
 _SIGNIFICANT = 0.05
-_LIKE = 0.15  # spreads, in log10, that differ by no more count as alike
+_LIKE = 0.15  # spreads, in log10, that differ by no more count as equal
 
 
 def coverage(series: Series, cut_offs: Sequence[int]) -> list[IntervalCoverage]:
     """Return how lines fitted up to the end of each year predicted the later points.
 
-    A year that leaves too few points before it, or none after, is left out.
+    Years with too few points before them, or none after, are skipped.
     """
     return [
         _covered(series, until, *sides)
@@ -31,7 +31,7 @@ def coverage(series: Series, cut_offs: Sequence[int]) -> list[IntervalCoverage]:
 
 
 def within(row: IntervalCoverage) -> bool:
-    """Tell whether every share is within ten points of its level."""
+    """Return whether every share is within ten points of its level."""
     return all(abs(share - level) <= TOLERANCE + 1e-9 for level, share in row.covered.items())
 
 
@@ -59,7 +59,7 @@ def _covered(
 
 
 def _reason(line: Line, after: Line | None, later: tuple[Point, ...], row: IntervalCoverage) -> str:
-    """Say why the intervals held too few or too many of the later points, gravest first."""
+    """Return why the intervals held too few or too many of the later points, gravest first."""
     reasons = [_break(line, after, later), _one_sided(line, later), _spreads(line, after)]
     if all(_by_chance(share, row.later, level) for level, share in row.covered.items()):
         reasons.append("no more than chance")
@@ -71,7 +71,7 @@ def _reason(line: Line, after: Line | None, later: tuple[Point, ...], row: Inter
 
 
 def _break(line: Line, after: Line | None, later: tuple[Point, ...]) -> str:
-    """Say whether one line for both sides is refuted, and how growth changed."""
+    """Return how growth changed if one line for both sides is rejected."""
     p_value = chow(line, after) if after else chow_predictive(line, later)
     if p_value >= _SIGNIFICANT:
         return ""
@@ -82,8 +82,8 @@ def _break(line: Line, after: Line | None, later: tuple[Point, ...]) -> str:
 def chow(before: Line, after: Line) -> float:
     """Return the p-value of Chow's test: are two lines one?
 
-    Chow, Econometrica 1960: what one line leaves unexplained beyond what two leave, by its two
-    parameters, over what two leave, by n - 4, is an F.
+    Chow, Econometrica 1960: the increase of the residual sum of squares from two lines to one, over
+    its two parameters, divided by that of two lines over n - 4, follows an F distribution.
     """
     from scipy import stats  # noqa: PLC0415 - an extra, and slow
 
@@ -96,8 +96,7 @@ def chow(before: Line, after: Line) -> float:
 def chow_predictive(line: Line, later: tuple[Point, ...]) -> float:
     """Return the p-value of Chow's predictive test, for too few later points to draw a line.
 
-    Their prediction errors, in the covariance that the line gives them, are m times an F of
-    (m, n - 2).
+    Their prediction errors, in the covariance of the line, are m times an F of (m, n - 2).
     """
     from scipy import stats  # noqa: PLC0415 - an extra, and slow
 
@@ -110,7 +109,7 @@ def chow_predictive(line: Line, later: tuple[Point, ...]) -> float:
 
 
 def _one_sided(line: Line, later: tuple[Point, ...]) -> str:
-    """Say that the later points lie on one side: one error of the slope puts them all off."""
+    """Report later points on one side of the line: one error of the slope shifts them all."""
     middles = line.predict([point.year for point in later], LEVELS[0])
     above = sum(p.value > i.middle for p, i in zip(later, middles, strict=True))
     for count, side in ((above, "above"), (len(later) - above, "below")):

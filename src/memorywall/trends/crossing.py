@@ -1,4 +1,4 @@
-"""When a trend passes a level, and how sure that is."""
+"""The year in which a trend passes a level, with its interval."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ _ORIGIN = 2000.0
 def crossing(line: Line, level: float, confidence: float = 0.8) -> Crossing:
     """Return the year in which a line passes a level, from below or above.
 
-    The interval holds the years at which the line's own confidence interval contains the level
-    (Fieller 1954). Where the slope is not told from zero it has no end on one side or on both.
+    The interval holds the years at which the confidence interval of the line contains the level
+    (Fieller 1954). If the slope does not differ significantly from zero, it is unbounded on one
+    side or on both.
     """
     a, b = (float(part) for part in line.result.params)
     target = math.log10(level)
@@ -36,7 +37,7 @@ def _fieller(line: Line, target: float, confidence: float) -> tuple[float, float
     square = b * b - q * q * covariance[1][1]
     linear = 2 * ((a - target) * b - q * q * covariance[0][1])
     rest = (a - target) ** 2 - q * q * covariance[0][0]
-    if square <= 0:  # the slope is not told from zero: two rays, or every year
+    if square <= 0:  # the slope does not differ significantly from zero: two rays, or every year
         return -math.inf, math.inf
     root = math.sqrt(max(linear * linear - 4 * square * rest, 0.0))
     ends = ((-linear - root) / (2 * square), (-linear + root) / (2 * square))

@@ -1,4 +1,4 @@
-"""Series of accelerators, and what follows from two numbers of the same device."""
+"""Series of accelerators, and of ratios of two numbers of the same device."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DATA_CENTRE = ("data-centre GPU", "TPU", "AI accelerator")
 class DeviceRatio:
     """A quantity of a device: the product of columns over the product of others.
 
-    ``{dtype}`` in a column or a word stands for the dtype that is asked for.
+    ``{dtype}`` in a column or a text is replaced by the requested dtype.
     """
 
     title: str
@@ -31,7 +31,7 @@ class DeviceRatio:
 
 QUANTITIES = {
     "peak": DeviceRatio(
-        "peak {dtype}", "FLOP/s", "dense {dtype} peak, of matrix units where there are any",
+        "peak {dtype}", "FLOP/s", "dense {dtype} peak, of matrix units if the device has them",
         "{dtype}",
     ),
     "bandwidth": DeviceRatio(
@@ -75,7 +75,7 @@ def tables() -> dict[str, Callable[[Selection], Series]]:
 
 
 def values(name: str, selection: Selection) -> dict[str, Point]:
-    """Return a quantity by device, for those where it is known."""
+    """Return a quantity by device, for the devices with a known value."""
     quantity = QUANTITIES[name]
     over, under = (part.format(dtype=selection.dtype) for part in (quantity.over, quantity.under))
     return {
@@ -110,15 +110,15 @@ def _links(selection: Selection) -> Series:
     """Return the fastest link of each data-centre device of the catalogue, one way."""
     if selection.only not in ("data-centre", "all"):
         raise InvalidInputError(
-            f"series 'link' is of data-centre devices, not of {selection.only} ones.",
-            "Leave --only out.",
+            f"series 'link' requires data-centre devices, got --only {selection.only}.",
+            "Remove --only.",
         )
     return Series(
         "link",
         "link between devices",
         "byte/s",
         "fastest link of one device in one direction, all its lanes; devices with PCIe alone are "
-        "left out",
+        "excluded",
         "the catalogue of devices: memorywall hardware",
         tuple(_linked()),
     )

@@ -1,7 +1,7 @@
 """The least-squares line of log10(value) on the date, by statsmodels (the extra ``trends``).
 
-Points are taken as independent and alike in spread. Devices of one family are not quite
-independent, so intervals are on the narrow side; ``coverage`` says how they fared.
+Points are assumed independent with equal spread. Devices of one family are not fully independent,
+so intervals are too narrow; ``coverage`` measures by how much.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from memorywall.core.growth import Growth, Interval, Series, factor
 from memorywall.core.numbers import Array
 from memorywall.trends.breaks import find_break
 
-LEAST_POINTS = 3  # a line through two leaves nothing to tell its error from
+LEAST_POINTS = 3  # a line through two points leaves no residual to estimate its error
 CONFIDENCE = 0.95
 BAND_LEVEL = 0.8
 _BAND_POINTS = 41
-_STEEPEST = 15.0  # of log10 a year: what twenty years of it are is no number any more
-_ORIGIN = 2000.0  # years are counted from here, so that the two columns are not nearly parallel
+_STEEPEST = 15.0  # of log10 per year: twenty years of it overflow a float
+_ORIGIN = 2000.0  # origin of the years, so that the two columns are not nearly parallel
 
 
 class Line:
-    """A fitted line: a thin dress of statsmodels' result that speaks years and values."""
+    """A fitted line: a wrapper of statsmodels' result in years and values."""
 
     def __init__(self, series: Series) -> None:
         check(series)
@@ -47,16 +47,16 @@ class Line:
         ]
 
     def growth(self, to: int) -> Growth:
-        """Return everything that the line says of its series, its band up to a year.
+        """Return the growth that the line implies, with its band up to a year.
 
         Raises:
-            InvalidInputError: dates so near each other that growth a year is no number.
+            InvalidInputError: dates so close together that the growth per year overflows.
         """
         low, high = self.result.conf_int(alpha=1 - CONFIDENCE)[1]
         if max(abs(low), abs(high)) > _STEEPEST:
             raise InvalidInputError(
-                f"series {shown(self.series.name)} has no trend a year: its dates lie too near "
-                "each other.",
+                f"series {shown(self.series.name)} has no trend per year: its dates are too close "
+                "together.",
                 "Give points of several years.",
             )
         return Growth(
@@ -91,10 +91,10 @@ def fit(series: Series, to: int = 2030) -> Growth:
 
 
 def check(series: Series) -> None:
-    """Tell all that keeps a series from having a trend, at once.
+    """Raise one error with every reason why a series has no trend.
 
     Raises:
-        InvalidInputError: with every fault.
+        InvalidInputError: the series has any fault; the message lists all.
     """
     faults = []
     for point in series.points:
@@ -102,16 +102,16 @@ def check(series: Series) -> None:
         if math.isnan(point.value):
             faults.append(f"{what} is missing")
         elif not 0 < point.value < math.inf:
-            faults.append(f"{what} is {point.value:g}, which has no logarithm to draw a line in")
+            faults.append(f"{what} is {point.value:g}, which has no logarithm")
     if len(series.points) < LEAST_POINTS:
-        faults.append(f"{len(series.points)} points, and a trend with an error needs three")
+        faults.append(f"{len(series.points)} points; a trend with an error requires three")
     elif len({point.date for point in series.points}) == 1:
         faults.append(f"all points are of one date, {series.points[0].date}")
     if faults:
-        most = [*faults[:5], *([f"{len(faults) - 5} faults more"] if len(faults) > 5 else [])]
+        most = [*faults[:5], *([f"{len(faults) - 5} more faults"] if len(faults) > 5 else [])]
         raise InvalidInputError(
             f"series {shown(series.name)} has no trend: {'; '.join(most)}.",
-            "Leave such points out, or widen the years: --from, --to, --only.",
+            "Remove such points, or widen the years: --from, --to, --only.",
         )
 
 

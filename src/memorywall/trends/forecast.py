@@ -1,9 +1,9 @@
-"""A trend and a year make a device: the middle of each prediction, and draws of them together.
+"""Forecast a device of a year from trends: the median of each quantity, and joint draws.
 
-A draw is one device that may be sold that year. Each quantity follows its own line's predictive
-distribution (Student's t, exact for a least-squares line with normal errors); draws of different
-quantities go together as their residuals do on the devices that have both (a Gaussian copula), so
-that a device of much arithmetic is likely one of much bandwidth.
+A draw is one device that may be sold that year. Each quantity follows the predictive distribution
+of its line (Student's t, exact for a least-squares line with normal errors); draws of different
+quantities are correlated as their residuals on the devices that have both (a Gaussian copula), so
+that a device with high arithmetic likely has high bandwidth.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ LEVEL = 0.8
 DRAWS = 1024
 FIRST_YEAR, LAST_YEAR = 2012, 2050
 _MEMORY = "main memory"
-_LEAST_SHARED = 5  # devices that two quantities share, below which they count as unrelated
+_LEAST_SHARED = 5  # with fewer common devices, two quantities count as uncorrelated
 
 
 @dataclass(frozen=True, slots=True)
 class ForecastLine:
-    """One number of a device to come: its line, and where in ``Hardware`` it goes."""
+    """One number of a forecast device: its line, and its field in ``Hardware``."""
 
     place: str
     unit: str
@@ -48,15 +48,15 @@ def quantity(place: str, series: Series) -> ForecastLine:
 def forecast(year: float, quantities: Mapping[str, ForecastLine]) -> Hardware:
     """Return the device of a year by the trends of its quantities.
 
-    ``quantities`` go by a dtype for peaks, and by ``bandwidth``, ``capacity`` and ``tdp``.
+    Keys of ``quantities``: a dtype for peaks, ``bandwidth``, ``capacity`` and ``tdp``.
 
     Raises:
-        InvalidInputError: a year for which the lines say nothing.
+        InvalidInputError: a year outside the range of the forecast.
     """
     if not FIRST_YEAR <= year <= LAST_YEAR:
         raise InvalidInputError(
-            f"a forecast for {year:g} is not made: trends of devices say nothing of it.",
-            f"Ask for a year from {FIRST_YEAR} to {LAST_YEAR}, such as forecast:2030.",
+            f"the year of a forecast must be from {FIRST_YEAR} to {LAST_YEAR}, got {year:g}.",
+            "For example: forecast:2030.",
         )
     middles = {name: q.line.predict([year], LEVEL)[0] for name, q in quantities.items()}
     drawn = _draws(year, list(quantities.values()))
@@ -73,7 +73,7 @@ def forecast(year: float, quantities: Mapping[str, ForecastLine]) -> Hardware:
 def _device(name: str, numbers: Mapping[str, Any], **more: Any) -> Hardware:
     rest = ("bandwidth", "capacity", "tdp")
     peaks = {dtype: number for dtype, number in numbers.items() if dtype not in rest}
-    if "fp16" in peaks:  # the data give one 16-bit peak, which is that of both formats
+    if "fp16" in peaks:  # the data give one 16-bit peak, used for both formats
         peaks["bf16"] = peaks["fp16"]
     return Hardware(
         name=name,
@@ -89,7 +89,7 @@ def _device(name: str, numbers: Mapping[str, Any], **more: Any) -> Hardware:
 
 
 def _draws(year: float, quantities: list[ForecastLine]) -> Array:
-    """Return draws, a row a quantity: quasi-random, and the same every time."""
+    """Return draws, one row per quantity: quasi-random and reproducible."""
     from scipy import stats  # noqa: PLC0415 - an extra, and slow
 
     together = stats.qmc.MultivariateNormalQMC(
@@ -106,13 +106,13 @@ def _draws(year: float, quantities: list[ForecastLine]) -> Array:
 
 
 def _correlation(quantities: list[ForecastLine]) -> Array:
-    """Return how the residuals of quantities go together on the devices that have both."""
+    """Return the correlation of the residuals of quantities on the devices that have both."""
     matrix = np.eye(len(quantities))
     for row, one in enumerate(quantities):
         for column, other in enumerate(quantities[:row]):
             matrix[row, column] = matrix[column, row] = _shared(one, other)
     values, vectors = np.linalg.eigh(matrix)
-    # Pairs of different devices need not make one matrix: the nearest of unit diagonal does.
+    # Pairs over different devices need not form a correlation matrix: take the nearest one.
     mended = vectors @ np.diag(np.maximum(values, 1e-6)) @ vectors.T
     scale = 1 / np.sqrt(np.diag(mended))
     return np.asarray(mended * scale[:, None] * scale)
@@ -152,7 +152,7 @@ def _source(one: ForecastLine, interval: Interval) -> str:
 def _notes(year: float, quantities: Mapping[str, ForecastLine]) -> tuple[str, ...]:
     last = max(p.date for q in quantities.values() for p in q.line.series.points)
     text = (
-        f"{year:g} by lines through devices up to {last}, as if growth went on: the middle of all "
-        "data-centre accelerators of that year, not the largest of them."
+        f"{year:g} by lines through devices up to {last}, assuming constant growth: the median of "
+        "all data-centre accelerators of that year, not the largest."
     )
     return (text,)

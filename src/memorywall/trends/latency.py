@@ -1,4 +1,4 @@
-"""Latency of memory, and the rate of a pin beside it: the other half of the memory wall."""
+"""Latency of memory, and the rate of a pin for comparison: the latency side of the memory wall."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def tables() -> dict[str, Callable[[Selection], Series]]:
         ),
         "dram-pin": lambda _: _series(
             "dram", "rate_mt_s", 1e6, "dram-pin", "rate of a DRAM pin", "transfer/s",
-            "transfers a second of each pin, of the same chips as dram-latency",
+            "transfers per second of each pin, of the same chips as dram-latency",
         ),
         "processor-latency": lambda _: _series(
             "processors", "dram_ns", 1e-9, "processor-latency", "DRAM latency of processors", "s",

@@ -1,4 +1,4 @@
-"""Series of published models, and of what one device holds against the largest of them."""
+"""Series of published models, and of the memory of one device relative to the largest model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from memorywall.core.growth import Point, Series
 from memorywall.trends import device_series
 from memorywall.trends.selection import Selection
 
-# "Attention Is All You Need" appeared on 12 June 2017: what is older is no Transformer.
+# "Attention Is All You Need" appeared on 12 June 2017: older models are not Transformers.
 _FIRST = "2017-06-12"
 _BYTES = 2  # a parameter in 16 bits
 _FRONTIER = (
@@ -59,7 +59,7 @@ def _largest_fit(selection: Selection) -> Series:
         "largest-fit",
         "largest model that fits one device",
         "parameters",
-        "memory of the largest device to date in parameters of 16 bits, nothing else in it "
+        "memory of the largest device to date in parameters of 16 bits, with no other data in it "
         "(records depend on each other)",
         datasets()["hardware"].source,
         tuple(replace(point, value=point.value / _BYTES) for point in points),

@@ -1,4 +1,4 @@
-"""The series of the paper and of its 2021 blog, as drawn, and the paper's continued to today."""
+"""The series of the paper and of its 2021 blog, as drawn, and the paper's continued to 2026."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HARDWARE = {
         "peak arithmetic",
         "peak over that of the R10000; fp32 to 2016, then fp16 or bf16 of tensor units",
     ),
-    "dram": ("memory bandwidth", "of a card or chip in all, over that of GDDR3"),
+    "dram": ("memory bandwidth", "of a whole card or chip, over that of GDDR3"),
     "interconnect": (
         "interconnect",
         "signalling rate of one lane in one direction over that of PCIe 1.0a, not GB/s of a device",
@@ -41,7 +41,7 @@ _UNFITTED = ("vision-size", "recommender-size")
 
 @dataclass(frozen=True, slots=True)
 class Printed:
-    """What was printed of a fit: growth per two years, and per twenty where it is."""
+    """A printed fit: growth per two years, and per twenty if printed."""
 
     per_2_years: float
     per_20_years: float | None = None
@@ -104,7 +104,7 @@ def _hardware(book: str, key: str) -> Series:
 def _sizes(book: str, key: str) -> Series:
     name, title, definition = _SIZES[key]
     rows: Iterable[Mapping[str, str]] = read(f"{book}_sizes")
-    if key == "accelerator" and book == "blog":  # the file of the blog has none of its own
+    if key == "accelerator" and book == "blog":  # the file of the blog has no such rows
         rows = [row for row in read("paper_sizes") if row["series"] == key][:6]
     points = (
         _point(row, "billion_parameters", row["name"]) for row in rows if row["series"] == key
@@ -130,13 +130,13 @@ def _other_compute(_: Selection) -> Series:
         for row in read("paper_compute")
         if row["transformer"] == "no"
     )
-    definition = "the eleven marks that are no Transformers, in no fit of the paper"
+    definition = "the eleven marks other than Transformers, in no fit of the paper"
     name = "paper-other-compute"
     return _series(name, "training compute", "PFLOP", definition, "paper_compute", points)
 
 
 def _continued(name: str, _: str) -> Series:
-    """Return a series of the paper, then what came after its last point, scaled to its unit."""
+    """Return a series of the paper, then later points, scaled to its unit."""
     paper = tables()[f"paper-{name}"](Selection())
     later, unit = _later(name)
     last = max(point.date for point in paper.points)
@@ -153,7 +153,7 @@ def _continued(name: str, _: str) -> Series:
 
 
 def _later(name: str) -> tuple[Series, float]:
-    """Return today's series of the paper's kind, and the paper's unit in that series' unit."""
+    """Return the current series of the paper's kind, and the paper's unit in its unit."""
     today = Selection()
     return {
         "flops": lambda: (device_series.tables()["peak"](today), 0.339e9),
@@ -178,7 +178,7 @@ def _lane_rate(_: Selection) -> Series:
 
 
 def _lanes() -> Series:
-    """Return the generations of links that came after the paper's, bit/s of one lane."""
+    """Return the generations of links after the paper's, bit/s of one lane."""
     points = (
         Point(date.fromisoformat(row["date"]), 1e9 * float(row["lane_gt_s"]), row["name"])
         for row in read("links")

@@ -1,4 +1,4 @@
-"""Which points of a series are looked at."""
+"""The selection of points of a series."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ DTYPES = ("fp32", "fp16", "fp8", "fp4", "int8")
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What of the data is wanted.
+    """The selected part of the data.
 
     Attributes:
         since, until: first and last year, both whole; None for all.
-        only: segment of devices; ``all`` for every one.
-        dtype: of peaks and what is derived from them.
+        only: segment of devices; ``all`` for every segment.
+        dtype: of peaks and quantities derived from them.
     """
 
     since: int | None = None
@@ -35,12 +35,12 @@ class Selection:
             raise UnknownNameError("dtype", self.dtype, DTYPES, f"One of {', '.join(DTYPES)}.")
         if self.since is not None and self.until is not None and self.since > self.until:
             raise InvalidInputError(
-                f"the years {self.since} to {self.until} run backwards.",
-                "Exchange --from and --to.",
+                f"the years {self.since} to {self.until} are in the wrong order.",
+                "Swap --from and --to.",
             )
 
     def of_years(self, series: Series) -> Series:
-        """Return a series with the points of the wanted years."""
+        """Return a series with the points of the selected years."""
         first, last = self.since or 0, self.until or 9999
         return replace(
             series,

@@ -1,4 +1,4 @@
-"""Every series by its name, and names for several."""
+"""Every series by its name, and names of groups."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ def series_names() -> list[str]:
 
 
 def expand(names: Sequence[str]) -> list[str]:
-    """Return names of series with groups spelt out, each once, in order."""
+    """Return the names of series with groups expanded, each once, in order."""
     parts = [GROUPS.get(name, (name,)) for name in names]
     return list(dict.fromkeys(name for part in parts for name in part))
 
 
 def find_series(name: str, selection: Selection) -> Series:
-    """Return a series with the points that are wanted.
+    """Return a series with the selected points.
 
     Raises:
-        UnknownNameError: there is none of that name.
+        UnknownNameError: no series has that name.
     """
     build = _tables().get(name)
     if build is None:

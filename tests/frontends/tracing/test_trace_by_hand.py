@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 import memorywall as mw
+from memorywall.core.geometry import Attention
 from memorywall.core.program import Op
 
 
@@ -120,7 +121,8 @@ def test_attention_stays_whole(causal: str, pairs: int) -> None:
     assert (products.kind, products.flops) == ("attention", 2 * pairs * (16 + 16))
     assert (softmax.kind, softmax.flops, softmax.moved_bytes) == ("softmax", 6 * 2 * pairs, 0)
     assert products.moved_bytes == 4 * 3 * 64
-    assert products.queries == 4
+    assert isinstance(products.geometry, Attention)
+    assert (products.geometry.queries, products.geometry.pairs) == (4, pairs)
 
 
 def test_shared_heads_are_read_once() -> None:

@@ -199,7 +199,7 @@ def test_the_price_of_a_step() -> None:
     assert answer.footprint.optimizer_states == traced.memory.at_peak["optimizer_states"]
     assert any("at the peak of the step, in the optimizer phase" in note for note in answer.notes)
     # It was traced as on a CPU, and says so on a GPU.
-    assert any("run on the CPU" in note and "device='cuda'" in note for note in answer.notes)
+    assert any("run on the CPU" in note and "backend='cuda'" in note for note in answer.notes)
     assert answer.tokens_per_s == pytest.approx(B / answer.latency_s)
     assert mw.headline(answer).startswith("Sequential on h100-sxm, one training step over float32")
     unfused = mw.analyze(traced, on="h100-sxm", traffic="unfused")

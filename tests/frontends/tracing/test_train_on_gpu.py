@@ -27,16 +27,16 @@ def test_blocks_of_the_caching_allocator(numbers: int, held: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("device", "options", "foreach"),
+    ("backend", "options", "foreach"),
     [
         ("cuda", {}, True), ("cpu", {}, None), ("cuda", {"foreach": False}, False),
         ("cuda", {"fused": True}, None),
     ],
 )  # fmt: skip
 def test_optimizers_go_over_all_weights_at_once(
-    device: str, options: dict[str, bool], foreach: bool | None
+    backend: str, options: dict[str, bool], foreach: bool | None
 ) -> None:
-    recipe = Recipe(optimizer="adamw", optimizer_options=options, device=device)
+    recipe = Recipe(optimizer="adamw", optimizer_options=options, backend=backend)
     optimizer = make_optimizer(nn.Linear(2, 2), recipe)
     assert optimizer.defaults["foreach"] is foreach
 

@@ -57,7 +57,7 @@ def test_where_there_is_no_such_hit_rate() -> None:
 
 def test_command(capsys: Captured, tmp_path: Path) -> None:
     figure = tmp_path / "wall.svg"
-    words = ["--dram-ns", "100", "--clock-ghz", "3", "--hit", "0.8", "--figure", str(figure)]
+    words = ["--dram-latency", "100 ns", "--clock", "3GHz", "--hit", "0.8", "--figure", str(figure)]
     assert main(["study", "wall", *words, "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     mine = record["machines"][-1]
@@ -69,16 +69,19 @@ def test_command(capsys: Captured, tmp_path: Path) -> None:
     for word in ("average access, cycles", "share of accesses that miss", "AMD EPYC 7742"):
         assert word in drawn
     assert main(["study", "wall"]) == 0
-    out = capsys.readouterr().out
+    out = " ".join(capsys.readouterr().out.split())
     assert "wholly bound by DRAM once a fetch takes more than 5 cycles" in out
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--dram-ns", "100"], "one is missing"),
+        (["--dram-latency", "100ns"], "--dram-latency requires --clock"),
         (["--hit", "1"], "hit rate"),
-        (["--dram-ns", "-1", "--clock-ghz", "3"], "dram_ns"),
+        (["--dram-latency", "-1 ns", "--clock", "3 GHz"], "--dram-latency must be a positive"),
+        (["--dram-latency", "100", "--clock", "3 GHz"], "a positive quantity in s"),
+        (["--hit", "high"], "--hit must be a number, got 'high'"),
+        (["--cache-cycles", "5"], "--cache-cycles requires --dram-latency"),
     ],
 )
 def test_bad_words(capsys: Captured, words: list[str], said: str) -> None:

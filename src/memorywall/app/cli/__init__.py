@@ -22,6 +22,8 @@ def app() -> None:
       memorywall study paper
       memorywall models
       memorywall hardware
+
+    Names of models and devices complete in a shell: see docs/reference/command.md.
     """
 
 

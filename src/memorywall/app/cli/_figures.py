@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from memorywall.core.errors import MissingDependencyError
+from memorywall.core.errors import InvalidInputError, MissingDependencyError
 from memorywall.report.figures import save
 
 if TYPE_CHECKING:
@@ -21,8 +21,18 @@ def figure_option(what: str = "Where to draw", default: str = "") -> Callable[[A
     unless = f"  [default: {default}]" if default else ""
     return click.option(
         "--figure", "figures", multiple=True, type=click.Path(dir_okay=False, path_type=Path),
-        help=f"{what} (.svg, .png or .pdf; may be repeated).{unless}",
+        help=f"{what} (.svg, .png or .pdf; can be repeated).{unless}",
     )  # fmt: skip
+
+
+def refuse_figures(figures: Sequence[Path], *, no_figure: bool, option: str = "--figure") -> None:
+    """Refuse --no-figure beside figures.
+
+    Raises:
+        InvalidInputError: both are given.
+    """
+    if figures and no_figure:
+        raise InvalidInputError(f"{option} conflicts with --no-figure.", "Give one of them.")
 
 
 def draw_into(paths: Sequence[Path], draw: Callable[[], Figure], *, must: bool = True) -> str:

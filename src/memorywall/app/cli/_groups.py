@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pkgutil
 from importlib import import_module
-from typing import cast
+from typing import Any, cast, get_args
 
 import click
 
+from memorywall.app.cli._command import Command, Heading
 from memorywall.core.plugin import find
 
 
@@ -15,6 +16,10 @@ class Subcommands(click.Group):
     """Subcommands by the module of their name, each holding ``COMMAND``; imported when called."""
 
     room = ""  # the package they are modules of, set by ``of``
+
+    def __init__(self, *args: Any, heading: Heading = "Ask", **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.heading = heading
 
     @classmethod
     def of(cls, room: str) -> type[Subcommands]:
@@ -31,3 +36,15 @@ class Subcommands(click.Group):
         """Return one of them, or None."""
         module = cmd_name.replace("-", "_")
         return cast("click.Command | None", find(self.room, module, "COMMAND"))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the subcommands under their headings, where there are several of these."""
+        rows: dict[str, list[tuple[str, str]]] = {heading: [] for heading in get_args(Heading)}
+        for name in self.list_commands(ctx):
+            found = self.get_command(ctx, name)
+            if isinstance(found, Command | Subcommands):
+                rows[found.heading].append((name, found.get_short_help_str(formatter.width)))
+        filled = {heading: listed for heading, listed in rows.items() if listed}
+        for heading, listed in filled.items():
+            with formatter.section(heading if len(filled) > 1 else "Commands"):
+                formatter.write_dl(listed)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import click
 
 from memorywall.answer.analyze import hardware_toml, load_hardware
-from memorywall.app.cli._shared import console, json_flag, print_json
+from memorywall.app.cli._command import command
+from memorywall.app.cli._options import DEVICE
+from memorywall.app.cli._shared import json_flag, page, print_json
 from memorywall.catalog.devices import device_names
 from memorywall.core.errors import InvalidInputError
-from memorywall.report.device_tables import compared_devices, hardware_table, show_device
-from memorywall.report.json_records import hardware_record
+from memorywall.report.device_tables import show_compared, show_device, show_devices
 
 
-@click.command("hardware", short_help="The devices, every number with its source.")
-@click.argument("names", metavar="[compare] [DEVICE]...", nargs=-1)
+@command("hardware", "Ask", "The devices, every number with its source.")
+@click.argument("names", metavar="[compare] [DEVICE]...", nargs=-1, type=DEVICE)
 @click.option("--toml", "as_toml", is_flag=True, help="The device's file, to start your own from.")
 @json_flag
 def COMMAND(names: tuple[str, ...], as_toml: bool, as_json: bool) -> None:  # noqa: N802
@@ -32,19 +33,24 @@ def COMMAND(names: tuple[str, ...], as_toml: bool, as_json: bool) -> None:  # no
     wanted = names[1:] if comparing else names
     if comparing and len(wanted) < 2:
         raise InvalidInputError(
-            f"compare needs two devices or more, got {len(wanted)}.",
+            f"compare requires two devices or more, got {len(wanted)}.",
             "Such as: memorywall hardware compare h100-sxm mi300x",
         )
     devices = [load_hardware(name) for name in wanted or device_names()]
-    if as_toml and (len(wanted) != 1 or as_json):
-        raise InvalidInputError("--toml prints the file of one device, and no JSON.", "Name one.")
+    if as_toml and as_json:
+        raise InvalidInputError("--toml conflicts with --json.", "Give one of them.")
+    if as_toml and len(names) != 1:
+        raise InvalidInputError(
+            f"--toml requires the name of one device, got {len(names)} names.",
+            "Such as: memorywall hardware h100-sxm --toml",
+        )
     if as_toml:
         click.echo(hardware_toml(wanted[0]), nl=False)
     elif as_json:
-        print_json({"hardware": [hardware_record(device) for device in devices]})
+        print_json({"hardware": [device.to_dict() for device in devices]})
     elif len(wanted) == 1:
-        show_device(devices[0], console())
+        show_device(devices[0], page())
     elif wanted:
-        console().print(compared_devices(devices))
+        show_compared(devices, page())
     else:
-        console().print(hardware_table(devices))
+        show_devices(devices, page())

@@ -6,19 +6,32 @@ from pathlib import Path
 
 import click
 
-from memorywall.app.cli._shared import Counts, console, json_flag, print_json, progress_bar
+from memorywall.app.cli._command import command
+from memorywall.app.cli._options import MODEL, backend, choice, counts, names
+from memorywall.app.cli._shared import json_flag, page, print_json, stage_bar
 
 
-@click.command("profile", short_help="Run a model here, predicted beside measured.")
-@click.argument("model")
-@click.option("--phase", "phases", help="encode, prefill, decode or generate; several with commas.")
-@click.option("--batch", "batch_sizes", type=Counts(), default="1", show_default=True)
-@click.option("--seq", "seq_lens", type=Counts(), default="128", show_default=True)
-@click.option("--dtype", "dtypes", default="fp32", show_default=True, help="fp32, bf16 or fp16.")
-@click.option(
-    "--threads", type=Counts(), help="Threads, each pinned.  [default: every usable core]"
+@command("profile", "Measure", "Run a model here, predicted beside measured.")
+@click.argument("model", type=MODEL)
+@names(
+    "--phase",
+    "phases",
+    words=choice(("encode", "prefill", "decode", "generate")),
+    help="Phases to run.  [default: prefill and decode for generative models, otherwise encode]",
 )
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@counts(
+    "--batch", "--batch-size", "batch_sizes", default=("1",), show_default=True, help="Sequences."
+)
+@counts(
+    "--seq", "--seq-len", "seq_lens", length=True, default=("128",), show_default=True,
+    help="Positions of each sequence.",
+)  # fmt: skip
+@names(
+    "--dtype", "dtypes", words=choice(("fp32", "bf16", "fp16")), default=("fp32",),
+    show_default=True, help="Formats of weights and arithmetic.",
+)  # fmt: skip
+@counts("--threads", help="Threads, each pinned.  [default: every usable core]")
+@backend("What PyTorch runs on.", default="cpu")
 @click.option(
     "--figure", type=click.Path(dir_okay=False, path_type=Path),
     help="Draw the machine's roofs with the operators under them (.svg, .png or .pdf).",
@@ -26,12 +39,12 @@ from memorywall.app.cli._shared import Counts, console, json_flag, print_json, p
 @json_flag
 def COMMAND(  # noqa: N802
     model: str,
-    phases: str | None,
+    phases: list[str],
     batch_sizes: list[int],
     seq_lens: list[int],
-    dtypes: str,
-    threads: list[int] | None,
-    device: str,
+    dtypes: list[str],
+    threads: list[int],
+    backend: str,
     figure: Path | None,
     as_json: bool,
 ) -> None:
@@ -41,7 +54,9 @@ def COMMAND(  # noqa: N802
     or a GGUF, whose weights are unpacked to the dtype.
 
     The prediction is made and saved before the first pass runs; where this machine was not measured
-    at that many threads, `memorywall measure --quick` runs first. Needs the extra `measure`.
+    at that many threads, `memorywall measure --quick` runs first. The stage of each case (loading,
+    warming, running) is shown on standard error, after an estimate of the whole. Needs the extra
+    `measure`.
 
     \b
     Examples:
@@ -55,20 +70,21 @@ def COMMAND(  # noqa: N802
     from memorywall.report.figures import draw_roofline, save  # noqa: PLC0415
     from memorywall.report.measured_machine import show_profile  # noqa: PLC0415
 
-    with progress_bar("running") as progress:
-        record = profile(
+    with stage_bar("running") as (progress, stage):
+        found = profile(
             model,
-            phases=phases.split(",") if phases else None,
+            phases=phases or None,
             batch_sizes=batch_sizes,
             seq_lens=seq_lens,
-            dtypes=dtypes.split(","),
-            threads=threads,
-            device=device,
+            dtypes=dtypes,
+            threads=threads or None,
+            backend=backend,
             progress=progress,
+            stage=stage,
         )
     if figure is not None:
-        save(draw_roofline(record), figure)
+        save(draw_roofline(found), figure)
     if as_json:
-        print_json(record)
+        print_json(found.to_dict())
     else:
-        show_profile(record, console())
+        show_profile(found, page())

@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from memorywall.answer.fit_trends import trends
+from memorywall.app.cli._command import command
 from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
-from memorywall.app.cli._shared import console, json_flag, print_json
+from memorywall.app.cli._shared import json_flag, page, print_json
+from memorywall.core.errors import InvalidInputError
+from memorywall.core.growth import Growth
 from memorywall.report.growth_figure import draw_growths
 from memorywall.report.growth_text import growth_record, show_growths
 from memorywall.studies.trends.computation import paper_figures
 from memorywall.studies.trends.figure import PAPER_FIGURES
 from memorywall.trends.selection import DTYPES, SEGMENTS
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_MODERN = "modern"
 _SCHEMA = "memorywall.trends/1"
 
 
-@click.command("trends", short_help="How fast devices and models grow.")
+@command("trends", "Learn", "How fast devices and models grow.")
 @click.argument("series", nargs=-1)
 @click.option("--from", "since", type=int, metavar="YEAR", help="First year.")
 @click.option("--to", "until", type=int, metavar="YEAR", help="Last year.")
 @click.option(
-    "--only", type=click.Choice(SEGMENTS), default="data-centre", show_default=True,
-    help="Segment of devices.",
+    "--only", type=click.Choice(SEGMENTS),
+    help="Segment of devices.  [default: data-centre]",
 )  # fmt: skip
 @click.option(
-    "--dtype", type=click.Choice(DTYPES), default="fp16", show_default=True,
-    help="Of peaks and ridge points.",
+    "--dtype", type=click.Choice(DTYPES), help="Of peaks and ridge points.  [default: fp16]",
 )  # fmt: skip
 @click.option(
     "--ahead", type=int, default=2030, show_default=True, metavar="YEAR",
@@ -36,19 +45,19 @@ _SCHEMA = "memorywall.trends/1"
 )  # fmt: skip
 @figure_option()
 @click.option(
-    "--draw", type=click.Choice(("modern", *PAPER_FIGURES)), default="modern", show_default=True,
-    help="What --figure draws: the series asked for, or a figure of the paper.",
+    "--draw", type=click.Choice((_MODERN, *PAPER_FIGURES)),
+    help="What --figure draws: the series asked for, or a figure of the paper.  [default: modern]",
 )  # fmt: skip
 @json_flag
 def COMMAND(  # noqa: N802
     series: tuple[str, ...],
     since: int | None,
     until: int | None,
-    only: str,
-    dtype: str,
+    only: str | None,
+    dtype: str | None,
     ahead: int,
     figures: tuple[Path, ...],
-    draw: str,
+    draw: str | None,
     as_json: bool,
 ) -> None:
     """Fit log-linear growth to SERIES, with intervals, influence, and a test for a change.
@@ -64,14 +73,23 @@ def COMMAND(  # noqa: N802
       memorywall trends paper --figure fig1.svg --draw fig1
       memorywall trends ./mine.csv --figure mine.png
     """
+    if draw is not None and not figures:
+        raise InvalidInputError("--draw requires --figure.", "Add --figure trends.svg.")
     growths = trends(series, since=since, until=until, only=only, dtype=dtype, to=ahead)
     line = draw_into(
         figures,
-        lambda: draw_growths(growths) if draw == "modern" else PAPER_FIGURES[draw](paper_figures()),
+        partial(_draw, growths, draw),
     )
     if as_json:
         print_json({"schema": _SCHEMA, "fits": [growth_record(growth) for growth in growths]})
         return
-    out = console()
+    out = page()
     show_growths(growths, out)
     print_drawn(line, out)
+
+
+def _draw(growths: Sequence[Growth], figure: str | None) -> Figure:
+    """Draw the series that were asked for, or a figure of the paper."""
+    if figure is None or figure == _MODERN:
+        return draw_growths(growths)
+    return PAPER_FIGURES[figure](paper_figures())

@@ -1,4 +1,4 @@
-"""Dated numbers that trends are fitted to, one CSV a dataset, and the index that says of what."""
+"""Dated numbers that trends are fitted to, one CSV per dataset, and their index."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """What a file holds.
+    """The description of a dataset file.
 
     Attributes:
         name: its file, without the suffix.
-        title, source, licence: what, where from, and under which terms.
-        date: of the source's newest state that the file holds.
-        rows: how many, those that no series uses among them.
-        notes: how its columns are to be read.
+        title, source, licence: its content, origin and terms.
+        date: of the newest state of the source in the file.
+        rows: their number, including those that no series uses.
+        notes: the meaning of its columns.
     """
 
     name: str
@@ -47,7 +47,7 @@ def datasets() -> dict[str, Dataset]:
 
 @lru_cache(maxsize=16)
 def read(name: str) -> tuple[dict[str, str], ...]:
-    """Return all rows of a dataset as text, an empty one where a number is not known.
+    """Return all rows of a dataset as text, empty for unknown numbers.
 
     Raises:
         UnknownNameError: there is no dataset of that name.
@@ -59,10 +59,10 @@ def read(name: str) -> tuple[dict[str, str], ...]:
 
 
 def used(name: str) -> list[dict[str, str]]:
-    """Return the rows that carry no reason for being left out."""
+    """Return the rows without a reason for exclusion."""
     return [row for row in read(name) if not row.get("excluded")]
 
 
 def excluded(name: str) -> list[tuple[str, str]]:
-    """Return (name, reason) of every row that is left out."""
+    """Return (name, reason) of every excluded row."""
     return [(row["name"], row["excluded"]) for row in read(name) if row.get("excluded")]

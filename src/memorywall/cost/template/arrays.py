@@ -57,6 +57,9 @@ class ArrayCost(Cost):
         set_(self, "_bandwidth", bandwidth)
         set_(self, "_peaks", peaks)
         set_(self, "_points", points)
+        for resource in ("network", "overhead"):  # the roofline knows neither
+            set_(self, f"{resource}_s", 0.0)
+            set_(self, f"{resource}_bound_s", 0.0)
 
     _classes: Classes
     _bandwidth: Number
@@ -164,7 +167,7 @@ class ArrayFootprint(Footprint):
 
 
 def _never_above(bounds: Bounds, a: Sum, b: Sum) -> bool:
-    """Tell whether a sum is at no point above another."""
+    """Return whether a sum is at no point above another."""
     over = dict(a)
     _add(over, b, -1)
     return bounds.of(over)[1] <= 0

@@ -60,6 +60,6 @@ def _largest(totals: Iterable[Any]) -> list[Any]:
 
 
 def _never_below(a: Any, b: Any) -> bool:
-    """Tell whether one total is at least the other at every point."""
+    """Return whether one total is at least the other at every point."""
     bound = lower_bound(a - b)
     return bound is not None and bound >= 0

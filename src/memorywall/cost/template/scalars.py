@@ -124,5 +124,5 @@ def moved_bytes(op: Op) -> Any:
 
 
 def is_zero(number: object) -> bool:
-    """Tell whether a number is zero at every point."""
+    """Return whether a number is zero at every point."""
     return type(number) is int and number == 0

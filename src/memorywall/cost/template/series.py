@@ -13,9 +13,10 @@ from functools import reduce
 from operator import add
 from typing import Any, NamedTuple, TypeAlias
 
+from memorywall.core.geometry import Kind
 from memorywall.core.hardware import Hardware
 from memorywall.core.numbers import floored, is_array, maximum, minimum
-from memorywall.core.program import Kind, Program
+from memorywall.core.program import Program
 from memorywall.core.results import Cost, OpCost
 from memorywall.cost.template.classes import Classes
 from memorywall.cost.template.point import Point

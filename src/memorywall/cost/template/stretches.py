@@ -117,7 +117,7 @@ def _line(symbol: Symbol, point: Point) -> tuple[Any, Any]:
 
 
 def _is_linear(symbol: Symbol) -> bool:
-    """Tell whether a polynomial is linear in the length and grows with it."""
+    """Return whether a polynomial is linear in the length and grows with it."""
     for monomial, coefficient in symbol.terms.items():
         growing = [atom.text for atom in monomial if _LENGTH in variables_of(atom)]
         if growing not in ([], [_LENGTH]) or (growing and coefficient < 0):

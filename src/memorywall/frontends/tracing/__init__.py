@@ -1,1 +1,1 @@
-"""Modules run without memory: what they compute, move and keep, operator by operator."""
+"""Trace modules without memory: the operators that they run, with FLOPs, traffic and arrays."""

@@ -1,4 +1,4 @@
-"""Any PyTorch module, run without memory: its program, without its weights."""
+"""Trace one pass of a PyTorch module without memory into a program."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ from memorywall.frontends.tracing.fold.repeats import fold
 from memorywall.frontends.tracing.interpret.calls import tensors
 
 _NAME_THEM = (
-    "Name those that hold keys and values: cache=('*.k_cache', '*.v_cache'), or "
+    "Name the buffers that hold keys and values: cache=('*.k_cache', '*.v_cache'), or "
     "--cache '*.k_cache' --cache '*.v_cache'."
 )
 PHASES = ("prefill", "decode", "encode")
 
 
 def trace_module(source: Any, question: TraceRequest) -> Traced:
-    """Return the program of one pass of a module, or of what a factory makes.
+    """Return the program of one pass of a module, or of the module from a factory.
 
     Raises:
-        MemoryWallError: no module, an input that is none, or a module that cannot be traced.
+        MemoryWallError: not a module, an invalid input, or a module that cannot be traced.
     """
     module = build(source, question.dtype)
     with unchanged(module.module):
@@ -76,7 +76,7 @@ def _trace(module: Bare, question: TraceRequest) -> Traced:
 
 
 def _cache_words(module: Bare, past: Any, phase: str = "prefill") -> dict[str, Any]:
-    """Return the arguments that hand a cache, or a state, to a module of transformers."""
+    """Return the arguments that pass a cache, or a state, to a module of transformers."""
     argument = argument_of(module.module)
     if not argument or (past is None and argument != "state"):
         return {}
@@ -84,7 +84,7 @@ def _cache_words(module: Bare, past: Any, phase: str = "prefill") -> dict[str, A
 
 
 def _after(past: Any, out: Any) -> Any:
-    """Return the cache after a run: the one that was given, or the state that is returned."""
+    """Return the cache after a run: the one that was passed, or the returned state."""
     return getattr(out, "state", None) if past is None else past
 
 
@@ -92,26 +92,27 @@ def _phase(module: torch.nn.Module, question: TraceRequest) -> str:
     phase = question.phase or ("prefill" if generates(module) else "encode")
     if phase not in PHASES:
         raise InvalidInputError(
-            f"phase: expected one of {', '.join((*PHASES, 'train'))}, got {shown(phase)}",
+            f"phase must be one of {', '.join((*PHASES, 'train'))}, got {shown(phase)}",
             "encode is one pass without a cache.",
         )
     if phase == "decode" and question.seq_len is None and argument_of(module):
         raise InvalidInputError(
-            "A decode step needs seq_len: the positions that it attends to, itself the last.",
-            "Such as mw.trace(model, 'int64[1,1]', phase='decode', seq_len=2048).",
+            "phase='decode' requires seq_len: the number of positions that the step attends to, "
+            "including itself.",
+            "For example: mw.trace(model, 'int64[1,1]', phase='decode', seq_len=2048).",
         )
     if phase != "decode" and question.seq_len is not None and question.cache != "static":
         raise InvalidInputError(
             f"seq_len is {question.seq_len}, but {phase} takes its length from the inputs.",
-            "Ask for a decode step: phase='decode' (--phase decode).",
+            "Remove seq_len, or trace a decode step: phase='decode' (--phase decode).",
         )
     return phase
 
 
 def _fill(module: Bare, past: Any, given: Given, lengths: tuple[int, int]) -> tuple[Given, Any]:
-    """Fill a cache with all positions but the last ones; return the step's own inputs, and it.
+    """Fill a cache with all positions except the step's; return the step's inputs, and the cache.
 
-    Of an encoder-decoder the inputs are the source, which is encoded here.
+    For an encoder-decoder the inputs are the source, which is encoded here.
     """
     (inputs, named), (batch, positions) = given, lengths
     new = _new_tokens(module, given, positions)
@@ -133,7 +134,7 @@ def _fill(module: Bare, past: Any, given: Given, lengths: tuple[int, int]) -> tu
 
 
 def _new_tokens(module: Bare, given: Given, positions: int) -> int:
-    """Return how many tokens a step adds, as its input has them; several check a draft, say."""
+    """Return the number of tokens of a step's input; several verify a draft, for example."""
     config: Any = module.module.config
     if config.is_encoder_decoder:  # the input is the source
         asked = given[1].get("decoder_input_ids")
@@ -142,21 +143,22 @@ def _new_tokens(module: Bare, given: Given, positions: int) -> int:
         new = lengths_of(given)[1]
     if new > positions:
         raise InvalidInputError(
-            f"seq_len is {positions}, but the step alone has {new} tokens.",
-            "seq_len counts all positions that the last token attends to, the step's own too.",
+            f"seq_len must be at least the {new} tokens of the step, got {positions}.",
+            "seq_len counts all positions that the last token attends to, including those of the "
+            "step.",
         )
     return new
 
 
 def _named_buffers(cache: str | tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names of buffers that a question gives, in place of a kind of cache."""
+    """Return the names of buffers in a question, given instead of a kind of cache."""
     if isinstance(cache, str):
         return () if cache in KINDS else (cache,)
     return tuple(cache)
 
 
 def _unheard(module: Bare, tracer: Tracer, question: TraceRequest) -> list[str]:
-    """Say that ``seq_len`` changed nothing, where buffers of a module's own hold the positions."""
+    """Add a note that ``seq_len`` had no effect, if a module's buffers hold the positions."""
     if question.seq_len is None or argument_of(module.module):
         return []
     marked, states = (tracer.arrays.of_role(role) for role in ("kv_cache", "state"))
@@ -165,17 +167,17 @@ def _unheard(module: Bare, tracer: Tracer, question: TraceRequest) -> list[str]:
     if question.seq_len in sizes:
         return []
     if not buffers:
-        return [f"seq_len={question.seq_len} changed nothing: no cache stands in the module."]
+        return [f"seq_len={question.seq_len} has no effect: the module has no cache."]
     held = ", ".join(dict.fromkeys(f"{array.name} {list(array.shape)}" for array in buffers[:4]))
     note = (
-        f"seq_len={question.seq_len} changed nothing: the positions that are attended to are those "
-        f"that the buffers hold ({held}). Make the module with a cache of that length."
+        f"seq_len={question.seq_len} has no effect: the step attends to the positions in the "
+        f"buffers ({held}). Build the module with a cache of that length."
     )
     return [note if marked else f"{note} {_NAME_THEM}"]
 
 
 def _mark_returned(tracer: Tracer, out: Any) -> None:
-    """Mark what a module returns and reads itself, which would not stay on chip."""
+    """Mark outputs that a module also reads itself, which would not stay on chip."""
     read = {view.array for event in tracer.events for view, _ in event.reads}
     for leaf in tree_leaves(out):
         array = tracer.arrays.find(leaf) if isinstance(leaf, torch.Tensor) else None
@@ -190,7 +192,7 @@ def _mark_buffers(tracer: Tracer, patterns: tuple[str, ...]) -> None:
         found = [array for array in buffers if fnmatch(array.name, pattern)]
         if not found:
             raise InvalidInputError(
-                f"cache: no buffer is called {shown(pattern)}.",
+                f"cache: no buffer is named {shown(pattern)}.",
                 f"Buffers: {', '.join(array.name for array in buffers[:8]) or 'none'}.",
             )
         for array in found:
@@ -230,12 +232,12 @@ def _notes(tracer: Tracer) -> list[str]:
     notes = []
     if tracer.asked:
         notes.append(
-            f"It asks for {', '.join(sorted(tracer.asked))} by name; it was traced as if all stood "
-            "on one device."
+            f"The module names the devices {', '.join(sorted(tracer.asked))}; the trace assumes a "
+            "single device."
         )
     if any(event.function == GROWN for event in tracer.events):
         notes.append(
-            "The cache is copied whole to grow: an artefact of concatenating it, which fused "
-            "traffic leaves out."
+            "The cache is copied whole to grow: an artefact of concatenation, which fused traffic "
+            "excludes."
         )
     return notes

@@ -1,4 +1,4 @@
-"""Trace training steps on fake tensors: what they do, what they store, and for how long."""
+"""Trace training steps on fake tensors: their operators, and the lifetimes of their arrays."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ from memorywall.frontends.tracing.fold.repeats import fold
 
 
 def trace_steps(source: Any, question: TraceRequest, recipe: Recipe) -> Traced:
-    """Trace a recipe's steps of a module, or of what a factory makes; nothing is allocated.
+    """Trace a recipe's steps of a module, or of the module from a factory, without allocation.
 
     The program is that of the last step, the timeline that of all. Runs the caller's code: the
     factory, the module's ``forward``, the loss, the optimizer.
 
     Raises:
-        MemoryWallError: it cannot be traced; the message names the module and what to do.
+        MemoryWallError: it cannot be traced; the message gives the module and the next step.
     """
-    _check_device(recipe.device)
+    _check_device(recipe.backend)
     module, _ = make(source, question.dtype)
     given = on_meta((tuple(question.inputs), dict(question.named)))
     with fake_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of values that fakes do not have
-        module = fake_module(module, recipe.device, copied=module is source).train()
+        module = fake_module(module, recipe.backend, copied=module is source).train()
         if recipe.checkpointing:
             enable_checkpointing(module)
-        unfolded = recipe.device.startswith("cpu") and unfold_lstms(module)
-        inputs = fake_inputs(given, recipe.device)
+        unfolded = recipe.backend.startswith("cpu") and unfold_lstms(module)
+        inputs = fake_inputs(given, recipe.backend)
         step = Step(module, inputs, full=question.full)
         recorder = _record(module, inputs, step, recipe)
     notes = (*_notes(recorder), *([NOTE] if unfolded else []))
@@ -129,7 +129,7 @@ def _conventions(recipe: Recipe) -> dict[str, str]:
         "checkpointing": "on" if recipe.checkpointing else "as in the module",
         "accumulation": str(recipe.accumulation),
         "steps": str(recipe.steps),
-        "device": recipe.device,
+        "device": recipe.backend,
         "counted": "what PyTorch's allocator holds; kernels' own scratch memory is not in it",
     }
 
@@ -138,13 +138,14 @@ def _notes(recorder: TrainingRecorder) -> tuple[str, ...]:
     notes = []
     if recorder.loss == SUMMED_LOSS:
         notes.append(
-            "The loss is the sum of the output's first tensor, for want of labels: what a real one "
-            "keeps is not counted. Give a model of transformers its labels, or loss=, a function "
-            "of the output (--loss FILE.py:function)."
+            "The loss is the sum of the output's first tensor, since there are no labels: the "
+            "memory of a real loss is not counted. Pass labels to a model of transformers, or "
+            "loss=, a function of the output (--loss FILE.py:function)."
         )
     if recorder.reads:
         notes.append(
-            f"the optimizer read {recorder.reads} values, which a trace does not have; each is 1"
+            f"the optimizer read {recorder.reads} values, which a trace does not have; each was "
+            "taken as 1"
         )
     return tuple(notes)
 
@@ -153,5 +154,5 @@ def _check_device(device: str) -> None:
     if torch.device(device).type == "cuda" and torch.version.cuda is None:
         raise UnsupportedError(
             "this PyTorch is built without CUDA, and cannot trace for it.",
-            "Install a build with CUDA, or leave device= out.",
+            "Install a build with CUDA, or leave backend out.",
         )

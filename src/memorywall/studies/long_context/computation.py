@@ -11,13 +11,15 @@ operator, and prices the scores and the values of attention apart; one kernel do
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from memorywall.answer.analyze import HardwareSource, ModelSource, load_hardware
-from memorywall.core.errors import InvalidInputError, UnsupportedError
+from memorywall.core.errors import InvalidInputError, UnsupportedError, shown
 from memorywall.core.model import Model
 from memorywall.core.numbers import as_count
+from memorywall.core.parameters import PARAMETERS
 from memorywall.frontends.hf import load_model
 from memorywall.studies.long_context.costs import (
     ENDLESS,
@@ -35,6 +37,7 @@ from memorywall.studies.long_context.costs import (
     steps_at,
 )
 from memorywall.studies.long_context.findings import LongContext, LongContexts
+from memorywall.studies.long_context.sentences import sentence, verdict
 from memorywall.studies.long_context.thresholds import first_context, span_of
 
 CONTEXTS = tuple(2**power for power in range(10, 21))
@@ -47,6 +50,13 @@ MODELS = (
     "nemotron-h-8b-base-8k",
     "recurrentgemma-9b",
     "mamba-codestral-7b-v0.1",
+)
+
+NOTES = (
+    "Kernels reach part of the ceilings, and launching each takes time that is not counted.",
+    "Scans are priced at the peak of matrix units, of which elementwise recurrences reach little.",
+    "Time to first token is of one uninterrupted pass, whether or not its activations fit.",
+    "What a model still knows of what it read is not asked: a window or a state forgets.",
 )
 
 
@@ -82,15 +92,19 @@ def long_contexts(
     lengths = _checked(contexts)
     batch = int(as_count(batch_size, "batch_size"))
     formats = {"weights": weights, "kv_cache": kv_cache, "state": state}
+    decoders = [_decoder(model) for model in models]
+    _refuse_unused("state", state, decoders)
+    _refuse_unused("kv_cache", None if kv_cache == "bf16" else kv_cache, decoders)
     found = [
-        _long_context(ModelOnDevice(_decoder(model), hardware, formats), lengths, batch)
-        for model in models
+        _long_context(ModelOnDevice(model, hardware, formats), lengths, batch) for model in decoders
     ]
-    return LongContexts(
-        hardware=hardware,
-        contexts=lengths,
-        batch_size=batch,
+    study = LongContexts(
+        hardware=hardware.name,
         ridge_point=float(hardware.ridge_point("bf16")),
+        capacity=float(hardware.capacity),
+        bandwidth=float(hardware.bandwidth),
+        batch_size=batch,
+        contexts=lengths,
         conventions={
             "weights": weights,
             "kv_cache": kv_cache,
@@ -101,17 +115,35 @@ def long_contexts(
             "causal": "half",
         },
         models=tuple(found),
+        notes=NOTES,
     )
+    models_told = tuple(replace(model, verdict=sentence(model, study)) for model in study.models)
+    return replace(study, models=models_told, verdict=verdict(study))
 
 
 def _checked(contexts: Sequence[int]) -> tuple[int, ...]:
     lengths = tuple(int(as_count(context, "contexts")) for context in contexts)
     if not lengths or list(lengths) != sorted(set(lengths)):
         raise InvalidInputError(
-            f"contexts: expected lengths in rising order, got {list(contexts)}",
+            f"contexts must be lengths in rising order, got {list(contexts)}",
             "Such as: --contexts 1024,32768,1048576",
         )
     return lengths
+
+
+def _refuse_unused(name: str, asked: str | None, models: Sequence[Model]) -> None:
+    """Refuse a format that applies to none of the models.
+
+    Raises:
+        InvalidInputError: it is asked for, and no model has what it requires.
+    """
+    requires = PARAMETERS[name].requires
+    if asked is None or requires is None or any(requires.holds(m.traits) for m in models):
+        return
+    raise InvalidInputError(
+        f"{name} requires {requires.words}, which none of the models has; got {shown(asked)}.",
+        f"Leave {name} out.",
+    )
 
 
 def _decoder(source: ModelSource) -> Model:

@@ -77,7 +77,7 @@ def steps_at(asked: ModelOnDevice, batch: int | Array, contexts: Array) -> Steps
     moved, footprint = _moved(answer), answer.footprint
     return Steps(
         batch=asked_for,
-        moved={role: there * moved[role] / size for role in ROLES},
+        **{f"{role}_bytes": there * moved[role] / size for role in ROLES},
         seconds=there * answer.latency_s,
         arithmetic_intensity=there * answer.arithmetic_intensity,
         compute_bound=compute_bound(answer) & (asked_for > 0),
@@ -109,7 +109,7 @@ def _moved(answer: Analysis) -> dict[str, Array]:
 
 
 def cache_passes(answer: Analysis) -> bool:
-    """Tell whether a step moves more bytes of cache and state than of weights."""
+    """Return whether a step moves more bytes of cache and state than of weights."""
     moved = _moved(answer)
     return bool(moved["kv_cache"] + moved["state"] > moved["weight"])
 
@@ -125,7 +125,7 @@ def _flops(answer: Analysis, kinds: Sequence[str]) -> Any:
 
 
 def compute_bound(answer: Analysis) -> Array:
-    """Tell whether a pass does more FLOPs per byte than the ridge point, as a whole."""
+    """Return whether a pass does more FLOPs per byte than the ridge point, as a whole."""
     return np.asarray(answer.cost.compute_s > answer.cost.memory_s)
 
 

@@ -79,6 +79,9 @@ SOURCES: Mapping[str, Callable[[int, int, str], Source]] = {
     "GPT-2": _gpt2,
 }
 
+# Those that have attention, whose kernel can be chosen.
+ATTENDING = ("Transformer Big", "BERT-Large", "GPT-2")
+
 
 def _transformers() -> Any:
     import transformers  # noqa: PLC0415 - an extra

@@ -1,1 +1,1 @@
-"""Capture: a module runs without memory, and every operator is heard."""
+"""Capture: run a module without memory, and record every operator."""

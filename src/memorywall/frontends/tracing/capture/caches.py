@@ -1,4 +1,4 @@
-"""Caches of keys and values, and state: those of transformers, and buffers of a module's own."""
+"""Caches of keys and values, and state: those of transformers, and buffers of a module."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ KINDS = ("dynamic", "static")
 GROWN = "cache concatenation"  # the function of an operator that copies a cache to lengthen it
 _ARGUMENTS = ("past_key_values", "cache_params", "state")
 _OF_ITS_OWN = {"minimax": "MiniMaxCache"}  # by model type: a cache in the file of its class
-# State that RecurrentGemma keeps on its modules, as attributes.
+# State that RecurrentGemma keeps in attributes of its modules.
 _ON_MODULES = ("conv1d_state", "recurrent_states")
 
 
 def generates(module: torch.nn.Module) -> bool:
-    """Tell whether a module is one of transformers' that generate."""
+    """Return whether a module is a generative model of transformers."""
     can = getattr(module, "can_generate", None)
     return bool(_of_transformers(module) and callable(can) and can())
 
 
 def argument_of(module: torch.nn.Module) -> str:
-    """Return the name under which a module of transformers takes its cache, or nothing."""
+    """Return the name of the cache argument of a module of transformers, if any."""
     taken = inspect.signature(module.forward).parameters if _of_transformers(module) else {}
     return next((name for name in _ARGUMENTS if name in taken), "")
 
@@ -41,27 +41,27 @@ def _of_transformers(module: torch.nn.Module) -> bool:
 
 
 def make_cache(module: Any, kind: str, positions: int) -> Any:
-    """Return an empty cache of transformers, for so many positions where it is a static one.
+    """Return an empty cache of transformers; a static one has a number of positions.
 
     Raises:
-        InvalidInputError: no such kind.
-        UnsupportedError: transformers makes none for the module's config.
+        InvalidInputError: the kind is unknown.
+        UnsupportedError: transformers cannot make one for the module's config.
     """
     if kind not in KINDS:
         raise InvalidInputError(
-            f"cache: expected one of {', '.join(KINDS)}, got {shown(kind)}",
-            "Of a module of your own: a tuple of the names of buffers that hold keys and values.",
+            f"cache must be one of {', '.join(KINDS)}, got {shown(kind)}",
+            "For a custom module: a tuple of the names of buffers that hold keys and values.",
         )
     if argument_of(module) == "state":
-        return None  # RWKV's, which it makes of zeros where it is given none
+        return None  # RWKV's, which it fills with zeros if none is passed
     try:
         return _made(module, kind, positions)
     except Exception as error:
         name = type(module).__name__
         said = printable(" ".join(f"{type(error).__name__}: {error}".split()), 300)
         raise UnsupportedError(
-            f"transformers makes no cache for {name}: {said}",
-            f"Trace one pass of it without a cache: memorywall trace FILE.py:make --phase encode, "
+            f"transformers cannot make a cache for {name}: {said}",
+            f"Trace one pass without a cache: memorywall trace FILE.py:make --phase encode, "
             f"where make returns transformers' {name}.",
         ) from error
 
@@ -70,7 +70,7 @@ def _made(module: Any, kind: str, positions: int) -> Any:
     model_type = module.config.model_type
     if model_type in _OF_ITS_OWN:
         return getattr(sys.modules[type(module).__module__], _OF_ITS_OWN[model_type])()
-    transformers = sys.modules["transformers"]  # the module is one of its own
+    transformers = sys.modules["transformers"]  # the module is one of transformers'
     if kind == "static":
         cache = transformers.StaticCache(config=module.config, max_cache_len=positions)
     else:
@@ -82,7 +82,7 @@ def _made(module: Any, kind: str, positions: int) -> Any:
 
 
 def cached(cache: Any, module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield the tensors that a cache holds, or a module itself, each with where it stands."""
+    """Yield the tensors of a cache, or of a module, each with its place."""
     for part in ("self_attention_cache", "cross_attention_cache"):
         for place, tensor in _held(getattr(cache, part)) if hasattr(cache, part) else ():
             yield f"{part}.{place}", tensor
@@ -113,9 +113,9 @@ def _on_modules(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def mark(tracer: Tracer, before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> None:
-    """Give a cache its role, its name, and its concatenation the name of what it is.
+    """Set the role and name of a cache, and the function of its concatenation.
 
-    A cache that grew is one memory: what it was and what it became have one name.
+    A cache that grew is one memory: before and after have one name.
     """
     grown: dict[Array, str] = {}
     for place, tensor in after.items():
@@ -133,7 +133,7 @@ def mark(tracer: Tracer, before: dict[str, torch.Tensor], after: dict[str, torch
 
 
 def _name(events: list[Event], caches: dict[Array, str]) -> None:
-    """Name caches after the module that reads or writes them first."""
+    """Name caches by the module that reads or writes them first."""
     named: set[Array] = set()
     for event in events:
         for view, _ in event.reads + event.writes:
@@ -147,13 +147,13 @@ def _name(events: list[Event], caches: dict[Array, str]) -> None:
 
 
 def _unmasked(_padding: Any, length: int, window: int | None = None) -> bool:
-    """Tell whether all positions look at all: where there is no padding, but for windows."""
+    """Return whether all positions attend to all: without padding, except in windows."""
     return window is None or length < window
 
 
 @contextmanager
 def without_values() -> Iterator[None]:
-    """Spare transformers looks at values: a trace has no packed sequences and no padding."""
+    """Skip transformers' reads of values: a trace has no packed sequences and no padding."""
     masks = sys.modules.get("transformers.masking_utils")
     base = getattr(sys.modules.get("transformers.modeling_utils"), "PreTrainedModel", None)
     answers: list[tuple[Any, str, Callable[[Any], Any]]] = [

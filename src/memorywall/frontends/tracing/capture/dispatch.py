@@ -1,4 +1,4 @@
-"""What PyTorch runs, call by call: every aten operator with its tensors and its module's path."""
+"""Observe PyTorch's calls: every aten operator with its tensors and its module's path."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from memorywall.frontends.tracing.interpret.calls import Call, tensors
 class Recorder(TorchDispatchMode):  # type: ignore[misc]
     """Calls ``watch`` after every aten operator that runs while it is entered.
 
-    Works on real, meta and fake tensors alike: what runs is not changed. Paths are those of
-    ``module.named_modules()``; a module that stands in several places has the first one's.
+    Works on real, meta and fake tensors; the run is not changed. Paths are those of
+    ``module.named_modules()``; a module in several places has the first path.
     """
 
     def __init__(self, module: torch.nn.Module, watch: Callable[[Call], object]) -> None:
@@ -69,15 +69,15 @@ class Recorder(TorchDispatchMode):  # type: ignore[misc]
             self._leave(module, args, out)
 
     def _enter(self, module: torch.nn.Module, _args: object) -> None:
-        # A module that is not the traced one's own runs on behalf of the one that called it.
+        # A module outside the traced one counts for the module that called it.
         self.running.append(self._paths.get(id(module), self.path))
 
     def _leave(self, _module: torch.nn.Module, _args: object, _out: object) -> None:
         self.running.pop()
 
     def _is_watching(self) -> bool:
-        """Tell whether this thread is recorded: hooks of modules are called in all threads.
+        """Return whether this thread is recorded: hooks of modules are called in all threads.
 
-        Threads are not compared, since a backward pass may run a module again in one of its own.
+        Threads are not compared, since a backward pass may run a module in another thread.
         """
         return any(mode is self for mode in _get_current_dispatch_mode_stack())

@@ -1,4 +1,4 @@
-"""Why a trace stopped: in which module and at which stage, the cause, and what to do."""
+"""Errors of stopped traces: the module, the stage, the cause, and the next step."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import torch
 from memorywall.core.errors import MemoryWallError, UnsupportedError, printable
 from memorywall.core.training import StepStage
 
-_LONGEST = 300  # characters of what a module's own error says
+_LONGEST = 300  # characters of the message of a module's error
 _INPUTS = (
-    "Give every input by itself, a tensor or its dtype and sizes: --input 'int64[1,512]' or "
+    "Pass every input separately, as a tensor or as its dtype and sizes: --input 'int64[1,512]' or "
     "--input NAME='int64[1,512]', mw.trace(module, 'int64[1,512]')."
 )
 _BY_VALUE = (
@@ -23,53 +23,53 @@ _BY_VALUE = (
     "data-independent implementation does not exist|DataDependentOutput|DynamicOutputShape"
 )
 _VALUES = (
-    "Let the branch depend on shapes or on Python numbers, select with torch.where, make constants "
-    "that are read with device='cpu', or trace the part without it. A factory: give the module "
-    "itself. Experts: choose an implementation without nonzero, such as "
+    "Make the branch depend on shapes or on Python numbers, select with torch.where, make "
+    "constants that are read with device='cpu', or trace the part without it. For a factory: pass "
+    "the module itself. For experts: choose an implementation without nonzero, such as "
     "experts_implementation='grouped_mm'."
 )
 _OPERATOR = (
-    "Tell PyTorch its shapes with @torch.library.register_fake('namespace::operator'), and its "
+    "Declare its shapes with @torch.library.register_fake('namespace::operator'), and its "
     "FLOPs with @memorywall.formula('namespace::operator')."
 )
 _DEVICE = (
     "Make tensors on the device of an input, as torch.zeros(n, device=x.device), or register them "
     "as buffers."
 )
-# What an error says, the cause, and what to do: the first that matches is taken.
+# Pattern of the message, cause and hint: the first match is used.
 _KNOWN = (
     (_BY_VALUE, "it depends on the values of a tensor, and a trace has shapes only", _VALUES),
     (
         "'Meta' backend|no fake impl|Meta tensors|UnsupportedOperator",
-        "an operator does not say what shapes it returns",
+        "an operator does not declare its output shapes",
         _OPERATOR,
     ),
-    # Not the device in what PyTorch prints of a tensor: FakeTensor(..., device='cpu').
-    ("(?i:device(?!=))|CUDA|NVIDIA", "it requires a device of its own", _DEVICE),
-    ("required positional argument", "it is given too few inputs", _INPUTS),
-    ("must be Tensor, not", "it is given what is no tensor", _INPUTS),
+    # Not the device in PyTorch's text of a tensor: FakeTensor(..., device='cpu').
+    ("(?i:device(?!=))|CUDA|NVIDIA", "it requires a specific device", _DEVICE),
+    ("required positional argument", "it has too few inputs", _INPUTS),
+    ("must be Tensor, not", "an input is not a tensor", _INPUTS),
 )
 _MODULE = (
     "Check that the module runs on real inputs of these shapes and dtypes: a trace runs its code."
 )
 _OPTIMIZER = (
-    "Give a function that makes the optimizer of the module, with all its arguments; one of second "
-    "order needs create_graph=True."
+    "Pass a function of the module that returns the optimizer, with all its arguments; a "
+    "second-order optimizer requires create_graph=True."
 )
 
 
 def failed_pass(error: Exception, paths: Mapping[int, str], operators: int) -> MemoryWallError:
-    """Return the error for what a module raised while a forward pass was traced.
+    """Return the error for an exception in a traced forward pass.
 
     Args:
-        error: what was raised; one of ours is returned as it is.
+        error: the exception; a MemoryWallError is returned unchanged.
         paths: of the modules, by ``id``.
-        operators: how many had run.
+        operators: the number that had run.
     """
     if isinstance(error, MemoryWallError):
         return error
     module, line = _place(error.__traceback__, paths)
-    where = f"in module {module!r}" if module else "in the module's own forward"
+    where = f"in module {module!r}" if module else "in the module's forward"
     what, hint = _explained(error, _MODULE)
     return UnsupportedError(
         f"The trace stopped {where}{line}, after {operators} operators: {what}", hint
@@ -77,12 +77,12 @@ def failed_pass(error: Exception, paths: Mapping[int, str], operators: int) -> M
 
 
 def failed_step(error: Exception, path: str, stage: StepStage) -> MemoryWallError:
-    """Return the error for what was raised while a training step was traced.
+    """Return the error for an exception in a traced training step.
 
     Args:
-        error: what was raised; one of ours is returned as it is.
-        path: of the module that was running; "" for the outermost one.
-        stage: of the step that was running.
+        error: the exception; a MemoryWallError is returned unchanged.
+        path: of the running module; "" for the outermost one.
+        stage: of the running step.
     """
     if isinstance(error, MemoryWallError):
         return error
@@ -94,7 +94,7 @@ def failed_step(error: Exception, path: str, stage: StepStage) -> MemoryWallErro
 
 
 def _explained(error: Exception, otherwise: str) -> tuple[str, str]:
-    """Return what went wrong, with what the error itself says, and what to do."""
+    """Return the cause with the message of the error, and the hint."""
     said = printable(" ".join(str(error).split()), _LONGEST)
     what = f"{type(error).__name__}: {said}" if said else type(error).__name__
     for pattern, cause, hint in _KNOWN:
@@ -104,7 +104,7 @@ def _explained(error: Exception, otherwise: str) -> tuple[str, str]:
 
 
 def _place(trace: TracebackType | None, paths: Mapping[int, str]) -> tuple[str, str]:
-    """Return the innermost module that was running, and the line of its own code that did."""
+    """Return the innermost running module, and the running line of its code."""
     module, line = "", ""
     own_line = False
     for frame, number in traceback.walk_tb(trace):

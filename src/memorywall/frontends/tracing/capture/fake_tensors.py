@@ -15,20 +15,20 @@ from memorywall.frontends.tracing.capture.parameter_hooks import carry_hooks
 
 
 def fake_mode() -> FakeTensorMode:
-    """Return the mode under which nothing is stored; real ones may enter."""
+    """Return the mode in which tensors have no storage; real tensors are accepted."""
     return FakeTensorMode(allow_non_fake_inputs=True)
 
 
 def fake_module(module: torch.nn.Module, device: str, *, copied: bool) -> torch.nn.Module:
-    """Return a module on fake tensors, tied weights still tied; to be called in ``fake_mode()``.
+    """Return a module on fake tensors, with tied weights; call it in ``fake_mode()``.
 
     Args:
         module: on real tensors or on the meta device.
-        device: what the fakes are on.
-        copied: whether a copy is changed in place of the module itself.
+        device: of the fakes.
+        copied: whether to change a copy instead of the module itself.
 
     Raises:
-        UnsupportedError: a parameter has no shape yet.
+        UnsupportedError: a lazy parameter has no shape.
         InvalidInputError: the module cannot be copied.
     """
     fakes = _fakes_of(module, device)
@@ -46,20 +46,20 @@ def fake_module(module: torch.nn.Module, device: str, *, copied: bool) -> torch.
 
 
 def _copy(module: torch.nn.Module, known: dict[int, Any]) -> torch.nn.Module:
-    """Return a module's copy; ``known`` are the parts that there are already, by ``id``."""
+    """Return a module's copy; ``known`` holds existing parts by ``id``."""
     try:
         return copy.deepcopy(module, known)
     except Exception as error:
         raise InvalidInputError(
             f"{type(module).__name__} cannot be copied: {type(error).__name__}: {error}",
-            "Give a function that makes it in place of the module itself.",
+            "Pass a function that returns the module instead of the module.",
         ) from error
 
 
 def _fakes_of(module: torch.nn.Module, device: str) -> dict[int, torch.Tensor]:
-    """Return a fake for every tensor that a module holds, by the tensor's ``id``.
+    """Return a fake for every tensor of a module, by the tensor's ``id``.
 
-    Tensors that share storage do so as fakes, too.
+    Tensors that share storage share it as fakes, too.
     """
     fake = _sharing(device)
     fakes: dict[int, torch.Tensor] = {}
@@ -67,8 +67,8 @@ def _fakes_of(module: torch.nn.Module, device: str) -> dict[int, torch.Tensor]:
         for tensor in filter(torch.is_tensor, tree_leaves(dict(vars(part)))):
             if isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
                 raise UnsupportedError(
-                    f"{name or 'the module'} is lazy: a parameter has no shape yet.",
-                    "Give modules all of their sizes.",
+                    f"{name or 'the module'} is lazy: a parameter has no shape.",
+                    "Set all sizes of the modules.",
                 )
             check_dense(tensor, name or "the module")
             if id(tensor) not in fakes:
@@ -80,25 +80,25 @@ def check_dense(tensor: torch.Tensor, whose: str) -> None:
     """Refuse a tensor whose size depends on values.
 
     Raises:
-        UnsupportedError: it is sparse; ``whose`` says where.
+        UnsupportedError: it is sparse; ``whose`` is its owner.
     """
     if tensor.layout is not torch.strided:
         raise UnsupportedError(
-            f"{whose}: a tensor is sparse, and what it takes depends on the values in it.",
-            "Trace it dense: an nn.Embedding with sparse=False, whose gradient is then as large as "
-            "its table, and adam in place of sparseadam.",
+            f"{whose}: sparse tensors are not supported, since their size depends on values.",
+            "Trace it dense: an nn.Embedding with sparse=False, whose gradient is as large as its "
+            "table, and adam instead of sparseadam.",
         )
 
 
 def _replace(part: torch.nn.Module, fakes: Mapping[int, torch.Tensor]) -> None:
-    """Put fakes in the place of all tensors that one module holds itself."""
+    """Replace the tensors of one module, without its submodules, by fakes."""
     for key, value in vars(part).items():
         if any(map(torch.is_tensor, tree_leaves(value))):
             vars(part)[key] = tree_map_only(torch.Tensor, lambda tensor: fakes[id(tensor)], value)
 
 
 def fake_inputs(inputs: Any, device: str) -> Any:
-    """Return inputs with every tensor among them, in lists and mappings too, as a fake one."""
+    """Return inputs with every tensor, including those in lists and mappings, as a fake."""
     return tree_map_only(torch.Tensor, _faking(device), inputs)
 
 
@@ -109,7 +109,7 @@ def _like(tensor: torch.Tensor, fake: Callable[[torch.Tensor], torch.Tensor]) ->
 
 
 def _sharing(device: str) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return what makes fakes that are views of one storage where the tensors are."""
+    """Return a function that makes fakes which share storage as the tensors do."""
     storages: dict[int, torch.Tensor] = {}
     plain = _faking(device)
 

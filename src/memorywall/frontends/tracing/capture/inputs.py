@@ -1,4 +1,4 @@
-"""What is asked: example inputs, tensors or words such as ``int64[1,512]``, and how to run."""
+"""The question of a trace: example inputs, tensors or texts such as ``int64[1,512]``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from memorywall.frontends.tracing.capture.modes import META
 from memorywall.frontends.tracing.interpret.arrays import format_of
 from memorywall.frontends.tracing.interpret.calls import tensors
 
-Given: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]  # arguments, by place and by name
+Given: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]  # positional and keyword arguments
 
 _WORD = re.compile(r"\s*(\w+)\s*\[\s*([\d\s,_]*)\]\s*")
 _SHORT = {
@@ -27,7 +27,7 @@ _SHORT = {
 
 @dataclass(frozen=True, slots=True)
 class TraceRequest:
-    """What is traced; ``answer.trace.trace`` says what each stands for."""
+    """The parameters of a trace; ``answer.trace.trace`` documents each."""
 
     inputs: tuple[Any, ...]
     named: Mapping[str, Any] = field(default_factory=dict)
@@ -41,10 +41,10 @@ class TraceRequest:
 def on_meta(value: Any) -> Any:
     """Return an example input without memory: text is read, tensors keep shape, dtype and strides.
 
-    Lists, tuples and dicts are gone through; anything else is handed on as it is.
+    Lists, tuples and dicts are traversed; any other value is passed unchanged.
 
     Raises:
-        InvalidInputError: a text that is no tensor.
+        InvalidInputError: a text that does not describe a tensor.
     """
     if isinstance(value, str):
         return parse(value)
@@ -61,18 +61,21 @@ def parse(text: str) -> torch.Tensor:
     """Read ``float32[1,3,224,224]`` as a tensor without memory.
 
     Raises:
-        InvalidInputError: another form, dtype or size.
+        InvalidInputError: the form, dtype or size is invalid.
     """
     found = _WORD.fullmatch(text)
     dtype = _dtype(found[1]) if found else None
     if found is None or dtype is None:
         raise InvalidInputError(
             f"an input must be a dtype and sizes, got {shown(text)}",
-            "Such as 'int64[1,512]' or 'float32[8,3,224,224]'. Numbers and flags: in the factory.",
+            "For example: 'int64[1,512]' or 'float32[8,3,224,224]'. Set numbers and flags in the "
+            "factory.",
         )
     sizes = [int(size) for size in found[2].replace("_", "").split(",") if size.strip()]
     if prod(sizes) > LARGEST:
-        raise InvalidInputError(f"{shown(text)} has more than 2^40 elements.", "Give it fewer.")
+        raise InvalidInputError(
+            f"an input must have at most 2^40 elements, got {shown(text)}.", "Use a smaller shape."
+        )
     return torch.empty(sizes, dtype=dtype, device=META)
 
 
@@ -83,7 +86,7 @@ def _dtype(name: str) -> torch.dtype | None:
 
 
 def describe(value: Any) -> str:
-    """Return a tensor as the text that it can be given as; anything else as it prints."""
+    """Return a tensor as a text that is valid as an input; any other value as it prints."""
     if not isinstance(value, torch.Tensor):
         return shown(value)
     sizes = ",".join(str(size) for size in value.shape)
@@ -91,7 +94,7 @@ def describe(value: Any) -> str:
 
 
 def words_of(given: Given) -> tuple[str, ...]:
-    """Return inputs as text, those by name after their names."""
+    """Return inputs as text, keyword inputs with their names."""
     inputs, named = given
     said = [describe(value) for value in inputs]
     plain = {k: v for k, v in named.items() if isinstance(v, torch.Tensor | str | int | float)}
@@ -99,7 +102,7 @@ def words_of(given: Given) -> tuple[str, ...]:
 
 
 def lengths_of(given: Given) -> tuple[int, int]:
-    """Return sequences and positions of each, as the first input of indices has them."""
+    """Return the batch and the positions of the first input of indices."""
     found = list(tensors((*given[0], *given[1].values())))
     ids = next((t for t in found if t.dim() > 1 and not t.dtype.is_floating_point), None)
     first = next((t for t in found if t.dim()), None) if ids is None else ids
@@ -107,14 +110,14 @@ def lengths_of(given: Given) -> tuple[int, int]:
 
 
 def unit_of(given: Given) -> str:
-    """Return what a row of the inputs is: ``tokens`` where indices come in, else ``samples``."""
+    """Return the unit of a row of the inputs: ``tokens`` for indices, else ``samples``."""
     found = tensors((*given[0], *given[1].values()))
     reads = any(t.dim() > 1 and not t.dtype.is_floating_point for t in found)
     return "tokens" if reads else "samples"
 
 
 def main_dtype(parameters: Mapping[str, torch.Tensor]) -> str:
-    """Return the format that most parameters are in."""
+    """Return the format of most parameters."""
     sizes: dict[str, int] = {}
     for tensor in parameters.values():
         name = format_of(tensor.dtype).name

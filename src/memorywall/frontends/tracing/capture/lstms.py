@@ -1,4 +1,4 @@
-"""LSTMs on the CPU, where oneDNN's kernel hides all of a layer in one operator."""
+"""LSTMs on the CPU, where oneDNN's kernel runs a whole layer as one operator."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import torch
 from torch.backends import mkldnn
 
 NOTE = (
-    "An LSTM is counted as PyTorch's own operators run it. On the CPU oneDNN runs it in one, which "
-    "in training takes about twice the layer's memory: that is left out. "
-    "torch.backends.mkldnn.flags(enabled=False) runs what is counted."
+    "An LSTM is counted as PyTorch's operators run it. On the CPU oneDNN runs it in one operator, "
+    "which in training takes about twice the layer's memory: that is not counted. "
+    "torch.backends.mkldnn.flags(enabled=False) runs the counted operators."
 )
 
 
 def unfold_lstms(module: torch.nn.Module) -> bool:
-    """Let LSTMs within a module run operator by operator; return whether there are any."""
+    """Make LSTMs within a module run operator by operator; return whether there are any."""
     found = [part for part in module.modules() if isinstance(part, torch.nn.LSTM)]
     for part in found:
-        # Around these alone: elsewhere it may decide how arrays lie.
+        # Around these only: elsewhere it may determine the layout of arrays.
         vars(part)["forward"] = _without_mkldnn(part.forward)
     return bool(found)
 

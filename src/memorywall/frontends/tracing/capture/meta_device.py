@@ -1,4 +1,4 @@
-"""A module without memory: made by a factory on the meta device, or run there as it stands."""
+"""A module without memory: built by a factory on the meta device, or moved there."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from memorywall.frontends.tracing.capture.modes import META, Fills, OneDevice
 from memorywall.frontends.tracing.capture.scans import analytic_scans
 from memorywall.frontends.tracing.capture.tracer import Tracer
 
-_REMOTE_CODE = "transformers_modules"  # where transformers keeps code that came with a model
+_REMOTE_CODE = "transformers_modules"  # the package of code that transformers downloads with models
 _DTYPES = {
     "fp64": torch.float64, "fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16,
 }  # fmt: skip
 
 
 class Bare:
-    """A module whose parameters and buffers have no memory; the module itself is left as it is.
+    """A module whose parameters and buffers have no memory; the module itself is unchanged.
 
     Args:
         module: built or real.
-        uniform: addresses of buffers whose elements are all alike.
+        uniform: addresses of buffers whose elements are all equal.
     """
 
     def __init__(self, module: torch.nn.Module, uniform: Container[int] = ()) -> None:
@@ -46,17 +46,17 @@ class Bare:
         self._swaps = bool(seen)
 
     def tracer(self, *, full: bool = False) -> Tracer:
-        """Return a tracer that knows its parameters and buffers."""
+        """Return a tracer with its parameters and buffers."""
         tracer = Tracer(self.module, full=full)
         tracer.notes.take_in(self.parameters, "weight")
         tracer.notes.take_in(self._buffers, "state", self._uniform)
         return tracer
 
     def run(self, tracer: Tracer, inputs: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
-        """Run it under a tracer and return what it returns.
+        """Run it under a tracer and return its output.
 
         Raises:
-            MemoryWallError: it cannot be traced; where it stopped, why, and what to do.
+            MemoryWallError: it cannot be traced; with the place, the cause and the next step.
         """
         one_device = OneDevice(tracer.attend)
         try:
@@ -78,7 +78,7 @@ class Bare:
 
 
 def build(source: Any, dtype: str | None = None) -> Bare:
-    """Return a module, or what a factory makes, without memory.
+    """Return a module, or the module from a factory, without memory.
 
     Raises:
         MemoryWallError: as ``make``.
@@ -87,20 +87,20 @@ def build(source: Any, dtype: str | None = None) -> Bare:
 
 
 def make(source: Any, dtype: str | None = None) -> tuple[torch.nn.Module, Container[int]]:
-    """Return a module, or what a factory makes on the meta device with ``dtype`` as the default.
+    """Return a module, or the one a factory builds on the meta device in ``dtype`` by default.
 
-    Beside it stand the addresses of what it made of one value, such as zeros.
+    The second result holds the addresses of buffers filled with one value, such as zeros.
 
     Raises:
-        InvalidInputError: neither, or a factory that makes no module.
-        UnsupportedError: the factory fails, or it is code that came with a downloaded model.
+        InvalidInputError: neither a module nor a factory that returns one.
+        UnsupportedError: the factory fails, or it is code downloaded with a model.
     """
     if isinstance(source, torch.nn.Module):
         return _trusted(source), ()
     if not callable(source):
         raise InvalidInputError(
-            f"what is traced must be a module or a function that makes one, got {shown(source)}",
-            "Such as mw.trace(lambda: torch.nn.Linear(8, 8), 'float32[1,8]').",
+            f"the model must be a module or a function that returns one, got {shown(source)}",
+            "For example: mw.trace(lambda: torch.nn.Linear(8, 8), 'float32[1,8]').",
         )
     fills = Fills()
     try:
@@ -112,19 +112,19 @@ def make(source: Any, dtype: str | None = None) -> tuple[torch.nn.Module, Contai
         raise UnsupportedError(
             f"The factory failed on the meta device: {type(error).__name__}: {error}",
             "Tensors have shapes and no values there: make constants that are read with "
-            "device='cpu', or give a module that is built.",
+            "device='cpu', or pass a module that is already built.",
         ) from error
     if not isinstance(made, torch.nn.Module):
         raise InvalidInputError(
-            f"the factory made {shown(made)}, which is no module.",
-            "Let it return a torch.nn.Module.",
+            f"the factory must return a torch.nn.Module, got {shown(made)}.",
+            "For example: lambda: torch.nn.Linear(8, 8).",
         )
     return _trusted(made), fills.made
 
 
 @contextmanager
 def unchanged(module: torch.nn.Module) -> Iterator[None]:
-    """Leave on every part the attributes that it had: what a run puts there has no values."""
+    """Restore the attributes of every submodule: those set in a run have no values."""
     before = [(part, dict(vars(part))) for part in module.modules()]
     try:
         yield
@@ -135,19 +135,18 @@ def unchanged(module: torch.nn.Module) -> Iterator[None]:
 
 
 def _trusted(module: torch.nn.Module) -> torch.nn.Module:
-    """Return a module, unless it is what transformers loaded from a hub as code."""
+    """Return a module, unless transformers loaded its code from a hub."""
     for part in module.modules():
         if any(base.__module__.partition(".")[0] == _REMOTE_CODE for base in type(part).__mro__):
             raise UnsupportedError(
-                f"{type(part).__name__} is code that came with a downloaded model; it is not "
-                "traced.",
-                "Trace transformers' own class, built without trust_remote_code.",
+                f"{type(part).__name__} is code downloaded with a model, which is not traced.",
+                "Trace transformers' class, built without trust_remote_code.",
             )
     return module
 
 
 def _bare(tensor: torch.Tensor, seen: dict[int, torch.Tensor]) -> torch.Tensor:
-    """Return a tensor without memory, the same one for the same."""
+    """Return a tensor without memory, one per original."""
     if tensor.device == META:
         return tensor
     if id(tensor) not in seen:
@@ -157,7 +156,7 @@ def _bare(tensor: torch.Tensor, seen: dict[int, torch.Tensor]) -> torch.Tensor:
 
 @contextmanager
 def _evaluating(module: torch.nn.Module) -> Iterator[None]:
-    """Run without dropout, and leave every part as it was."""
+    """Run without dropout, and restore the mode of every submodule."""
     training = [part for part in module.modules() if part.training]
     for part in training:
         part.training = False
@@ -170,7 +169,7 @@ def _evaluating(module: torch.nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Keep Python's collector from walking through all that a trace notes, again and again."""
+    """Disable Python's garbage collector, which would traverse the events repeatedly."""
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -187,8 +186,8 @@ def _default_dtype(name: str | None) -> Iterator[None]:
         format_ = find_format(name).name
         if format_ not in _DTYPES:
             raise InvalidInputError(
-                f"dtype {shown(name)} is none that PyTorch builds modules in.",
-                f"Choose of {', '.join(_DTYPES)}.",
+                f"PyTorch cannot build modules in dtype {shown(name)}.",
+                f"One of {', '.join(_DTYPES)}.",
             )
         torch.set_default_dtype(_DTYPES[format_])
     try:

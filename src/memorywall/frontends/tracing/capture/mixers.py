@@ -1,7 +1,7 @@
-"""Short convolutions, and mixers whose class writes its recurrence into the middle of a method.
+"""Short convolutions, and mixers whose class contains its recurrence within a method.
 
-These run a mixer's own modules in the order of its class, and note its convolution and scan as one
-operator each. Letters: B batch, T positions, C channels, W width of a convolution.
+These functions run a mixer's modules in the order of its class, and record its convolution and scan
+as one operator each. Letters: B batch, T positions, C channels, W width of a convolution.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from memorywall.frontends.tracing.capture.recurrences import Arguments, forward_of, given, state_of
 from memorywall.frontends.tracing.interpret.operator_notes import Notes
-from memorywall.layers.recurrence_flops import lightning_flops
+from memorywall.layers.recurrence_flops import lightning
 
 
 def convolution(notes: Notes, a: Arguments) -> torch.Tensor:
@@ -25,7 +25,7 @@ def convolution(notes: Notes, a: Arguments) -> torch.Tensor:
 
 
 def convolution_step(notes: Notes, a: Arguments) -> torch.Tensor:
-    """Convolve one position with the window [B, C, W] of those before, which moves on."""
+    """Convolve one position with the window [B, C, W] of the previous ones, and shift it."""
     out = torch.empty_like(a["hidden_states"])
     reads = given(a, "hidden_states", "weight", "bias", "conv_state")
     notes.convolve(reads, out, a["conv_state"])
@@ -40,7 +40,7 @@ def _activated(out: torch.Tensor, activation: str | None) -> torch.Tensor:
 
 
 def rescaled(_: Notes, a: Arguments) -> None:
-    """RWKV's weights, which its class divides by constants before the first pass it runs."""
+    """RWKV's weights, which its class divides by constants before its first pass."""
     a["self"].layers_are_rescaled = True
 
 
@@ -76,8 +76,8 @@ def lightning_attention(notes: Notes, a: Arguments) -> tuple[torch.Tensor, torch
     mixed = mixer.act_fn(mixer.qkv_proj(x))
     out, state = x.new_empty(batch, tokens, heads * width), state_of(x, batch, heads, width, width)
     forward = forward_of(notes, batch, tokens, step=before is not None)
-    flops = lightning_flops(forward, heads, width, mixer.block_size)
-    notes.scan("lightning", flops, (mixed,) if before is None else (mixed, before), out, state)
+    work = lightning(forward, heads, width, mixer.block_size)
+    notes.scan(work, (mixed,) if before is None else (mixed, before), out, state)
     out = functional.sigmoid(mixer.output_gate(x)) * mixer.norm(out)
     if cache is not None:
         cache.set_linear_cache(mixer.layer_idx, state)

@@ -1,7 +1,7 @@
-"""What tracing does to a module's calls: one device without memory, and attention left whole.
+"""Modes of a trace: one device without memory, and attention as one operator.
 
-On the meta device tensors have shapes and no elements. PyTorch takes attention apart there, into
-products and a softmax whose scores no kernel stores; here it stays the one operator that it is.
+On the meta device tensors have shapes and no elements. PyTorch decomposes attention there into
+products and a softmax whose scores no kernel stores; these modes keep it as one operator.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ META = torch.device("meta")
 
 
 class OneDevice(TorchFunctionMode):  # type: ignore[misc]
-    """Makes every tensor on the meta device, whichever one a module asks for.
+    """Makes every tensor on the meta device, regardless of the requested device.
 
-    What is made on the CPU by name stays there, so that a module may read its values.
+    Tensors made on the CPU explicitly stay there, so that a module may read their values.
 
     Args:
         attend: called with the arguments of every attention and its output.
@@ -33,7 +33,7 @@ class OneDevice(TorchFunctionMode):  # type: ignore[misc]
     def __init__(self, attend: Callable[[tuple[Any, ...], dict[str, Any], Any], object]) -> None:
         super().__init__()
         self.attend = attend
-        self.asked: set[str] = set()  # devices that were asked for by name
+        self.asked: set[str] = set()  # devices requested by name
         self._makers = _device_constructors()
 
     def __torch_function__(
@@ -51,7 +51,7 @@ class OneDevice(TorchFunctionMode):  # type: ignore[misc]
         return func(*args, **kwargs)
 
     def _settle(self, device: Any) -> torch.device:
-        """Return the device that stands for the one asked for."""
+        """Return the device used instead of the requested one."""
         wanted = torch.device("cuda", device) if isinstance(device, int) else torch.device(device)
         if wanted.type in ("meta", "cpu"):
             return wanted
@@ -59,7 +59,7 @@ class OneDevice(TorchFunctionMode):  # type: ignore[misc]
         return META
 
     def _move(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Change a tensor's dtype where ``to`` asks for it; it stays on its device."""
+        """Change a tensor's dtype if ``to`` requests it; it stays on its device."""
         tensor, *rest = args
         device = kwargs.get("device")
         if rest and isinstance(rest[0], str | int | torch.device):
@@ -78,7 +78,7 @@ class OneDevice(TorchFunctionMode):  # type: ignore[misc]
         self, query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0,
         is_causal: bool = False, **kwargs: Any,
     ) -> Any:  # fmt: skip
-        """Return what attention returns, [B, N, T, H]; as kernels do, with the heads innermost."""
+        """Return the output of attention, [B, N, T, H]; as in kernels, with the heads innermost."""
         before = leading(query.shape, key.shape, value.shape)
         lying = query.new_empty(
             *before[:-1], query.shape[-2], *before[-1:], value.shape[-1], device=META
@@ -90,11 +90,11 @@ class OneDevice(TorchFunctionMode):  # type: ignore[misc]
 
 
 class Fills(TorchFunctionMode):  # type: ignore[misc]
-    """Notes the storages of buffers that are made of one value, while a factory runs."""
+    """Records the storages of buffers filled with one value, while a factory runs."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.made: dict[int, Any] = {}  # kept, so that no other storage has the address
+        self.made: dict[int, Any] = {}  # kept, so that no other storage gets the address
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None

@@ -1,8 +1,7 @@
-"""Which call of a module an operator is part of: while it runs, on the way back, in the optimizer.
+"""The module call of an operator, in the forward pass, the backward pass and the optimizer.
 
-An operator of the backward pass is part of what its forward operator was part of. So is what a
-checkpoint computes again. An operator of the optimizer is part of the module whose weight it works
-on.
+An operator of the backward pass belongs to the call of its forward operator, and so does the
+recomputation of a checkpoint. An operator of the optimizer belongs to the module of its weight.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ from memorywall.frontends.tracing.interpret.events import Frame
 
 
 class Frames:
-    """Calls of modules, as a training step makes them."""
+    """Calls of modules in a training step."""
 
     def __init__(self) -> None:
         self.restart()
 
     def restart(self) -> None:
-        """Begin a step: modules are called for the first time, and names begin anew."""
+        """Begin a step: reset the calls of modules and the names."""
         self._running = [Frame("", None, 1, 0)]
         self._visits: Counter[str] = Counter()
         self._of_node: dict[int, Frame] = {}  # autograd nodes' sequence numbers -> calls
@@ -32,7 +31,7 @@ class Frames:
 
     @property
     def here(self) -> Frame:
-        """The call that runs."""
+        """The running call."""
         return self._running[-1]
 
     def enter(self, path: str) -> None:
@@ -50,13 +49,13 @@ class Frames:
         self._running.pop()
 
     def remember(self, frame: Frame) -> None:
-        """Note whose autograd node was made last, if any was: the number has counted on."""
+        """Record the call of the latest autograd node, if its sequence number has increased."""
         self._of_node.setdefault(torch.autograd._get_sequence_nr() - 1, frame)  # noqa: SLF001
 
     def back(self) -> Frame:
-        """Return the call that the backward pass is at, or was at last.
+        """Return the current, or latest, call of the backward pass.
 
-        Sums of gradients, between the nodes, are part of what came before.
+        Sums of gradients between nodes belong to the previous node.
         """
         if len(self._running) > 1:
             return self.here
@@ -67,7 +66,7 @@ class Frames:
         return self._last
 
     def owner(self, path: str) -> Frame:
-        """Return what stands for a module in the optimizer."""
+        """Return the call of a module in the optimizer."""
         found = self._owners.get(path)
         if found is None:
             above = self.owner(path.rpartition(".")[0])
@@ -75,7 +74,7 @@ class Frames:
         return found
 
     def _twin(self, frame: Frame) -> Frame:
-        """Return what stands for a call on the way back."""
+        """Return the backward call of a call."""
         found = self._back.get(frame)
         if found is None:
             above = None if frame.parent is None else self._twin(frame.parent)
@@ -84,7 +83,7 @@ class Frames:
         return found
 
     def _again(self, path: str) -> Frame:
-        """Return the call on the way back that is computed again here."""
+        """Return the backward call whose forward pass is recomputed."""
         node = torch._C._current_autograd_node()  # noqa: SLF001
         frame = self._of_node.get(node._sequence_nr())  # noqa: SLF001
         while frame is not None and frame.path != path:

@@ -1,4 +1,4 @@
-"""Optimizers by name: torch's own, then those of pytorch-optimizer."""
+"""Optimizers by name: those of torch, then those of pytorch-optimizer."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import torch
 from memorywall.core.errors import InvalidInputError, UnknownNameError
 from memorywall.frontends.tracing.capture.training_loop import Recipe
 
-_HINT = "Or give a function that makes the optimizer of the module."
+_HINT = "Or pass a function of the module that returns the optimizer."
 
 
 def make_optimizer(module: torch.nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """Return the recipe's optimizer for a module's parameters.
 
-    On a GPU torch's optimizers go through all parameters at once (``foreach``), as they do there by
-    default: that takes room for another copy of them.
+    On a GPU torch's optimizers process all parameters at once (``foreach``), the default there:
+    that takes memory for another copy of them.
 
     Raises:
         UnknownNameError: neither library has the optimizer.
-        InvalidInputError: it wants other arguments, or calls the model by itself.
+        InvalidInputError: it requires other arguments, or calls the model itself.
     """
     if isinstance(recipe.optimizer, str):
         optimizer = _by_name(module, recipe.optimizer, recipe)
@@ -31,7 +31,7 @@ def make_optimizer(module: torch.nn.Module, recipe: Recipe) -> torch.optim.Optim
     closure = inspect.signature(type(optimizer).step).parameters.get("closure")
     if closure is not None and closure.default is inspect.Parameter.empty:
         raise InvalidInputError(
-            f"{type(optimizer).__name__} runs the model itself, as often as values tell it to.",
+            f"{type(optimizer).__name__} runs the model a number of times that depends on values.",
             "Such an optimizer cannot be traced.",
         )
     return optimizer
@@ -42,7 +42,7 @@ def _by_name(module: torch.nn.Module, name: str, recipe: Recipe) -> torch.optim.
     options = dict(recipe.optimizer_options or {})
     words = inspect.signature(made_by).parameters
     if (
-        torch.device(recipe.device).type == "cuda"
+        torch.device(recipe.backend).type == "cuda"
         and "foreach" in words
         and not options.get("fused")
     ):
@@ -50,7 +50,7 @@ def _by_name(module: torch.nn.Module, name: str, recipe: Recipe) -> torch.optim.
     try:
         return made_by(module.parameters(), **options)
     except (TypeError, ValueError, AttributeError) as error:
-        raise InvalidInputError(f"{name} cannot be made: {error}", _HINT) from error
+        raise InvalidInputError(f"{name} cannot be built: {error}", _HINT) from error
 
 
 def _find(name: str) -> Any:
@@ -62,7 +62,7 @@ def _find(name: str) -> Any:
         return own[wanted]
     if importlib.util.find_spec("pytorch_optimizer") is None:
         raise UnknownNameError(
-            "optimizer", name, own, "More come with: pip install 'memorywall[training]'"
+            "optimizer", name, own, "For more optimizers: pip install 'memorywall[training]'"
         )
     import pytorch_optimizer  # noqa: PLC0415 - an extra
 

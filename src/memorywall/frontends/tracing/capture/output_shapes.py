@@ -1,7 +1,7 @@
-"""What an operator returns for given shapes, asked once: layers that repeat ask again and again.
+"""Cache of operators' output shapes by input shapes, for layers that repeat.
 
-PyTorch works out many operators' shapes in Python, which takes a hundred times as long as to look
-them up. Kept is what depends on shapes alone: operators that return new tensors and write to none.
+PyTorch computes many operators' shapes in Python, which takes a hundred times as long as a look-up.
+Cached are operators that depend on shapes only: they return new tensors and write to none.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _Layout = tuple[tuple[int, ...], tuple[int, ...], torch.dtype]
 
 
 class Shapes:
-    """Runs operators on meta tensors, or remembers what they returned."""
+    """Runs operators on meta tensors, or returns their cached results."""
 
     def __init__(self) -> None:
         self._known: dict[Hashable, list[_Layout]] = {}
         self._keeps: dict[Any, bool] = {}  # whether an operator returns one new tensor, or several
 
     def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run an operator, or return what it did on arguments that look the same."""
+        """Run an operator, or return its cached result for arguments of the same shapes."""
         key = _look((func, args, tuple(kwargs.items()))) if self._may_keep(func) else None
         if key is not None and key in self._known:
             made = [
@@ -53,16 +53,16 @@ class Shapes:
     def _keep(self, key: Hashable, out: Any, func: Any, args: tuple[Any, ...]) -> None:
         made = (out,) if isinstance(out, torch.Tensor) else out
         if not all(isinstance(tensor, torch.Tensor) for tensor in made):
-            return  # a gradient that nobody asked for
+            return  # a gradient that was not requested
         given = {address_of(tensor) for tensor in tensors(args)}
         if any(address_of(tensor) in given for tensor in made):
-            self._keeps[func] = False  # a view, though its schema does not say so
+            self._keeps[func] = False  # a view, which its schema does not declare
         elif all(tensor.device == META for tensor in made):
             self._known[key] = [(tuple(t.shape), t.stride(), t.dtype) for t in made]
 
 
 def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Run an operator; constants on the CPU join tensors without memory where they meet."""
+    """Run an operator; constants on the CPU are moved to the meta device if needed."""
     if func is GROUPED:
         return grouped(*args, **kwargs)
     try:
@@ -80,7 +80,7 @@ def grouped(
     left: torch.Tensor, right: torch.Tensor, offsets: Any = None, bias: Any = None,  # noqa: ARG001
     out_dtype: Any = None,
 ) -> torch.Tensor:  # fmt: skip
-    """Return what grouped products return; without memory PyTorch allows them in bf16 only."""
+    """Return the result of grouped products; on meta PyTorch supports them in bf16 only."""
     groups = [] if left.dim() + right.dim() == 5 else [max(left.shape[0], right.shape[0])]
     if left.dim() == right.dim() == 2:
         groups = [offsets.shape[0]]
@@ -98,7 +98,7 @@ def _joined(values: Iterable[Any]) -> tuple[Any, ...]:
 
 
 def _look(value: Any) -> Hashable:
-    """Return how arguments look; None where their values may matter."""
+    """Return a key of the arguments' shapes; None if their values may matter."""
     if isinstance(value, torch.Tensor):
         if value.device != META:
             return None

@@ -1,4 +1,4 @@
-"""Hooks on parameters: what was registered on a tensor is registered on its fake."""
+"""Hooks on parameters: register a tensor's hooks on its fake."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ import torch
 
 from memorywall.core.errors import InvalidInputError
 
-# What of a hook's globals may hold parameters; all else of a file is shared with it.
+# Types in a hook's globals that may hold parameters; all other globals are shared.
 _HOLDERS = (torch.Tensor, torch.optim.Optimizer, torch.nn.Module, dict, list, tuple)
 
 
 def carry_hooks(name: str, weight: torch.Tensor, fake: torch.Tensor, known: dict[int, Any]) -> None:
-    """Register a parameter's hooks on its fake; what they hold of the module is replaced, too.
+    """Register a parameter's hooks on its fake; tensors of the module in hooks are replaced.
 
     Args:
         name: the parameter's.
         weight: has the hooks.
-        fake: stands for it.
-        known: what stands for what, by ``id``; optimizers that hooks share are added to it.
+        fake: its replacement.
+        known: replacements by ``id``; optimizers that hooks share are added to it.
 
     Raises:
-        InvalidInputError: a hook holds what cannot be copied.
+        InvalidInputError: a hook holds an object that cannot be copied.
     """
     try:
-        for hook in _hooks(weight._backward_hooks):  # noqa: SLF001 - nothing else tells
+        for hook in _hooks(weight._backward_hooks):  # noqa: SLF001 - there is no public API
             fake.register_hook(_moved(hook, known))
         for hook in _hooks(getattr(weight, "_post_accumulate_grad_hooks", None)):
             fake.register_post_accumulate_grad_hook(_moved(hook, known))
     except Exception as error:
         raise InvalidInputError(
             f"a hook on the parameter {name} cannot be copied: {type(error).__name__}: {error}",
-            "Let it hold nothing but optimizers of the module's parameters.",
+            "It may hold only optimizers of the module's parameters.",
         ) from error
 
 
@@ -44,7 +44,7 @@ def _hooks(registered: Mapping[int, Any] | None) -> list[Any]:
 
 
 def _moved(value: Any, known: dict[int, Any]) -> Any:
-    """Return a copy in which fakes stand for tensors, within what a function closes over, too."""
+    """Return a copy with fakes instead of tensors, including those in a function's closure."""
     if not isinstance(value, FunctionType):
         return copy.deepcopy(value, known)
     if id(value) in known:

@@ -1,4 +1,4 @@
-"""What happens while training steps run: what is stored, by phase and module, and what is done."""
+"""Record training steps: storages by phase and module, and operators."""
 
 from __future__ import annotations
 
@@ -19,28 +19,25 @@ from memorywall.frontends.tracing.capture.storages import StorageLedger
 from memorywall.frontends.tracing.interpret.calls import Call
 from memorywall.frontends.tracing.interpret.events import Frame
 
-# Between autograd's engine and an operator that it runs itself there is only what watches.
+# Between autograd's engine and an operator that it runs there are only frames of the recorder.
 _MACHINERY = (str(Path(__file__).parent), str(Path(torch.__file__).parent))
-_NO_WORK = ("prim", "profiler")  # operators that ask what a tensor is, or mark a place
-_READ = torch.ops.aten._local_scalar_dense.default  # noqa: SLF001 - what .item() and bool() call
+_NO_WORK = ("prim", "profiler")  # operators that query a tensor, or mark a place
+_READ = torch.ops.aten._local_scalar_dense.default  # noqa: SLF001 - called by .item() and bool()
 
 
 class TrainingRecorder(Recorder):
-    """Notes what training steps store. Real tensors or fake ones: what runs is not changed.
+    """Records the storages of training steps, on real or fake tensors, without changing the run.
 
     Args:
-        module: what is trained.
-        step: notes the operators of the last step.
-        steps: how many there are.
+        module: the trained module. step: records the operators of the last step. steps: their
+            number.
 
     Attributes:
-        ledger: what is stored.
-        phase: what the steps are at; set by ``enter``.
-        optimizer: whose states are known by their names; None before it is made.
-        loss: what the steps went back from; "" before they did.
-        reads: how many values of fake tensors the optimizer asked for, and got 1.
-        failure: the ``id`` of the error that went through a module or an operator last, and that
-            one's path. The error itself would hold on to frames, and they to tensors.
+        ledger: the storages. phase: the current phase; set by ``enter``. optimizer: gives the names
+            of states; None before it is built. loss: the kind of loss; "" before the first backward
+            pass. reads: the number of values of fake tensors that the optimizer read, each taken as
+            1. failure: the ``id`` of the latest error in a module or an operator, and its path. The
+            error itself would hold frames, and frames tensors.
     """
 
     def __init__(self, module: torch.nn.Module, step: Step, steps: int) -> None:
@@ -60,15 +57,17 @@ class TrainingRecorder(Recorder):
             self.ledger.note(buffer, _owner(name), "buffers")
 
     def enter(self, phase: StepStage) -> None:
-        """Say that the steps go on to another phase: roles of what the last one left are clear."""
+        """Begin another phase: set the roles of arrays that the last phase left."""
         if self.phase == "forward":
             self.ledger.settle("activations", "forward")
         elif self.phase == "backward":
             self._settle_gradients()
         else:
-            self._note_weights()  # an optimizer may have put new arrays in their place
+            self._note_weights()  # an optimizer may have replaced them by new arrays
             self.ledger.settle("optimizer_states", "setup", "optimizer")
-            if self.phase == "setup":  # nothing of a batch is left: what is was made in hooks
+            if (
+                self.phase == "setup"
+            ):  # arrays of a batch are freed: the remaining ones were made in hooks
                 self.ledger.settle("optimizer_states", "backward")
             self._settle_owners()
         self.phase = phase
@@ -79,7 +78,7 @@ class TrainingRecorder(Recorder):
             self._step.enter(phase, self.optimizer)
 
     def execute(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run an operator; an optimizer that asks for a value gets 1."""
+        """Run an operator; an optimizer that reads a value gets 1."""
         try:
             if func is GROUPED:
                 return grouped(*args, **kwargs)
@@ -114,7 +113,7 @@ class TrainingRecorder(Recorder):
             self._step.note(call, frame)
 
     def _frame(self, call: Call | None = None) -> Frame:
-        """Return the call of a module that an operator is part of."""
+        """Return the module call of an operator."""
         if self.phase == "backward":
             return self._frames.back()
         if self.phase != "optimizer" or call is None:
@@ -127,7 +126,7 @@ class TrainingRecorder(Recorder):
             self.ledger.note(weight, _owner(name), "weights")
 
     def _settle_owners(self) -> None:
-        """Say whose the states are that an optimizer makes of nothing, such as counts of steps."""
+        """Set the weight of states that an optimizer creates without inputs, as step counts."""
         if self.optimizer is not None:
             names = {weight: name for name, weight in self._module.named_parameters()}
             for name, _, state in states_of(self.optimizer, names):
@@ -143,7 +142,7 @@ class TrainingRecorder(Recorder):
         self._frames.enter(self.path)
 
     def _leave(self, module: torch.nn.Module, args: object, out: object) -> None:
-        error = sys.exc_info()[1]  # hooks are called on the way out of an error, too
+        error = sys.exc_info()[1]  # hooks are also called when an error propagates
         if error is not None:
             self._failed(error, self.path)
         super()._leave(module, args, out)
@@ -155,10 +154,10 @@ class TrainingRecorder(Recorder):
 
 
 def _sums_gradients(call: Call) -> bool:
-    """Return whether autograd adds a gradient to one that it has: in place, but for views.
+    """Return whether autograd accumulates a gradient: in place, except into views.
 
-    It adds out of place where a mode like this one watches (``can_accumulate_inplace`` in
-    torch/csrc/autograd/input_buffer.cpp), and then a trace would see an array too many.
+    Under a mode like this one it accumulates out of place (``can_accumulate_inplace`` in
+    torch/csrc/autograd/input_buffer.cpp), which would add an array to the trace.
     """
     if call.op is not torch.ops.aten.add.Tensor or len(call.inputs) != 2:
         return False
@@ -168,8 +167,8 @@ def _sums_gradients(call: Call) -> bool:
 
 
 def _is_autograds_own() -> bool:
-    """Tell whether autograd itself runs an operator: no Function's code, and no hook, between."""
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the one way to see who calls
+    """Return whether autograd's engine runs an operator, not a Function's code or a hook."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the only way to see the caller
     while frame is not None and frame.f_code.co_name != "_engine_run_backward":
         code = frame.f_code
         if code.co_name == "apply" or not code.co_filename.startswith(_MACHINERY):

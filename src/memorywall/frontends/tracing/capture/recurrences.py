@@ -1,10 +1,10 @@
-"""What stands in for transformers' recurrences: arrays of their shapes, and one operator noted.
+"""Replacements of transformers' recurrences: outputs of their shapes, and one recorded operator.
 
 FLOPs are those of ``layers/recurrent.py`` and ``layers/recurrence_flops.py``: a model counts the
-same by its config and traced. Inputs are read once, the output written and the state kept;
-states in between stay on chip. As kernels do, a scan makes its gates and decays on the way in: what
-was done to ``gates`` element by element is part of it. Letters: B batch, T positions, C channels,
-N state size, H heads, G groups, P, K and V widths of heads.
+same by its config and traced. Inputs are read once, the output written and the state kept; states
+in between stay on chip. As kernels do, a scan computes its gates and decays on the way in:
+elementwise operators on ``gates`` are part of it. Letters: B batch, T positions, C channels, N
+state size, H heads, G groups, P, K and V widths of heads.
 """
 
 from __future__ import annotations
@@ -14,16 +14,13 @@ from typing import Any, TypeAlias
 
 import torch
 
+from memorywall.core.axes import unnamed
 from memorywall.core.formats import FORMATS
 from memorywall.core.forward import Forward
+from memorywall.core.geometry import Scan
 from memorywall.frontends.tracing.interpret.operator_notes import Notes
-from memorywall.layers.recurrence_flops import (
-    delta_inputs_flops,
-    delta_rule_flops,
-    rg_lru_flops,
-    wkv_flops,
-)
-from memorywall.layers.recurrent import selective_scan_flops, ssd_chunked_flops, ssd_step_flops
+from memorywall.layers import recurrence_flops as formulas
+from memorywall.layers import recurrent as layers
 
 Arguments: TypeAlias = Mapping[str, Any]
 
@@ -33,10 +30,10 @@ def selective_scan(notes: Notes, a: Arguments) -> Any:
     x, states, keeps = a["hidden_states"], a["A"].shape[-1], a["return_last_state"]
     batch, channels, tokens = x.shape
     out, state = torch.empty_like(x), state_of(x, batch, channels, states)
-    flops = selective_scan_flops(batch * tokens, channels, states)
+    work = layers.selective_scan(unnamed(batch, tokens), unnamed(channels), states)
     reads = given(a, "hidden_states", "dt", "B", "C", "z")
     gates = given(a, "A", "D", "delta_bias")
-    notes.scan("selective_scan", flops, reads, out, state if keeps else None, gates)
+    notes.scan(work, reads, out, state if keeps else None, gates)
     return (out, state) if keeps else out
 
 
@@ -44,9 +41,9 @@ def selective_step(notes: Notes, a: Arguments) -> torch.Tensor:
     """One token of it, x [B, C]; the state [B, C, N] is written in place."""
     x, state = a["hidden_states"], a["state"]
     out = torch.empty_like(x)
-    flops = selective_scan_flops(x.shape[0], x.shape[1], state.shape[-1])
+    work = layers.selective_scan(unnamed(x.shape[0]), unnamed(x.shape[1]), state.shape[-1])
     reads = given(a, "hidden_states", "dt", "B", "C", "z", "state")
-    notes.scan("selective_scan", flops, reads, out, state, given(a, "A", "D", "dt_bias"))
+    notes.scan(work, reads, out, state, given(a, "A", "D", "dt_bias"))
     return out
 
 
@@ -57,9 +54,9 @@ def ssd(notes: Notes, a: Arguments) -> Any:
     groups, states = a["B"].shape[2:]
     out, state = torch.empty_like(x), state_of(x, batch, heads, width, states)
     forward = forward_of(notes, batch, tokens, step=False)
-    flops = ssd_chunked_flops(forward, heads, width, states, groups, a["chunk_size"])
+    work = layers.ssd_chunked(forward, heads, width, states, groups, a["chunk_size"])
     reads = given(a, "hidden_states", "dt", "B", "C", "initial_states")
-    notes.scan("ssd", flops, reads, out, state if keeps else None, given(a, "A", "D", "dt_bias"))
+    notes.scan(work, reads, out, state if keeps else None, given(a, "A", "D", "dt_bias"))
     return (out, state) if keeps else out
 
 
@@ -67,9 +64,9 @@ def ssd_step(notes: Notes, a: Arguments) -> torch.Tensor:
     """One token of it, x [B, H, P]; the state [B, H, P, N] is written in place."""
     x, state = a["hidden_states"], a["state"]
     out = torch.empty_like(x)
-    flops = ssd_step_flops(x.shape[0], x.shape[1], x.shape[2], state.shape[-1])
+    work = layers.ssd_step(unnamed(x.shape[0]), x.shape[1], x.shape[2], state.shape[-1])
     reads = given(a, "hidden_states", "dt", "B", "C", "z", "state")
-    notes.scan("ssd", flops, reads, out, state, given(a, "A", "D", "dt_bias"))
+    notes.scan(work, reads, out, state, given(a, "A", "D", "dt_bias"))
     return out
 
 
@@ -78,7 +75,7 @@ def delta(
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """A gated delta rule over keys [B, T, H', K] and values [B, T, H, V].
 
-    Decays are [B, T, H], or [B, T, H, K] where every channel of a key has its own.
+    Decays are [B, T, H], or [B, T, H, K] with one per channel of a key.
     """
     value, keeps, (batch, tokens, key_heads, keys) = (
         a["value"],
@@ -88,12 +85,14 @@ def delta(
     heads, values = value.shape[-2:]
     by_channel = a["g"].dim() == value.dim()
     forward = forward_of(notes, batch, tokens, step=step)
-    flops = delta_rule_flops(forward, heads, keys, values, channelwise=by_channel)
-    each = delta_inputs_flops(batch * tokens, key_heads, keys, heads, channelwise=by_channel)
+    rule = formulas.delta_rule(forward, heads, keys, values, channelwise=by_channel)
+    each = formulas.delta_inputs(
+        unnamed(batch, tokens), key_heads, keys, heads, channelwise=by_channel
+    )
     out, state = torch.empty_like(value), state_of(value, batch, heads, keys, values)
     reads = given(a, "query", "key", "value", "initial_state")
     kept = state if keeps else None
-    notes.scan(function, flops + each, reads, out, kept, given(a, "g", "beta"))
+    notes.scan(Scan(rule + each, function), reads, out, kept, given(a, "g", "beta"))
     return out, kept
 
 
@@ -104,24 +103,24 @@ def rg_lru(notes: Notes, a: Arguments) -> tuple[torch.Tensor, torch.Tensor]:
     out, state = torch.empty_like(x), state_of(x, batch, channels)
     reads = () if before is None or tokens > 1 else (before,)
     gates = given(a, "hidden_states", "recurrent_gate", "reset")
-    notes.scan("rg_lru", rg_lru_flops(batch * tokens, channels), reads, out, state, gates)
+    notes.scan(formulas.rg_lru(unnamed(batch, tokens, channels)), reads, out, state, gates)
     return out, state
 
 
 def wkv(notes: Notes, a: Arguments) -> tuple[torch.Tensor, list[torch.Tensor] | None]:
-    """RWKV-4's recurrence over keys and values [B, T, C]; a state of three numbers a channel."""
+    """RWKV-4's recurrence over keys and values [B, T, C]; a state of three numbers per channel."""
     key, before = a["key"], a["state"]
     batch, tokens, channels = key.shape
     out = torch.empty_like(key)
     keeps = a["return_state"] or before is not None
     states = [state_of(key, batch, channels) for _ in range(3)] if keeps else None
     reads = (*given(a, "key", "value", "time_decay", "time_first"), *(before or ()))
-    notes.scan("wkv", wkv_flops(batch * tokens, channels), reads, out, states)
+    notes.scan(formulas.wkv(unnamed(batch, tokens, channels)), reads, out, states)
     return out, states
 
 
 def forward_of(notes: Notes, batch: int, tokens: int, *, step: bool) -> Forward:
-    """Return the pass that formulas are given."""
+    """Return the forward pass for the formulas."""
     any_format = FORMATS["fp32"]
     return Forward(batch, tokens, 0, any_format, any_format, any_format, full=notes.full, step=step)
 
@@ -132,5 +131,5 @@ def state_of(like: torch.Tensor, *shape: int) -> torch.Tensor:
 
 
 def given(a: Arguments, *names: str) -> tuple[torch.Tensor, ...]:
-    """Return the arguments of these names that are not None."""
+    """Return the arguments with these names that are not None."""
     return tuple([a[name] for name in names if a[name] is not None])

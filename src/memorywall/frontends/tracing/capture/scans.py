@@ -1,9 +1,9 @@
-"""Recurrences over a sequence as one operator each, in the place of transformers' fallbacks.
+"""Recurrences over a sequence as one operator each, instead of transformers' fallbacks.
 
-Where their kernels are not installed, transformers' state-space and linear-attention layers fall
-back on loops in Python, one position or chunk at a time, which no user of a GPU runs and which
-take minutes to trace. While a module runs, those of the tables below are replaced by functions that
-return arrays of the same shapes and note one operator each.
+Without their kernels, transformers' state-space and linear-attention layers fall back on loops in
+Python, one position or chunk at a time, which are not used on GPUs and take minutes to trace. While
+a module runs, the functions in the tables below are replaced by functions that return arrays of the
+same shapes and record one operator each.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from memorywall.frontends.tracing.interpret.operator_notes import Notes
 
 StandIn: TypeAlias = Callable[[Notes, Arguments], Any]
 
-# Functions that classes of transformers call, in their own files, by name.
+# Functions that classes of transformers call, in their files, by name.
 FUNCTIONS: dict[str, StandIn] = {
     "causal_conv1d_fn": mixers.convolution,
     "causal_conv1d_update": mixers.convolution_step,
@@ -38,8 +38,8 @@ FUNCTIONS: dict[str, StandIn] = {
     "recurrent_kimi_delta_attention": partial(recurrences.delta, function="kimi_delta", step=True),
     "rwkv_linear_attention": recurrences.wkv,
 }
-# Where a loop is no function of its own, the method that it is written in, by class and name; and
-# what is done to weights once, in the first pass.
+# For a loop that is not a separate function, its method, by class and name; and the changes of
+# weights in the first pass.
 METHODS: dict[tuple[str, str], StandIn] = {
     ("RecurrentGemmaRecurrentBlock", "forward"): mixers.recurrent_block,
     ("RecurrentGemmaRglru", "_rnn_scan"): recurrences.rg_lru,
@@ -50,7 +50,7 @@ METHODS: dict[tuple[str, str], StandIn] = {
 
 @contextmanager
 def analytic_scans(module: torch.nn.Module, notes: Notes) -> Iterator[None]:
-    """Let transformers' recurrences be one operator each while a module runs."""
+    """Run transformers' recurrences as one operator each while a module runs."""
     originals = [
         (place, name, getattr(place, name), stand_in) for place, name, stand_in in _places(module)
     ]
@@ -64,7 +64,7 @@ def analytic_scans(module: torch.nn.Module, notes: Notes) -> Iterator[None]:
 
 
 def _places(module: torch.nn.Module) -> Iterator[tuple[Any, str, StandIn]]:
-    """Yield what a module's parts may call: functions of their files, methods of their classes."""
+    """Yield the functions of the files and the methods of the classes of a module's parts."""
     classes = {base for part in module.modules() for base in type(part).__mro__}
     ours = [class_ for class_ in classes if class_.__module__.startswith("transformers.")]
     for home in {class_.__module__ for class_ in ours}:
@@ -78,7 +78,7 @@ def _places(module: torch.nn.Module) -> Iterator[tuple[Any, str, StandIn]]:
 
 
 def _bound(original: Any, stand_in: StandIn, notes: Notes) -> Callable[..., Any]:
-    """Return a stand-in that is called like the original, and is given its arguments by name."""
+    """Return a replacement with the original's signature that passes its arguments by name."""
     signature = inspect.signature(original)
 
     @functools.wraps(original)

@@ -1,4 +1,4 @@
-"""The operators of one training step, phase by phase, with the roles of what they touch."""
+"""The operators of one training step, phase by phase, with the roles of their arrays."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from memorywall.frontends.tracing.interpret.calls import Call
 from memorywall.frontends.tracing.interpret.events import Event, Frame
 from memorywall.frontends.tracing.interpret.operator_notes import Notes
 
-# Names of what a phase makes end so, as one operator may run in several.
+# Suffixes of names by phase, as one operator may run in several.
 _MARKS: Mapping[StepStage, str] = {"backward": "@backward", "optimizer": "@optimizer"}
 
 
 class Step:
-    """Notes the operators of a training step.
+    """Records the operators of a training step.
 
     Args:
-        module: what is trained.
+        module: the trained module.
         inputs: of one batch.
         full: count every pair of a causal attention.
     """
@@ -40,7 +40,7 @@ class Step:
         )
 
     def enter(self, phase: StepStage, optimizer: torch.optim.Optimizer | None) -> None:
-        """Go on to another phase; what the last one made for good has its role."""
+        """Begin another phase; persistent arrays of the last one get their role."""
         self._take_in_gradients()
         if optimizer is not None:
             self._take_in_states(optimizer)
@@ -48,12 +48,12 @@ class Step:
         self._cuts.append((phase, len(self._notes.events)))
 
     def note(self, call: Call, frame: Frame) -> None:
-        """Note one operator of a call of a module."""
+        """Record one operator of a call of a module."""
         self._notes.frame = frame
         self._notes.note(call)
 
     def phases(self) -> Iterator[tuple[StepStage, list[Event]]]:
-        """Yield the phases in which operators ran, with them."""
+        """Yield the phases in which operators ran, with their operators."""
         events = self._notes.events
         ends = [start for _, start in self._cuts[1:]] + [len(events)]
         for (phase, start), end in zip(self._cuts, ends, strict=True):
@@ -88,7 +88,7 @@ class Step:
 def states_of(
     optimizer: torch.optim.Optimizer, names: Mapping[torch.Tensor, str]
 ) -> Iterator[tuple[str, str, torch.Tensor]]:
-    """Yield what an optimizer keeps for each weight: the weight's name, its own, the array."""
+    """Yield the states of each weight: the weight's name, the state's name, the array."""
     for weight, states in optimizer.state.items():
         for key, state in states.items() if isinstance(states, dict) else ():
             if torch.is_tensor(state) and weight in names:
@@ -96,7 +96,7 @@ def states_of(
 
 
 def _settle_kind(event: Event, phase: StepStage) -> None:
-    """Say what is clear when the step is over: what the optimizer does, what makes gradients."""
+    """Set the roles that are known after the step: optimizer operators and gradients."""
     if phase == "optimizer" and event.kind == "elementwise":
         event.kind = "optimizer"
     if event.op == "aten::bmm" and any(v.array.role == "gradient" for v, _ in event.writes):

@@ -1,4 +1,4 @@
-"""What PyTorch stores and for how long: births and deaths of storages."""
+"""The lifetimes of PyTorch's storages: when they are allocated and freed."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import torch
 
 from memorywall.core.training import Allocation, Moment, StepStage, StorageRole, Timeline
 
-# The caching allocator of a GPU hands out whole blocks of so many bytes (c10/cuda, kMinBlockSize).
+# The GPU's caching allocator returns multiples of this block size (c10/cuda, kMinBlockSize).
 _CUDA_BLOCK = 512
 
 
 @dataclass(slots=True, eq=False)
 class _Life:
-    """One storage; ``role`` is open until it is clear, ``recomputed`` says how it was born."""
+    """One storage; ``role`` is None until known, ``recomputed``: allocated in a recomputation."""
 
     nbytes: int
     module: str
@@ -27,12 +27,12 @@ class _Life:
     recomputed: bool
     role: StorageRole | None = None
     died: int | None = None
-    overwritten: int | None = None  # when it was added to, if it ends there
-    watched: Any = None  # the weak reference that tells of its end
+    overwritten: int | None = None  # the time of an accumulation into it, if it ends there
+    watched: Any = None  # the weak reference that reports its end
 
 
 class StorageLedger:
-    """Notes when storages are born and die.
+    """Records when storages are allocated and freed.
 
     Attributes:
         moments: the operators so far; the last one's index is the time.
@@ -42,18 +42,18 @@ class StorageLedger:
         self.moments: list[Moment] = [Moment("setup", "", "")]
         self._lives: list[_Life] = []
         self._alive: dict[int, _Life] = {}
-        self._last_gradient = 0  # when an operator last ran that no gradient is recorded of
+        self._last_gradient = 0  # time of the latest operator without a recorded gradient
 
     def advance(self, moment: Moment, *, recorded: bool) -> None:
-        """Go on to the next operator; ``recorded`` says whether autograd recorded it."""
+        """Begin the next operator; ``recorded``: whether autograd recorded it."""
         self.moments.append(moment)
         if not recorded:
             self._last_gradient = len(self.moments) - 1
 
     def note(self, tensor: torch.Tensor, module: str, role: StorageRole | None = None) -> None:
-        """Note the storage of a tensor, as born now if it is new."""
+        """Record the storage of a tensor, as allocated now if it is new."""
         storage = tensor.untyped_storage()
-        key = storage._cdata  # noqa: SLF001 - a storage's one identity
+        key = storage._cdata  # noqa: SLF001 - the identity of a storage
         life = self._alive.get(key)
         if life is None:
             life = self._alive[key] = self._birth(tensor, storage.nbytes(), module)
@@ -61,30 +61,30 @@ class StorageLedger:
         life.role = role or life.role
 
     def overwrite(self, tensor: torch.Tensor) -> None:
-        """Say that the operator of now writes over a tensor, if that is its last use."""
+        """Record that the current operator overwrites a tensor, if that is its last use."""
         life = self._alive.get(tensor.untyped_storage()._cdata)  # noqa: SLF001
         if life is not None and life.role is None and life.born < len(self.moments) - 1:
             life.overwritten = len(self.moments) - 1
 
     def belongs(self, tensor: torch.Tensor, module: str) -> None:
-        """Say which module a tensor belongs to that none was running for."""
+        """Set the module of a tensor that was allocated outside any module."""
         life = self._alive.get(tensor.untyped_storage()._cdata)  # noqa: SLF001
         if life is not None:
             life.module = life.module or module
 
     def module_of(self, tensor: torch.Tensor) -> str:
-        """Return the path that a tensor's storage was noted with; "" for none."""
+        """Return the recorded path of a tensor's storage; "" for none."""
         life = self._alive.get(tensor.untyped_storage()._cdata)  # noqa: SLF001
         return life.module if life else ""
 
     def settle(self, role: StorageRole, *phases: StepStage) -> None:
-        """Give a role to what was born in some phases and still stands without one."""
+        """Set the role of storages from some phases that exist and have none."""
         for life in self._alive.values():
             if life.role is None and life.phase in phases:
                 life.role = role
 
     def timeline(self) -> Timeline:
-        """Return all that was noted."""
+        """Return the recorded lifetimes."""
         return Timeline(
             tuple(self.moments),
             tuple(
@@ -110,6 +110,6 @@ class StorageLedger:
         now = len(self.moments) - 1
         life.died = now - 1 if life.overwritten == now else now
         life.watched = None
-        # What a checkpoint computes again was kept for the backward pass if that came in between.
+        # A recomputed array was saved for the backward pass if that ran in between.
         if life.role is None and life.recomputed and self._last_gradient > life.born:
             life.role = "activations"

@@ -1,4 +1,4 @@
-"""One trace at a time: much of what a trace sets holds for the whole process, not for a thread."""
+"""One trace at a time: a trace changes settings of the whole process, not of a thread."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _TURN = RLock()
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Wait until no other thread traces or imports what traces; also a decorator.
+    """Wait until no other thread traces or imports the tracer; also a decorator.
 
     PyTorch's default dtype, checks of values, the fetching of kernels and Python's collector are
-    set and put back by each trace. Two that interleave would leave them changed for good.
+    set and restored by each trace. Two interleaved traces would leave them changed.
     """
     with _TURN:
         yield

@@ -1,4 +1,4 @@
-"""Run a module without memory, and note what its operators read, write and compute."""
+"""Run a module without memory, and record the reads, writes and FLOPs of its operators."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _SDPA = torch.ops.aten.scaled_dot_product_attention.default
 
 
 class Tracer(Recorder):
-    """Notes events while a module runs on meta tensors.
+    """Records events while a module runs on meta tensors.
 
     Args:
-        module: whose paths the operators stand under.
+        module: the source of the operators' paths.
         full: count every pair of a causal attention.
     """
 
@@ -28,7 +28,7 @@ class Tracer(Recorder):
         self.notes = Notes(full=full)
         super().__init__(module, self.notes.note)
         self.events, self.arrays = self.notes.events, self.notes.arrays
-        self.asked: set[str] = set()  # devices that the module asked for by name
+        self.asked: set[str] = set()  # devices that the module requested by name
         self._shapes = Shapes()
         self._frames = [self.notes.frame]
         self._visits: Counter[str] = Counter()
@@ -50,7 +50,7 @@ class Tracer(Recorder):
         self.notes.frame = self._frames[-1]
 
     def attend(self, args: tuple[Any, ...], kwargs: dict[str, Any], out: torch.Tensor) -> None:
-        """Note an attention that was left whole."""
+        """Record an attention as one operator."""
         before = len(self.events)
         self.notes.note(Call(_SDPA, args, kwargs, tuple(tensors(args)), (out,), self.path))
         whole = self.events[before]

@@ -1,4 +1,4 @@
-"""Training steps: the loop that is traced on fake tensors, and run on real ones."""
+"""Training steps: the loop that runs on fake tensors in a trace, and on real ones."""
 
 from __future__ import annotations
 
@@ -19,31 +19,32 @@ _SWITCHES = (
     "activation_checkpointing_enable", "gradient_checkpointing_enable", "set_grad_checkpointing",
 )  # fmt: skip
 _FUNCTIONS = {
-    "optimizer": "Such as lambda module: torch.optim.SGD(module.parameters()), or a name: adamw.",
-    "loss": "Of the output: lambda out: torch.nn.functional.cross_entropy(out, labels).",
+    "optimizer": "For example: adamw, or lambda module: torch.optim.SGD(module.parameters()).",
+    "loss": "A function of the output: lambda out: torch.nn.functional.cross_entropy(out, labels).",
 }
 _DEVICE = re.compile(r"(cpu|cuda)(:\d{1,2})?")
-_MOST_RUNS = 4096  # batches to a step, and steps: each takes as long as the first
-_OWN_LOSS, _GIVEN_LOSS = "the output's own", "as given"
-SUMMED_LOSS = "the sum of its first tensor, for want of labels"
+_MOST_RUNS = 4096  # batches per step, and steps: each takes as long as the first
+_OWN_LOSS, _GIVEN_LOSS = "the loss of the output", "as given"
+SUMMED_LOSS = "the sum of its first tensor, without labels"
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a module is trained.
+    """The recipe of a training step.
 
     Attributes:
-        optimizer: a name of torch's or pytorch-optimizer's, or what makes one of the module.
+        optimizer: a name in torch or pytorch-optimizer, or a function of the module that returns
+            one.
         optimizer_options: keyword arguments for an optimizer that is given by name.
-        loss: of the module's output; None for the output's own ``loss``, else the sum of its first
-            tensor.
+        loss: a function of the module's output; None for the output's ``loss``, else the sum of its
+            first tensor.
         autocast: ``bf16`` or ``fp16`` for the forward pass; None for none.
         checkpointing: whether the module's own gradient checkpointing is switched on.
         accumulation: batches to an optimizer step.
         create_graph: whether the backward pass is recorded, for optimizers of second order.
         steps: optimizer steps; the states made in the first stand from the second's beginning.
-        device: what it runs on.
+        backend: what it runs on: ``cpu``, ``cuda``, or one GPU, such as ``cuda:1``.
     """
 
     optimizer: str | Callable[[torch.nn.Module], torch.optim.Optimizer] = "adamw"
@@ -54,34 +55,35 @@ class Recipe:
     accumulation: int = 1
     create_graph: bool = False
     steps: int = 2
-    device: str = "cpu"
+    backend: str = "cpu"
 
     def __post_init__(self) -> None:
         for name, made in (("optimizer", self.optimizer), ("loss", self.loss)):
             named = name == "optimizer" and isinstance(made, str)
             if made is not None and not named and not callable(made):
                 raise InvalidInputError(
-                    f"{name}: expected a function, got {shown(made)}", _FUNCTIONS[name]
+                    f"{name} must be a function, got {shown(made)}", _FUNCTIONS[name]
                 )
         if self.autocast is not None and not isinstance(self.autocast, str):
-            raise InvalidInputError(f"autocast: expected bf16 or fp16, got {shown(self.autocast)}")
+            raise InvalidInputError(f"autocast must be bf16 or fp16, got {shown(self.autocast)}")
         if self.autocast is not None and self.autocast not in AUTOCAST:
             raise UnknownNameError(
                 "autocast format", self.autocast, AUTOCAST, "Formats: bf16, fp16."
             )
         for name in ("accumulation", "steps"):
             _check_count(name, getattr(self, name))
-        if not isinstance(self.device, str) or not _DEVICE.fullmatch(self.device):
+        if not isinstance(self.backend, str) or not _DEVICE.fullmatch(self.backend):
             raise InvalidInputError(
-                f"device: expected cpu or cuda, got {shown(self.device)}", "Or one, such as cuda:1."
+                f"backend must be cpu or cuda, got {shown(self.backend)}",
+                "Or one GPU, such as cuda:1.",
             )
 
 
 def _check_count(name: str, count: object) -> None:
     if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= _MOST_RUNS:
         raise InvalidInputError(
-            f"{name}: expected a whole number from 1 on, got {shown(count)}",
-            f"Every one is run: at most {_MOST_RUNS} are.",
+            f"{name} must be a whole number from 1, got {shown(count)}",
+            f"Each is run: at most {_MOST_RUNS}.",
         )
 
 
@@ -93,10 +95,10 @@ def train(
     recipe: Recipe,
     enter: Callable[[StepStage], object] = lambda _phase: None,
 ) -> str:
-    """Run the steps of a recipe; nothing of one batch is held when the next begins.
+    """Run the steps of a recipe; arrays of one batch are freed before the next.
 
-    ``enter`` is called before the set-up of a step, every forward and backward pass, and every
-    step of the optimizer. Returns what the loss was.
+    ``enter`` is called before the set-up of a step, every forward and backward pass, and every step
+    of the optimizer. Returns the kind of loss.
     """
     loss = ""
     for _ in range(recipe.steps):
@@ -111,22 +113,22 @@ def train(
 
 
 def enable_checkpointing(module: torch.nn.Module) -> None:
-    """Switch a module's own gradient checkpointing on, by transformers' or timm's method.
+    """Enable a module's gradient checkpointing, by transformers' or timm's method.
 
     Raises:
-        InvalidInputError: it has no such method, or that says that it cannot.
+        InvalidInputError: it has no such method, or the method refuses.
     """
     why = ""
     for switch in (getattr(module, name) for name in _SWITCHES if hasattr(module, name)):
         try:
             switch()
-        except ValueError as error:  # transformers' classes have it, whether they can or not
+        except ValueError as error:  # all of transformers' classes have the method
             why = f": {error}"
             break
         return
     raise InvalidInputError(
-        f"{type(module).__name__} has no gradient checkpointing to switch on{why}",
-        "Call torch.utils.checkpoint.checkpoint in its forward: it is traced as it stands.",
+        f"{type(module).__name__} has no gradient checkpointing to enable{why}",
+        "Call torch.utils.checkpoint.checkpoint in its forward: it is traced unchanged.",
     )
 
 
@@ -148,11 +150,11 @@ def _pass(
 def _autocast(recipe: Recipe) -> Any:
     if recipe.autocast is None:
         return contextlib.nullcontext()
-    return torch.autocast(torch.device(recipe.device).type, AUTOCAST[recipe.autocast])
+    return torch.autocast(torch.device(recipe.backend).type, AUTOCAST[recipe.autocast])
 
 
 def _loss(output: Any, of: Callable[[Any], torch.Tensor] | None) -> tuple[torch.Tensor, str]:
-    """Return a scalar to go back from, and what it is."""
+    """Return the scalar of the backward pass, and its kind."""
     if of is not None:
         return of(output), _GIVEN_LOSS
     own = getattr(output, "loss", None)
@@ -161,7 +163,7 @@ def _loss(output: Any, of: Callable[[Any], torch.Tensor] | None) -> tuple[torch.
     first = next((leaf for leaf in tree_leaves(output) if isinstance(leaf, torch.Tensor)), None)
     if first is None:
         raise InvalidInputError(
-            f"the module returned {type(output).__name__}: no loss and no tensor is in it.",
-            "Give loss=, a function of the output that returns a scalar.",
+            f"the module must return a loss or a tensor, got {type(output).__name__}.",
+            "Pass loss=, a function of the output that returns a scalar.",
         )
     return (first, _OWN_LOSS) if first.ndim == 0 else (first.sum(), SUMMED_LOSS)

@@ -1,1 +1,1 @@
-"""Fold: layers and sizes that repeat, made into one program."""
+"""Fold: merge repeated layers and sizes into one program."""

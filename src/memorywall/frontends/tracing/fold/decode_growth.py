@@ -1,7 +1,7 @@
-"""Decode steps at many positions from traces of three: shapes that grow evenly.
+"""Decode steps at many positions from traces at three, by linear interpolation.
 
-Between two positions every length and every count of FLOPs of a step grows by as much for each
-position; a third trace, in the middle, must lie on that line to the last digit.
+Between two positions every length and every count of FLOPs of a step is linear in the position; a
+third trace, in the middle, must lie on that line to the last digit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def between(positions: Array, trace: Callable[[int], Program]) -> Program:
     """Return the program of decode steps at an array of past positions.
 
     Raises:
-        UnsupportedError: the work does not grow evenly, as past a window it does not.
+        UnsupportedError: the work is not linear in the position, as with a window.
     """
     low, high = int(positions.min()), int(positions.max())
     if low == high:
@@ -31,9 +31,9 @@ def between(positions: Array, trace: Callable[[int], Program]) -> Program:
     found = _measures(_grown(ends, np.asarray((middle - low) / (high - low))))
     if not are_alike(ends) or not np.allclose(found, _measures(trace(middle)), rtol=1e-12):
         raise UnsupportedError(
-            f"Between {low + 1} and {high + 1} positions the steps of what is traced do not grow "
-            "evenly, as with a window.",
-            "Ask for one decode step at a time: --phase decode --seq N.",
+            f"Between {low + 1} and {high + 1} positions the decode steps of the traced class are "
+            "not linear in the position, as with a window.",
+            "Use one decode step at a time: --phase decode --seq N.",
         )
     return _grown(ends, share)
 
@@ -43,10 +43,10 @@ def _measures(program: Program) -> list[float]:
 
 
 def _grown(ends: Sequence[Program], share: Array) -> Program:
-    """Return the program that lies at a share of the way from one to another."""
+    """Return the program interpolated between two at a share of the way."""
     return joined(ends, lambda pair: _line(pair[0], pair[1], share))
 
 
 def _line(low: Number, high: Number, share: Array) -> Number:
-    """Return what lies between two numbers; one that does not change stays whole."""
+    """Return the interpolation of two numbers; equal numbers stay whole."""
     return low if low is high or low == high else low + (high - low) * share

@@ -13,19 +13,19 @@ from memorywall.core.program import Program
 from memorywall.frontends.tracing.fold.decode_growth import between
 from memorywall.frontends.tracing.fold.joined_sizes import are_alike, joined
 
-MOST = 16  # points that are traced, some seconds each; positions of decode steps apart
-_EACH = 3  # so many positions are traced each; of more, three
+MOST = 16  # traced points, some seconds each, without the positions of decode steps
+_EACH = 3  # up to this number of positions, each is traced; above, three are
 
 
 def at_points(numbers: Mapping[str, Number], trace: Callable[..., Program]) -> Program:
-    """Return the program at numbers of which some are arrays, broadcast against each other.
+    """Return the program at numbers that may be arrays, broadcast against each other.
 
     Args:
-        numbers: what a pass is traced by, ``past`` among them.
+        numbers: the numbers of a pass, including ``past``.
         trace: returns the program at whole numbers, given by their names.
 
     Raises:
-        UnsupportedError: too many points, or other operators run at some of them.
+        UnsupportedError: too many points, or points with different operators.
     """
     if not any(isinstance(number, np.ndarray) for number in numbers.values()):
         return trace(**numbers)
@@ -40,22 +40,22 @@ def at_points(numbers: Mapping[str, Number], trace: Callable[..., Program]) -> P
         sizes += [1] * len(past) if len(past) <= _EACH else [len(past)]
     if not are_alike(programs):
         raise UnsupportedError(
-            "What is traced runs other operators at some of these sizes than at others.",
-            "Ask for one at a time.",
+            "The traced class runs different operators at different sizes of this question.",
+            "Use one size at a time.",
         )
     place = place.reshape(grid[0].shape)
     return joined(programs, lambda values: _laid_out(values, sizes, place))
 
 
 def _groups(others: Sequence[str], points: Array) -> Iterator[tuple[dict[str, int], list[int]]]:
-    """Yield points that differ in their past alone: what they share, and the pasts in order."""
+    """Yield groups of points that differ only in their past: the common part, and the pasts."""
     rows = [[int(number) for number in row] for row in points]
     groups = [(key, [row[-1] for row in same]) for key, same in groupby(rows, lambda row: row[:-1])]
     if len(groups) > MOST:
         raise UnsupportedError(
-            f"A class that is traced is asked at {MOST} batches, lengths and numbers of images at "
-            f"most, not at {len(groups)}: each takes seconds.",
-            "Ask for fewer at a time.",
+            f"A traced class supports at most {MOST} batches, lengths and numbers of images, got "
+            f"{len(groups)}: each takes seconds.",
+            "Use fewer at a time.",
         )
     for key, pasts in groups:
         yield dict(zip(others, key, strict=True)), pasts
@@ -64,7 +64,7 @@ def _groups(others: Sequence[str], points: Array) -> Iterator[tuple[dict[str, in
 def _over(
     pasts: Sequence[int], words: Mapping[str, int], trace: Callable[..., Program]
 ) -> Iterator[Program]:
-    """Yield a program for each past of a few; of many, one over all of them."""
+    """Yield a program for each of a few pasts, or one program over many."""
     if len(pasts) <= _EACH:
         yield from (trace(**words, past=past) for past in pasts)
     else:
@@ -72,7 +72,7 @@ def _over(
 
 
 def _laid_out(values: Sequence[Number], sizes: Sequence[int], place: Array) -> Number:
-    """Return a number of every program as an array over the grid; whole where all agree."""
+    """Return a number of every program as an array over the grid, or as a scalar if all agree."""
     first = values[0]
     if not any(isinstance(value, np.ndarray) or value != first for value in values):
         return first

@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from functools import partial
+from typing import Any
 
+from memorywall.core.axes import Axes, unnamed
 from memorywall.core.numbers import Number
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
 
-# What one number becomes that is so much in each of the programs.
+# Joins the values of one number over the programs.
 Join = Callable[[Sequence[Number]], Number]
 
 
 def are_alike(programs: Sequence[Program]) -> bool:
-    """Tell whether programs run the same operators on arrays of as many axes."""
+    """Return whether programs run the same operators on arrays of as many axes."""
     first, *others = map(_looks, programs)
     return all(other == first for other in others)
 
 
 def joined(programs: Sequence[Program], join: Join) -> Program:
-    """Return the program whose every number is joined from those of programs that are alike."""
+    """Return the program whose numbers are joined from programs with the same operators."""
     blocks = zip(*(program.blocks for program in programs), strict=False)
     return replace(programs[0], blocks=tuple(_block(same, join) for same in blocks))
 
 
 def _looks(program: Program) -> list[object]:
     return [
-        (path, op.kind, repeat, [(t.name, len(t.shape)) for t in op.reads + op.writes])
+        (path, op.kind, repeat, [(t.name, len(t.axes)) for t in op.reads + op.writes])
         for path, op, repeat in program.walk()
     ]
 
@@ -42,24 +44,37 @@ def _op(ops: Sequence[Op], join: Join) -> Op:
     tensor = partial(_tensor, join=join)
     return replace(
         ops[0],
-        flops=join([op.flops for op in ops]),
+        geometry=_joined([op.geometry for op in ops], join),
         reads=tuple(map(tensor, zip(*(op.reads for op in ops), strict=False))),
         writes=tuple(map(tensor, zip(*(op.writes for op in ops), strict=False))),
-        queries=join([op.queries for op in ops]),
     )
 
 
 def _tensor(tensors: Sequence[Tensor], join: Join) -> Tensor:
-    first = tensors[0]
-    shape = tuple(map(join, zip(*(one.shape for one in tensors), strict=False)))
-    return Tensor(first.name, shape, first.format, first.role, _touched(tensors, join))
+    axes = _joined([one.axes for one in tensors], join)
+    return replace(tensors[0], axes=axes, touched=_touched(tensors, join), _resident=None)
 
 
-def _touched(tensors: Sequence[Tensor], join: Join) -> tuple[Number, ...] | None:
+def _joined(values: Sequence[Any], join: Join) -> Any:
+    """Join numbers, and the numbers within tuples and within geometries and their spaces."""
+    first = values[0]
+    if isinstance(first, tuple):
+        return tuple([_joined(same, join) for same in zip(*values, strict=True)])
+    if is_dataclass(first) and not isinstance(first, type):
+        names = [field.name for field in fields(first) if field.init]
+        parts = {name: _joined([getattr(value, name) for value in values], join) for name in names}
+        return replace(first, **parts)
+    if isinstance(first, str | bool):
+        return first
+    return join(values)
+
+
+def _touched(tensors: Sequence[Tensor], join: Join) -> Axes | None:
     """Return the part that is moved; one that is whole here and there goes by its elements."""
     parts = [one.touched for one in tensors if one.touched is not None]
     if not parts:
         return None
     if len(parts) == len(tensors) and len({len(part) for part in parts}) == 1:
-        return tuple(map(join, zip(*parts, strict=True)))
-    return (join([one.moved_elements for one in tensors]),)
+        joined_axes: Axes = _joined(parts, join)
+        return joined_axes
+    return unnamed(join([one.moved_elements for one in tensors]))

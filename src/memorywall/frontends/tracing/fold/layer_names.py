@@ -1,6 +1,6 @@
-"""Names within layers that repeat: those of one stand for all.
+"""Names within repeated layers: the names of one layer represent all.
 
-What one layer hands to the next has one name, so that it is one array through all of them.
+The output of one layer and the input of the next have one name, so that they are one array.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from memorywall.frontends.tracing.interpret.events import Event
 
 
 def name_runs(runs: Sequence[list[Event]], path: str, prefix: str) -> None:
-    """Name what runs of the same events write: after the second, ``prefix`` taken for ``path``."""
+    """Name the arrays that runs of the same events write after the second run, with ``path``."""
     ours = runs[1]
     _name_own(ours, prefix, path)
     _name_handed_on(runs[0], ours)
@@ -26,9 +26,9 @@ def name_runs(runs: Sequence[list[Event]], path: str, prefix: str) -> None:
 
 
 def layer_names(arrays: Iterable[Array], layers: Mapping[str, str]) -> dict[Array, str]:
-    """Return names of layers' weights and what belongs to them, by the paths that layers have.
+    """Return names of layers' weights and the arrays that belong to them, by the layers' paths.
 
-    States that an optimizer keeps of several layers have a name each.
+    States that an optimizer keeps for several layers have separate names.
     """
     found = {array: _in_layer(array.name, layers) for array in set(arrays) if of_layer(array)}
     uses = Counter(found.values())
@@ -39,7 +39,7 @@ def layer_names(arrays: Iterable[Array], layers: Mapping[str, str]) -> dict[Arra
 
 
 def of_layer(array: Array) -> bool:
-    """Tell whether an array is a weight, or belongs to one."""
+    """Return whether an array is a weight, or belongs to one."""
     return array.role in OF_LAYERS
 
 
@@ -53,7 +53,7 @@ def _in_layer(name: str, layers: Mapping[str, str]) -> str:
 
 
 def _name_own(events: list[Event], prefix: str, path: str) -> None:
-    """Give what is named after this run's module the name that stands for all runs."""
+    """Replace names of this run's module by the name that represents all runs."""
     if prefix == path:
         return
     for event in events:
@@ -64,7 +64,7 @@ def _name_own(events: list[Event], prefix: str, path: str) -> None:
 
 
 def _name_handed_on(first: list[Event], second: list[Event]) -> None:
-    """Give what the first run takes in the name of what it hands to the second."""
+    """Give the input of the first run the name of its output to the second."""
     made = {view.array for event in first for view, _ in event.writes}
     taken: list[tuple[View, View]] = []
     for event, like in zip(first, second, strict=True):
@@ -78,7 +78,7 @@ def _name_handed_on(first: list[Event], second: list[Event]) -> None:
 
 
 def _written_name(first: list[Event], second: list[Event], handed: View) -> str:
-    """Return the name, in the second run, of what the first wrote there."""
+    """Return the name, in the second run, of an array that the first wrote."""
     for event, like in zip(first, second, strict=True):
         for (view, _), (named, _) in zip(event.writes, like.writes, strict=True):
             if view.array is handed.array and view.version == handed.version:

@@ -1,4 +1,4 @@
-"""Paths of layers that repeat: one stands for all of them, the same one in every phase."""
+"""Paths of repeated layers: one path represents all of them, the same in every phase."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from memorywall.frontends.tracing.interpret.events import Event, Frame
 
 
 class LayerPaths:
-    """The paths that stand for layers.
+    """The paths that represent layers.
 
     Attributes:
-        given: the path that stands for each layer, by the layer's own.
+        given: the representing path of each layer, by the layer's path.
     """
 
     def __init__(self) -> None:
@@ -20,10 +20,10 @@ class LayerPaths:
         self._taken: Counter[str] = Counter()
 
     def of(self, calls: Sequence[Frame | None], runs: Sequence[list[Event]]) -> tuple[str, str]:
-        """Return the path that stands for all runs, and what it stands for in the second.
+        """Return the path that represents all runs, and the path that it replaces in the second.
 
         Args:
-            calls: of the modules of the first run; None for an operator that is part of none.
+            calls: of the modules of the first run; None for an operator outside any.
             runs: the operators of each run.
         """
         frames = [frame for frame in calls if frame is not None]
@@ -34,7 +34,7 @@ class LayerPaths:
         return path, prefix
 
     def _own(self, path: str, prefix: str) -> str:
-        """Return the path of a layer in another phase, or one that no other kind of layers has."""
+        """Return the path of a layer in another phase, or one that is unique to its kind."""
         if prefix in self.given:
             return self.given[prefix]
         self._taken[path] += 1
@@ -42,7 +42,7 @@ class LayerPaths:
         return f"{path}_{self._taken[path]}" if again else path
 
     def _give(self, depth: int, path: list[str], runs: Sequence[list[Event]]) -> None:
-        """Note what stands for each layer: the path, or of several a run those of the second."""
+        """Record the representing path of each layer: the path, or those of the second run."""
         layers = [list(dict.fromkeys(_path_at(event, depth) for event in run)) for run in runs]
         for layer in layers:
             for own, ours in zip(layer, path or layers[1], strict=False):
@@ -61,7 +61,7 @@ def _common(frames: list[Frame], alone: bool, runs: Sequence[list[Event]]) -> tu
 
 
 def _path_at(event: Event, depth: int) -> str:
-    """Return the path of the module so deep that an event is part of."""
+    """Return the path of an event's module at a depth."""
     frame = event.frame
     while frame.depth > depth and frame.parent is not None:
         frame = frame.parent

@@ -1,8 +1,8 @@
-"""Layers that repeat, found and folded: one of them stands for all.
+"""Find and fold repeated layers: one of them represents all.
 
-Calls of modules are compared by what they do: the same operators on the same shapes, wired alike,
-under paths that differ in a number (``layers.0``, ``layers.1``) or not at all (a shared layer). A
-run of them, alternating ones too, becomes one segment with a repeat.
+Calls of modules are compared by their operators, shapes and connections, under paths that differ in
+a number (``layers.0``, ``layers.1``) or not at all (a shared layer). A run of them, alternating
+ones too, becomes one segment with a repeat.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ class _Token:
 def fold(*phases: tuple[str, list[Event]]) -> list[Segment]:
     """Cut a trace into segments: the phases of a training step one by one, or a single one.
 
-    Where that gives weights of several sizes one name, nothing is folded.
+    If folding would give weights of several sizes one name, nothing is folded.
     """
     paths = LayerPaths()
     segments: list[Segment] = []
     for phase, events in phases:
         cut = _join(_fold(events, 1, paths))
         segments += [replace(segment, phase=phase) for segment in cut]
-    if len(phases) > 1:  # a layer that one phase sets apart has the name that it has in others
+    if len(phases) > 1:  # a layer that is separate in one phase keeps its name of the others
         segments = [replace(segment, layers=paths.given) for segment in segments]
     if not are_countable(weights_by_name(segments)):
         return [Segment("", "", events, phase=phase) for phase, events in phases]
@@ -56,7 +56,7 @@ def fold(*phases: tuple[str, list[Event]]) -> list[Segment]:
 
 
 def _fold(events: list[Event], depth: int, paths: LayerPaths) -> list[Segment]:
-    """Fold the calls that are ``depth`` modules deep; ``paths`` are those of segments."""
+    """Fold the calls at a module depth of ``depth``; ``paths`` are those of segments."""
     tokens = _tokens(events, depth)
     if len(tokens) == 1 and tokens[0].frame is None:
         return [Segment("", "", events)]
@@ -82,7 +82,7 @@ def _fold(events: list[Event], depth: int, paths: LayerPaths) -> list[Segment]:
 
 
 def _join(segments: list[Segment]) -> list[Segment]:
-    """Join what stands side by side and is not repeated."""
+    """Join adjacent segments that are not repeated."""
     joined: list[Segment] = []
     for segment in segments:
         if joined and segment.repeat == joined[-1].repeat == 1:
@@ -93,7 +93,7 @@ def _join(segments: list[Segment]) -> list[Segment]:
 
 
 def _tokens(events: list[Event], depth: int) -> list[_Token]:
-    """Group a run of events by the module that is so deep; an operator above it stands alone."""
+    """Group a run of events by the module at a depth; an operator above it is a group."""
     tokens: list[_Token] = []
     for event in events:
         frame: Frame | None = event.frame
@@ -108,7 +108,7 @@ def _tokens(events: list[Event], depth: int) -> list[_Token]:
 
 
 def _give_keys(tokens: list[_Token]) -> None:
-    """Give tokens that do the same equal keys; what has no equal in length needs none."""
+    """Give equal keys to calls with the same operators; a call of unique length needs none."""
     lengths: dict[tuple[str, int], int] = {}
     looks = [(_pattern(token), len(token.events)) for token in tokens]
     for look in looks:
@@ -122,7 +122,7 @@ def _pattern(token: _Token) -> str:
 
 
 def _signature(token: _Token) -> Hashable:
-    """Return what a run of events does, whatever the number of its layer."""
+    """Return a key of the operators of a run of events, independent of the layer's number."""
     prefix = token.frame.path if token.frame else ""
     met: dict[Array, int] = {}
     parts: list[Hashable] = []
@@ -134,7 +134,7 @@ def _signature(token: _Token) -> Hashable:
 
 
 def _part(view: View, moved: Number | None, met: dict[Array, int], prefix: str) -> Hashable:
-    """Return how a part looks: which of the arrays met so far it is of, and what of it."""
+    """Return a key of a part: the index of its array among those seen, and its view."""
     array = view.array
     name = array.name.removeprefix(prefix) if array.role == "weight" else ""
     number = met.setdefault(array, len(met))
@@ -142,7 +142,7 @@ def _part(view: View, moved: Number | None, met: dict[Array, int], prefix: str) 
 
 
 def _longest_run(tokens: Sequence[_Token], at: int) -> tuple[int, int]:
-    """Return the period and rounds of the run from here that covers most."""
+    """Return the period and number of rounds of the longest run from this position."""
     best = (1, 1)
     for period in range(1, min((len(tokens) - at) // 2, _LONGEST_PERIOD) + 1):
         if tokens[at + period].key != tokens[at].key:
@@ -158,7 +158,7 @@ def _longest_run(tokens: Sequence[_Token], at: int) -> tuple[int, int]:
 
 
 def _repeated(tokens: list[_Token], runs: list[list[Event]], paths: LayerPaths) -> Segment:
-    """Let the second run stand for all: the first is handed what no other is."""
+    """Use the second run to represent all: the inputs of the first differ."""
     ours = runs[1]
     path, prefix = paths.of([token.frame for token in tokens], runs)
     weights = _weights(ours)
@@ -169,7 +169,7 @@ def _repeated(tokens: list[_Token], runs: list[list[Event]], paths: LayerPaths) 
 
 
 def _shares_some(first: list[Event], second: list[Event]) -> bool:
-    """Tell whether some weights are the same in every run and others are not: no block is so."""
+    """Return whether runs share some weights but not all, which a block cannot express."""
     ours, theirs = _weights(first), _weights(second)
     return ours != theirs and not ours.isdisjoint(theirs)
 

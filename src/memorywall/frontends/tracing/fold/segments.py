@@ -1,4 +1,4 @@
-"""Segments of a trace, and what their names stand for: a name of a folded one is of many arrays."""
+"""Segments of a trace, and the arrays of their names: a folded name represents many arrays."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from memorywall.frontends.tracing.fold.layer_names import layer_names
 from memorywall.frontends.tracing.interpret.arrays import Array
 from memorywall.frontends.tracing.interpret.events import Event
 
-# What all rounds of a segment hold in the place of an array of the one that stands for them.
+# The arrays of all rounds of a segment at the place of an array of the representing round.
 Alike = Mapping[Array, set[Array]]
 
 _HELD: tuple[Role, ...] = ("weight", "state", "kv_cache")
@@ -18,10 +18,10 @@ _HELD: tuple[Role, ...] = ("weight", "state", "kv_cache")
 
 @dataclass(slots=True, eq=False)
 class Segment:
-    """A run of events, each ``repeat`` times; under ``path``, less ``prefix`` of its own names.
+    """A run of events, each ``repeat`` times; under ``path``, without ``prefix`` in its names.
 
-    ``layers`` are the paths that stand for those of single layers; ``phase`` is of a training step;
-    ``alike`` is what the rounds hold, where there are several.
+    ``layers`` are the representing paths of single layers; ``phase`` is of a training step;
+    ``alike`` holds the arrays of the rounds, if there are several.
     """
 
     path: str
@@ -34,12 +34,12 @@ class Segment:
     alike: Alike = field(default_factory=dict)
 
     def names(self) -> dict[Array, str]:
-        """Return the names of what belongs to layers, where it is not the arrays' own."""
+        """Return the names of arrays of layers, if they differ from the arrays' names."""
         arrays = (view.array for event in self.events for view, _ in event.reads + event.writes)
         return layer_names(arrays, self.layers) if self.layers else {}
 
     def held(self, *roles: Role) -> Iterator[tuple[str, set[Array]]]:
-        """Yield the names of what outlives an operator, with the arrays that each stands for."""
+        """Yield the names of persistent arrays, with the arrays that each represents."""
         names = self.names()
         met: set[tuple[Array, int]] = set()
         for event in self.events:
@@ -52,7 +52,7 @@ class Segment:
 
 
 def alike(runs: Sequence[list[Event]]) -> Alike:
-    """Return what runs of the same events hold in the places of the second's arrays."""
+    """Return the arrays of runs of the same events, by those of the second run."""
     found: dict[Array, set[Array]] = {}
     for run in runs:
         for event, like in zip(run, runs[1], strict=True):
@@ -64,7 +64,7 @@ def alike(runs: Sequence[list[Event]]) -> Alike:
 
 
 def weights_by_name(segments: Iterable[Segment]) -> dict[str, set[Array]]:
-    """Return the weights that each name stands for; some may stand under several."""
+    """Return the weights that each name represents; a weight may have several names."""
     found: dict[str, set[Array]] = {}
     for segment in segments:
         for name, arrays in segment.held("weight"):
@@ -73,16 +73,16 @@ def weights_by_name(segments: Iterable[Segment]) -> dict[str, set[Array]]:
 
 
 def are_countable(weights: Mapping[str, set[Array]]) -> bool:
-    """Tell whether all weights under one name are of one size: their number says how many."""
+    """Return whether all weights under one name have one size, so that a count describes them."""
     return all(len({array.elements for array in arrays}) == 1 for arrays in weights.values())
 
 
 def resident(segments: Sequence[Segment]) -> dict[str, int]:
-    """Return how many arrays the names of what outlives an operator stand for, each counted once.
+    """Return the number of arrays that each name of a persistent array represents, each once.
 
-    An array counts under the first name that it has, wherever it is met: layers that are shared may
-    be folded in one place and stand alone in another. What a cache was and what it became are two
-    arrays of one name and one memory, so that of caches the most that stand in one place count.
+    An array counts under its first name: shared layers may be folded in one place and single in
+    another. A cache before and after its growth is two arrays of one name and one memory, so for
+    caches the largest number at one place counts.
     """
     held = [found for segment in segments for found in segment.held(*_HELD)]
     first: dict[Array, str] = {}

@@ -1,1 +1,1 @@
-"""Interpret: what an operator that was captured reads, writes and computes."""
+"""Interpret: the reads, writes and FLOPs of a captured operator."""

@@ -1,8 +1,8 @@
-"""Who is who among traced tensors: arrays, the views of them, and what each is called.
+"""The identity of traced tensors: arrays, their views and their names.
 
-An array is a storage. Views of it (transposed, split, expanded) are ways of reading it and cost
-nothing; writing in place makes a new version of it. Where an array is only ever read in parts that
-do not overlap (queries, keys and values of one product), the parts are tensors of their own.
+An array is a storage. Views of it (transposed, split, expanded) cost nothing; writing in place
+makes a new version of it. If an array is only read in parts that do not overlap (queries, keys and
+values of one product), the parts are separate tensors.
 """
 
 from __future__ import annotations
@@ -13,23 +13,24 @@ from functools import partial
 from math import prod
 from typing import Any, TypeAlias
 
+from memorywall.core.axes import unnamed
 from memorywall.core.formats import FORMATS, Format
 from memorywall.core.numbers import Number
 from memorywall.core.tensors import Role, Tensor
 
-# Where a view begins in its storage, and its sizes and strides: in elements.
+# The offset of a view in its storage, and its sizes and strides: in elements.
 Geometry: TypeAlias = tuple[int, tuple[int, ...], tuple[int, ...]]
 
 _FLOATS = {
     "float64": "fp64", "float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "int8": "int8",
     "float8_e4m3fn": "fp8", "float8_e5m2": "fp8",
 }  # fmt: skip
-# Of indices and masks, which no model is stored in.
+# Of indices and masks, which are not formats of weights.
 _OTHERS = {"int64": 64, "int32": 32, "int16": 16, "uint8": 8, "bool": 8, "complex64": 64}
 
 
 def format_of(dtype: object) -> Format:
-    """Return the format of a torch dtype; one of an element's width where the table has none."""
+    """Return the format of a torch dtype; one of an element's width if the table has none."""
     name = str(dtype).removeprefix("torch.")
     if name in _FLOATS:
         return FORMATS[_FLOATS[name]]
@@ -41,13 +42,13 @@ class Array:
     """A storage.
 
     Attributes:
-        name: for people; unique but in repeated layers, where one name stands for all of them.
-        shape: of the tensor that it was first seen as.
-        versions: how often all of it was written in place.
-        parents: of every view seen, the view that it was made of.
+        name: for display; unique except in repeated layers, where one name represents all.
+        shape: of the first tensor on it.
+        versions: the number of times that all of it was written in place.
+        parents: of every view, the view from which it was made.
         seen: views that operators read, of each version.
-        names: of versions that repeated layers share a name for.
-        returned: whether it is handed to the caller, and read within as well.
+        names: of versions with a common name in repeated layers.
+        returned: whether it is returned to the caller, and also read within.
     """
 
     name: str
@@ -64,23 +65,23 @@ class Array:
 
     @property
     def elements(self) -> int:
-        """How many elements it has."""
+        """The number of its elements."""
         return prod(self.shape)
 
     def name_of(self, version: int) -> str:
-        """Return the name of a version; memory that outlives an operator has but one."""
+        """Return the name of a version; persistent memory has only one."""
         if version in self.names:
             return self.names[version]
         return f"{self.name}'{version}" if version and self.role == "activation" else self.name
 
     def pieces(self, version: int) -> tuple[Geometry, ...]:
-        """Return the parts that a version is read in; none where it is read as one."""
+        """Return the parts in which a version is read; none if it is read whole."""
         if version not in self._pieces:
             self._pieces[version] = self._cut(version)
         return self._pieces[version]
 
     def part_of(self, view: Geometry) -> Geometry:
-        """Return the widest view above this one that still leaves some of the array out."""
+        """Return the widest view above this one that does not cover the whole array."""
         at: Geometry | None = view
         while at is not None and stored(at) < self.elements:
             view, at = at, self.parents.get(at)
@@ -96,7 +97,7 @@ class Array:
 
 @dataclass(slots=True, eq=False)
 class View:
-    """A part of a version of an array, as an operator reads or writes it."""
+    """A part of a version of an array that an operator reads or writes."""
 
     array: Array
     version: int
@@ -104,21 +105,21 @@ class View:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Sizes, with those that are repeated without being stored as 1."""
+        """Sizes, with 1 for axes that are expanded without storage."""
         _, sizes, strides = self.geometry
         if 0 not in strides:
             return sizes
         return tuple([1 if step == 0 else size for size, step in zip(sizes, strides, strict=True)])
 
     def parts(self) -> tuple[View, ...]:
-        """Return the parts that an array is read in where this shows all of it; else itself."""
+        """Return the parts in which an array is read if this view covers all of it; else itself."""
         pieces = self.array.pieces(self.version)
         if not pieces or self.array.part_of(self.geometry) in pieces:
             return (self,)
         return tuple([View(self.array, self.version, piece) for piece in pieces])
 
     def tensor(self, touched: Number | None = None) -> Tensor:
-        """Return it as an operator's tensor; ``touched`` elements of it are moved."""
+        """Return it as an operator's tensor, of which ``touched`` elements are moved."""
         array, part = self.array, self.shape
         name, shape = array.name_of(self.version), array.shape
         pieces = array.pieces(self.version)
@@ -127,32 +128,33 @@ class View:
             name, shape = f"{name}[{pieces.index(piece)}]", piece[1]
         moved: Number = prod(part) if touched is None else touched
         if moved >= prod(shape):
-            return Tensor(name, shape, array.format, array.role)
+            return Tensor(name, unnamed(*shape), array.format, array.role)
         # Which part of a cache it is, of keys and values side by side, its sizes would not tell.
         sized = touched is not None or array.role == "kv_cache"
-        return Tensor(name, shape, array.format, array.role, (moved,) if sized else part)
+        some = unnamed(moved) if sized else unnamed(*part)
+        return Tensor(name, unnamed(*shape), array.format, array.role, some)
 
 
 def address_of(tensor: Any) -> int:
-    """Return what tells a tensor's storage from all others that are held."""
-    return int(tensor.untyped_storage()._cdata)  # noqa: SLF001 - its only identity
+    """Return the identity of a tensor's storage among those that are held."""
+    return int(tensor.untyped_storage()._cdata)  # noqa: SLF001 - the identity of a storage
 
 
 def stored(view: Geometry) -> int:
-    """How many elements of the storage a view shows."""
+    """The number of elements of the storage that a view covers."""
     return prod(size for size, step in zip(view[1], view[2], strict=True) if step)
 
 
 def geometry_of(tensor: Any) -> Geometry:
-    """Return how a tensor lies in its storage."""
+    """Return the place of a tensor in its storage."""
     return tensor.storage_offset(), tuple(tensor.shape), tensor.stride()
 
 
 class Arrays:
-    """Arrays by their storages, as a trace meets them.
+    """Arrays by their storages, in the order of the trace.
 
-    A storage that is gone would lend its address to another: all are held, or each is forgotten
-    as it goes, so that it goes when it would without a trace.
+    The address of a freed storage is reused: either all are held, or each is forgotten when it is
+    freed, so that it is freed as without a trace.
     """
 
     def __init__(self, *, hold: bool = True) -> None:
@@ -161,7 +163,7 @@ class Arrays:
         self._storages: dict[int, Any] = {}  # or weak references to them
 
     def add(self, tensor: Any, name: str, role: Role = "activation") -> Array:
-        """Take in a tensor's storage under a name, if it is new."""
+        """Add a tensor's storage under a name, if it is new."""
         storage, address = tensor.untyped_storage(), address_of(tensor)
         found = self._known.get(address)
         if found is not None:
@@ -180,15 +182,15 @@ class Arrays:
         del self._known[address], self._storages[address]
 
     def find(self, tensor: Any) -> Array | None:
-        """Return the array of a tensor that was taken in."""
+        """Return the array of a tensor that was added."""
         return self._known.get(address_of(tensor))
 
     def of_role(self, role: Role) -> list[Array]:
-        """Return the arrays of a role, in the order in which they were met."""
+        """Return the arrays of a role, in the order of the trace."""
         return [array for array in self._known.values() if array.role == role]
 
 
 def _dense_shape(shape: tuple[int, ...], strides: tuple[int, ...], stored: int) -> tuple[int, ...]:
-    """Return a shape for a storage first seen through a view that may not show all of it."""
+    """Return a shape for a storage first seen through a view that may not cover all of it."""
     whole = prod(shape) == stored and all(strides)
     return shape if whole else (stored,)

@@ -1,4 +1,4 @@
-"""FLOPs of PyTorch's operators that are no matter of so many an element: one short formula each.
+"""FLOPs of PyTorch's operators with a formula other than a count per element.
 
 Letters: M, N, K rows, columns and inner length of a product; B batch; T queries; S keys; H head
 dim.
@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from memorywall.core.axes import unnamed
+from memorywall.core.geometry import Attention, Conv, Gemm, Space
 from memorywall.frontends.tracing.interpret.formulas import Formula, argument, into, schema_of
 
 ATEN: dict[str, Formula] = {}
@@ -20,35 +22,44 @@ _aten = into(ATEN)
 
 @_aten("mm", "bmm", "_int_mm", "_scaled_mm", "mv", "dot",
          "vdot", kind="gemm")  # fmt: skip
-def product(call: Any) -> int:
+def product(call: Any) -> Gemm:
     """[M, K] by [K, N], B times: 2 B M K N."""
-    left, right = call.inputs[0].shape, call.inputs[1].shape
+    return _gemm(call.inputs[0].shape, call.inputs[1].shape)
+
+
+def _gemm(left: Sequence[int], right: Sequence[int]) -> Gemm:
+    """Return the product of [B, M, K] by [B, K, N]; a vector is one row, or one column."""
     columns = right[-1] if len(right) > 1 else 1
-    return int(2 * prod(left) * columns)
+    batch = left[:-2] if len(left) > 2 else ()
+    rows = left[-2] if len(left) > 1 else 1
+    return Gemm(unnamed(rows), unnamed(left[-1]), (unnamed(columns),), unnamed(*batch))
 
 
 @_aten("addmm", "baddbmm", "addmv", "addbmm", kind="gemm")
-def product_and_sum(call: Any) -> int:
+def product_and_sum(call: Any) -> Gemm:
     """As ``product``; what is added is the bias, which is not counted."""
-    left, right = call.inputs[1].shape, call.inputs[2].shape
-    columns = right[-1] if len(right) > 1 else 1
-    return int(2 * prod(left) * columns)
+    return _gemm(call.inputs[1].shape, call.inputs[2].shape)
 
 
 @_aten("linear", "_weight_int8pack_mm", kind="gemm")
-def linear(call: Any) -> int:
+def linear(call: Any) -> Gemm:
     """[..., K] by [N, K]: 2 K for every element that comes out."""
-    return int(2 * call.outputs[0].numel() * call.inputs[0].shape[-1])
+    return _linear(call)
+
+
+def _linear(call: Any) -> Gemm:
+    *rows, inner = call.inputs[0].shape
+    return Gemm(unnamed(*rows), unnamed(inner), (unnamed(call.outputs[0].shape[-1]),))
 
 
 @_aten("_weight_int4pack_mm", "_weight_int4pack_mm_for_cpu", kind="gemm")
-def packed_product(call: Any) -> int:
+def packed_product(call: Any) -> Gemm:
     """[M, K] by a packed [N, K]: 2 M K N."""
-    return int(2 * call.outputs[0].numel() * call.inputs[0].shape[-1])
+    return _linear(call)
 
 
 def _experts_touched(call: Any) -> tuple[int | None, ...]:
-    """Of the experts' weights [E, K, N], those of as many experts as there are rows at most."""
+    """Of the experts' weights [E, K, N], those of at most as many experts as rows."""
     rows, weights = call.inputs[0], call.inputs[1]
     if weights.dim() < 3:
         return (None, None)
@@ -66,11 +77,11 @@ def grouped_product(call: Any) -> int:
 
 @_aten("convolution", "_convolution", "mkldnn_convolution",
          "cudnn_convolution", "miopen_convolution", kind="conv")  # fmt: skip
-def convolution(call: Any) -> int:
+def convolution(call: Any) -> Conv:
     """2 for every element out (transposed: in) and every weight of its filter."""
-    weight = call.inputs[1]
+    weight = call.inputs[1].shape
     counted = call.inputs[0] if argument(call, "transposed", default=False) else call.outputs[0]
-    return int(2 * counted.numel() * prod(weight.shape[1:]))
+    return Conv((Space(2, unnamed(*counted.shape, *weight[1:])),), prod(weight[2:]))
 
 
 @_aten("scaled_dot_product_attention", "_scaled_dot_product_flash_attention",
@@ -79,31 +90,45 @@ def convolution(call: Any) -> int:
          "_scaled_dot_product_cudnn_attention",
          "_scaled_dot_product_fused_attention_overrideable",
          "_scaled_dot_product_attention_math_for_mps", kind="attention")  # fmt: skip
-def attention(call: Any) -> int:
+def attention(call: Any) -> Attention:
     """Q K^T and P V, [B, N, T, H] by [B, N, S, H]: 2 H FLOPs for every pair, each."""
-    query, value = call.inputs[0], call.inputs[2]
-    return int(2 * score_pairs(call) * (query.shape[-1] + value.shape[-1]))
+    shapes = [argument(call, name).shape for name in ("query", "key", "value")]
+    query, key, value = shapes
+    *batch, heads = leading(*shapes) or (1,)
+    causal = argument(call, "is_causal", default=False)
+    return Attention(
+        "both", prod(batch), heads, _heads(key), unnamed(query[-1]), query[-2], key[-2],
+        _pairs(call, query[-2], key[-2]), "causal" if causal else "full",
+        value_dim=unnamed(value[-1]),
+    )  # fmt: skip
+
+
+def _heads(shape: Sequence[int]) -> int:
+    return shape[-3] if len(shape) > 2 else 1
 
 
 def score_pairs(call: Any) -> int:
-    """Count the pairs of a query and a key, of all heads.
-
-    Under ``is_causal`` the i-th query meets the first i keys. A mask that is a tensor says nothing
-    before it is read: every pair is counted.
-    """
+    """Count the pairs of a query and a key, of all heads."""
     shapes = [argument(call, name).shape for name in ("query", "key", "value")]
-    tokens, keys = shapes[0][-2], shapes[1][-2]
-    pairs = tokens * keys
+    return int(prod(leading(*shapes)) * _pairs(call, shapes[0][-2], shapes[1][-2]))
+
+
+def _pairs(call: Any, tokens: int, keys: int) -> int:
+    """Count the pairs of one sequence and head.
+
+    Under ``is_causal`` the i-th query attends to the first i keys. The values of a mask tensor are
+    not known: every pair is counted.
+    """
     if argument(call, "is_causal", default=False) and not call.full:
         growing = min(tokens, keys)
-        pairs = growing * (growing + 1) // 2 + (tokens - growing) * keys
-    return int(prod(leading(*shapes)) * pairs)
+        return growing * (growing + 1) // 2 + (tokens - growing) * keys
+    return tokens * keys
 
 
 def leading(query: Sequence[int], key: Sequence[int], value: Sequence[int]) -> tuple[int, ...]:
     """Return the axes of an attention before its positions: sequences broadcast, and heads.
 
-    Heads are the queries' where several share a key; one head or sequence stands for all.
+    Heads are the queries' if several share a key; an axis of size 1 is broadcast.
     """
     ours, *theirs = [tuple(shape[:-2]) for shape in (query, key, value)]
     if ours and ours[-1] > 1:
@@ -112,7 +137,7 @@ def leading(query: Sequence[int], key: Sequence[int], value: Sequence[int]) -> t
 
 
 def _rows_touched(call: Any) -> tuple[int | None, ...]:
-    """Of a table, the rows that are looked up: as many as there are indices, at most."""
+    """Of a table, the rows that are looked up: at most the number of indices."""
     return (min(call.outputs[0].numel(), call.inputs[0].numel()),)
 
 
@@ -131,13 +156,13 @@ def lookup(_call: Any) -> int:
 @_aten("_embedding_bag", "_embedding_bag_forward_only", kind="embedding",
          touched=lambda call: (call.inputs[1].numel() * call.inputs[0].shape[-1],))  # fmt: skip
 def embedding_bag(call: Any) -> int:
-    """Rows are summed: one addition for every element looked up."""
+    """Rows are summed: one addition per element looked up."""
     return int(call.inputs[1].numel() * call.inputs[0].shape[-1])
 
 
 @_aten("native_layer_norm", "native_group_norm", kind="norm")
 def layer_norm(call: Any) -> int:
-    """Sum, subtract, square, sum, times 1/sigma: 5 an element; one each for gamma and beta."""
+    """Sum, subtract, square, sum, times 1/sigma: 5 per element; one each for gamma and beta."""
     learned = sum(tensor.dim() == 1 for tensor in call.inputs[1:])
     return int((5 + learned) * call.inputs[0].numel())
 
@@ -162,14 +187,14 @@ def batch_norm(call: Any) -> int:
 
 @_aten("_softmax", "_log_softmax", "_safe_softmax", kind="softmax")
 def softmax(call: Any) -> int:
-    """Maximum, subtract, exponential, sum, divide; the scale is an operator of its own."""
+    """Maximum, subtract, exponential, sum, divide; the scale is a separate operator."""
     return int(5 * call.inputs[0].numel())
 
 
 @_aten("max_pool2d_with_indices", "avg_pool2d", "max_pool3d_with_indices",
          "avg_pool3d", "avg_pool1d")  # fmt: skip
 def pooling(call: Any) -> int:
-    """One for every element of every window."""
+    """One per element of every window."""
     return int(call.outputs[0].numel() * prod(argument(call, "kernel_size")))
 
 
@@ -189,7 +214,7 @@ def interpolation(call: Any) -> int:
 
 @_aten("_weight_norm_interface", "_weight_norm")
 def weight_norm(call: Any) -> int:
-    """Square and add; then times the length that is wanted over the one that is: 3 a weight."""
+    """Square and add; then times the target norm over the norm: 3 per weight."""
     return int(3 * call.inputs[0].numel())
 
 

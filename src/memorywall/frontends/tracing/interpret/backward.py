@@ -1,7 +1,7 @@
-"""FLOPs of the operators that go back, and of optimizers' kernels.
+"""FLOPs of backward operators and of optimizers' kernels.
 
-A linear layer goes back by two products, which PyTorch calls by their own names; here stands what
-has a name of its own. Letters as in ``aten``.
+The backward pass of a linear layer is two products, which PyTorch runs as such; this module has the
+operators with separate names. Letters as in ``aten``.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from memorywall.frontends.tracing.interpret.formulas import Count, Formula, argu
 BACKWARD: dict[str, Formula] = {}
 _backward = into(BACKWARD)
 
-# FLOPs of an element that comes out, the gradient's.
+# FLOPs per output element, of the gradient.
 _PER_ELEMENT = {
     "threshold_backward": 1, "leaky_relu_backward": 2, "tanh_backward": 3, "sigmoid_backward": 3,
     # dy s (1 + x (1 - s)) for a sigmoid s of 3
     "silu_backward": 8,
-    # Inner polynomial 5, its tanh, two factors 3, their derivatives 5, what comes of them 4; by the
-    # error function alike.
+    # Inner polynomial 5, its tanh, two factors 3, their derivatives 5, the rest 4; the error
+    # function takes the same.
     "gelu_backward": 18,
     "native_dropout_backward": 2, "mse_loss_backward": 3, "hardswish_backward": 4,
     "hardsigmoid_backward": 2, "elu_backward": 3, "softplus_backward": 4, "mish_backward": 10,
@@ -43,7 +43,7 @@ _NO_ARITHMETIC = (
 
 @_backward("convolution_backward", "cudnn_convolution_backward", kind="conv")
 def convolution(call: Any) -> int:
-    """As many as forward for the input's gradient, where it is asked for, and for the weight's."""
+    """The forward FLOPs for the input's gradient, if needed, and again for the weight's."""
     grad, values, weight = call.inputs[:3]
     counted = values if argument(call, "transposed", default=False) else grad
     products = sum(argument(call, "output_mask")[:2])
@@ -57,7 +57,7 @@ def convolution(call: Any) -> int:
            "_scaled_dot_product_fused_attention_overrideable_backward",
            kind="attention")  # fmt: skip
 def attention(call: Any) -> int:
-    """Five products: Q K^T once more, dO V^T, P^T dO, dS K and dS^T Q."""
+    """Five products: Q K^T again, dO V^T, P^T dO, dS K and dS^T Q."""
     keys, values = argument(call, "key").shape[-1], argument(call, "value").shape[-1]
     return int(2 * score_pairs(call) * (3 * keys + 2 * values))
 
@@ -70,14 +70,14 @@ def embedding(call: Any) -> int:
 
 @_backward("native_layer_norm_backward", "native_group_norm_backward", kind="norm")
 def layer_norm(call: Any) -> int:
-    """For an element: the normalised one 2, two sums 3, what is taken off 4; gamma and beta 4."""
+    """Per element: the normalised value 2, two sums 3, the subtraction 4; gamma and beta 4."""
     learned = len(call.outputs) > 1
     return int((9 + 4 * learned) * call.inputs[0].numel())
 
 
 @_backward("_fused_rms_norm_backward", kind="norm")
 def rms_norm(call: Any) -> int:
-    """For an element: the normalised one 1, a sum 2, what is taken off 3; gamma 3."""
+    """Per element: the normalised value 1, a sum 2, the subtraction 3; gamma 3."""
     learned = len(call.outputs) > 1
     return int((6 + 3 * learned) * call.inputs[0].numel())
 
@@ -85,14 +85,14 @@ def rms_norm(call: Any) -> int:
 @_backward("native_batch_norm_backward", "cudnn_batch_norm_backward", "batch_norm_backward",
            kind="norm")  # fmt: skip
 def batch_norm(call: Any) -> int:
-    """As a layer norm's in training; else times gamma over sigma, and the sums for those."""
+    """As a layer norm's in training; else times gamma over sigma, and their sums."""
     training = argument(call, "train", argument(call, "update", default=True))
     return int((13 if training else 7) * call.inputs[0].numel())
 
 
 @_backward("avg_pool2d_backward", "avg_pool3d_backward")
 def average_pool(call: Any) -> int:
-    """One for every element of every window."""
+    """One per element of every window."""
     return int(call.inputs[0].numel() * prod(argument(call, "kernel_size")))
 
 
@@ -100,7 +100,7 @@ def average_pool(call: Any) -> int:
            "nll_loss_backward", "nll_loss2d_backward", "index_select_backward",
            "_grid_sampler_2d_cpu_fallback_backward")  # fmt: skip
 def scattered(call: Any) -> int:
-    """Each element that comes in is added to one of those that go out."""
+    """Each input element is added to one output element."""
     return int(call.inputs[0].numel())
 
 
@@ -119,13 +119,13 @@ def fused_adam(call: Any) -> int:
 
 @_backward("_fused_sgd", kind="optimizer")
 def fused_sgd(call: Any) -> int:
-    """As the loop: onto the weight 1; with momentum a factor and a sum, with decay a sum."""
+    """As the loop: the update 1; with momentum a factor and a sum, with decay a sum."""
     each = 1 + 2 * bool(argument(call, "momentum")) + bool(argument(call, "weight_decay"))
     return int(each * sum(weight.numel() for weight in call.args[0]))
 
 
 def find(name: str) -> Formula | None:
-    """Return the formula of an operator by its full name; of a list of tensors, of each."""
+    """Return the formula of an operator by its full name; for a list of tensors, of each."""
     short = name.removeprefix("aten::")
     if short.startswith("_foreach_"):
         each = per_element(short.removeprefix("_foreach_"))

@@ -15,7 +15,7 @@ class Call:
 
     Attributes:
         op: the overload that ran, such as ``aten.mm.default``.
-        args, kwargs: what it was called with.
+        args, kwargs: its arguments.
         inputs, outputs: the tensors among its arguments and results, in order, nested ones too.
         path: of the module whose ``forward`` was running, such as ``layers.0.mlp``; "" outside.
         full: whether every pair under a causal mask counts.

@@ -1,16 +1,18 @@
-"""Operators whose FLOPs are so many an element, and those that only move, make or order elements.
+"""Operators with constant FLOPs per element, and those that only move, make or order elements.
 
-The coefficients of activation functions are those of ``layers/element_costs.py``: a model counts
-the same by its config and traced; one FLOP an element stands for every other pointwise operator.
+The coefficients of activation functions are those of ``layers/element_costs.py``: the counts from a
+config and from a trace agree; every other pointwise operator counts one FLOP per element.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from memorywall.core.axes import unnamed
+from memorywall.core.geometry import Space
 from memorywall.frontends.tracing.interpret.formulas import Count, Formula
 
-# FLOPs of an element that comes out.
+# FLOPs per output element.
 _PER_OUTPUT = {
     "gelu": 9, "silu": 4, "sigmoid": 3, "tanh": 1, "relu": 1, "mish": 6, "softplus": 3, "elu": 3,
     "hardswish": 4, "hardsigmoid": 3, "leaky_relu": 2, "celu": 3, "selu": 3, "log_sigmoid": 3,
@@ -20,7 +22,7 @@ _PER_OUTPUT = {
     "_adaptive_avg_pool2d": 1, "_adaptive_avg_pool3d": 1,
 }  # fmt: skip
 
-# FLOPs of an element that goes in.
+# FLOPs per input element.
 _PER_INPUT = {
     "mean": 1, "sum": 1, "amax": 1, "amin": 1, "max": 1, "min": 1, "prod": 1, "cumsum": 1,
     "cumprod": 1, "var": 4, "std": 4, "var_mean": 4, "std_mean": 4, "linalg_vector_norm": 2,
@@ -28,7 +30,7 @@ _PER_INPUT = {
     "_adaptive_avg_pool2d_backward": 1, "histc": 2, "bincount": 1, "nll_loss_forward": 1,
 }  # fmt: skip
 
-# No arithmetic on what is stored: copies, casts, fills, comparisons of order, choices.
+# No arithmetic on stored values: copies, casts, fills, comparisons of order, choices.
 COPIES = {
     "clone": "copy", "copy": "copy", "_to_copy": "cast", "cat": "join", "stack": "join",
     "repeat": "repeat", "contiguous": "copy", "expand_copy": "repeat", "lift_fresh_copy": "copy",
@@ -57,18 +59,18 @@ _ORDERS = (
 
 
 def per_element(name: str) -> int:
-    """Return the FLOPs of an element of an operator, by its name without a namespace."""
+    """Return the FLOPs per element of an operator, by its name without a namespace."""
     if name in COPIES or name in (*_MOVES, *_FILLS, *_ORDERS):
         return 0
     return _PER_OUTPUT.get(name, _PER_INPUT.get(name, 1))
 
 
 def _per_output(coefficient: int) -> Count:
-    return lambda call: int(coefficient * call.outputs[0].numel())
+    return lambda call: Space(coefficient, unnamed(call.outputs[0].numel()))
 
 
 def _per_input(coefficient: int) -> Count:
-    return lambda call: int(coefficient * call.inputs[0].numel())
+    return lambda call: Space(coefficient, unnamed(call.inputs[0].numel()))
 
 
 def _glu(call: Any) -> int:
@@ -85,7 +87,7 @@ def _table() -> dict[str, Formula]:
 
 
 TABLE = _table()
-POINTWISE = Formula("elementwise", _per_output(1))  # whatever torch tags so
+POINTWISE = Formula("elementwise", _per_output(1))  # every operator with torch's tag
 REDUCTION = Formula("elementwise", _per_input(1))
 REDUCTIONS = frozenset(_PER_INPUT)
 FILLS = frozenset(_FILLS)

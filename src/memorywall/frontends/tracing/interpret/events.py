@@ -1,21 +1,37 @@
-"""What a trace notes: one event for every operator that moves or computes anything."""
+"""The events of a trace: one per operator with traffic or FLOPs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from memorywall.core.geometry import (
+    Attention,
+    Conv,
+    Counted,
+    Elementwise,
+    Gemm,
+    Geometry,
+    Kind,
+    Scan,
+    Softmax,
+    Space,
+    flops_of,
+)
 from memorywall.core.numbers import Number
-from memorywall.core.program import Kind
 from memorywall.frontends.tracing.interpret.arrays import Array, View
 
+UNKNOWN = "unknown"  # the function of an operator that has no formula
+
+# What is known of a call.
+Work: TypeAlias = Gemm | Attention | Conv | Scan | Softmax | tuple[Space, ...]
 # Parts of arrays, each with the elements moved where that is not all of them.
 Parts: TypeAlias = "tuple[tuple[View, Number | None], ...]"
 
 
 @dataclass(slots=True, eq=False)
 class Frame:
-    """One call of a module: where it stands, by whom it was called, and how often it was before."""
+    """One call of a module: its path, its caller, and the number of earlier calls."""
 
     path: str
     parent: Frame | None
@@ -24,7 +40,7 @@ class Frame:
     names: dict[str, int] = field(default_factory=dict)
 
     def unique(self, name: str) -> str:
-        """Return a name that no operator of this call has had."""
+        """Return a new name for an operator of this call."""
         count = self.names.get(name, 0) + 1
         self.names[name] = count
         path = f"{self.path}.{name}" if self.path else name
@@ -32,7 +48,7 @@ class Frame:
         return f"{path}_{count}{visit}" if count > 1 else f"{path}{visit}"
 
     def within(self, other: Frame) -> bool:
-        """Tell whether this call is another, or was made by it."""
+        """Return whether this call is the other, or was made within it."""
         frame: Frame | None = self
         while frame is not None and frame is not other:
             frame = frame.parent
@@ -46,7 +62,7 @@ class Event:
     Attributes:
         name: its path, such as ``layers.0.mlp.up_proj.mm``.
         op: the operator, such as ``aten::mm``.
-        flops: None where nobody knows.
+        work: what it does, or the spaces that its FLOPs fill; None where nobody knows.
         reads, writes: what it moves.
         function: what it does, as ``Op.function``.
     """
@@ -55,18 +71,45 @@ class Event:
     op: str
     frame: Frame
     kind: Kind
-    flops: int | None
+    work: Work | None
     reads: Parts
     writes: Parts
     dtype: str
     function: str = ""
-    queries: int = 0
+
+    @property
+    def flops(self) -> Number | None:
+        """FLOPs of the call; None where nobody knows."""
+        if self.work is None:
+            return None
+        return flops_of(self.work) if isinstance(self.work, tuple) else self.work.flops
+
+    @property
+    def geometry(self) -> Geometry:
+        """What the call does, as an operator of a program says it.
+
+        A product of activations is attention's, and one within an optimizer's step its own: of
+        these the spaces alone are known.
+        """
+        work, kind, function = self.work, self.kind, self.function
+        if work is None:
+            return Counted((Space(0, ()),), kind, UNKNOWN)
+        if isinstance(work, Gemm | Conv) and work.kind == kind:
+            return replace(work, which=function)
+        if not isinstance(work, tuple) and work.kind == kind:
+            return work
+        spaces = work if isinstance(work, tuple) else tuple(work.spaces)
+        return (
+            Elementwise(spaces, function)
+            if kind == "elementwise"
+            else Counted(spaces, kind, function)
+        )
 
 
 def take_back(events: list[Event], frame: Frame, wanted: Parts, made: set[Array]) -> Parts:
-    """Take back what a call of a module did to arrays element by element; return what that read.
+    """Remove the elementwise events of a module call on arrays; return their inputs.
 
-    What is read by anything else stays. Arrays that are no longer made are added to ``made``.
+    Arrays that other operators read stay. Arrays that are no longer made are added to ``made``.
     """
     arrays, read = {view.array for view, _ in wanted}, [*wanted]
     for index in reversed(range(len(events))):

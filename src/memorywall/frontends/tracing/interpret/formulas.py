@@ -1,4 +1,4 @@
-"""What a formula of an operator is, and the door for one's own.
+"""The interface of operator formulas, and the decorator for custom ones.
 
 A fused multiply-add is two FLOPs, as everywhere here.
 """
@@ -10,19 +10,21 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from memorywall.core.errors import InvalidInputError, shown
-from memorywall.core.program import Kind
+from memorywall.core.geometry import Attention, Conv, Gemm, Kind, Space
 
+# What a formula says: FLOPs, a space that they fill, or a whole geometry.
+Found: TypeAlias = int | Space | Gemm | Attention | Conv
 # What a formula is given: ``op``, ``args``, ``kwargs``, and the tensors ``inputs`` and ``outputs``.
-Count: TypeAlias = Callable[[Any], int]
+Count: TypeAlias = Callable[[Any], Found]
 
 
 @dataclass(frozen=True, slots=True)
 class Formula:
-    """What an operator does.
+    """The formula of an operator.
 
     Attributes:
         kind: the class that it is counted in.
-        flops: FLOPs of one call.
+        flops: FLOPs of one call, or the geometry that they follow from.
         touched: elements of each input that one call reads, where that is not all: embeddings,
             experts. None for an input that is read whole.
     """
@@ -32,7 +34,7 @@ class Formula:
     touched: Callable[[Any], tuple[int | None, ...]] | None = None
 
 
-FORMULAS: dict[str, Formula] = {}  # those of the user; PyTorch's own are in ``aten``
+FORMULAS: dict[str, Formula] = {}  # custom formulas; PyTorch's are in ``aten``
 
 
 def formula(
@@ -42,18 +44,18 @@ def formula(
 ) -> Callable[[Count], Count]:
     """Decorate a function that counts the FLOPs of operators, such as ``mylib::fused_mlp``.
 
-    The function is given the call: ``call.inputs`` and ``call.outputs`` are tensors, of which only
-    shapes and dtypes may be asked. Names are ``namespace::operator``, without an overload, and
-    PyTorch's own are in ``aten``. A name that is known is given the new formula.
+    The function receives the call: ``call.inputs`` and ``call.outputs`` are tensors with shapes and
+    dtypes only. Names are ``namespace::operator``, without an overload; PyTorch's are in ``aten``.
+    The formula of a known name is replaced.
 
     Raises:
-        InvalidInputError: no name, or one without a namespace.
+        InvalidInputError: there is no name, or a name has no namespace.
     """
     bad = [name for name in names if "::" not in name]
     if bad or not names:
         raise InvalidInputError(
-            f"a formula needs the operator's name with its namespace, got {shown(bad or names)}",
-            "Such as @formula('mylib::fused_mlp'), or 'aten::cumsum'.",
+            f"a formula requires the operator's name with its namespace, got {shown(bad or names)}",
+            "For example: @formula('mylib::fused_mlp'), or 'aten::cumsum'.",
         )
 
     def register(count: Count) -> Count:
@@ -65,9 +67,9 @@ def formula(
 
 
 def into(table: dict[str, Formula]) -> Callable[..., Callable[[Count], Count]]:
-    """Return a decorator that puts formulas into a table of operators.
+    """Return a decorator that adds formulas to a table of operators.
 
-    Names are without ``aten::`` where they have no namespace.
+    Names without a namespace are in ``aten``.
     """
 
     def names_of(
@@ -86,7 +88,7 @@ def into(table: dict[str, Formula]) -> Callable[..., Callable[[Count], Count]]:
 
 def schema_of(op: Any) -> Any:
     """Return an overload's schema: its name and its arguments."""
-    return op._schema  # noqa: SLF001 - torch offers no other door
+    return op._schema  # noqa: SLF001 - torch has no public API
 
 
 def argument(call: Any, name: str, default: Any = None) -> Any:

@@ -1,4 +1,4 @@
-"""What operators read, write and compute, noted one by one: what forward and training share."""
+"""Record the reads, writes and FLOPs of operators, for forward and training traces."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
+from memorywall.core.axes import unnamed
+from memorywall.core.geometry import Conv, Kind, Scan, Softmax, Space
 from memorywall.core.numbers import Number
-from memorywall.core.program import Kind
 from memorywall.core.tensors import Role
 from memorywall.frontends.tracing.interpret.arrays import (
     Array,
@@ -24,31 +25,30 @@ from memorywall.frontends.tracing.interpret.events import Event, Frame, Parts, t
 from memorywall.frontends.tracing.interpret.operators import (
     Operator,
     arithmetic_of,
-    complex_times,
     describe,
     function_of,
     values_written,
+    work_of,
 )
 from memorywall.frontends.tracing.interpret.values import Touched, Values
 
 _SOFTMAX = "aten::softmax"
-# Of a pair: scale, running maximum, subtract, exponential, sum, divide. Going back: scale,
-# subtract, exponential; then subtract the row's sum, times the probability, times the scale.
+# Per pair: scale, running maximum, subtract, exponential, sum, divide. Backward: scale, subtract,
+# exponential; then subtract the row's sum, times the probability, times the scale.
 _SOFTMAX_FLOPS = 6
 
 
 class Notes:
-    """Makes events of calls, and arrays of the storages that they touch.
+    """Converts calls to events, and the storages that they touch to arrays.
 
     Args:
         full: count every pair of a causal attention.
-        hold: keep every storage, so that none lends its address to another; else they are
-            forgotten as they go.
+        hold: keep every storage, so that no address is reused; else a freed one is forgotten.
 
     Attributes:
-        events: one for every operator that moves or computes anything.
-        frame: the call of a module that is running.
-        mark: what names of new arrays end in, so that phases have names of their own.
+        events: one per operator with traffic or FLOPs.
+        frame: the running call of a module.
+        mark: the suffix of names of new arrays, so that the names of phases differ.
     """
 
     def __init__(self, *, full: bool = False, hold: bool = True) -> None:
@@ -57,16 +57,16 @@ class Notes:
         self.frame = Frame("", None, 1, 0)
         self.mark = ""
         self.full = full
-        self._taken: set[Array] = set()  # what is made within a scan
+        self._taken: set[Array] = set()  # arrays made within a scan
         self._values = Values(self.arrays)
         self._operators: dict[Any, Operator] = {}
 
     def take_in(
         self, named: Mapping[str, torch.Tensor], role: Role, uniform: Container[int] = ()
     ) -> None:
-        """Take in tensors that stand before the run, tied ones under the first of their names.
+        """Add tensors that exist before the run, tied ones under the first of their names.
 
-        ``uniform`` are the addresses of storages whose elements are all alike.
+        ``uniform`` holds the addresses of storages whose elements are all equal.
         """
         for name, tensor in named.items():
             array = self.arrays.add(tensor, name, role)
@@ -76,39 +76,39 @@ class Notes:
     def convolve(
         self, reads: tuple[torch.Tensor, ...], out: torch.Tensor, window: torch.Tensor | None = None
     ) -> None:
-        """Note a causal convolution of x, the first of ``reads``, by weights [C, W], the second.
+        """Record a causal convolution of x, the first of ``reads``, by weights [C, W], the second.
 
-        Every channel [B, C, T] with its own; ``window`` is what is kept for the next token.
+        Every channel of [B, C, T] has one filter; ``window`` is kept for the next token.
         """
-        flops = 2 * out.numel() * reads[1].shape[-1]
-        self._note_whole("conv", "depthwise", flops, self._parts(reads), out, window)
+        taps = reads[1].shape[-1]
+        work = (Space(2, unnamed(out.numel(), taps)),)
+        geometry = Conv(work, taps, (), "depthwise")
+        self._note_whole(geometry, self._parts(reads), out, window)
 
     def scan(
         self,
-        function: str,
-        flops: Number,
+        geometry: Scan,
         reads: tuple[torch.Tensor, ...],
         out: torch.Tensor,
         state: torch.Tensor | tuple[torch.Tensor, ...] | None = None,
         gates: tuple[torch.Tensor, ...] = (),
     ) -> None:
-        """Note a recurrence as one operator, and what was done to ``gates`` as part of it."""
-        # What an earlier scan of the same mixer has read to make its gates is read.
+        """Record a recurrence as one operator, including the elementwise operators on ``gates``."""
+        # The inputs of the gates of an earlier scan of the same mixer are read.
         wanted = tuple([part for part in self._parts(gates) if part[0].array not in self._taken])
         taken = take_back(self.events, self.frame, wanted, self._taken)
         parts = self._parts(reads) + taken
-        self._note_whole("scan", function, int(flops), parts, out, state)
+        self._note_whole(geometry, parts, out, state)
 
     def _note_whole(
         self,
-        kind: Kind,
-        function: str,
-        flops: int,
+        geometry: Conv | Scan,
         reads: Parts,
         out: torch.Tensor,
         kept: torch.Tensor | tuple[torch.Tensor, ...] | None,
     ) -> None:
         """Note an operator that stands for many of PyTorch's."""
+        kind, function = geometry.kind, geometry.function
         path = self.frame.unique(function)
         self.arrays.add(out, path).name = path
         states = tuple(tensors((kept,)))
@@ -117,16 +117,16 @@ class Notes:
         writes = self._parts((out, *states), read=False)
         name, dtype = f"{kind}::{function}", arithmetic_of((out,))
         self.events.append(
-            Event(path, name, self.frame, kind, flops, reads, writes, dtype, function)
+            Event(path, name, self.frame, kind, geometry, reads, writes, dtype, function)
         )
 
     def note(self, call: Call) -> None:
-        """Note one operator: a view is a way of reading; anything else moves what it touches."""
+        """Record one operator: a view moves no bytes; any other operator moves its arrays."""
         known = self._operators.get(call.op)
         if known is None:
             known = self._operators[call.op] = describe(call.op)
         if torch.Tag.inplace_view in call.op.tags:
-            return  # the tensor itself is another view from here on
+            return  # from here on the tensor is another view
         source = self._shown(call) if call.outputs and not known.written else None
         if source is not None:
             self._note_view(call, source)
@@ -134,7 +134,7 @@ class Notes:
             self._note_event(call, known)
 
     def _shown(self, call: Call) -> torch.Tensor | None:
-        """Return the input that the output is a view of."""
+        """Return the input of which the output is a view."""
         address = address_of(call.outputs[0])
         for tensor in call.inputs:
             if address_of(tensor) == address:
@@ -150,7 +150,7 @@ class Notes:
 
     def _note_event(self, call: Call, known: Operator) -> None:
         name = self.frame.unique(known.short)
-        reads = self._reads(call, known)  # before its outputs, which may stand in the same arrays
+        reads = self._reads(call, known)  # before its outputs, which may be in the same arrays
         if known.written:
             writes = tuple([self._written(call, known, target) for target in known.targets(call)])
         else:
@@ -159,32 +159,28 @@ class Notes:
         if known.allocates:
             return
         call.full = self.full
-        formula = known.formula
-        flops = None if formula is None else int(formula.flops(call)) * complex_times(call, known)
         kind = self._kind(known, reads)
-        queries = call.inputs[0].shape[-2] if kind == "attention" else 0
         dtype, function = arithmetic_of(call.inputs + call.outputs), function_of(call, known)
+        work = work_of(call, known)
         self.events.append(
-            Event(
-                name, known.name, self.frame, kind, flops, reads, writes, dtype, function, queries
-            )
+            Event(name, known.name, self.frame, kind, work, reads, writes, dtype, function)
         )
         if known.attends:
             self._note_softmax(call, name, dtype)
 
     def _note_softmax(self, call: Call, name: str, dtype: str) -> None:
         """Note the softmax within an attention that was left whole: it moves nothing."""
-        flops = _SOFTMAX_FLOPS * score_pairs(call)
+        geometry = Softmax((Space(_SOFTMAX_FLOPS, unnamed(score_pairs(call))),))
         frame = self.frame
         self.events.append(
-            Event(f"{name}.softmax", _SOFTMAX, frame, "softmax", flops, (), (), dtype)
+            Event(f"{name}.softmax", _SOFTMAX, frame, "softmax", geometry, (), (), dtype)
         )
 
     def _kind(self, known: Operator, reads: Parts) -> Kind:
         """Return the class of an operator.
 
-        A batched product of activations is attention's. Rows of a table of weights that a buffer
-        names, as of distances, are looked up.
+        A batched product of activations counts as attention. Rows of a table of weights indexed by
+        a buffer, such as distances, are looked up.
         """
         kind: Kind = known.formula.kind if known.formula else "elementwise"
         if kind == "gemm" and known.short in ("bmm", "baddbmm"):
@@ -196,7 +192,7 @@ class Notes:
         return kind
 
     def _made(self, call: Call, name: str) -> Parts:
-        """Take in the arrays that an operator made."""
+        """Add the output arrays of an operator."""
         made = []
         for index, tensor in enumerate(call.outputs):
             own = f"{name}.{index}" if index else name
@@ -207,7 +203,7 @@ class Notes:
     def _written(
         self, call: Call, known: Operator, target: torch.Tensor
     ) -> tuple[View, Number | None]:
-        """Return what is written of a target; all of an activation is a new version of it."""
+        """Return the written part of a target; writing all of an activation makes a new version."""
         array = self._array(target)
         self._values.uniform.discard(array)
         whole = prod(target.shape) == array.elements and not known.partly
@@ -236,7 +232,7 @@ class Notes:
     def _parts(
         self, values: Iterable[torch.Tensor], moved: Touched = (), *, read: bool = True
     ) -> Parts:
-        """Return tensors as parts of their arrays; ``moved`` elements of each where not all."""
+        """Return tensors as parts of their arrays; ``moved`` elements of each if not all."""
         parts = []
         for index, tensor in enumerate(values):
             if not tensor.numel():
@@ -249,7 +245,7 @@ class Notes:
         return tuple(parts)
 
     def _array(self, tensor: torch.Tensor) -> Array:
-        """Return a tensor's array; one that the trace did not see made is a constant."""
+        """Return a tensor's array; one without a recorded origin is a constant."""
         found = self.arrays.find(tensor)
         if found is None:
             found = self.arrays.add(tensor, self.frame.unique("constant"))

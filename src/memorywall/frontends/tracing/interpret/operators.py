@@ -1,4 +1,4 @@
-"""What is known of an overload of an operator: its formula, what it writes, what it is."""
+"""The properties of an overload of an operator: its formula, its writes, its function."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from typing import Any
 
 import torch
 
+from memorywall.core.geometry import (
+    Attention,
+    Conv,
+    Gemm,
+    Space,
+)
 from memorywall.frontends.tracing.interpret.arrays import format_of
 from memorywall.frontends.tracing.interpret.aten import ATEN
 from memorywall.frontends.tracing.interpret.backward import find
@@ -19,9 +25,10 @@ from memorywall.frontends.tracing.interpret.elementwise import (
     REDUCTION,
     TABLE,
 )
+from memorywall.frontends.tracing.interpret.events import Work
 from memorywall.frontends.tracing.interpret.formulas import FORMULAS, Formula, schema_of
 
-# They write some elements of what they are given: as many as the values that they write.
+# They write some elements of an argument: as many as the values that they write.
 _WRITES_PART = ("index_copy", "index_put", "scatter", "index_fill", "masked_scatter")
 _ADDS_PART = ("index_add", "scatter_add", "scatter_reduce", "index_reduce")
 _EMPTY = (
@@ -33,14 +40,14 @@ _CLONES = ("aten::clone", "aten::_to_copy")
 
 @dataclass(slots=True, eq=False)
 class Operator:
-    """What is known of an overload, looked up once.
+    """The properties of an overload, looked up once.
 
     Attributes:
         name: ``namespace::operator``, of an in-place one that of its twin.
-        formula: None where there is none.
+        formula: None if there is none.
         written: positions, or names, of the arguments that it writes to.
         allocates: whether it makes memory without writing to it.
-        attends: whether it is an attention left whole, with a softmax in it.
+        attends: whether it is an attention operator, including its softmax.
         function: as ``Op.function``.
     """
 
@@ -58,12 +65,12 @@ class Operator:
 
     @property
     def partly(self) -> bool:
-        """Whether it writes to some elements, which shapes do not tell."""
+        """Whether it writes to some elements, which do not follow from shapes."""
         return self.function in ("write part", "add part")
 
     @property
     def blind(self) -> bool:
-        """Whether it writes without reading what was there."""
+        """Whether it writes without reading the old values."""
         return bool(self.written) and self.function in ("copy", "fill", "write part")
 
     def targets(self, call: Call) -> Iterator[torch.Tensor]:
@@ -74,7 +81,7 @@ class Operator:
 
 
 def describe(op: Any) -> Operator:
-    """Return what is known of an overload."""
+    """Return the properties of an overload."""
     schema = schema_of(op)
     name = schema.name.rstrip("_") if schema.name.startswith("aten::") else schema.name
     formula = FORMULAS.get(schema.name) or FORMULAS.get(name)
@@ -107,22 +114,39 @@ def _function(short: str, writes: bool) -> str:
 
 
 def function_of(call: Call, known: Operator) -> str:
-    """Return what a call does: a copy of what shows elements several times repeats them."""
+    """Return the function of a call: a copy of a view with repeated elements repeats them."""
     if known.name in _CLONES and call.inputs[0].numel() > 1 and 0 in call.inputs[0].stride():
         return "repeat"
     return known.function
 
 
+def work_of(call: Call, known: Operator) -> Work | None:
+    """Return what a call does, in axes without names; None where there is no formula.
+
+    Of an operator whose formula gives a number, that is all; of complex numbers, the spaces.
+    """
+    if known.formula is None:
+        return None
+    found, times = known.formula.flops(call), complex_times(call, known)
+    if isinstance(found, Gemm | Attention | Conv):
+        if times == 1:
+            return found
+        return tuple([Space(times * space.coefficient, space.axes) for space in found.spaces])
+    if isinstance(found, Space):
+        return (Space(times * found.coefficient, found.axes),)
+    return (Space(times * int(found), ()),)
+
+
 def values_written(call: Call, target: torch.Tensor) -> int:
-    """Return the elements of the largest input of the target's dtype but the target."""
+    """Return the elements of the largest input of the target's dtype except the target."""
     sizes = [t.numel() for t in call.inputs if t is not target and t.dtype == target.dtype]
     return int(max(sizes, default=0))
 
 
 def complex_times(call: Call, known: Operator) -> int:
-    """Return the FLOPs of real numbers to each that a formula of ours counts: of complex, several.
+    """Return the real FLOPs per counted FLOP: more than one for complex numbers.
 
-    A multiply-add is four of real numbers, a product alone six FLOPs, what else there is two.
+    A complex multiply-add is four real ones, a product alone six FLOPs, any other operator two.
     """
     numbers = sum(tensor.is_complex() for tensor in call.inputs)
     if not numbers or known.formula is None or known.name in FORMULAS:

@@ -1,4 +1,4 @@
-"""What little a trace knows of values: what is all alike, what was chosen, what weights became."""
+"""The values that a trace knows: constant arrays, chosen experts, arrays derived from weights."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ _KEEPS_UNIFORM = ("clone", "_to_copy", "gather", "index", "index_select")
 
 
 class Values:
-    """What is learnt of values while a module runs without any.
+    """Tracks known values while a module runs without values.
 
     Attributes:
-        uniform: arrays whose elements are all alike, such as token types that nobody gave.
+        uniform: arrays whose elements are all equal, such as default token types.
     """
 
     def __init__(self, arrays: Arrays) -> None:
         self.uniform: set[Array] = set()
         self._arrays = arrays
         self._of_weights: set[Array] = set()
-        self._chosen: dict[int, int] = {}  # of the latest top-k: rows that come out, k
+        self._chosen: dict[int, int] = {}  # of the latest top-k: output rows, k
 
     def learn(self, call: Call, known: Operator, reads: Parts, writes: Parts) -> None:
-        """Learn from an operator that makes new arrays."""
+        """Update the known values by an operator that makes new arrays."""
         made = {view.array for view, _ in writes}
         copies = known.short in _KEEPS_UNIFORM and self._is_uniform(call.inputs[0])
         if known.short in _UNIFORM or copies:
@@ -48,11 +48,11 @@ class Values:
             self._chosen[out.numel()] = out.shape[-1]
 
     def is_weight(self, array: Array) -> bool:
-        """Tell whether an array is a weight, or made of weights alone: cast, dequantised."""
+        """Return whether an array is a weight, or derived from weights only: cast, dequantised."""
         return array.role in ("weight", "state") or array in self._of_weights
 
     def touched(self, call: Call, known: Operator) -> Touched:
-        """Return the elements of each input that a call reads, None for one that is read whole."""
+        """Return the elements of each input that a call reads, None if it is read whole."""
         if known.short == "embedding":
             return self._rows(call)
         found = known.formula.touched(call) if known.formula and known.formula.touched else ()
@@ -62,19 +62,19 @@ class Values:
         return self._arrays.find(tensor) in self.uniform
 
     def _rows(self, call: Call) -> Touched:
-        """Of a table, the rows that indices can name: each its own, or one where all are alike.
+        """Of a table, the rows that indices can select: distinct ones, or one if all are equal.
 
-        Indices that are expanded (the same positions for every sequence) name the same rows.
+        Expanded indices (the same positions for every sequence) select the same rows.
         """
         table, indices = call.inputs[0], call.inputs[1]
         rows = 1 if self._is_uniform(indices) else stored(geometry_of(indices))
         return (min(rows, table.shape[0]) * table.shape[1],)
 
     def _experts(self, call: Call, most: Touched) -> Touched:
-        """Of E experts, those that T tokens are expected to touch which choose k each at random.
+        """Of E experts, the expected number that T tokens touch if each chooses k at random.
 
-        E (1 - (1 - k/E)^T). T and k are those of the latest top-k with so many rows; where there
-        was none, as many experts as rows at most.
+        E (1 - (1 - k/E)^T). T and k are those of the latest top-k with this number of rows; without
+        one, at most as many experts as rows.
         """
         rows, weights = call.inputs[0].shape[0], call.inputs[1]
         chosen = self._chosen.get(rows)

@@ -1,4 +1,4 @@
-"""Backbones of image models: one that the config describes is built, none is fetched."""
+"""Backbones of image models: described ones are built, none is fetched."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from memorywall.core.errors import UnsupportedError, shown
 
 _ELSEWHERE = ("backbone", "use_timm_backbone")  # named, not described
-# Timm makes these of a name, which may say a hub or a file to read.
+# timm builds these from a name, which may refer to a hub or a file.
 _TIMM = ("timm_backbone", "timm_wrapper")
 
 
 def check_backbones(config: Mapping[Any, Any], where: str) -> None:
-    """Refuse backbones that are named and not described, at any depth.
+    """Refuse backbones that are named but not described, at any depth.
 
     Raises:
-        UnsupportedError: transformers would fetch one, or timm would make it.
+        UnsupportedError: transformers would fetch one, or timm would build it.
     """
     described = config.get("backbone_config")
     if described is not None:
@@ -26,8 +26,8 @@ def check_backbones(config: Mapping[Any, Any], where: str) -> None:
     named = [key for key in _ELSEWHERE if config.get(key) is not None]
     if named and described is None:
         raise UnsupportedError(
-            f"{where}: {named[0]} is {shown(config[named[0]])}, and what that is made of the "
-            "config does not say.",
+            f"{where}: {named[0]} is {shown(config[named[0]])}, which the config does not "
+            "describe.",
             "Describe it: backbone_config with the model_type and sizes of a backbone that "
             "transformers has.",
         )
@@ -39,21 +39,20 @@ def check_timm(config: Mapping[Any, Any], where: str) -> None:
     """Refuse what timm would make, at any depth; some classes have towers of timm's by default.
 
     Raises:
-        UnsupportedError: the type is one of timm's, or a name that it makes a tower of is no name.
+        UnsupportedError: the type is one of timm's, or its tower's name is a location.
     """
     name, architecture = config.get("model_type"), config.get("architecture")
     if name in _TIMM:
         raise UnsupportedError(
-            f"{where}: timm makes models of type {shown(name)}, which transformers has no class "
-            "of its own for.",
+            f"{where}: models of type {shown(name)} are built by timm; transformers has no class "
+            "for them.",
             "Trace it as a module: memorywall trace FILE.py:make, where make returns "
             "timm.create_model(...).",
         )
     if isinstance(architecture, str) and {*architecture} & {*":/\\"}:
         raise UnsupportedError(
-            f"{where}: architecture is {shown(architecture)}; nothing is fetched or read from "
-            "such a place.",
-            "Name an architecture alone, such as mobilenetv5_300m_enc.",
+            f"{where}: architecture must be a name, got the location {shown(architecture)}.",
+            "Use the name of an architecture, such as mobilenetv5_300m_enc.",
         )
     for key, part in _parts(config):
         check_timm(part, f"{where}: {shown(key)}")
@@ -78,6 +77,6 @@ def _check_described(backbone: Any, where: str) -> None:
     known = isinstance(backbone, Mapping) and isinstance(name, str) and name in CONFIG_MAPPING_NAMES
     if not known or name in _TIMM:
         raise UnsupportedError(
-            f"{where}: the backbone {shown(name)} is none that transformers itself has.",
+            f"{where}: transformers has no backbone {shown(name)}.",
             'Describe one in backbone_config, such as "model_type": "swin".',
         )

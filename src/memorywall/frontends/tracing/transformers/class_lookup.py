@@ -1,4 +1,4 @@
-"""Transformers' class for a config: which it is, and how it is built."""
+"""Look up and build transformers' class for a config."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from transformers.models.auto import modeling_auto
 from memorywall.core.errors import InvalidInputError, UnsupportedError, printable
 from memorywall.frontends.tracing.transformers.hub_kernels import no_hub_kernels
 
-# Classes in the order in which one is chosen where the config names none.
+# Order of choice among classes if the config names none.
 _SEQ2SEQ = modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
 _TASKS = (
     modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
@@ -26,11 +26,11 @@ _TASKS = (
     modeling_auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES,
     modeling_auto.MODEL_MAPPING_NAMES,
 )
-# Those that have a language model's head.
+# Classes with a language model's head.
 HEADED = frozenset(name for task in _TASKS[:4] for name in task.values() if isinstance(name, str))
 
 
-# Inputs as a command names them, of a usual size.
+# Inputs in the syntax of the command, of a usual size.
 _EXAMPLES = {
     "input_ids": "int64[1,16]", "decoder_input_ids": "int64[1,1]",
     "pixel_values": "float32[1,3,224,224]", "input_values": "float32[1,16000]",
@@ -40,7 +40,7 @@ _EXAMPLES = {
 
 
 def named_class(config: Mapping[str, Any]) -> str | None:
-    """Return the class that the config names, if it is one of transformers' own for its type."""
+    """Return the class that the config names, if transformers has it for the type."""
     named = config.get("architectures")
     for name in named if isinstance(named, list) else ():
         found = getattr(transformers, name, None) if isinstance(name, str) else None
@@ -64,7 +64,7 @@ def built_config(model_type: str, text: str, where: str) -> Any:
     """Return transformers' config of a type with the keys in a JSON text; ``where`` names it.
 
     Raises:
-        InvalidInputError: its config class refuses them.
+        InvalidInputError: the config class refuses them.
     """
     words = json.loads(text)
     words.pop("model_type", None)
@@ -72,30 +72,30 @@ def built_config(model_type: str, text: str, where: str) -> Any:
         return transformers.AutoConfig.for_model(model_type, **words)
     except Exception as error:
         raise InvalidInputError(
-            f"{where}: transformers makes no config of it: {_said(error)}"
+            f"{where}: transformers cannot build its config: {_said(error)}"
         ) from error
 
 
 def whole_config(built: Any, where: str) -> dict[str, Any]:
-    """Return all keys of a config of transformers, defaults and parts of it too.
+    """Return all keys of a config of transformers, including defaults and nested configs.
 
     Raises:
-        InvalidInputError: its values cannot be written down.
+        InvalidInputError: its values cannot be serialised.
     """
     try:
         whole: dict[str, Any] = built.to_dict()
     except Exception as error:
         raise InvalidInputError(
-            f"{where}: transformers cannot write down its config: {_said(error)}"
+            f"{where}: transformers cannot serialise its config: {_said(error)}"
         ) from error
     return whole
 
 
 def built_class(class_name: str, config: Any) -> Any:
-    """Return a class of transformers' without its weights.
+    """Return a class of transformers without its weights.
 
     Raises:
-        UnsupportedError: it cannot be built from the config, or needs what is not installed.
+        UnsupportedError: it cannot be built from the config, or requires a missing library.
     """
     try:
         with torch.device("meta"), no_hub_kernels():
@@ -103,45 +103,45 @@ def built_class(class_name: str, config: Any) -> Any:
     except ImportError as error:
         library = _library(error)
         raise UnsupportedError(
-            f"transformers' {class_name} needs {library}, which is not installed.",
+            f"transformers' {class_name} requires {library}, which is not installed.",
             f"Install it: pip install {library}",
         ) from error
     except Exception as error:
         raise UnsupportedError(
-            f"transformers' {class_name} is not built from this config: {_said(error)}",
+            f"transformers cannot build {class_name} from this config: {_said(error)}",
             "Check its keys against transformers' documentation of the class.",
         ) from error
 
 
 def _library(error: ImportError) -> str:
-    """Return the name of what is to be installed, as transformers says it, or Python."""
+    """Return the name of the missing library from the message of transformers, or of Python."""
     found = re.search(r"pip install (?:-U )?([\w.-]*\w)", str(error))
     return found[1] if found else printable(error.name or "a library", 60)
 
 
 def _said(error: Exception) -> str:
-    """Return an error of others as one line."""
+    """Return an error of another library as one line."""
     return printable(" ".join(f"{type(error).__name__}: {error}".split()), 300)
 
 
 def check_inputs(name: str) -> None:
-    """Refuse a class that a text alone, or an image alone, is not enough for.
+    """Refuse a class that requires more than a text or an image.
 
     Raises:
-        UnsupportedError: what it reads, and how it is traced with that.
+        UnsupportedError: with the inputs of the class, and the command that traces it.
     """
     try:
         taken = inspect.signature(getattr(transformers, name).forward).parameters
-    except (ImportError, AttributeError):  # what is missing is said where it is built
+    except (ImportError, AttributeError):  # the missing library is reported when it is built
         return
     needed = _inputs_beyond(taken)
     if not needed:
         return
     words = " ".join(f"--input {one}='{_example(one)}'" for one in needed)
     raise UnsupportedError(
-        f"transformers' {name} cannot be traced from a config. It reads {' and '.join(needed)}; a "
-        "text (input_ids) or an image (pixel_values) alone is not enough.",
-        f"Trace it with inputs of your own: memorywall trace FILE.py:make {words}, where make "
+        f"transformers' {name} cannot be traced from a config. It requires {' and '.join(needed)}; "
+        "only a text (input_ids) or an image (pixel_values) is supported.",
+        f"Trace it with explicit inputs: memorywall trace FILE.py:make {words}, where make "
         f"returns transformers' {name}.",
     )
 
@@ -152,13 +152,13 @@ def _example(name: str) -> str:
 
 
 def _inputs_beyond(taken: Mapping[str, inspect.Parameter]) -> list[str]:
-    """Return the inputs of a class of which some are neither a text nor an image; else nothing."""
+    """Return the inputs of a class if some are neither a text nor an image; else none."""
     named = [name for name, one in taken.items() if one.kind == one.POSITIONAL_OR_KEYWORD][1:]
     needed = [name for name in named if taken[name].default is inspect.Parameter.empty]
     main = "input_ids" if "input_ids" in taken else "pixel_values"
     given = {main, "decoder_input_ids", "image_sizes"}
     if "decoder_input_ids" in taken and "input_features" in taken:
-        given.add("input_features")  # of what listens
+        given.add("input_features")  # of speech models
     reads = given - {"decoder_input_ids", "image_sizes"}
     if not named or (reads & {*taken} and {*needed} <= given):
         return []

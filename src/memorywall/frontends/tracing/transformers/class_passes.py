@@ -1,4 +1,4 @@
-"""Passes of transformers' classes, traced as they are asked for."""
+"""Passes of transformers' classes, traced on demand."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from memorywall.frontends.tracing.transformers.value_checks import quiet, unchec
 
 _VARYING = ("batch", "tokens", "past", "source", "images")
 _TRACED_IN = ("fp32", "bf16", "fp16")  # formats that a class runs in
-_SOURCES = ("input_ids", "input_features")  # what an encoder reads
+_SOURCES = ("input_ids", "input_features")  # the input of an encoder
 _SINGLE = find_format("fp32")
-# What PyTorch says where a class makes arrays of single precision, whatever its weights are in.
+# PyTorch's messages if a class makes arrays of single precision regardless of its weights.
 _MIXED = re.compile(
     "scalar type|same dtype|dtypes? to be|dtype.*(match|equal)|expected.*Float|Unsupported dtype",
     re.IGNORECASE,
@@ -43,7 +43,7 @@ _MIXED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class _Pass:
-    """A forward pass in whole numbers: what a trace is kept by."""
+    """A forward pass in whole numbers: the key of a stored trace."""
 
     batch: int
     tokens: int
@@ -65,17 +65,19 @@ class _Pass:
 @one_at_a_time()
 @quiet()
 def lower_class(architecture: TracedClass, forward: Forward) -> Program:
-    """Return the operators of one forward pass, unfused, in the formats that it asks for.
+    """Return the operators of one forward pass, unfused, in the requested formats.
 
-    Each batch, length and number of images is traced; of many positions of decode steps three are,
-    see ``growth``.
+    Each batch, length and number of images is traced; of many positions of decode steps only three,
+    see ``decode_growth``.
 
     Raises:
-        UnsupportedError: a pass that cannot be traced, or too many to trace.
+        UnsupportedError: a pass cannot be traced, or there are too many.
     """
     if forward.logits == "none":
         raise UnsupportedError(
-            f"{architecture.class_name} is traced with its head.", "Ask for logits last or all."
+            f"logits='none' conflicts with {architecture.class_name}, which is traced with its "
+            "head.",
+            "Use logits 'last' or 'all'.",
         )
     dtype = forward.activations.name if forward.activations.name in _TRACED_IN else "bf16"
     numbers = {name: getattr(forward, name) for name in _VARYING}
@@ -96,13 +98,13 @@ def lower_class(architecture: TracedClass, forward: Forward) -> Program:
 
 
 def maker(architecture: TracedClass) -> Callable[[], Any]:
-    """Return what makes the module of a class."""
+    """Return the factory of the module of a class."""
     config = built_config(architecture.model_type, architecture.config, architecture.class_name)
     return partial(_loaded, getattr(transformers, architecture.class_name), config)
 
 
 def _loaded(class_: Any, config: Any) -> Any:
-    """Return a module as loading leaves it: all weights in one format, whatever made them."""
+    """Return a module as after loading: all weights in one format."""
     module = class_(config)
     for parameter in module.parameters():
         if parameter.is_floating_point():
@@ -112,7 +114,7 @@ def _loaded(class_: Any, config: Any) -> Any:
 
 @lru_cache(maxsize=64)
 def _program(architecture: TracedClass, one: _Pass) -> Program:
-    """Trace a pass; a class that runs in single precision alone, in that, as if in the other."""
+    """Trace a pass; a class that runs in single precision only is traced in it and recast."""
     try:
         return _trace(architecture, one)
     except UnsupportedError as error:
@@ -127,9 +129,9 @@ def _program(architecture: TracedClass, one: _Pass) -> Program:
 
 
 def _own_inputs(architecture: TracedClass) -> str:
-    """Return what to do about a class that takes other inputs: its code is not the user's."""
+    """Return the hint for a class with other inputs: its code is not the user's."""
     return (
-        "Trace it with inputs of your own: memorywall trace FILE.py:make --input ..., where "
+        "Trace it with explicit inputs: memorywall trace FILE.py:make --input ..., where "
         f"make returns transformers' {architecture.class_name}."
     )
 
@@ -155,7 +157,7 @@ def _trace(architecture: TracedClass, one: _Pass) -> Program:
 
 
 def _encoding(make: Callable[[], Any]) -> Any:
-    """Return an encoder-decoder that runs its encoder and nothing else."""
+    """Return an encoder-decoder that runs its encoder only."""
     module = make()
     encoder = module.get_encoder()
 
@@ -168,7 +170,7 @@ def _encoding(make: Callable[[], Any]) -> Any:
 
 
 def _texts(architecture: TracedClass, one: _Pass) -> dict[str, Any]:
-    """Return the texts that a pass reads, and of which rows it makes logits."""
+    """Return the texts that a pass reads, and the rows of its logits."""
     batch, tokens = one.batch, one.tokens
     if architecture.reads == "images":
         return {}
@@ -183,7 +185,7 @@ def _texts(architecture: TracedClass, one: _Pass) -> dict[str, Any]:
 
 
 def _source(architecture: TracedClass, one: _Pass) -> dict[str, Any]:
-    """Return a text, or of what listens two frames for every position."""
+    """Return a text, or for a speech model two frames per position."""
     taken = inspect.signature(getattr(transformers, architecture.class_name).forward).parameters
     if "input_features" not in taken:
         return {"input_ids": f"int64[{one.batch},{one.source}]"}
@@ -192,6 +194,6 @@ def _source(architecture: TracedClass, one: _Pass) -> dict[str, Any]:
 
 
 def keeps_last(class_name: str) -> bool:
-    """Tell whether a class can be asked for the logits of the last position alone."""
+    """Return whether a class can compute the logits of the last position only."""
     taken = inspect.signature(getattr(transformers, class_name).forward).parameters
     return "logits_to_keep" in taken

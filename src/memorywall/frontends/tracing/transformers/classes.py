@@ -1,7 +1,7 @@
-"""Classes of transformers that no family knows: built from a config, described and tried.
+"""Classes of transformers without a built-in family: built from a config, described and tested.
 
-Only transformers' own classes are built, found by their config's ``model_type``; code that comes
-with a model is never run.
+Only transformers' classes are built, found by the config's ``model_type``; code shipped with a
+model is never run.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from memorywall.frontends.tracing.transformers.image_inputs import (
 )
 from memorywall.frontends.tracing.transformers.value_checks import quiet, unchecked
 
-_LEFT_OUT = "The image towers are not traced, and count as weights alone"
+_LEFT_OUT = "The vision towers are not traced and count as weights only"
 
 
 @one_at_a_time()
@@ -54,9 +54,9 @@ _LEFT_OUT = "The image towers are not traced, and count as weights alone"
 def read_class(
     config: Mapping[str, Any], where: str, *, by_family: bool = False
 ) -> TracedClass | None:
-    """Return the class that a config is for; None where transformers has none.
+    """Return the class of a config; None if transformers has none.
 
-    ``by_family``: a family reads the architecture, and does not cover the class that is named.
+    ``by_family``: a family reads the architecture but does not support the named class.
 
     Raises:
         InvalidInputError: it cannot be built from these values.
@@ -77,7 +77,7 @@ def read_class(
     if class_name is None:
         return None
     architecture = _described(config, built, class_name, text)
-    # What one token cannot be traced of is refused before anything is told of it.
+    # A class that cannot be traced on one token is refused before any note is added.
     lower_class(architecture, one_token(architecture))
     return architecture
 
@@ -96,7 +96,7 @@ def _described(config: Mapping[str, Any], built: Any, class_name: str, text: str
     }
     taken = inspect.signature(module.forward).parameters
     if "decoder_input_ids" in taken:
-        # Without a head it generates nothing, and yet steps on a cache.
+        # Without a head it does not generate, but it steps on a cache.
         words["causal"] = bool(argument_of(module))
         heard = getattr(built, "max_source_positions", None) if "input_features" in taken else None
         return TracedSeq2Seq(**words, fixed_source=heard)
@@ -110,7 +110,7 @@ def _described(config: Mapping[str, Any], built: Any, class_name: str, text: str
 
 
 def _seer(words: dict[str, Any], built: Any, reads: str) -> TracedClass:
-    """Return one that looks at images, or its text alone where its towers cannot be traced."""
+    """Return a class that processes images, or its text model if the towers cannot be traced."""
     seer = TracedSeer(**words, reads=reads, image_size=image_size_of(built))
     if reads == "images":
         return replace(seer, causal=False)
@@ -131,10 +131,10 @@ def _seer(words: dict[str, Any], built: Any, reads: str) -> TracedClass:
 @quiet()
 @lru_cache(maxsize=64)
 def image_rows(seer: TracedSeer, size: tuple[int, int]) -> int:
-    """Return the positions that one image takes: the rows of what its tower returns.
+    """Return the positions of one image: the rows of its tower's output.
 
     Raises:
-        InvalidInputError: a size, other than the config's, that is cut to no whole patches.
+        InvalidInputError: a size other than the config's that is not a multiple of the patches.
         UnsupportedError: the tower cannot be traced.
     """
     if size != seer.image_size:
@@ -149,26 +149,30 @@ def _check_whole(seer: TracedSeer, size: tuple[int, int]) -> None:
     unit = grid_unit(built_config(seer.model_type, seer.config, seer.class_name))
     if any(side % unit for side in size):
         raise InvalidInputError(
-            f"image_size is {size[0]}x{size[1]}, but {seer.class_name} looks at whole squares of "
-            f"{unit}x{unit} pixels.",
-            f"Give multiples of {unit}: images are resized to those before they are looked at.",
+            f"image_size must be a multiple of {unit}x{unit} pixels for {seer.class_name}, got "
+            f"{size[0]}x{size[1]}.",
+            f"The model's processor resizes images to multiples of {unit}.",
         )
 
 
 def _notes(module: Any, model_type: str) -> Iterator[str]:
     class_name = type(module).__name__
-    said = "No family reads" if family_of(model_type) is None else "No family covers this class of"
+    said = (
+        "No built-in family reads"
+        if family_of(model_type) is None
+        else "No built-in family supports this class of"
+    )
     yield (
-        f"{said} {model_type!r}: transformers' {class_name} is traced in its place, "
-        f"by version {transformers.__version__}."
+        f"{said} {model_type!r}: transformers' {class_name} is traced instead, version "
+        f"{transformers.__version__}."
     )
     if class_name in HEADED and not keeps_last(class_name):
-        yield "Its head is computed for every position: the class cannot be asked for the last."
+        yield "The head is computed for every position: the class has no option for the last only."
 
 
 def _assumed(config: Mapping[str, Any]) -> Iterator[str]:
     if config.get("dtype") is None and config.get("torch_dtype") is None:
-        yield "The config names no dtype: bf16 is assumed."
+        yield "The config has no dtype: bf16 is assumed."
 
 
 def _dtype(config: Mapping[str, Any]) -> str:

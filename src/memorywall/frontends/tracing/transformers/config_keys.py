@@ -1,4 +1,4 @@
-"""Which keys of a config transformers' config class has: those that its class may read."""
+"""The keys of transformers' config classes: those that a class may read."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _READ_HERE = ("model_type", "dtype", "torch_dtype", "architectures", "quantizati
 
 
 def look_up_known(config: Mapping[str, Any], model_type: str) -> None:
-    """Look up, in a config that is watched, each key that the config class of a type has."""
+    """Read, in a watched config, each key of the config class of a type."""
     for key in _READ_HERE:
         config.get(key)
     try:
         usual = CONFIG_MAPPING[model_type]().to_dict()
-    except Exception:  # noqa: BLE001 - some are made of nothing in no way, and then none is known
+    except Exception:  # noqa: BLE001 - some cannot be built without values; then no key is known
         return
     _look_up(config, usual)
 
 
 def _look_up(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
-    """Look up keys by those of a config as it is made of nothing, which has no keys of others."""
+    """Read keys by those of a default config, which has no keys of other types."""
     for key in list(config):
         if not is_handed_on(key) or key not in usual:
             continue

@@ -1,4 +1,4 @@
-"""No kernels from the hub: what transformers would download and run is not, while a class runs."""
+"""Block the download of hub kernels by transformers while a class runs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _FETCHING = ("get_kernel", "get_kernel_hub")
 
 @contextmanager
 def no_hub_kernels() -> Iterator[None]:
-    """Make what fetches kernels fail, under every name that it was imported by.
+    """Make the functions that fetch kernels fail, under every imported name.
 
-    Classes that ask for one while they are built go on without it, as without a GPU.
+    Classes that request a kernel while they are built continue without it, as without a GPU.
     """
     fetch = [vars(hub_kernels)[name] for name in _FETCHING if name in vars(hub_kernels)]
     places = list(_places(fetch))

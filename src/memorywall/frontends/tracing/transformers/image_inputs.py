@@ -1,4 +1,4 @@
-"""How classes of transformers are handed images: the forms that their towers take them in."""
+"""Image inputs of transformers' classes: the forms that their towers accept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _USUAL_SIZE = 224
 
 
 def reads_of(class_: type) -> str:
-    """Return what a class reads: ``text``, ``images`` or ``both``."""
+    """Return the kind of inputs of a class: ``text``, ``images`` or ``both``."""
     taken = inspect.signature(class_.forward).parameters  # type: ignore[attr-defined]
     if hasattr(class_, "get_image_features") and "input_ids" in taken:
         return "both"
@@ -26,7 +26,7 @@ def reads_of(class_: type) -> str:
 
 
 def image_size_of(config: Any) -> tuple[int, int]:
-    """Return the height and width of images that a config names, else a usual one.
+    """Return the height and width of images from a config, else a usual size.
 
     Raises:
         InvalidInputError: an ``image_size`` of other than one or two positive whole numbers.
@@ -46,8 +46,8 @@ def _two_sides(size: Any) -> tuple[int, int]:
         sides = size, size
     if not isinstance(sides, list | tuple) or [_is_side(side) for side in sides] != [True, True]:
         raise InvalidInputError(
-            f"image_size is {shown(size)}, which is no height and width.",
-            "Give one positive whole number of pixels, or two: [height, width].",
+            f"image_size must be one or two positive whole numbers, got {shown(size)}.",
+            "One number of pixels for squares, or two: [height, width].",
         )
     return int(sides[0]), int(sides[1])
 
@@ -59,9 +59,9 @@ def _is_side(side: object) -> bool:
 def looking(
     make: Callable[[], Any], form: str, images: int, size: tuple[int, int], *, alone: bool
 ) -> Any:
-    """Return a module that looks at images before it reads its text, or does nothing else.
+    """Return a module that encodes images before it reads its text, or only encodes images.
 
-    What it sees is not placed among the text, which takes values; that moves next to nothing.
+    The image features are not inserted into the text, which requires values; that moves few bytes.
     """
     module = make()
     forward = module.forward
@@ -76,7 +76,7 @@ def looking(
 
 
 def comparing(make: Callable[[], Any], form: str, images: int, size: tuple[int, int]) -> Any:
-    """Return a module that is handed images beside its texts, to compare them."""
+    """Return a module that takes images and texts, to compare them."""
     module = make()
     forward = module.forward
 
@@ -89,9 +89,9 @@ def comparing(make: Callable[[], Any], form: str, images: int, size: tuple[int, 
 
 
 def rows(seen: Any) -> int:
-    """Return how many positions the features of an image take: all but the last axis of each.
+    """Return the number of positions of image features: all axes except the last of each.
 
-    Where a tower returns its own states beside what the text is given, the latter are counted.
+    If a tower returns its hidden states as well as the features for the text, the features count.
     """
     seen = getattr(seen, "pooler_output", None) if hasattr(seen, "pooler_output") else seen
     found = [leaf for leaf in tree_leaves(seen) if isinstance(leaf, torch.Tensor)]
@@ -108,7 +108,7 @@ def _look(
 def _images(
     module: Any, look: Callable[..., Any], form: str, images: int, size: tuple[int, int]
 ) -> dict[str, Any]:
-    """Return the arguments that hand images to a function."""
+    """Return the arguments that pass images to a function."""
     taken = inspect.signature(look).parameters
     words: dict[str, Any] = {"pixel_values": _pixels(module, form, images, size)}
     if form == "patches":
@@ -133,13 +133,13 @@ def _pixels(module: Any, form: str, images: int, size: tuple[int, int]) -> torch
 
 
 def _grid(module: Any, size: tuple[int, int]) -> tuple[int, int, int]:
-    """Return frames, and patches high and wide, whole windows of those that are merged."""
+    """Return frames, and the height and width in patches, in whole windows of merged patches."""
     merged, whole = _merged(module.config), grid_unit(module.config)
     return 1, size[0] // whole * merged, size[1] // whole * merged
 
 
 def grid_unit(config: Any) -> int:
-    """Return the pixels of a side of what becomes one position: patches that are merged."""
+    """Return the side in pixels of the merged patches of one position."""
     side: int = _vision(config).patch_size
     return side * _merged(config)
 

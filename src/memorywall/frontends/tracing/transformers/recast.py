@@ -1,4 +1,4 @@
-"""A traced program as if it had been traced in other formats."""
+"""Convert a traced program to other formats."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from memorywall.core.tensors import Role, Tensor
 
 
 def in_formats(program: Program, traced: Format, wanted: Mapping[Role, Format]) -> Program:
-    """Return a program whose arrays in the traced format lie in the one wanted for their role.
+    """Return a program whose arrays in the traced format have the format of their role.
 
-    What a module keeps in a format of its own stays so. Arithmetic follows the activations.
+    Arrays in any other format keep it. Arithmetic follows the activations.
     """
     if all(format_.name == traced.name for format_ in wanted.values()):
         return program
@@ -37,4 +37,4 @@ def _op(op: Op, traced: Format, wanted: Mapping[Role, Format]) -> Op:
 def _tensor(tensor: Tensor, traced: Format, wanted: Mapping[Role, Format]) -> Tensor:
     if tensor.format.name != traced.name or tensor.role not in wanted:
         return tensor
-    return Tensor(tensor.name, tensor.shape, wanted[tensor.role], tensor.role, tensor.touched)
+    return replace(tensor, format=wanted[tensor.role], _resident=None)

@@ -1,4 +1,4 @@
-"""Checks of values by libraries, taken as passed, and their warnings: a trace has no values."""
+"""Skip checks of values by libraries, and their warnings: a trace has no values."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from contextlib import contextmanager
 import transformers
 from torch.distributions import Distribution
 
-# transformers' own switch, for its checks that torch.compile is to see through.
+# transformers' switch that hides its checks from torch.compile.
 _SWITCH = "TRANSFORMERS_DISABLE_TORCH_CHECK"
 
 
 @contextmanager
 def unchecked() -> Iterator[None]:
-    """Leave out transformers' checks of values, and those of torch's distributions."""
+    """Disable transformers' checks of values, and those of torch's distributions."""
     said = os.environ.get(_SWITCH)
     validates = Distribution._validate_args  # noqa: SLF001 - it has a setter and no getter
     os.environ[_SWITCH] = "1"
@@ -32,7 +32,7 @@ def unchecked() -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep transformers' warnings back: they tell users of a class what they do not do here."""
+    """Suppress transformers' warnings: they address users of a class, not a trace."""
     verbosity = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()
     try:

@@ -1,0 +1,123 @@
+"""Named lengths: what the axes of arrays, and of the work of operators, are called.
+
+The names are one table. A pass that splits a program finds what to split by these names, and by no
+tensor's or operator's name. An axis that follows another is split with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from memorywall.core.numbers import Number
+
+Axis: TypeAlias = tuple[str, Number]
+Axes: TypeAlias = tuple[Axis, ...]
+
+UNNAMED = ""  # an axis of which only the length is known, as in most of what was traced
+JOINED = "joined"  # an axis of several parts side by side, see ``Tensor.parts``
+
+
+@dataclass(frozen=True, slots=True)
+class Follower:
+    """An axis that is split when another is.
+
+    Attributes:
+        leader: the other axis.
+        floor: the least local length; 1: a part of each that remains whole is copied, as the heads
+            of keys and values are where there are more devices than such heads. 0: none.
+    """
+
+    leader: str
+    floor: int = 0
+
+
+# Name of each axis, and its length in words. Letters as in the notation page.
+AXES = {
+    "batch": "B: sequences, or images",
+    "tokens": "T: new tokens of one sequence; positions of a source, patches of an image",
+    "keys": "S: positions that new tokens attend to",
+    "pairs": "(query, key) pairs of one sequence and head; masks change this length only",
+    "hidden": "D: the residual stream, and widths that are contracted into it",
+    "heads": "N: query heads",
+    "kv_heads": "K: heads of keys and values",
+    "head_dim": "H: elements of a head",
+    "rotary": "P: rotated elements of a head",
+    "ffn": "F: width of a dense or shared feed-forward",
+    "experts": "E: stacked experts",
+    "expert_ffn": "F: width of one expert",
+    "router": "E: scores of a router, which every device needs whole",
+    "chosen": "k: scores of a token, where the token is",
+    "routed": "k: rows of a token, where its experts are",
+    "latent": "R or R + P: latents of keys and values, with rotated keys",
+    "q_latent": "rank of the queries",
+    "vocab": "V: words",
+    "positions": "rows of a table of positions, of distances or of kinds of tokens",
+    "labels": "outputs of a classifier",
+    "ssm_heads": "heads, or channels, of a recurrence",
+    "ssm_head_dim": "channels of a head of a recurrence",
+    "groups": "heads of a recurrence's B and C, which several heads share",
+    "state": "numbers of state of a channel",
+    "rank": "rank of a time step, of a decay or of an adapter",
+    "kernel": "taps of a convolution",
+    "chunks": "chunks of one sequence's tokens, which a scan takes one at a time",
+    "inverses": "FLOPs of inverting the triangular matrices of a sequence's chunks",
+    "pixels": "numbers of a patch, channels times its sides",
+    "channels": "input channels of a convolution",
+    "sides": "sides of a map or of a window; parts of an image",
+    "gate_up": "2: gate and up of one stacked array",
+    "query_gate": "2: queries and their gate of one array",
+    "parts": "equal arrays side by side: shifts, scales and gates; numbers kept of a channel",
+    "condition": "width of what is asked for: a prompt's positions, a step's sines",
+    JOINED: "unequal parts side by side, each with axes of its own",
+    UNNAMED: "not known by name",
+}
+
+FOLLOWERS = {
+    "kv_heads": Follower("heads", floor=1),
+    "groups": Follower("ssm_heads", floor=1),
+    "routed": Follower("experts"),
+    "pairs": Follower("tokens"),
+    "chunks": Follower("tokens"),
+    "inverses": Follower("tokens"),
+    "keys": Follower("tokens"),  # of what is stored; what an attention reads is gathered
+}
+
+
+def named(**lengths: Number) -> Axes:
+    """Return axes of these names and lengths, in the order given."""
+    return tuple(lengths.items())
+
+
+def unnamed(*lengths: Number) -> Axes:
+    """Return axes of which only the lengths are known."""
+    return tuple([(UNNAMED, length) for length in lengths])
+
+
+def size(axes: Axes, times: Number = 1) -> Number:
+    """Multiply the lengths, and ``times``.
+
+    The last axes first: they are whole numbers, so that the array in front is passed over once.
+    """
+    result = times
+    for _, length in reversed(axes):
+        result = length * result
+    return result
+
+
+def names(axes: Axes) -> tuple[str, ...]:
+    """Return the names in order."""
+    return tuple([name for name, _ in axes])
+
+
+def length(axes: Axes, name: str) -> Number:
+    """Return the length of the first axis of that name; 1 where there is none."""
+    for known, found in axes:
+        if known == name:
+            return found
+    return 1
+
+
+def resized(axes: Axes, **lengths: Number) -> Axes:
+    """Return axes of which those named have other lengths."""
+    return tuple([(name, lengths.get(name, known)) for name, known in axes])
