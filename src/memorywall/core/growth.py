@@ -77,7 +77,7 @@ class Interval:
     high: float
 
     def map(self, power: float) -> Interval:
-        """Return 10 to the power of so many times each number: growth, from a slope a year."""
+        """Return 10 to the power of ``power`` times each number: growth, from a slope a year."""
         return Interval(*(factor(power * end) for end in (self.middle, self.low, self.high)))
 
 
@@ -105,7 +105,7 @@ class Break:
 
 @dataclass(frozen=True, slots=True)
 class Foreseen:
-    """The value of a line in a year to come, with the interval that holds ``level`` of points."""
+    """The value of a line in a future year, with the interval that holds ``level`` of points."""
 
     year: float
     level: float

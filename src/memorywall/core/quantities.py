@@ -19,7 +19,7 @@ Display: TypeAlias = Literal["prefixed", "number", "whole", "share", "text"]
 Provenance: TypeAlias = Literal[
     "counted", "data sheet", "class default", "calibrated", "measured", "forecast", "hypothetical"
 ]
-# What a device's kind says of its ceilings.
+# The provenance of ceilings by the kind of a device.
 CEILINGS: dict[str, Provenance] = {
     "spec": "data sheet",
     "measured": "measured",
@@ -47,7 +47,7 @@ class Quantity:
             from (ceilings, or a calibration).
         applies: whether a result has it; None for always.
         path: the attribute, or a path of attributes, where that is not the name.
-        compute: a result in, the value out, where it is no attribute.
+        compute: a result in, the value out, for a value that is not an attribute.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Quantity:
         return attrgetter(self.path or self.name)(result)
 
     def holds(self, result: Any) -> bool:
-        """Tell whether a result has it."""
+        """Return whether a result has it."""
         return self.applies is None or self.applies(result)
 
     def text(self, value: Any) -> str:
@@ -260,7 +260,7 @@ FOOTPRINT = (
     Quantity("optimizer_states", "byte", "States of the optimizer, in training.", "prefixed"),
     Quantity("total", "byte", "All of them together.", "prefixed"),
     Quantity("capacity", "byte", "The device's main memory.", "prefixed", origin="ceilings"),
-    Quantity("state", "byte", "What recurrent layers keep in place of a cache.", "prefixed"),
+    Quantity("state", "byte", "State that recurrent layers keep in place of a cache.", "prefixed"),
 )
 
 OPERATOR = (
@@ -310,7 +310,9 @@ LINK = (
     Quantity("name", "", "Such as ``NVLink 4``.", "text"),
     Quantity("bandwidth", "byte/s", "In one direction, all lanes.", "prefixed", origin="ceilings"),
     Quantity("lanes", "", "Lanes in one direction.", "whole", origin="ceilings"),
-    Quantity("lane_rate", "bit/s", "What one lane signals.", "prefixed", origin="ceilings"),
+    Quantity(
+        "lane_rate", "bit/s", "The signalling rate of one lane.", "prefixed", origin="ceilings"
+    ),
 )
 
 DEVICE = (
@@ -337,7 +339,7 @@ DEVICE = (
     Quantity("price", "USD", "Price in US dollars.", "number", origin="ceilings"),
     Quantity("sources", "", "The source of every number.", "text"),
     Quantity(
-        "notes", "", "What to know before its numbers are used.", "text",
+        "notes", "", "Remarks to read before its numbers are used.", "text",
         compute=lambda device: list(device.notes),
     ),
 )  # fmt: skip
@@ -366,10 +368,10 @@ INFLUENCE = (
 
 GROWTH = (
     Quantity("series", "", "Its name.", "text", path="series.name"),
-    Quantity("title", "", "What a figure writes at its axis.", "text", path="series.title"),
+    Quantity("title", "", "The label of its axis.", "text", path="series.title"),
     Quantity("unit", "", "Of its values.", "text", path="series.unit"),
     Quantity(
-        "definition", "", "What is counted and what is not.", "text", path="series.definition"
+        "definition", "", "Which values are counted.", "text", path="series.definition"
     ),
     Quantity("source", "", "Where its numbers come from.", "text", path="series.source"),
     Quantity("n", "", "Points.", "whole", compute=lambda growth: len(growth.series.points)),

@@ -55,7 +55,7 @@ def show_coverage(rows: Sequence[IntervalCoverage], console: Console) -> None:
     inside = sum(not row.reason for row in rows)
     console.print(
         f"Out of sample: {inside} of {len(rows)} lines held what came later within ten points of "
-        "80 and 95 %; why the others did not stands beside them.",
+        "80 and 95 %; the last column gives the reason for the others.",
         style="bold", soft_wrap=True,
     )  # fmt: skip
     table = columns(

@@ -22,11 +22,11 @@ from memorywall.core.results import Footprint, OpCost
 from memorywall.core.units import render, render_number
 from memorywall.report.verdict import grid_headline, headline, verdict
 
-# The columns of text that no table or prose exceeds where the terminal is no wider, and those of
-# words in a table that is folded.
+# The width of text where output is not a terminal, and the least width of a column of words in a
+# table that is folded.
 WIDTH = 80
 _NARROWEST = 4
-# What the numbers of a table of operators take beside its paths, and the least left for those.
+# The width of the numbers in a table of operators, and the least width of its paths.
 _NUMBERS, _NARROWEST_PATH = 60, 20
 
 
@@ -156,7 +156,7 @@ _PARTS = ("weights", "kv_cache", "state", "gradients", "optimizer_states", "acti
 
 
 def footprint_line(footprint: Footprint) -> str:
-    """Return what must be resident, against what there is."""
+    """Return the bytes that must be resident, against the capacity."""
     parts = ", ".join(
         f"{name.replace('_', ' ')} {render(float(getattr(footprint, name)), 'byte')}"
         for name in _PARTS
