@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from inspect import cleandoc
 from pathlib import Path
 
 import click
@@ -28,9 +29,11 @@ from memorywall.core.model import Model
 from memorywall.core.parameters import PARAMETERS, Parameter
 from memorywall.core.phase import Phase
 from memorywall.core.quantities import GROUPS
+from memorywall.core.records import recording_of
 from memorywall.frontends.config import model_type_of
 from memorywall.phases import all_phases, phase_names
 from memorywall.report.device_tables import SUMMARY_TITLES, quantities, summary
+from memorywall.studies import studies
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 _HEAD = "<!-- Written by tools/reference.py; do not edit. -->\n\n"
@@ -59,6 +62,7 @@ def pages() -> dict[str, str]:
         "parameters.md": _HEAD + _parameters_page(),
         "datasets.md": _HEAD + _datasets_page(),
         "quantities.md": _HEAD + _quantities_page(),
+        "studies.md": _HEAD + _studies_page(),
     }
 
 
@@ -100,6 +104,40 @@ def _device_section(device: Hardware) -> list[str]:
     if device.notes:
         lines += ["", *(f"- {note}" for note in device.notes)]
     return lines
+
+
+def _studies_page() -> str:
+    lines = [
+        "# Studies",
+        "",
+        'Each is a command, `memorywall study NAME`, and a call, `mw.study("NAME")`, that returns',
+        "the result below; its record, `to_dict()` or `--json`, has the schema beside it. How to",
+        "add one: [Extend memorywall](../howto/extend.md).",
+    ]
+    for study in studies():
+        schema = recording_of(study.result).schema
+        lines += [
+            "",
+            f"## {study.name}",
+            "",
+            study.question,
+            "",
+            cleandoc(study.about),
+            "",
+            f"Result: `{study.result.__module__}.{study.result.__name__}`, `{schema}`.",
+        ]
+        if study.figures:
+            lines += ["", f"Figures: {', '.join(study.figures)}."]
+        if study.options:
+            lines += ["", "| option | keyword | sets | default | requires |"]
+            lines += ["| --- | --- | --- | --- | --- |"]
+        for option in study.options:
+            required = f"`{study.option(option.requires).flag}`" if option.requires else ""
+            keyword = "" if option.text else f"`{option.name}`"
+            lines.append(
+                f"| `{option.flag}` | {keyword} | {option.help} | {option.default} | {required} |"
+            )
+    return "\n".join(lines) + "\n"
 
 
 def _models_page() -> str:
@@ -217,7 +255,6 @@ _GROUP_TITLES = {
     "foreseen": "A line in a future year",
     "break": "A change of growth",
     "influence": "A point left out",
-    "coverage": "A line out of sample",
 }
 
 

@@ -18,6 +18,7 @@ from memorywall.core.workload import Conventions, Precision, Workload
 from memorywall.frontends.hf import load_model as model
 from memorywall.frontends.tracing.interpret.formulas import formula
 from memorywall.report.verdict import headline, verdict
+from memorywall.studies import study
 
 __version__ = "0.1.0"
 
@@ -42,6 +43,7 @@ __all__ = [
     "model",
     "model_names",
     "read_analysis_record",
+    "study",
     "trace",
     "verdict",
 ]

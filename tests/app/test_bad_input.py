@@ -127,10 +127,10 @@ def test_unknown_devices(capsys: Captured, name: str, said: str) -> None:
         ("", "not valid JSON"),
         ('{"model_type": "llama",', "line 1, column"),
         ('{"model_type": "llama"} extra', "Extra data"),
-        ("[1, 2]", "a config is a JSON object, got [1, 2]"),
-        ("17", "a config is a JSON object, got 17"),
-        ('{"hidden_size": NaN}', "NaN is no JSON number"),
-        ('{"hidden_size": -Infinity}', "-Infinity is no JSON number"),
+        ("[1, 2]", "a config must be a JSON object, got [1, 2]"),
+        ("17", "a config must be a JSON object, got 17"),
+        ('{"hidden_size": NaN}', "NaN is not a JSON number"),
+        ('{"hidden_size": -Infinity}', "-Infinity is not a JSON number"),
         ("[" * 100_000, "nested too deeply"),
         ('{"a":' * 100_000, "nested too deeply"),
         ('{"hidden_size": ' + "9" * 5000 + "}", "not valid JSON"),
@@ -427,13 +427,13 @@ def test_encoder_decoders(
         ('name = "DRAM"', "name = 7", "memories[1]: 'name' must be a text, got 7"),
         ('me = "my own measurement"', "", "source 'me' is not listed under [sources]"),
         ('[peaks]\nsource = "me"', "[peaks]\nsource = 3", "peaks.bf16: source 3 is not listed"),
-        ("title =", "titel =", "'titel' is no key of a device (near: title)"),
+        ("title =", "titel =", "'titel' is not a key of a device (near: title)"),
         ('title = "mine"', "title = 3", "'title' must be a text"),
         ('title = "mine"', 'kind = "magic"', "'kind' must be one of"),
         ('bandwidth = "32 GB/s"', "", "links[1]: 'bandwidth' is missing"),
         ('title = "mine"', "x = " + "[" * 5000 + "]" * 5000, "not valid TOML"),
         ('title = "mine"', ".".join("a" * 5000) + " = 1", "more dots than any device's file"),
-        ('title = "mine"', ".".join("a" * 60) + " = 1", "'a' is no key of a device"),
+        ('title = "mine"', ".".join("a" * 60) + " = 1", "'a' is not a key of a device"),
     ],
 )  # fmt: skip
 def test_tomls(capsys: Captured, tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -466,6 +466,9 @@ def test_all_faults_of_one_toml_together(capsys: Captured, tmp_path: Path) -> No
 
 
 # 12. The other commands.
+MANY = ",".join("1" * 64)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -483,19 +486,16 @@ def test_all_faults_of_one_toml_together(capsys: Captured, tmp_path: Path) -> No
         (
             [
                 "analyze",
-                "gpt2",
+                "t5-small",
                 "--on",
                 "h100-sxm",
-                "--batch",
-                ",".join("1" * 64),
-                "--seq",
-                ",".join("1" * 64),
                 "--phase",
-                "generate",
-                "--new-tokens",
-                "4194304",
+                "prefill",
+                *["--batch", MANY] * 16,
+                *["--seq", MANY] * 16,
+                *["--source", MANY] * 16,
             ],
-            "points, each step of a generation counted",
+            "1,073,741,824 points",
         ),
         (["analyze", "gpt2", "--on", "h100-sxm", "--ops", "--json"], "--ops conflicts with --json"),
         (["hardware", "compare", "h100-sxm", "mi300x", "--toml"], "the name of one device"),

@@ -320,7 +320,7 @@ def test_tables_keep_their_digits_on_a_narrow_terminal(
     for arguments in (
         ["analyze", "llama-3.1-8b", "--on", "h100-sxm", "--batch", "1,8", "--seq", "2048,32768"],
         ["hardware"], ["hardware", "compare", "h100-sxm", "mi300x"], ["models"],
-        ["study", "paper", "--no-figure"],
+        ["study", "paper", "--full"],
     ):  # fmt: skip
         code, out, _ = run(capsys, *arguments)
         assert code == 0

@@ -56,7 +56,7 @@ def test_a_series_of_ones_own(capsys: Captured, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("date,value\n2000,1\n2001,2\n", "2 points, and a trend with an error needs three"),
+        ("date,value\n2000,1\n2001,2\n", "2 points; a trend with an error requires three"),
         ("date,value\n2000,1\n2000,2\n2000,3\n", "all points are of one date"),
         ("date,value\n2000,1\n2001,0\n2002,3\n", "is 0, which has no logarithm"),
         ("date,value\n2000,1\n2001,-5\n2002,3\n", "is -5, which has no logarithm"),

@@ -84,7 +84,7 @@ def test_an_overhead_bound_toy_by_hand() -> None:
     work = 1e-9 * (560 + 96 + 24 + 4 + 20 + 12 + 16 + 20)
     # 33 calls and a pass; four additions have a floor.
     framework, floors = 2e-3 + 33 * 1e-3, 4 * 1e-3
-    answer = mw.analyze(TOY, on=HERE, seq_len=3, **FP32)  # type: ignore[arg-type]
+    answer = mw.analyze(TOY, on=HERE, seq_len=3, **FP32)
     assert answer.latency_s == pytest.approx(work + framework + floors)
     assert answer.overhead_bound_s == answer.overhead_s == pytest.approx(framework + floors)
     assert answer.memory_bound_s == pytest.approx(work)
@@ -108,7 +108,7 @@ def test_an_overhead_bound_toy_by_hand() -> None:
 
 
 def test_rows_of_a_prediction_add_up() -> None:
-    answer = mw.analyze(TOY, on=HERE, seq_len=3, **FP32)  # type: ignore[arg-type]
+    answer = mw.analyze(TOY, on=HERE, seq_len=3, **FP32)
     rows = {row.kind: row for row in answer.by_class()}
     assert rows["framework"].latency_s == pytest.approx(35e-3)
     assert rows["framework"].bound == "overhead_bound"
@@ -126,7 +126,7 @@ def test_rows_of_a_prediction_add_up() -> None:
 
 
 def test_a_prediction_says_so_first() -> None:
-    answer = mw.analyze(TOY, on=HERE, seq_len=3, **FP32)  # type: ignore[arg-type]
+    answer = mw.analyze(TOY, on=HERE, seq_len=3, **FP32)
     said = mw.headline(answer)
     assert "39 ms predicted (19.5 ms to 78 ms), 25.64 tokens/s; at least" in said
     assert said.endswith("at the roofs")
@@ -135,8 +135,8 @@ def test_a_prediction_says_so_first() -> None:
 
 def test_a_grid_keeps_its_intervals() -> None:
     lengths = np.array([3.0, 30.0])
-    many = mw.analyze(TOY, on=HERE, seq_len=lengths, **FP32)  # type: ignore[arg-type]
-    alone = [mw.analyze(TOY, on=HERE, seq_len=int(n), **FP32) for n in lengths]  # type: ignore[arg-type]
+    many = mw.analyze(TOY, on=HERE, seq_len=lengths, **FP32)
+    alone = [mw.analyze(TOY, on=HERE, seq_len=int(n), **FP32) for n in lengths]
     for name in ("latency_s", "latency_low_s", "latency_high_s", "overhead_s", "tpot_s"):
         expected = [getattr(answer, name) for answer in alone]
         assert getattr(many, name).tolist() == pytest.approx(expected)
@@ -147,7 +147,7 @@ def test_a_grid_keeps_its_intervals() -> None:
 
 def test_a_generation_predicts_its_parts() -> None:
     answer = mw.analyze(
-        TOY, on=HERE, phase="generate", seq_len=0, new_tokens=3, **FP32  # type: ignore[arg-type]
+        TOY, on=HERE, phase="generate", seq_len=0, new_tokens=3, **FP32
     )  # fmt: skip
     step = answer.quantity("tpot_s")
     # Every step asks for 33 operators.

@@ -69,6 +69,6 @@ def test_a_disk_that_takes_no_more_leaves_the_old_file(tmp_path: Path) -> None:
     )
     assert run.returncode == 1
     assert "cannot be written: File too large" in run.stderr
-    assert "Make room or name another folder" in run.stderr
+    assert "Free disk space or set another folder" in run.stderr
     assert path.read_text() == "old"
     assert [p.name for p in path.parent.iterdir()] == ["here-1.toml"]

@@ -41,6 +41,26 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
+class Rate:
+    """A rate that was measured, with its spread.
+
+    Attributes:
+        what: what was done, such as ``reading from memory``.
+        unit: ``byte/s`` or ``FLOP/s``.
+        median: of the samples.
+        low, high: first and last decile of the samples.
+        samples: how many.
+    """
+
+    what: str
+    unit: str
+    median: float
+    low: float
+    high: float
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
 class Calibration:
     """A machine's curves, with the cost of the framework and how far off they are.
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from memorywall.core.quantities import record_of
+from memorywall.core.records import recorded
 
 # A year is 365.25 days throughout, counted from the first day of 2000.
 _EPOCH = date(2000, 1, 1)
@@ -38,6 +40,7 @@ class Point:
         return year_of(self.date)
 
 
+@recorded(names={"name": "series"})
 @dataclass(frozen=True, slots=True)
 class Series:
     """Dated numbers of one definition.
@@ -77,10 +80,11 @@ class Interval:
     high: float
 
     def map(self, power: float) -> Interval:
-        """Return 10 to the power of ``power`` times each number: growth, from a slope a year."""
+        """Return 10 to the power of so many times each number: growth, from a slope a year."""
         return Interval(*(factor(power * end) for end in (self.middle, self.low, self.high)))
 
 
+@recorded(derived=("believed",))
 @dataclass(frozen=True, slots=True)
 class Break:
     """Where the growth changed: a line of two pieces that meet.
@@ -123,6 +127,19 @@ class Influence:
     per_2_years: float
 
 
+@recorded(
+    rest="series",
+    derived={
+        "first": "first",
+        "last": "last",
+        "n": "count",
+        "per_2_years": "per_2_years.middle",
+        "low": "per_2_years.low",
+        "high": "per_2_years.high",
+        "per_20_years": "per_20_years.middle",
+        "doubling_years": "doubling_years",
+    },
+)
 @dataclass(frozen=True, slots=True)
 class Growth:
     """The least-squares line of log10(value) on the date, over all points of a series.
@@ -167,6 +184,11 @@ class Growth:
         return self.change is not None and self.change.believed
 
     @property
+    def count(self) -> int:
+        """Number of points."""
+        return len(self.series.points)
+
+    @property
     def first(self) -> date:
         """Date of the first point."""
         return min(point.date for point in self.series.points)
@@ -196,7 +218,7 @@ class Growth:
         return max(pairs, key=lambda pair: abs(math.log(pair[1] / middle)))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return its record, the quantities of the group ``growth``."""
+        """Return the record of ``memorywall trends``, the quantities of the group ``growth``."""
         return record_of("growth", self)
 
 
@@ -216,14 +238,10 @@ class IntervalCoverage:
     until: int
     fitted: int
     later: int
-    covered: dict[float, float]
+    covered: Mapping[float, float]
     before: float
     after: float | None
     reason: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return its record, the quantities of the group ``coverage``."""
-        return record_of("coverage", self)
 
 
 @dataclass(frozen=True, slots=True)

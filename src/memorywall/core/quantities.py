@@ -374,7 +374,7 @@ GROWTH = (
         "definition", "", "Which values are counted.", "text", path="series.definition"
     ),
     Quantity("source", "", "Where its numbers come from.", "text", path="series.source"),
-    Quantity("n", "", "Points.", "whole", compute=lambda growth: len(growth.series.points)),
+    Quantity("n", "", "Points.", "whole", path="count"),
     Quantity("first", "", "The first date.", "text"),
     Quantity("last", "", "The last date.", "text"),
     Quantity("per_2_years", "", "Growth per two years.", path="per_2_years.middle"),
@@ -401,20 +401,6 @@ GROWTH = (
     ),
 )  # fmt: skip
 
-COVERAGE = (
-    Quantity("series", "", "Its name.", "text"),
-    Quantity("until", "year", "The last year that was fitted.", "whole"),
-    Quantity("fitted", "", "Points up to it.", "whole"),
-    Quantity("later", "", "Points after it.", "whole"),
-    Quantity(
-        "covered", "", "Share of the later points inside the interval, by its level.", "share",
-        compute=lambda row: {f"{level:.0%}": share for level, share in row.covered.items()},
-    ),
-    Quantity("before", "", "Growth per two years up to that year."),
-    Quantity("after", "", "Growth per two years after it."),
-    Quantity("reason", "", "Why a share is more than ten points from its level.", "text"),
-)  # fmt: skip
-
 GROUPS: dict[str, tuple[Quantity, ...]] = {
     "analysis": ANALYSIS,
     "footprint": FOOTPRINT,
@@ -428,5 +414,4 @@ GROUPS: dict[str, tuple[Quantity, ...]] = {
     "foreseen": FORESEEN,
     "break": BREAK,
     "influence": INFLUENCE,
-    "coverage": COVERAGE,
 }

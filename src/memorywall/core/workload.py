@@ -59,10 +59,9 @@ class Workload:
         self._check("batch_size", self.batch_size, 1)
         self._check("seq_len", self.seq_len, 0)
         self._check("source_len", self.source_len, 1)
-        if isinstance(self.images, str):
-            object.__setattr__(self, "images", _read(self.images, "images"))
-        # No image at all: the towers stay resident and do not run.
-        self._check("images", self.images, 0 if isinstance(self.images, int) else 1)
+        images: object = self.images
+        # One number may be 0, no image at all: the towers stay resident and do not run.
+        self._check("images", self.images, 0 if isinstance(images, int | str) else 1)
         if self.image_size is not None:
             object.__setattr__(self, "image_size", as_image_size(self.image_size))
         for name, most in (("new_tokens", MOST_NEW_TOKENS), ("steps", MOST_STEPS)):

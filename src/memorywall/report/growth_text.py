@@ -9,40 +9,30 @@ from rich.console import Console
 
 from memorywall.core.growth import Growth, Interval, IntervalCoverage
 from memorywall.core.units import render, render_number
-from memorywall.report.table import columns, remark, say
+from memorywall.report.table import remark, say
+from memorywall.report.wide_table import print_table
 
 _PREFIXED = ("FLOP/s", "byte/s", "byte", "bit/s", "s", "W")  # units that take k, M, G ...
 _LARGE = 1e6
 
 
 def show_growths(growths: Sequence[Growth], console: Console) -> None:
-    """Print what grew how fast, what the lines foresee, and every series' definition."""
+    """Print what grew how fast, then every series with its intervals, then the definitions."""
     say(console, verdict(growths), style="bold")
     console.print()
-    table = columns(("series", "n", "years", "x/2 years", "95 %", "doubles in"))
-    for growth in growths:
-        table.add_row(*_rates_row(growth))
-    console.print(table)
-    console.print()
     to = f"{growths[0].band[-1][0]:.0f}" if len({g.band[-1][0] for g in growths}) == 1 else "ahead"
-    table = columns(("series", "x/20 years", "spread", to, "80 %"))
-    for growth in growths:
-        table.add_row(*_line_row(growth))
-    console.print(table)
-    console.print()
-    table = columns(("series", "growth changed", "without"), words=3)
-    for growth in growths:
-        point, without = growth.most_influential
-        influence = f"{point.name}: {render_number(without)}x"
-        table.add_row(growth.series.name, _changed(growth), influence)
-    console.print(table)
+    titles = (
+        "series", "n", "years", "x per 2 years", "95 %", "doubles in", "x per 20 years", "spread",
+        to, "80 %", "without", "x per 2 years", "growth changed",
+    )  # fmt: skip
+    print_table(console, titles, [_row(growth) for growth in growths], words=(0, 10, 12))
     console.print()
     say(
         console,
         "Least squares of log10 on the date. 95 %: confidence of the growth. 80 %: of new "
         "points. spread: a typical point is within this factor of the line. without: the point "
-        "that moves growth most, and growth per 2 years without it. growth changed: where a line "
-        "of two pieces is better by Schwarz's criterion (2: positive evidence).",
+        "that moves growth most, and growth without it. growth changed: where a line of two pieces "
+        "is better by Schwarz's criterion (2: positive evidence).",
         style="dim",
     )
     for growth in growths:
@@ -55,21 +45,25 @@ def show_coverage(rows: Sequence[IntervalCoverage], console: Console) -> None:
     inside = sum(not row.reason for row in rows)
     console.print(
         f"Out of sample: {inside} of {len(rows)} lines held what came later within ten points of "
-        "80 and 95 %; the last column gives the reason for the others.",
-        style="bold", soft_wrap=True,
-    )  # fmt: skip
-    table = columns(
-        ("series", "fitted to", "points", "later", "in 80 %", "in 95 %", "before", "after", "why"),
+        "80 and 95 %; why the others did not stands beside them.",
+        style="bold",
     )
-    table.columns[-1].justify = "left"
-    for row in rows:
-        shares = (f"{share:.0%}" for share in row.covered.values())
-        after = "-" if row.after is None else f"{row.after:.3g}x"
-        table.add_row(
-            row.series, str(row.until), str(row.fitted), str(row.later), *shares,
-            f"{row.before:.3g}x", after, row.reason,
-        )  # fmt: skip
-    console.print(table)
+    titles = ("series", "fitted to", "points", "later", "in 80 %", "in 95 %", "before", "after")
+    cells = [_coverage_row(row) for row in rows]
+    print_table(console, (*titles, "why"), cells, sentences=(8,))
+
+
+def _coverage_row(row: IntervalCoverage) -> tuple[str, ...]:
+    return (
+        row.series,
+        str(row.until),
+        str(row.fitted),
+        str(row.later),
+        *(f"{share:.0%}" for share in row.covered.values()),
+        f"{row.before:.3g}x",
+        "-" if row.after is None else f"{row.after:.3g}x",
+        row.reason,
+    )
 
 
 def verdict(growths: Sequence[Growth]) -> str:
@@ -104,46 +98,36 @@ def times(value: float, digits: int = 3) -> str:
     return render_number(value, digits) if value < _LARGE else f"{value:.{digits}g}"
 
 
-def _rates_row(growth: Growth) -> tuple[str, ...]:
-    series = growth.series
+def _row(growth: Growth) -> tuple[str, ...]:
+    series, point = growth.series, growth.most_influential
+    ahead = growth.band[-1][1]
+    years = sorted(p.date.year for p in series.points)
     return (
         series.name,
         str(len(series.points)),
-        f"{growth.first.year}-{growth.last.year}",
+        f"{years[0]}-{years[-1]}",
         render_number(growth.per_2_years.middle, 4),
         rate(growth.per_2_years),
         _doubling(growth.doubling_years),
-    )
-
-
-def _line_row(growth: Growth) -> tuple[str, ...]:
-    unit, ahead = growth.series.unit, growth.predicted
-    return (
-        growth.series.name,
         times(growth.per_20_years.middle),
         f"{growth.spread:.2f}x",
-        amount(ahead.middle, unit),
-        _range(amount(ahead.low, unit), amount(ahead.high, unit)),
+        amount(ahead.middle, series.unit),
+        f"{amount(ahead.low, series.unit)} to {amount(ahead.high, series.unit)}",
+        point[0].name,
+        render_number(point[1]),
+        _changed(growth),
     )
-
-
-def _range(low: str, high: str) -> str:
-    """Join two amounts, their unit once where it is the same: ``2.1 to 20.4 PFLOP/s``."""
-    number, _, unit = low.partition(" ")
-    return f"{number if high.endswith(f' {unit}') else low} to {high}"
 
 
 def _doubling(years: float) -> str:
     if not math.isfinite(years):
         return "-"
     if years < 0:
-        return f"halves: {_span(-years)}"
+        return f"halves in {_span(-years)}"
     return _span(years)
 
 
 def _span(years: float) -> str:
-    if years >= 100:
-        return f"{years:.0f} y"
     return f"{years:.1f} y" if years >= 2 else f"{12 * years:.0f} mo"
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -200,7 +201,7 @@ def test_as_many_as_fit_and_not_one_more(study: LongContexts) -> None:
     ],
 )
 def test_kinds(name: str, kind: str) -> None:
-    formats = {} if kind == "state only" else {"kv_cache": "fp8"}
+    formats: Any = {} if kind == "state only" else {"kv_cache": "fp8"}
     (model,) = long_contexts([name], contexts=[1024], **formats).models
     assert model.kind == kind
 
@@ -277,7 +278,7 @@ def test_names_are_kinds_where_they_tell_apart(study: LongContexts) -> None:
 
 def test_text(capsys: Captured) -> None:
     assert main(["study", "long-context"]) == 0
-    out = capsys.readouterr().out
+    out = " ".join(capsys.readouterr().out.split())
     assert out.startswith("Decode on h100-sxm from 1,024 to 1,048,576 positions: at batch 1 none")
     for word in ("2.66e9 of 15.71e9", "131 kB, then none", "none fits", "153 GB ! *",
                  "* past the positions that a model was made for: Llama-2-7b-hf 4,096",

@@ -7,7 +7,7 @@ import click
 from memorywall.answer.analyze import hardware_toml, load_hardware
 from memorywall.app.cli._command import command
 from memorywall.app.cli._options import DEVICE
-from memorywall.app.cli._shared import json_flag, print_json, terminal
+from memorywall.app.cli._shared import json_flag, page, print_json
 from memorywall.catalog.devices import device_names
 from memorywall.core.errors import InvalidInputError
 from memorywall.report.device_tables import show_compared, show_device, show_devices
@@ -49,8 +49,8 @@ def COMMAND(names: tuple[str, ...], as_toml: bool, as_json: bool) -> None:  # no
     elif as_json:
         print_json({"hardware": [device.to_dict() for device in devices]})
     elif len(wanted) == 1:
-        show_device(devices[0], terminal())
+        show_device(devices[0], page())
     elif wanted:
-        show_compared(devices, terminal())
+        show_compared(devices, page())
     else:
-        show_devices(devices, terminal())
+        show_devices(devices, page())

@@ -8,13 +8,13 @@ import click
 
 from memorywall.app.cli._command import command
 from memorywall.app.cli._options import MODEL
-from memorywall.app.cli._shared import json_flag, print_json, terminal
+from memorywall.app.cli._shared import json_flag, page, print_json
 from memorywall.catalog.configs import config_names
 from memorywall.core.errors import InvalidInputError
 from memorywall.frontends.hf import load_model
 from memorywall.frontends.hub import stored_on_hub
 from memorywall.report.explain import explain_record, show_reading
-from memorywall.report.table import models_table
+from memorywall.report.table import show_models
 
 
 @command("models", "Ask", "The built-in models, and how a config was read.")
@@ -54,6 +54,6 @@ def COMMAND(names: tuple[str, ...], explain: bool, stored: bool, as_json: bool) 
         print_json({"models": list(records)})
     elif explain:
         for model in models:
-            show_reading(model, terminal())
+            show_reading(model, page())
     else:
-        terminal().print(models_table(models, in_full=bool(names)))
+        show_models(models, page(), in_full=bool(names))
