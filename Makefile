@@ -1,24 +1,27 @@
 # Both first commands do their own set-up: Python 3.11 or newer and make are all they need.
-#   make demo    two models on an H100, the paper's case study beside what it printed, and then its
-#                three models run on this very machine, predicted first
-#   make test    lint, types, contracts, tests
+#   make demo       in a minute: two models on an H100, the paper's case study, and GPT-2 on this
+#                   machine, predicted and then run in NumPy
+#   make demo-here  in some minutes, with PyTorch: a long measurement of this machine, and the
+#                   paper's three models run on it, predicted first
+#   make test       lint, types, contracts, tests
 
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt
 
-.PHONY: help demo test lint types contracts tests bench reference format clean
+.PHONY: help demo demo-here test lint types contracts tests bench reference format clean
 
 help:  ## List the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-demo: .venv/base.stamp  ## Analyse real models, the paper's case study, and run its models here
+demo: .venv/base.stamp  ## Two models on an H100, the paper's case study, GPT-2 run here: a minute
 	@$(BIN)/python examples/first_look.py
-	@$(BIN)/memorywall study paper --batch 1,4,16,64 --figure build/study-paper.svg \
-		--figure build/study-paper.png --figure build/study-paper.pdf
+
+demo-here:  ## Measure this machine at length, and run the paper's models on it: some minutes
+	@echo 'About 10 minutes in all: installing PyTorch, 1 to 4 (once); measuring one core, 7;'
+	@echo 'BERT-Base, BERT-Large and GPT-2, predicted and run, 1 to 2.'
 	@$(MAKE) --no-print-directory .venv/measure.stamp
-	@echo 'Now on this machine, on one core: measured first (a minute, once), then BERT-Base,'
-	@echo 'BERT-Large and GPT-2 predicted and run (a minute or two).'
+	@$(BIN)/memorywall measure --threads 1
 	@$(BIN)/memorywall study paper --measured --quick --threads 1 --figure build/study-here.svg
 
 test: .venv/test.stamp  ## Lint, types, contracts and tests

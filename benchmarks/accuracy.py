@@ -45,7 +45,7 @@ def main() -> None:
         # A shared machine drifts within minutes, so that it is measured before each model.
         machine = measure_machine(quick=not arguments.full, threads=arguments.threads)
         save(machine)
-        record = profile(
+        found = profile(
             model,
             batch_sizes=(1, 2),
             seq_lens=(64, 256),
@@ -55,7 +55,7 @@ def main() -> None:
         )
         cases += [
             {"model": model, **case, "sheet_s": on_sheet(model, sheet, case)}
-            for case in record["cases"]
+            for case in found.to_dict()["cases"]
         ]
         report(model, [case for case in cases if case["model"] == model])
     report("all", cases)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from memorywall.bench.machine import describe, usable_cores
+from memorywall.bench.pipe import Case
 from memorywall.bench.runner import answers, pinned
 from memorywall.core.files import write_text
 
@@ -87,22 +88,22 @@ def compiled(folder: Path) -> Path:
 def one_round(program: Path, threads: int, environment: dict[str, str]) -> dict[str, Any]:
     """Run C, ours, then C again; and our GEMM beside torch's and NumPy's own. Rates per second."""
     before = in_c(program, environment)
-    plan: list[dict[str, Any]] = [
-        {"case": "stream", "function": name, "nbytes": COUNT * 8, "budget_s": 10.0}
-        for name in ("read", "triad")
+    plan = [
+        Case("stream", 10.0, {"function": name, "nbytes": COUNT * 8}) for name in ("read", "triad")
     ]
     square = {"m": SQUARE, "n": SQUARE, "k": SQUARE}
     plan += [
-        {"case": "kernel", "name": "gemm", "dtype": "fp32", "budget_s": 1.0, **square, **library}
+        Case("kernel", 1.0, {"name": "gemm", "dtype": "fp32", **square, **library})
         for library in ({}, {"library": "numpy"})
     ]
     found = [answer for _, answer in answers(plan, threads, "cpu")]
     after = in_c(program, environment)
     ours: dict[str, float] = {}
     for name, answer in zip(("read", "triad", "gemm", "gemm"), found, strict=True):
-        m = answer["measurement"]
-        work = m["flops"] if name == "gemm" else m["moved_bytes"]
-        rate = work / min(m["seconds"])
+        m = answer.measurement
+        assert m is not None, answer.error
+        work = m.flops if name == "gemm" else m.moved_bytes
+        rate = work / min(m.seconds)
         ours[f"{name}_ours"] = max(rate, ours.get(f"{name}_ours", 0.0))
     # The mean of the runs before and after: each has memory of its own, and the machine drifts.
     theirs = {
@@ -110,7 +111,7 @@ def one_round(program: Path, threads: int, environment: dict[str, str]) -> dict[
         for name, each in (("read", 8), ("triad", 24))
     }
     best = 2.0 * SQUARE**3 / in_python(environment)
-    return {**ours, **theirs, "gemm_theirs": best, "page_size": found[0]["page_size"]}
+    return {**ours, **theirs, "gemm_theirs": best, "page_size": found[0].page_size}
 
 
 def in_c(program: Path, environment: dict[str, str]) -> dict[str, float]:

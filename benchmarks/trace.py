@@ -83,11 +83,11 @@ def run(name: str, what: str) -> dict[str, Any]:
 
 def one(name: str, peers: bool) -> dict[str, Any]:
     """Trace one model, or count it with the others, in this process."""
-    import torch  # noqa: PLC0415
-    import transformers  # noqa: PLC0415
+    import torch
+    import transformers
 
-    import memorywall as mw  # noqa: PLC0415
-    from memorywall.frontends.tracing import forward_trace  # noqa: F401, PLC0415
+    import memorywall as mw
+    from memorywall.frontends.tracing import forward_trace  # noqa: F401
 
     class_name, sizes = MODELS[name]
     built = getattr(transformers, class_name)
@@ -137,8 +137,8 @@ def count_with_others(built: Any, config: Any, torch: Any) -> dict[str, Any]:
 
 def by_torch(model: Any, ids: Any) -> int:
     """Count with torch.utils.flop_counter."""
-    import torch  # noqa: PLC0415
-    from torch.utils.flop_counter import FlopCounterMode  # noqa: PLC0415
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(ids)
@@ -147,7 +147,7 @@ def by_torch(model: Any, ids: Any) -> int:
 
 def by_calflops(model: Any, ids: Any) -> int:
     """Count with calflops, which counts FLOPs and multiply-adds apart."""
-    from calflops import calculate_flops  # noqa: PLC0415
+    from calflops import calculate_flops
 
     flops, _, _ = calculate_flops(
         model=model, kwargs={"input_ids": ids}, print_results=False, output_as_string=False
@@ -157,8 +157,8 @@ def by_calflops(model: Any, ids: Any) -> int:
 
 def by_fvcore(model: Any, ids: Any) -> int:
     """Count with fvcore, whose FLOPs are multiply-adds; it wants a module that returns tensors."""
-    import torch  # noqa: PLC0415
-    from fvcore.nn import FlopCountAnalysis  # noqa: PLC0415
+    import torch
+    from fvcore.nn import FlopCountAnalysis
 
     class Logits(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:

@@ -8,6 +8,7 @@ from memorywall.answer.trace import trace
 from memorywall.catalog.configs import config_names as model_names
 from memorywall.catalog.devices import device_names as hardware_names
 from memorywall.core.analysis import Analysis
+from memorywall.core.analysis_record import read_analysis_record
 from memorywall.core.errors import MemoryWallError
 from memorywall.core.hardware import Hardware
 from memorywall.core.scenario import Scenario
@@ -17,6 +18,7 @@ from memorywall.core.workload import Conventions, Precision, Workload
 from memorywall.frontends.hf import load_model as model
 from memorywall.frontends.tracing.interpret.formulas import formula
 from memorywall.report.verdict import headline, verdict
+from memorywall.studies import study
 
 __version__ = "0.1.0"
 
@@ -40,6 +42,8 @@ __all__ = [
     "memory_bound_year",
     "model",
     "model_names",
+    "read_analysis_record",
+    "study",
     "trace",
     "verdict",
 ]

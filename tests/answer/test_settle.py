@@ -152,7 +152,7 @@ def test_sources_and_images_as_text() -> None:
         ({"seq_length": 8}, "parameter 'seq_length' is not known"),
         ({"seq": "2,048"}, "seq_len is ambiguous, got '2,048'"),
         ({"batch": "2k"}, "batch_size must be a whole number, got '2k'"),
-        ({"phase": "generate", "new_tokens": "1,2"}, "new_tokens: expected one whole number"),
+        ({"phase": "generate", "new_tokens": "1,2"}, "new_tokens must be one whole number"),
     ],
 )
 def test_words_that_cannot_be_used(words: Any, said: str) -> None:

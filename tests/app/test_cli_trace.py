@@ -131,9 +131,9 @@ def test_words_that_do_not_go_together(place: str, capsys: pytest.CaptureFixture
         (["--device", "cuda"], "Write --backend cuda."),
         (["--phase", "encode", "--phase", "decode"], "--phase requires one value, got 2"),
         (["--seq", "2,048"], "--seq is ambiguous"),
-        (["--depth", "-1"], "--depth: expected a whole number from 1 on, got -1"),
-        (["--phase", "decode", "--seq", "-3"], "seq_len: expected a whole number from 1 on"),
-        (["--train", "--backend", "cpu:abc"], "expected cpu or cuda, got 'cpu:abc'"),
+        (["--depth", "-1"], "--depth must be a whole number from 1, got -1"),
+        (["--phase", "decode", "--seq", "-3"], "seq_len must be a whole number from 1"),
+        (["--train", "--backend", "cpu:abc"], "must be cpu or cuda, got 'cpu:abc'"),
     ):
         assert main([*words, *more]) == 2
         assert said in capsys.readouterr().err

@@ -61,7 +61,7 @@ def test_a_series_of_ones_own(capsys: Captured, tmp_path: Path) -> None:
         ("date,value\n2000,1\n2001,0\n2002,3\n", "is 0, which has no logarithm"),
         ("date,value\n2000,1\n2001,-5\n2002,3\n", "is -5, which has no logarithm"),
         ("date,value\n2000,1\n2001,\n2002,3\n", "of 2001-01-01 is missing"),
-        ("date,value\n2000,1\n2001,x\n", "row 3: expected a date such as"),
+        ("date,value\n2000,1\n2001,x\n", "row 3 must be a date such as"),
         ("when,value\n2000,1\n", "no rows with the columns"),
         ("", "no rows with the columns"),
     ],
@@ -105,7 +105,7 @@ def test_without_the_extra(capsys: Captured, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_forecast_on_the_command(capsys: Captured) -> None:
     assert main(["analyze", "llama-3.1-8b", "--on", "forecast:2030", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
-    assert record["low_s"] < record["latency_s"] < record["high_s"]
+    assert record["latency_low_s"] < record["latency_s"] < record["latency_high_s"]
     assert main(["hardware", "forecast:2030"]) == 0
     assert "80 % of devices between" in capsys.readouterr().out
     assert main(["hardware", "forecast:2030", "--toml"]) == 2

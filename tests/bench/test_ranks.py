@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from memorywall.bench import ranks
+from memorywall.bench.pipe import Answer, Case
 
 
 def test_bytes_that_a_rank_must_send() -> None:
@@ -15,17 +18,20 @@ def test_bytes_that_a_rank_must_send() -> None:
 
 
 def test_two_processes_run_every_collective() -> None:
-    plan = [{**case, "nbytes": 1024, "budget_s": 0.0} for case in ranks.collectives(quick=True)]
-    found = [answer for _, answer in ranks.answers(plan[::3], 2, "cpu")]
-    assert [a["measurement"]["function"] for a in found] == list(ranks.FUNCTIONS)
-    for answer in found:
-        measurement = answer["measurement"]
-        assert len(measurement["seconds"]) >= 3
-        sent = ranks.sent_bytes(measurement["function"], 1024, 2)
-        assert measurement["moved_bytes"] == sent
+    plan = [
+        replace(case, parameters={**case.parameters, "nbytes": 1024}, budget_s=0.0)
+        for case in ranks.collectives(quick=True)
+    ]
+    found = [answer.measurement for _, answer in ranks.answers(plan[::3], 2, "cpu")]
+    assert [m and m.parameters["function"] for m in found] == list(ranks.FUNCTIONS)
+    for measurement in found:
+        assert measurement is not None
+        assert len(measurement.seconds) >= 3
+        sent = ranks.sent_bytes(measurement.parameters["function"], 1024, 2)
+        assert measurement.moved_bytes == sent
 
 
 def test_ranks_that_fail_are_told() -> None:
-    plan = [{"case": "collective", "function": "no such", "nbytes": 8, "budget_s": 0.0}]
+    plan = [Case("collective", 0.0, {"function": "no such", "nbytes": 8})]
     found = [answer for _, answer in ranks.answers(plan, 2, "cpu")]
-    assert found == [{"error": "the 2 processes did not finish"}]
+    assert found == [Answer(error="the 2 processes did not finish")]

@@ -11,9 +11,9 @@ import pytest
 
 from memorywall.answer.measure import to_hardware
 from memorywall.bench.samples import MachineRecord
-from memorywall.studies.paper.experiment import latencies
-from memorywall.studies.paper.record import latencies_record
-from memorywall.studies.roads.computation import CLOSE, PassComparison, summary
+from memorywall.core.records import from_record, to_record
+from memorywall.studies.paper.findings import CaseStudy
+from memorywall.studies.roads.findings import CLOSE, Roads
 from tests.bench.apart import APART, NOT_TRACED, UNEQUAL
 
 ROOT = Path(__file__).parent.parent.parent
@@ -86,9 +86,19 @@ def test_training_memory_is_what_was_promised() -> None:
 
 
 def test_the_case_study() -> None:
-    here = load("study-epyc-1-thread.json")["here"]
-    rows = latencies(here)
-    assert latencies_record(rows) == here["relative"]
+    # A record of version 1, read as the version of today.
+    record = load("study-epyc-1-thread.json")
+    found = from_record(CaseStudy, record)
+    assert found.here is not None
+    rows = found.here.relative
+    assert [to_record(row) for row in rows] == record["here"]["relative"]
+    again = found.to_dict()
+    for model, cases in record["here"]["cases"].items():
+        for case, old in zip(again["here"]["cases"][model], cases, strict=True):
+            assert {key: case[key] for key in old} == {
+                key: pytest.approx(value, rel=1e-12) if isinstance(value, float) else value
+                for key, value in old.items()
+            }
     assert {(row.seq_len, row.batch_size) for row in rows} == {
         *((length, 1) for length in (128, 256, 512, 1024)),
         *((128, batch) for batch in (2, 4, 8, 16)),
@@ -126,18 +136,10 @@ def test_traces_were_quick_and_small() -> None:
 def test_two_roads_agree() -> None:
     """The whole catalogue by its configs and by transformers' classes, counted again."""
     record = load("roads.json")
-    again = [
-        PassComparison(
-            row["model"], row["phase"],
-            {what: (a, b) for what, (a, b) in row["exact"].items()},
-            {kind: (a, b) for kind, (a, b) in row["fused"].items()},
-            row["excess"],
-        )
-        for row in record["rows"]
-    ]  # fmt: skip
-    said = summary(again)
+    found = from_record(Roads, record)  # without a schema, as records were before
+    again, said = found.passes, to_record(found.totals)
     assert said == {key: record[key] for key in said}
-    assert [one.apart for one in again] == [row["apart"] for row in record["rows"]]
+    assert {**found.to_dict(), "schema": None} == {**record, "schema": None}
     assert {one.model for one in again if one.unequal} == set(UNEQUAL)
     assert {what.rpartition(", ")[0] for what in record["failed"]} == set(NOT_TRACED)
     assert said["within"] >= 0.9 * said["pairs"]

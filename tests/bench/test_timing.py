@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memorywall.bench.timing import Measurement, interval, measure
+from memorywall.core.records import from_record, to_record
 
 
 class Clock:
@@ -73,7 +74,7 @@ def test_rates() -> None:
 )
 def test_records_come_back(samples: list[float], parameters: dict[str, int]) -> None:
     found = Measurement("x", tuple(samples), 3, 1.0, 2.0, parameters)
-    assert Measurement.from_dict(found.to_dict()) == found
+    assert from_record(Measurement, to_record(found)) == found
 
 
 def test_interval() -> None:

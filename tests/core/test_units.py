@@ -125,5 +125,5 @@ def test_a_device_is_changed_in_units() -> None:
     )
     assert (device.bandwidth, device.capacity) == (3.35e12, 80 * 2**30)
     assert device.peak("bf16") == 1e15
-    with pytest.raises(InvalidInputError, match="capacity: expected a positive quantity in B"):
+    with pytest.raises(InvalidInputError, match="capacity must be a positive quantity in B"):
         device.replace(capacity="80 GB/s")

@@ -172,7 +172,7 @@ def test_gpt2_keeps_its_fused_weights(tmp_path: Path) -> None:
          "the metadata has no llama.block_count"),
         (GGUF_METADATA | {"llama.attention.head_count_kv": [1, 2]}, None, "differs by layer"),
         (GGUF_METADATA | {"llama.block_count": "two"}, None, "'num_hidden_layers' must be"),
-        (GGUF_METADATA, [("output.weight", (4, 256), F16)], "no tensor 'token_embd.weight'"),
+        (GGUF_METADATA, [("output.weight", (4, 256), F16)], "the tensor 'token_embd.weight'"),
     ],
 )  # fmt: skip
 def test_what_is_refused(
@@ -251,7 +251,7 @@ SPOILT = {
     "big-endian": (header(0, 0, version=3 << 24), "big-endian"),
     "tensors": (header(HUGE, 0), "more than any model has"),
     "keys": (header(0, HUGE), "more than any model has"),
-    "cut off": (header(0, 1), "8 bytes are wanted, and 0 are left"),
+    "cut off": (header(0, 1), "8 bytes are required, and 0 are left"),
     "a long key": (header(0, 1, struct.pack("<Q", HUGE)), "past the end"),
     "a long text": (header(0, 1, named(8, struct.pack("<Q", HUGE))), "past the end"),
     "a long array": (header(0, 1, named(9, struct.pack("<IQ", 4, HUGE))), "past the end"),
@@ -264,7 +264,7 @@ SPOILT = {
     ),
     "a kind": (header(0, 1, named(99, bytes(8))), "kind 99"),
     "not UTF-8": (header(0, 1, named(8, struct.pack("<Q", 2) + b"\xff\xfe")), "is not UTF-8"),
-    "a key twice": (header(0, 2, named(7, b"\0") * 2), "stands twice"),
+    "a key twice": (header(0, 2, named(7, b"\0") * 2), "occurs twice"),
     "axes": (header(1, 0, tensor(b"a", (1,) * 9, 0, 0)), "9 axes"),
     "a type": (header(1, 0, tensor(b"a", (1,), 4, 0)), "of type 4, which is not known"),
     "half a block": (header(1, 0, tensor(b"a", (100,), 12, 0)), "does not consist of Q4_K"),
@@ -272,7 +272,7 @@ SPOILT = {
     "no elements": (header(1, 0, tensor(b"a", (0,), 0, 0)), "does not consist"),
     "past the end": (header(1, 0, tensor(b"a", (64,), 0, 0)), "past the end"),
     "an offset": (header(1, 0, tensor(b"a", (1,), 0, 2**64 - 32)), "past the end"),
-    "out of line": (header(1, 0, tensor(b"a", (1,), 0, 4) + bytes(99)), "out of line"),
+    "not aligned": (header(1, 0, tensor(b"a", (1,), 0, 4) + bytes(99)), "not aligned"),
     "one over another": (
         header(2, 0, tensor(b"a", (9,), 0, 0) + tensor(b"b", (9,), 0, 32) + bytes(200)), "over",
     ),

@@ -262,7 +262,7 @@ def test_files_in_another_dtype_than_the_config_names(tmp_path: Path) -> None:
     assert answer.footprint.weights == 4 * answer.parameters
     assert answer.conventions["weights"] == "fp32"
     assert answer.conventions["activations"] == "fp16"
-    assert any("hold F32, and not the fp16" in note for note in answer.notes)
+    assert any("hold F32 instead of the config" in note for note in answer.notes)
     assert mw.analyze(folder, on="h100-sxm", weights="bf16").footprint.weights == (
         2 * answer.parameters
     )

@@ -82,16 +82,16 @@ def spoilt(header: object, data: int = 8) -> bytes:
 
 
 SPOILT = {
-    "empty": (b"", "0 bytes are no header"),
+    "empty": (b"", "0 bytes hold no header"),
     "git lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:00", "pointer of Git LFS"),
     "long": (struct.pack("<Q", 2**63) + bytes(99), "a header of 9223372036854775808 bytes"),
     "past the end": (struct.pack("<Q", 100) + bytes(50), "a header of 100 bytes in a file of 58"),
     "not JSON": (spoilt(b"{]"), "not valid JSON"),
     "not UTF-8": (spoilt(b'{"\xff": 1}'), "not valid JSON"),
-    "a list": (spoilt([]), "not an object"),
+    "a list": (spoilt([]), "must be an object"),
     "deep": (spoilt(b'{"a":' + b"[" * 9000 + b"]" * 9000 + b"}"), "nested too deeply"),
-    "deeper": (spoilt(b"[" * 300_000), "more parts than any model has"),
-    "a tensor twice": (spoilt(b'{"a": 1, "a": 2}'), "the key 'a' stands twice"),
+    "deeper": (spoilt(b"[" * 300_000), "more parts than any model's"),
+    "a tensor twice": (spoilt(b'{"a": 1, "a": 2}'), "the key 'a' occurs twice"),
     "no object": (spoilt({"a": 3}), "the dtype None is not known"),
     "dtype": (spoilt({"a": entry(dtype="F31")}), "'F31' is not known"),
     "shape": (spoilt({"a": entry(shape="x")}), "the shape must be"),
@@ -105,7 +105,7 @@ SPOILT = {
     "size": (spoilt({"a": entry(at=[0, 7])}), "does not take 7 bytes"),
     "out of range": (spoilt({"a": entry(at=[8, 16])}), "leaves a gap"),
     "overlap": (spoilt({"a": entry(), "b": entry(at=[4, 12])}, 12), "overlaps the one before"),
-    "cut short": (spoilt({"a": entry()}, 7), "its tensors end at byte 8 of 7"),
+    "truncated": (spoilt({"a": entry()}, 7), "its tensors end at byte 8 of 7"),
     "trailing": (spoilt({"a": entry()}, 9), "its tensors end at byte 8 of 9"),
 }  # fmt: skip
 
@@ -126,9 +126,9 @@ def test_spoilt_headers(tmp_path: Path, name: str) -> None:
     ("index", "said"),
     [
         ({}, "'weight_map' must name the tensors' files"),
-        ({"weight_map": {"a": "../b.safetensors"}}, "files beside it"),
-        ({"weight_map": {"a": "/etc/passwd"}}, "files beside it"),
-        ({"weight_map": {"a": 3}}, "files beside it"),
+        ({"weight_map": {"a": "../b.safetensors"}}, "files of the same folder"),
+        ({"weight_map": {"a": "/etc/passwd"}}, "files of the same folder"),
+        ({"weight_map": {"a": 3}}, "files of the same folder"),
         ({"weight_map": {"a": "b.safetensors"}}, "b.safetensors: there is no such file"),
     ],
 )
@@ -149,7 +149,7 @@ def test_one_tensor_in_two_files(tmp_path: Path) -> None:
 
 def test_the_longest_headers_are_bounded() -> None:
     entries = b",".join(b'"%d":1' % n for n in range(6 * MOST_TENSORS))
-    with pytest.raises(mw.MemoryWallError, match="more parts than any model has"):
+    with pytest.raises(mw.MemoryWallError, match="more parts than any model's"):
         parse_object(b"{" + entries + b"}", "here")
 
 
@@ -205,7 +205,7 @@ def test_only_ranges_are_fetched(server: str, tmp_path: Path) -> None:
 def test_a_server_without_ranges_is_left_alone(server: str, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(bytes(9))
     Ranges.is_willing = False
-    with pytest.raises(mw.MemoryWallError, match="does not send parts of files"):
+    with pytest.raises(mw.MemoryWallError, match="must support range requests"):
         RemoteSource(f"{server}/model.safetensors", "model.safetensors")
 
 
@@ -241,7 +241,7 @@ def test_what_the_hub_stores(server: str, tmp_path: Path) -> None:
 
 
 def test_addresses_of_other_kinds_and_servers_that_are_not_there() -> None:
-    with pytest.raises(mw.MemoryWallError, match="no address of a web server"):
+    with pytest.raises(mw.MemoryWallError, match="must be an http or https URL"):
         RemoteSource("file:///etc/passwd", "a")
     with pytest.raises(mw.MemoryWallError, match="could not be fetched"):
         RemoteSource("http://127.0.0.1:9/a", "a")

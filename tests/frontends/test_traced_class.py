@@ -134,7 +134,7 @@ def test_what_no_family_reads_is_traced_and_said() -> None:
     layer = 2 * 64 * 64 + 2 * 64 * 32 + 3 * 64 * 96 + 2 * 64 + 4 * 16
     assert model.parameters == 2 * 100 * 64 + 2 * layer + 64
     answer = mw.analyze(model, on="h100-sxm", phase="prefill", seq_len=32)
-    assert "No family reads 'diffllama'" in " ".join(answer.notes)
+    assert "No built-in family reads 'diffllama'" in " ".join(answer.notes)
     assert "DiffLlamaForCausalLM" in " ".join(answer.notes)
 
 
@@ -143,7 +143,9 @@ def test_a_class_that_a_family_does_not_cover_is_traced() -> None:
     config = {"model_type": "clip", "architectures": ["CLIPForImageClassification"]}
     model = mw.model(config)
     assert model.traits.traced
-    assert model.architecture.notes[0].startswith("No family covers this class of 'clip'")
+    assert model.architecture.notes[0].startswith(
+        "No built-in family supports this class of 'clip'"
+    )
     tower = mw.model({"model_type": "clip_vision_model", "architectures": ["CLIPVisionModel"]})
     assert model.parameters == tower.parameters + 2 * 768 + 2
 
@@ -201,7 +203,7 @@ def test_the_command_says_so_first(tmp_path: Path) -> None:
     path.write_text(json.dumps(UNREAD))
     told = CliRunner().invoke(app, ["analyze", str(path), "--on", "h100-sxm", "--json"])
     assert told.exit_code == 0, told.output
-    assert told.stderr.startswith("No family reads 'diffllama'")
+    assert told.stderr.startswith("No built-in family reads 'diffllama'")
     assert json.loads(told.stdout)["flops"] > 0
 
 
@@ -247,7 +249,7 @@ def test_what_needs_images_beside_its_text_is_refused_when_read(
 )
 def test_what_reads_neither_text_nor_image_is_said(model_type: str, inputs: list[str]) -> None:
     """In words, without those of Python, and with the inputs to give."""
-    with pytest.raises(UnsupportedError, match="It reads") as caught:
+    with pytest.raises(UnsupportedError, match="It requires") as caught:
         mw.model({"model_type": model_type})
     assert "Error" not in caught.value.message
     for given in inputs:
@@ -307,7 +309,7 @@ def test_towers_that_are_not_looked_through_are_said() -> None:
 
 
 def test_a_dtype_that_is_assumed_is_said() -> None:
-    said = "The config names no dtype: bf16 is assumed."
+    said = "The config has no dtype: bf16 is assumed."
     assert said not in mw.model(UNREAD).architecture.notes
     silent = {key: value for key, value in UNREAD.items() if key != "dtype"}
     assert said in mw.model(silent).architecture.notes
@@ -601,19 +603,22 @@ def test_a_class_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_cache_that_cannot_be_made_is_said() -> None:
     """Blt's config counts the layers of its parts alone."""
-    with pytest.raises(UnsupportedError, match="makes no cache for BltForCausalLM") as caught:
+    with pytest.raises(UnsupportedError, match="cannot make a cache for BltForCausalLM") as caught:
         mw.model({"model_type": "blt", "architectures": ["BltForCausalLM"]})
     assert "BltForCausalLM" in caught.value.hint
 
 
 @pytest.mark.parametrize("size", [[3, "x"], [None, 4], [3, True], [0, 4], [4], -1, False])
 def test_sizes_of_images_are_whole(size: object) -> None:
-    with pytest.raises(InvalidInputError, match=r"image_size is"):
+    with pytest.raises(InvalidInputError, match=r"image_size must be"):
         image_size_of(SimpleNamespace(image_size=size))
 
 
 def test_an_odd_size_of_images_is_no_traceback() -> None:
-    with pytest.raises(InvalidInputError, match=r"image_size is \[3, 'x'\]"):
+    with pytest.raises(
+        InvalidInputError,
+        match=r"image_size must be one or two positive whole numbers, got \[3, 'x'\]",
+    ):
         read_traced({"model_type": "segformer", "image_size": [3, "x"]}, "config")
 
 
@@ -690,7 +695,7 @@ def test_growth_by_hand() -> None:
 
 def test_uneven_growth_is_refused() -> None:
     """A window: from 6 on no more keys."""
-    with pytest.raises(UnsupportedError, match="do not grow evenly"):
+    with pytest.raises(UnsupportedError, match="are not linear"):
         between(np.array([4.0, 8.0]), lambda n: _program(min(n, 6), min(n, 6)))
 
 

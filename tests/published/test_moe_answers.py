@@ -6,10 +6,15 @@ from itertools import combinations
 from typing import Any
 
 import pytest
+import torch
+import transformers
 
 import memorywall as mw
 from memorywall.core.routing import distinct
-from tests.toys import TOY, products
+from tests import oracle
+from tests.counting import products
+from tests.families.test_experts_against_transformers import SMALL_V3
+from tests.toys import TOY
 
 V3, MIXTRAL = "deepseek-ai/DeepSeek-V3", "mistralai/Mixtral-8x7B-v0.1"
 
@@ -270,11 +275,6 @@ def test_chunks_bound_what_is_attended_to() -> None:
 
 
 def test_cache_is_as_large_as_that_of_transformers() -> None:
-    transformers = pytest.importorskip("transformers")
-    from tests import oracle
-    from tests.families.test_experts_against_transformers import SMALL_V3
-
-    torch = pytest.importorskip("torch")
     model = oracle.build(SMALL_V3, "DeepseekV3ForCausalLM")
     past = transformers.DynamicCache(config=model.config)
     ids = torch.ones(3, 7, dtype=torch.long, device="meta")
@@ -318,11 +318,11 @@ def test_other_forms_of_a_config_are_refused_or_named() -> None:
         mw.model({**config, "num_experts_per_tok": 300})
     for name, said in ((V3, True), ("zai-org/GLM-4.5", True), (MIXTRAL, False)):
         notes = mw.model(name).architecture.notes
-        assert any("several tokens at once" in note for note in notes) == said
+        assert any("multi-token prediction layers" in note for note in notes) == said
     with pytest.raises(mw.MemoryWallError, match="'moe_layer_freq' is 2"):
         mw.model({**config, "moe_layer_freq": 2})
     uneven = {**TOY_MOE, "model_type": "hunyuan_v1_moe", "num_experts": 4, "moe_topk": [1, 2]}
-    with pytest.raises(mw.MemoryWallError, match="differs from layer to layer"):
+    with pytest.raises(mw.MemoryWallError, match="must be the same in all layers"):
         mw.model(uneven)
     words: list[dict[str, Any]] = [{"routing": "guessed"}, {"mla": "guessed"}]
     for word in words:

@@ -46,7 +46,7 @@ def test_intervals_of_r() -> None:
 
 
 def test_days_make_no_trend_of_years() -> None:
-    with pytest.raises(InvalidInputError, match="too near each other"):
+    with pytest.raises(InvalidInputError, match="too close together"):
         fit(CARS)
 
 
@@ -93,7 +93,7 @@ def test_intervals_hold_as_many_as_they_say() -> None:
 @pytest.mark.parametrize(
     ("points", "said"),
     [
-        ([("2020-01-01", 1.0), ("2021-01-01", 2.0)], "2 points, and a trend with an error needs"),
+        ([("2020-01-01", 1.0), ("2021-01-01", 2.0)], "2 points; a trend with an error requires"),
         ([], "0 points"),
         ([("2020-01-01", 1.0)] * 4, "all points are of one date, 2020-01-01"),
         (

@@ -126,7 +126,7 @@ def test_names() -> None:
     for bad in ({"only": "phones"}, {"dtype": "fp3"}):
         with pytest.raises(UnknownNameError):
             Selection(**bad)  # type: ignore[arg-type]
-    with pytest.raises(InvalidInputError, match="run backwards"):
+    with pytest.raises(InvalidInputError, match="in the wrong order"):
         Selection(since=2020, until=2010)
     with pytest.raises(UnknownNameError, match="bandwidht") as caught:
         find_series("bandwidht", Selection())

@@ -137,7 +137,7 @@ def _point(row: dict[str, str | None], where: str) -> Point:
         )
     except ValueError:
         raise InvalidInputError(
-            f"{where}: expected a date such as 2024-03-18 and a number, got {shown(day)} and "
+            f"{where} must be a date such as 2024-03-18 and a number, got {shown(day)} and "
             f"{shown(value)}."
         ) from None
 

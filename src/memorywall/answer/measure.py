@@ -5,25 +5,27 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from memorywall.answer.settle import settle
 from memorywall.bench import gpu, ranks
-from memorywall.bench.agreement import compare
+from memorywall.bench.agreement import Agreement, compare, roofs
 from memorywall.bench.calibrate import calibrate
 from memorywall.bench.machine import Company, caches, describe, usable_cores, wait_until_idle
-from memorywall.bench.plan import Case, cases
+from memorywall.bench.pipe import Answer, Case
+from memorywall.bench.plan import brief_cases, cases, expected_s
 from memorywall.bench.runner import answers
-from memorywall.bench.samples import SCHEMA, MachineRecord, warnings
+from memorywall.bench.samples import MachineRecord, warnings
 from memorywall.bench.timing import Measurement
-from memorywall.catalog.measured import data_folder, save_here
+from memorywall.catalog.measured import DATA_VARIABLE, data_folder, save_here
 from memorywall.core.calibration import Calibration
-from memorywall.core.errors import InvalidInputError, MissingDependencyError, shown
+from memorywall.core.errors import InvalidInputError, MemoryWallError, MissingDependencyError, shown
 from memorywall.core.files import write_text
 from memorywall.core.hardware import Hardware, Link, Memory
+from memorywall.core.records import load_record, recorded, to_record
 from memorywall.core.scenario import Scenario
 from memorywall.core.units import render_count
 from memorywall.core.workload import Precision, Workload
@@ -34,23 +36,35 @@ _NEEDED = ("numba", "torch", "transformers")
 _MOST_RECORDS = 1000
 # Cases between two looks at what a GPU's driver says of it.
 _LOOK_EVERY = 20
+# The longest that a brief measurement waits for others to be quiet.
+_BRIEF_PATIENCE_S = 1.0
 
 
+@recorded(names={"toml": "hardware"}, rest="measurement")
 @dataclass(frozen=True, slots=True)
 class Saved:
     """A measurement on disk.
 
     Attributes:
-        hardware: the measured device, with its calibration.
-        toml, record: where device and record lie.
+        measurement: what was found.
+        toml, record: where the device and the record lie.
         agreement: how the ceilings compare with the last measurement of the same kind; None where
             there is none.
     """
 
-    hardware: Hardware
+    measurement: MachineRecord
     toml: str
     record: str
-    agreement: dict[str, Any] | None
+    agreement: Agreement | None
+
+    @property
+    def device(self) -> Hardware:
+        """The measured machine as a device, with its calibration."""
+        return to_hardware(self.measurement)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record of the measurement, with where it lies and what it agrees with."""
+        return to_record(self)
 
 
 def measure_machine(
@@ -60,6 +74,7 @@ def measure_machine(
     backend: str = "cpu",
     processes: int = 1,
     progress: Callable[[int, int], object] = lambda _done, _total: None,
+    stage: Callable[[str], object] = lambda _stage: None,
 ) -> MachineRecord:
     """Run the micro-benchmarks and return what they found.
 
@@ -69,6 +84,7 @@ def measure_machine(
         backend: ``cpu`` or ``cuda`` of PyTorch.
         processes: with more than one, collectives between so many are measured as well.
         progress: called with how many cases are done, and of how many.
+        stage: called with the number of cases and about how long they take, before the first.
 
     Raises:
         MissingDependencyError: torch, transformers or numba is not installed.
@@ -82,10 +98,11 @@ def measure_machine(
     count = usable_cores() if threads is None else threads
     if not 1 <= count <= usable_cores():
         raise InvalidInputError(
-            f"threads: expected 1 to {usable_cores()}, the cores that may be used; got {count}."
+            f"threads must be 1 to {usable_cores()}, the cores that may be used; got {count}."
         )
     plan = cases(quick=quick, caches=caches(), device=backend)
     between = ranks.collectives(quick=quick) if processes > 1 else []
+    stage(f"measuring: {len(plan) + len(between)} cases, about {expected_s(plan + between):.0f} s")
     busy = wait_until_idle()
     machine = {**describe(count), "busy_cores_before": busy, "device": backend}
     company, run = Company(), _Run(len(plan) + len(between), backend, progress)
@@ -106,6 +123,34 @@ def measure_machine(
     )
 
 
+def measure_briefly(
+    progress: Callable[[int, int], object] = lambda _done, _total: None,
+) -> MachineRecord:
+    """Measure what a decode step in NumPy takes here, in under 15 seconds; return what was found.
+
+    One thread, fp32, through the BLAS library that NumPy was built with: reading from memory, a
+    matrix product, products of one row with weights from memory, attention of one query and the
+    functions of GPT-2. ``to_hardware`` makes a device of it whose predictions hold for runs in
+    NumPy. It needs no extra, and is no replacement for ``measure_machine``: it knows one dtype,
+    no cache levels and no latencies.
+
+    Args:
+        progress: called with the number of cases that are done, and the number of all.
+    """
+    plan = brief_cases()
+    busy = wait_until_idle(_BRIEF_PATIENCE_S)
+    machine = {**describe(1), "busy_cores_before": busy, "device": "cpu", "brief": True}
+    company, run = Company(), _Run(len(plan), "cpu", progress)
+    for case, answer in answers(plan, 1, "cpu"):
+        run.take(case, answer)
+    machine |= {**company.seen(), "library": run.library}
+    again = "memorywall measure --brief"
+    return MachineRecord(
+        machine, 1, True, None, tuple(run.measurements),
+        tuple(warnings(run.measurements, machine, again)), tuple(run.failures),
+    )  # fmt: skip
+
+
 @dataclass(slots=True)
 class _Run:
     """What has come in so far."""
@@ -118,15 +163,17 @@ class _Run:
     failures: list[str] = field(default_factory=list)
     pages: list[int] = field(default_factory=list)
     gpu: dict[str, Any] = field(default_factory=dict)
+    library: str = ""
 
-    def take(self, case: Case, answer: dict[str, Any]) -> None:
+    def take(self, case: Case, answer: Answer) -> None:
         """Keep what a case found, or why it did not run."""
-        if "error" in answer:
-            self.failures.append(f"{_named(case)}: {answer['error']}")
+        if answer.measurement is None:
+            self.failures.append(f"{case}: {answer.error}")
         else:
-            self.measurements.append(Measurement.from_dict(answer["measurement"]))
-        if answer.get("page_size"):
-            self.pages.append(answer["page_size"])
+            self.measurements.append(answer.measurement)
+        if answer.page_size:
+            self.pages.append(answer.page_size)
+        self.library = answer.library or self.library
         if self.backend != "cpu" and self.done % _LOOK_EVERY == 0:
             self._look_at_gpu()
         self.done += 1
@@ -152,44 +199,46 @@ def _check_backend(backend: str, processes: int) -> None:
         most = torch.cuda.device_count()
     if not 1 <= processes <= most:
         raise InvalidInputError(
-            f"processes: expected 1 to {most}, one for each "
+            f"processes must be 1 to {most}, one for each "
             f"{'GPU' if backend == 'cuda' else 'core'}; got {processes}."
         )
 
 
 def to_hardware(record: MachineRecord) -> Hardware:
     """Return a measured machine as a device that models can be priced on, with its calibration."""
-    ceilings, machine = record.ceilings(), record.machine
+    ceilings, machine = record.ceilings, record.machine
     on_gpu = machine.get("device", "cpu") != "cpu"
     title = machine.get("gpu") or f"{machine['cpu']}, {render_count(record.threads, 'thread')}"
     links = [
         Link(f"{name.replace('_', ' ')}, {machine.get('processes')} processes", rate)
-        for name, rate in ceilings["collectives"].items()
+        for name, rate in ceilings.collectives.items()
     ]
     memories = [
-        *_cache_levels(record, ceilings["caches"]),
+        *_cache_levels(record, ceilings.caches),
         Memory(
             "device memory" if on_gpu else "DRAM",
             machine.get("gpu_memory_bytes" if on_gpu else "memory_bytes"),
-            ceilings["dram"]["read"],
+            ceilings.dram["read"],
         ),
     ]
-    source = f"memorywall measure on {machine['created']}: {title}"
+    brief = machine.get("brief", False)
+    command = "memorywall measure --brief" if brief else "memorywall measure"
+    source = f"{command} on {machine['created']}: {title}"
     return Hardware(
-        name="here",
-        peaks=ceilings["gemm"],
+        name="here-brief" if brief else "here",
+        peaks=ceilings.gemm,
         memories=tuple(memories),
         links=tuple(links),
         kind="measured",
         title=title,
         device_class="measured",
-        sources=dict.fromkeys(_places(ceilings["gemm"], len(memories), len(links)), source),
+        sources=dict.fromkeys(_places(ceilings.gemm, len(memories), len(links)), source),
         notes=tuple(record.warnings),
         calibration=calibrate(record.measurements, toy_floors),
     )
 
 
-def _cache_levels(record: MachineRecord, rates: dict[str, float]) -> Iterator[Memory]:
+def _cache_levels(record: MachineRecord, rates: Mapping[str, float]) -> Iterator[Memory]:
     """Yield the caches, each core's own as often as there are threads; the last level is shared."""
     known = record.machine.get("caches") or {}
     for level, rate in rates.items():
@@ -198,45 +247,63 @@ def _cache_levels(record: MachineRecord, rates: dict[str, float]) -> Iterator[Me
 
 def save(record: MachineRecord) -> Saved:
     """Write device and record under the user's data folder, and compare with the last one."""
-    hardware = to_hardware(record)
     before = last_like(record)
     on_gpu = record.machine.get("device", "cpu") != "cpu"
-    toml = save_here(hardware, "cuda" if on_gpu else record.threads)
-    stamp = record.machine["created"].replace(":", "").replace("+0000", "Z")
-    path = data_folder() / "records" / f"measure-{stamp}.json"
-    write_text(path, json.dumps(record.to_dict(), indent=1) + "\n")
+    toml = save_here(to_hardware(record), "cuda" if on_gpu else record.threads)
+    path = _write_record(record, "measure")
     agreement = None if before is None else compare(before, record)
-    return Saved(hardware, str(toml), str(path), agreement)
+    return Saved(record, str(toml), str(path), agreement)
+
+
+def save_brief(record: MachineRecord) -> Path:
+    """Write the record of a brief measurement, and return where it lies.
+
+    Only the record: the device that ``--on here`` names stays that of the last full measurement.
+
+    Raises:
+        InvalidInputError: the data folder cannot be written.
+    """
+    try:
+        return _write_record(record, "brief")
+    except OSError as error:
+        raise InvalidInputError(
+            f"{data_folder()} cannot be written: {error.strerror}.",
+            f"Free disk space or set another folder: {DATA_VARIABLE}=... memorywall measure "
+            "--brief",
+        ) from None
+
+
+def _write_record(record: MachineRecord, kind: str) -> Path:
+    stamp = record.machine["created"].replace(":", "").replace("+0000", "Z")
+    path = data_folder() / "records" / f"{kind}-{stamp}.json"
+    write_text(path, json.dumps(record.to_dict(), indent=1) + "\n")
+    return path
 
 
 def last_like(record: MachineRecord) -> MachineRecord | None:
     """Return the last saved measurement of this machine with as many threads, or None."""
-    wanted = _kind(record.to_dict())
+    wanted = _kind(record)
     paths = sorted((data_folder() / "records").glob("measure-*.json"), reverse=True)
     for path in paths[:_MOST_RECORDS]:
         found = _read(path)
         if found is not None and _kind(found) == wanted:
-            return MachineRecord.from_dict(found)
+            return found
     return None
 
 
-def _kind(record: dict[str, Any]) -> tuple[object, ...]:
-    machine = record["machine"]
-    return (
-        record["schema"], machine["cpu"], record["threads"], machine.get("device"),
-        machine.get("gpu"),
-    )  # fmt: skip
+def _kind(record: MachineRecord) -> tuple[object, ...]:
+    machine = record.machine
+    return machine.get("cpu"), record.threads, machine.get("device"), machine.get("gpu")
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    """Read a record that this program wrote; one that was spoilt since is passed over."""
+def _read(path: Path) -> MachineRecord | None:
+    """Read a record that this program wrote; one that was changed since is passed over."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        _kind(record)
-        MachineRecord.from_dict(record).ceilings()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        found = load_record(MachineRecord, path)
+        roofs(found)
+    except (MemoryWallError, KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
-    return record if record["schema"] == SCHEMA else None
+    return found
 
 
 def toy_floors(
@@ -255,12 +322,7 @@ def toy_floors(
     return float(estimate(program, calibration).seconds), calls(program)
 
 
-def _named(case: Case) -> str:
-    said = {key: value for key, value in case.items() if key != "budget_s"}
-    return ", ".join(f"{key} {value}" for key, value in said.items())
-
-
-def _places(peaks: dict[str, float], levels: int, links: int) -> list[str]:
+def _places(peaks: Mapping[str, float], levels: int, links: int) -> list[str]:
     return [
         *(f"peaks.{dtype}" for dtype in peaks),
         *(

@@ -53,12 +53,12 @@ def memory_bound_year(
     """
     wanted = as_quantity(times, "times")
     if not isinstance(wanted, int | float):
-        raise InvalidInputError(f"times: expected one number, got {shown(times)}")
+        raise InvalidInputError(f"times must be one number, got {shown(times)}")
     answer = analyze(
         model, on="h100-sxm", phase="decode", batch_size=batch_size, seq_len=seq_len, **words
     )
     if answer.question.shape:
-        raise InvalidInputError("batch_size and seq_len: expected one number of each.")
+        raise InvalidInputError("batch_size and seq_len must be one number of each.")
     dtype = {"bf16": "fp16"}.get(answer.question.arithmetic, answer.question.arithmetic)
     line = ridge_line(dtype)
     intensity = float(answer.arithmetic_intensity)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
 
 from memorywall.answer.analyze import ModelSource, analyze
 from memorywall.answer.measure import measure_machine, save
 from memorywall.answer.settle import applicable
 from memorywall.bench.machine import describe, usable_cores, wait_until_idle
-from memorywall.bench.plan import Case
+from memorywall.bench.pipe import Answer, Case
+from memorywall.bench.profiles import Profile, ProfiledCase, ProfiledRoofs
 from memorywall.bench.runner import answers
-from memorywall.bench.timing import Measurement
+from memorywall.bench.timing import LONG_S, LONGEST_WATCHED_S
 from memorywall.catalog.devices import read_device
 from memorywall.catalog.measured import data_folder, here_path
 from memorywall.core.analysis import Analysis
@@ -22,102 +23,16 @@ from memorywall.core.errors import InvalidInputError, UnsupportedError
 from memorywall.core.files import user_path, write_text
 from memorywall.core.hardware import Hardware
 from memorywall.core.model import Model
+from memorywall.core.results import bound_words
+from memorywall.core.units import render_count
 from memorywall.frontends.hf import load_model
 
-SCHEMA = "memorywall.profile/1"
 DTYPES = ("fp32", "bf16", "fp16")
 _PHASES = ("encode", "prefill", "decode", "generate")
+# What a measuring process takes to start (PyTorch), and a case to be built, about.
+_STARTING_S, _CASE_S = 5.0, 1.0
 # The classes that both sides are told by: what is no product, attention or cache is elementwise.
 _CLASS_OF = {"norm": "elementwise", "embedding": "elementwise", "softmax": "attention"}
-
-
-@dataclass(frozen=True, slots=True)
-class ProfiledCase:
-    """One forward pass: predicted before it ran, then measured.
-
-    Attributes:
-        phase, batch_size, seq_len, dtype, threads: what ran.
-        predicted_s, low_s, high_s: by the machine's calibration, with the interval said to hold
-            80 % of what is measured.
-        roofline_s: the bound at the machine's measured ceilings.
-        bound: which wall that roofline says binds.
-        predicted_by_class: seconds.
-        flops, moved_bytes: of one pass, fused.
-        work_by_class: FLOPs and bytes of each class.
-        measurement: every sample; None where it did not run.
-        measured_by_class: seconds, by the framework's profiler.
-        error: why it did not run.
-    """
-
-    phase: str
-    batch_size: int
-    seq_len: int
-    dtype: str
-    threads: int
-    predicted_s: float
-    low_s: float
-    high_s: float
-    roofline_s: float
-    bound: str
-    predicted_by_class: dict[str, float]
-    flops: int
-    moved_bytes: int
-    peak_flop_per_s: float
-    peak_byte_per_s: float
-    work_by_class: dict[str, tuple[float, float]] = field(default_factory=dict)
-    measurement: Measurement | None = None
-    measured_by_class: dict[str, float] = field(default_factory=dict)
-    error: str = ""
-
-    @property
-    def measured_s(self) -> float | None:
-        """The median of what was measured."""
-        return None if self.measurement is None else self.measurement.median_s
-
-    @property
-    def mfu(self) -> float | None:
-        """Share of the machine's measured FLOP/s in this dtype that was attained."""
-        return self.flops / self.measured_s / self.peak_flop_per_s if self.measured_s else None
-
-    @property
-    def mbu(self) -> float | None:
-        """Share of the machine's measured bandwidth that was attained."""
-        return (
-            self.moved_bytes / self.measured_s / self.peak_byte_per_s if self.measured_s else None
-        )
-
-    @property
-    def over_the_roof(self) -> bool:
-        """Whether an attained rate is above the machine's own ceiling, which needs explaining."""
-        return max(self.mfu or 0.0, self.mbu or 0.0) > 1.0
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return its record."""
-        seconds = self.measured_s
-        return {
-            "phase": self.phase,
-            "batch_size": self.batch_size,
-            "seq_len": self.seq_len,
-            "dtype": self.dtype,
-            "threads": self.threads,
-            "predicted_s": self.predicted_s,
-            "low_s": self.low_s,
-            "high_s": self.high_s,
-            "roofline_s": self.roofline_s,
-            "measured_s": seconds,
-            "ratio": self.predicted_s / seconds if seconds else None,
-            "bound": self.bound,
-            "predicted_by_class": self.predicted_by_class,
-            "measured_by_class": self.measured_by_class,
-            "work_by_class": {kind: list(work) for kind, work in self.work_by_class.items()},
-            "flop_per_s": self.flops / seconds if seconds else None,
-            "byte_per_s": self.moved_bytes / seconds if seconds else None,
-            "mfu": self.mfu,
-            "mbu": self.mbu,
-            "over_the_roof": self.over_the_roof,
-            "samples_s": list(self.measurement.seconds) if self.measurement else [],
-            "error": self.error,
-        }
 
 
 def profile(
@@ -131,14 +46,24 @@ def profile(
     backend: str = "cpu",
     budget_s: float = 2.0,
     progress: Callable[[int, int], object] = lambda _done, _total: None,
-) -> dict[str, Any]:
-    """Predict and then measure a model's forward passes over a grid; return the saved record.
+    stage: Callable[[str], object] = lambda _stage: None,
+) -> Profile:
+    """Predict and then measure a model's forward passes over a grid; its record is saved.
 
     The model is transformers' class with random weights, or with those of a local checkpoint: a
     folder with a config.json and safetensors, or a GGUF, whose weights are unpacked to the dtype.
     ``generate`` makes ``seq_len`` tokens from nothing, one at a time. Where this machine has not
     been measured at a number of threads, ``measure --quick`` runs first. The record stands on disk
     with the predictions before the first pass runs.
+
+    Args:
+        model: a name, a path or a config.
+        phases, batch_sizes, seq_lens, dtypes, threads: the grid.
+        backend: ``cpu`` or ``cuda`` of PyTorch.
+        budget_s: seconds of samples of one case; three samples are taken in any case.
+        progress: called with the number of cases that are done, and the number of all.
+        stage: called with the stage that begins, such as ``case 2 of 4, prefill, batch 1, 128
+            positions, fp32: warming``, and first with how long all of it may take.
 
     Raises:
         MemoryWallError: no such model, phase or dtype, or a library that is missing.
@@ -148,8 +73,10 @@ def profile(
     loaded = model if isinstance(model, Model) else load_model(model)
     chosen = tuple(phases) if phases else (("prefill", "decode") if loaded.causal else ("encode",))
     _check(loaded, chosen, dtypes)
-    machines = {count: _measured_here(count, backend) for count in counts}
+    machines = {count: _measured_here(count, backend, progress, stage) for count in counts}
     hardware = machines[counts[-1]]
+    machine = {**describe(counts[-1]), "busy_cores_before": wait_until_idle(), "device": backend}
+    path = data_folder() / "records" / f"profile-{machine['created'].replace(':', '')[:17]}.json"
     cases = [
         _predict(loaded, machines[count], phase, batch, length, dtype, count)
         for count in counts
@@ -158,41 +85,68 @@ def profile(
         for batch in batch_sizes
         for length in seq_lens
     ]
-    machine = {**describe(counts[-1]), "busy_cores_before": wait_until_idle(), "device": backend}
-    path = data_folder() / "records" / f"profile-{machine['created'].replace(':', '')[:17]}.json"
-
-    def record() -> dict[str, Any]:
-        return {
-            "schema": SCHEMA,
-            "model": loaded.name,
-            "class": loaded.architecture.class_name,
-            "weights": "random" if checkpoint is None else checkpoint,
-            "hardware": hardware.title,
-            "roofs": {
-                "flop_per_s": {d: float(peak) for d, peak in hardware.peaks.items()},
-                "byte_per_s": {
-                    level.name: float(level.bandwidth)
-                    for level in hardware.memories
-                    if level.bandwidth
-                },
-            },
-            "machine": machine,
-            "record": str(path),
-            "cases": [case.to_dict() for case in cases],
-        }
-
-    write_text(path, json.dumps(record(), indent=1) + "\n")
+    asked = Profile(
+        model=loaded.name,
+        class_name=loaded.architecture.class_name,
+        weights="random" if checkpoint is None else checkpoint,
+        hardware=hardware.title,
+        roofs=_roofs(hardware),
+        machine=machine,
+        record=str(path),
+        cases=tuple(cases),
+    )
+    _write(asked)
+    stage(f"{render_count(len(cases), 'case')}, about {_expected_s(cases, budget_s):.0f} s")
     done = 0
     for count in counts:  # every number of threads has a process of its own
         plan = [
             _case(loaded, case, checkpoint, budget_s) for case in cases if case.threads == count
         ]
-        for _, answer in answers(plan, count, backend):
+        for _, answer in answers(plan, count, backend, _stages(cases, done, stage)):
             cases[done] = _with_answer(cases[done], answer)
             done += 1
             progress(done, len(cases))
-    write_text(path, json.dumps(record(), indent=1) + "\n")
-    return record()
+    found = replace(asked, cases=tuple(cases))
+    _write(found)
+    return found
+
+
+def _write(found: Profile) -> None:
+    write_text(Path(found.record), json.dumps(found.to_dict(), indent=1) + "\n")
+
+
+def _roofs(hardware: Hardware) -> ProfiledRoofs:
+    return ProfiledRoofs(
+        {dtype: float(peak) for dtype, peak in hardware.peaks.items()},
+        {level.name: float(level.bandwidth) for level in hardware.memories if level.bandwidth},
+    )
+
+
+def _stages(
+    cases: Sequence[ProfiledCase], before: int, stage: Callable[[str], object]
+) -> Callable[[int, str], None]:
+    """Return what reports a stage of the cases of one process, ``before`` of which came first."""
+
+    def report(index: int, name: str) -> None:
+        case, number = cases[before + index], before + index + 1
+        stage(
+            f"case {number} of {len(cases)}, {case.phase}, batch {case.batch_size}, "
+            f"{case.seq_len} positions, {case.dtype}: {name}"
+        )
+
+    return report
+
+
+def _expected_s(cases: Sequence[ProfiledCase], budget_s: float) -> float:
+    """Return about how long cases take: what is predicted, as often as it runs, and loading."""
+    starting = _STARTING_S * len({case.threads for case in cases})
+    return starting + sum(_CASE_S + _repeats(case.predicted_s, budget_s) for case in cases)
+
+
+def _repeats(seconds: float, budget_s: float) -> float:
+    """Return the seconds of a case's warm-up and samples, and of its run under the profiler."""
+    samples = seconds if seconds > LONG_S else max(budget_s, 3 * seconds)
+    return seconds + samples + (2 * seconds if seconds < LONGEST_WATCHED_S else 0.0)
 
 
 def _check(model: Model, phases: Sequence[str], dtypes: Sequence[str]) -> None:
@@ -243,13 +197,23 @@ def _checkpoint(model: ModelSource) -> str | None:
         return None
 
 
-def _measured_here(threads: int, backend: str) -> Hardware:
+def _measured_here(
+    threads: int,
+    backend: str,
+    progress: Callable[[int, int], object],
+    stage: Callable[[str], object],
+) -> Hardware:
     path = here_path("cuda" if backend == "cuda" else threads)
     if path.exists():
         hardware = read_device(path)
     else:
-        measured = measure_machine(quick=True, threads=threads, backend=backend)
-        hardware = save(measured).hardware
+        stage(
+            f"this machine was not measured at {render_count(threads, 'thread')}: measuring first"
+        )
+        measured = measure_machine(
+            quick=True, threads=threads, backend=backend, progress=progress, stage=stage
+        )
+        hardware = save(measured).device
     if hardware.calibration is None:
         raise UnsupportedError(f"{path} has no calibration.", "Measure anew: memorywall measure")
     return hardware
@@ -274,20 +238,21 @@ def _predict(
     predicted = float(estimate.seconds)
     work: dict[str, tuple[float, float]] = {}
     for row in answer.by_class():
+        if not row.flops and not row.moved_bytes:
+            continue  # the framework, and a cache that it joins
         kind = _CLASS_OF.get(row.kind, row.kind)
         flops, moved = work.get(kind, (0.0, 0.0))
         work[kind] = (flops + float(row.flops), moved + float(row.moved_bytes))
     return ProfiledCase(
         phase, batch, length, dtype, threads, predicted, float(predicted * estimate.low),
-        float(predicted * estimate.high), float(answer.latency_s), str(answer.bound), by_class,
-        int(answer.flops), int(answer.moved_bytes), float(hardware.peak(dtype)),
-        float(hardware.bandwidth), work,
+        float(predicted * estimate.high), float(answer.roofline_s),
+        str(bound_words(answer.roofs.bound_code)), by_class, work,
+        float(hardware.peak(dtype)), float(hardware.bandwidth),
     )  # fmt: skip
 
 
 def _case(model: Model, case: ProfiledCase, checkpoint: str | None, budget_s: float) -> Case:
-    return {
-        "case": "model",
+    parameters = {
         "config": dict(model.config),
         "class_name": model.architecture.class_name,
         "checkpoint": checkpoint,
@@ -295,15 +260,12 @@ def _case(model: Model, case: ProfiledCase, checkpoint: str | None, budget_s: fl
         "batch_size": case.batch_size,
         "seq_len": case.seq_len,
         "dtype": case.dtype,
-        "budget_s": budget_s,
     }
+    return Case("model", budget_s, parameters)
 
 
-def _with_answer(case: ProfiledCase, answer: dict[str, Any]) -> ProfiledCase:
-    if "error" in answer:
-        return replace(case, error=answer["error"])
-    return replace(
-        case,
-        measurement=Measurement.from_dict(answer["measurement"]),
-        measured_by_class=answer["by_class"],
-    )
+def _with_answer(case: ProfiledCase, answer: Answer) -> ProfiledCase:
+    if answer.measurement is None:
+        return replace(case, error=answer.error)
+    samples = answer.measurement.seconds
+    return replace(case, samples_s=samples, measured_by_class=answer.by_class)

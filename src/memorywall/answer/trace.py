@@ -92,10 +92,10 @@ def trace(
         "create_graph": create_graph, "steps": steps, "backend": backend,
     }  # fmt: skip
     if causal not in ("half", "full"):
-        raise InvalidInputError(f"causal: expected half or full, got {shown(causal)}")
+        raise InvalidInputError(f"causal must be half or full, got {shown(causal)}")
     if seq_len is not None and not _is_length(seq_len):
         raise InvalidInputError(
-            f"seq_len: expected a whole number from 1 on, got {shown(seq_len)}",
+            f"seq_len must be a whole number from 1, got {shown(seq_len)}",
             "It is the positions that a decode step attends to, itself the last.",
         )
     if phase == "train":
@@ -140,7 +140,7 @@ def load_factory(place: str) -> Any:
 
     Raises:
         InvalidInputError: no such file, or nothing of that name in it.
-        UnsupportedError: the file fails, or it is code that came with a downloaded model.
+        UnsupportedError: the file fails, or it is code downloaded with a model.
     """
     file, _, name = place.rpartition(":")
     if not file or not name:
@@ -188,6 +188,6 @@ def _refuse_downloaded(path: Path) -> None:
     real = path.resolve()
     if any(real.is_relative_to(Path(folder).expanduser().resolve()) for folder in folders):
         raise UnsupportedError(
-            f"{path} came with a downloaded model; code from a hub is not run.",
+            f"{path} was downloaded with a model; code from a hub is not run.",
             "Read it, copy it to a file of your own, and trace that.",
         )

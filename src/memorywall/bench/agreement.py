@@ -3,40 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from memorywall.bench.samples import MachineRecord
+from memorywall.core.records import recorded
 
 # Ceilings of two runs within this share of each other agree.
 AGREES = 0.05
-_ROOFS = ("dram", "caches", "gemm", "collectives")
 _BUSY = 0.15
 
 
-def compare(before: MachineRecord, now: MachineRecord) -> dict[str, Any]:
-    """Return the ceilings that changed by more than 5 %, and the known causes.
+@recorded(derived=("ratio",))
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A ceiling that moved: its rate in the earlier run and now."""
 
-    ``moved`` maps the path of each to the rates of both runs; ``reasons`` is empty if none changed.
+    before: float
+    now: float
+
+    @property
+    def ratio(self) -> float:
+        """The rate now over the earlier one."""
+        return self.now / self.before
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How the ceilings of two runs compare.
+
+    Attributes:
+        created: when the earlier run was.
+        compared: ceilings that both runs have.
+        moved: those that moved by more than 5 %, by their paths.
+        reasons: what is known of why; empty where nothing moved.
     """
+
+    created: str
+    compared: int
+    moved: Mapping[str, Move]
+    reasons: tuple[str, ...]
+
+
+def compare(before: MachineRecord, now: MachineRecord) -> Agreement:
+    """Return the ceilings that moved by more than 5 %, and why, as far as can be told."""
     old, new = roofs(before), roofs(now)
     shared = [path for path in new if path in old]
     moved = {
-        path: {"before": old[path], "now": new[path], "ratio": new[path] / old[path]}
+        path: Move(old[path], new[path])
         for path in shared
         if abs(new[path] / old[path] - 1) > AGREES
     }
-    return {
-        "created": before.machine["created"],
-        "compared": len(shared),
-        "moved": moved,
-        "reasons": list(_reasons(before, now)) if moved else [],
-    }
+    reasons = tuple(_reasons(before, now)) if moved else ()
+    return Agreement(before.machine["created"], len(shared), moved, reasons)
 
 
 def roofs(record: MachineRecord) -> dict[str, float]:
     """Return a record's rates by path, such as ``dram.read``."""
-    ceilings = record.ceilings()
-    return {f"{kind}.{name}": rate for kind in _ROOFS for name, rate in ceilings[kind].items()}
+    found = record.ceilings
+    kinds = {
+        "dram": found.dram, "caches": found.caches, "gemm": found.gemm,
+        "collectives": found.collectives,
+    }  # fmt: skip
+    return {f"{kind}.{name}": rate for kind, rates in kinds.items() for name, rate in rates.items()}
 
 
 def _reasons(before: MachineRecord, now: MachineRecord) -> Iterator[str]:
@@ -68,7 +97,7 @@ def _changed(before: MachineRecord, now: MachineRecord) -> Iterator[str]:
             yield f"{name} was {versions[0][name]} and is {versions[1][name]}"
     was, now_hz = before.machine.get("clock_hz"), now.machine.get("clock_hz")
     if was and now_hz and abs(now_hz / was - 1) > AGREES / 2:
-        yield f"the clock was {was / 1e9:.2f} GHz and now at {now_hz / 1e9:.2f}"
+        yield f"the clock was {was / 1e9:.2f} GHz and is now {now_hz / 1e9:.2f}"
 
 
 def _company(machine: Mapping[str, Any], when: str) -> Iterator[str]:

@@ -8,7 +8,6 @@ call with its FLOPs and bytes, counted by hand.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
@@ -16,21 +15,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the conventional name
 
+from memorywall.bench.timing import Kernel
+
 DTYPES = {
     "fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.int8,
 }  # fmt: skip
 # Total bytes of the copies of a weight, more than any cache in use.
 _COLD_BYTES = 96 * 1024 * 1024
 _MOST_COPIES = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Kernel:
-    """A call to time, with the FLOPs and bytes of one call."""
-
-    call: Callable[[], object]
-    flops: float = 0.0
-    moved_bytes: float = 0.0
 
 
 def make(name: str, device: str = "cpu", **parameters: Any) -> Kernel:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
-Case: TypeAlias = dict[str, Any]
+from memorywall.bench.pipe import Case
 
 STREAMS = ("read", "copy", "scale", "add", "triad", "triad_nontemporal")
 DTYPES = ("fp32", "bf16")
@@ -17,6 +17,16 @@ _CPU_DTYPES = ("fp32", "bf16", "int8")
 _GPU_DTYPES = ("fp32", "tf32", "bf16", "fp16", "int8", "fp8")
 # Most processors have no native fp16 arithmetic, so fp16 is slow: it is measured small.
 _CRAWLERS = ("fp16",)
+
+
+# What a case takes beyond its budget (building, warming up), as a share of it, and what a measuring
+# process takes to start, in seconds; from the recorded runs (results/README.md).
+_BEYOND_BUDGET, _STARTING_S = 0.6, 8.0
+
+
+def expected_s(plan: list[Case]) -> float:
+    """Return about how many seconds a plan takes."""
+    return _STARTING_S + (1 + _BEYOND_BUDGET) * sum(case.budget_s for case in plan)
 
 
 def cases(*, quick: bool, caches: dict[str, int], device: str = "cpu") -> list[Case]:
@@ -37,22 +47,57 @@ def cases(*, quick: bool, caches: dict[str, int], device: str = "cpu") -> list[C
     return [*a_round, *once, *layers[:middle], *a_round, *layers[middle:], *a_round]
 
 
+def brief_cases() -> list[Case]:
+    """Return the cases of a brief measurement, all in NumPy and fp32: what a decode step runs.
+
+    Reading from memory and a matrix product, the products of one row with weights from memory,
+    attention of one query and the functions of GPT-2. What decides most of a decode step is
+    measured twice, at the beginning and at the end. The budgets add up to under 8 s.
+    """
+    heads = {"dtype": "fp32", "batch": 1, "heads": 16, "kv_heads": 16, "head_dim": 64}
+    attentions = [
+        _numpy_kernel("attention", 0.1, tokens=1, context=context, causal=False, **heads)
+        for context in (16, 64, 256)
+    ]
+    functions = [
+        _numpy_kernel("elementwise", 0.05, dtype="fp32", function=function, rows=rows, width=width)
+        for function in ("add", "copy", "layernorm", "gelu_new")
+        for rows, width in ((1, 64), (1, 1024), (1, 4096), (16, 1024))
+    ]
+    a_round = _brief_round()
+    return [*a_round, *attentions, *functions, _numpy_kernel("launch", 0.05), *a_round]
+
+
+def _brief_round() -> list[Case]:
+    square = {"m": 1024, "n": 1024, "k": 1024}
+    shapes = (
+        ("conv1d", 640, 640), ("conv1d", 4096, 1024), ("conv1d", 1024, 4096),
+        ("linear", 32768, 1024),
+    )  # fmt: skip
+    return [
+        _numpy_kernel("stream", 0.4, function="read"),
+        _numpy_kernel("gemm", 0.4, dtype="fp32", **square),
+        *(
+            _numpy_kernel(product, 0.6, dtype="fp32", rows=1, width=width, inner=inner)
+            for product, width, inner in shapes
+        ),
+    ]
+
+
+def _numpy_kernel(name: str, budget_s: float, **parameters: Any) -> Case:
+    return Case("numpy", budget_s, {"name": name, **parameters})
+
+
 def _round(*, quick: bool, caches: dict[str, int], device: str) -> list[Case]:
     """Return one round of the cases that give the ceilings."""
     budget = 0.25 if quick else 2.0
     if device != "cpu":
         return [*_gpu_streams(budget), *_gemms(_GPU_DTYPES, (4096, 8192), budget)]
     far = _beyond(caches)
-    streams: list[Case] = [
-        {"case": "stream", "function": f, "nbytes": far, "budget_s": budget} for f in STREAMS
-    ]
+    streams = [Case("stream", budget, {"function": f, "nbytes": far}) for f in STREAMS]
     sizes = _within(caches)
-    sweep: list[Case] = [
-        {"case": "sweep", "nbytes": size, "budget_s": budget / 4} for size in sizes
-    ]
-    chases: list[Case] = [
-        {"case": "chase", "nbytes": size, "budget_s": budget / 4} for size in [*sizes, far]
-    ]
+    sweep = [Case("sweep", budget / 4, {"nbytes": size}) for size in sizes]
+    chases = [Case("chase", budget / 4, {"nbytes": size}) for size in [*sizes, far]]
     squares = (2048,) if quick else (2048, 4096)
     products = [*_gemms(_CPU_DTYPES, squares, budget), *_gemms(_CRAWLERS, (256,), budget / 4)]
     # NumPy uses another library, which may be faster.
@@ -64,8 +109,8 @@ def _once(caches: dict[str, int], device: str) -> list[Case]:
     if device != "cpu":
         return _gemms(_GPU_DTYPES, (1024, 2048), 0.5)
     sizes = [16 * _KIB * 2**step for step in range(20)]
-    sweep: list[Case] = [
-        {"case": "sweep", "nbytes": size, "budget_s": 0.5}
+    sweep = [
+        Case("sweep", 0.5, {"nbytes": size})
         for size in sizes
         if size <= _beyond(caches) and size not in _within(caches)
     ]
@@ -83,10 +128,7 @@ def _within(caches: dict[str, int]) -> list[int]:
 
 
 def _gpu_streams(budget_s: float) -> list[Case]:
-    return [
-        {"case": "kernel", "name": "stream", "function": f, "count": 1 << 28, "budget_s": budget_s}
-        for f in STREAMS[:-1]
-    ]
+    return [_kernel("stream", budget_s, function=f, count=1 << 28) for f in STREAMS[:-1]]
 
 
 def _gemms(dtypes: tuple[str, ...], sizes: tuple[int, ...], budget_s: float) -> list[Case]:
@@ -156,11 +198,11 @@ def _functions(dtype: str, budget_s: float, *, quick: bool) -> list[Case]:
 
 def _toys(dtype: str, budget_s: float) -> list[Case]:
     return [
-        {"case": "toy", "model_type": t, "layers": n, "dtype": dtype, "budget_s": budget_s}
+        Case("toy", budget_s, {"model_type": t, "layers": n, "dtype": dtype})
         for t in ("gpt2", "bert", "llama")
         for n in (2, 10)
     ]
 
 
 def _kernel(name: str, budget_s: float, **parameters: Any) -> Case:
-    return {"case": "kernel", "name": name, "budget_s": budget_s, **parameters}
+    return Case("kernel", budget_s, {"name": name, **parameters})

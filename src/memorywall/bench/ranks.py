@@ -8,7 +8,6 @@ all-gather and an all-to-all, and 2 S from one rank to another and back.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -17,8 +16,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
-from memorywall.bench.plan import Case
+from memorywall.bench.pipe import Answer, Case, Order, hear, read_order, say, write_order
 from memorywall.bench.runner import pinned
+from memorywall.bench.timing import Measurement
 
 FUNCTIONS = ("all_reduce", "all_gather", "all_to_all", "point_to_point")
 _PATIENCE_S = 120
@@ -28,7 +28,7 @@ def collectives(*, quick: bool) -> list[Case]:
     """Return the cases: every collective over sizes from a token's to a layer's."""
     sizes = (1 << 12, 1 << 20, 1 << 26) if quick else tuple(1 << bits for bits in range(10, 28, 2))
     return [
-        {"case": "collective", "function": f, "nbytes": size, "budget_s": 0.2 if quick else 0.5}
+        Case("collective", 0.2 if quick else 0.5, {"function": f, "nbytes": size})
         for f in FUNCTIONS
         for size in sizes
     ]
@@ -45,18 +45,18 @@ def sent_bytes(function: str, nbytes: int, ranks: int) -> float:
     }[function]
 
 
-def answers(plan: list[Case], ranks: int, device: str) -> Iterator[tuple[Case, dict[str, Any]]]:
-    """Yield every case with the first rank's answer; if a rank fails, the remaining cases fail."""
+def answers(plan: list[Case], ranks: int, device: str) -> Iterator[tuple[Case, Answer]]:
+    """Yield every case with the first rank's answer; ranks that fail fail what is left."""
     done = 0
     for answer in _run(plan, ranks, device):
         yield plan[done], answer
         done += 1
     for case in plan[done:]:
-        yield case, {"error": f"the {ranks} processes did not finish"}
+        yield case, Answer(error=f"the {ranks} processes did not finish")
 
 
-def _run(plan: list[Case], ranks: int, device: str) -> Iterator[dict[str, Any]]:
-    order = json.dumps({"device": device, "ranks": ranks, "cases": plan})
+def _run(plan: list[Case], ranks: int, device: str) -> Iterator[Answer]:
+    order = Order(device, tuple(plan), ranks=ranks)
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         # Each process has one core, so that ranks do not compete.
@@ -66,10 +66,9 @@ def _run(plan: list[Case], ranks: int, device: str) -> Iterator[dict[str, Any]]:
             stack.callback(worker.kill)
         for worker in workers:
             assert worker.stdin is not None
-            worker.stdin.write(order)
-            worker.stdin.close()
+            write_order(order, worker.stdin)
         assert workers[0].stdout is not None
-        yield from map(json.loads, workers[0].stdout)
+        yield from (line for line in hear(workers[0].stdout) if isinstance(line, Answer))
 
 
 def _start(rank: int, environment: dict[str, str]) -> subprocess.Popen[str]:
@@ -88,41 +87,40 @@ def main() -> None:
     import torch  # noqa: PLC0415 - the ranks alone import it
     import torch.distributed as group  # noqa: PLC0415
 
-    rank, order = int(sys.argv[1]), json.load(sys.stdin)
-    on_gpu = order["device"] != "cpu"
+    rank, order = int(sys.argv[1]), read_order(sys.stdin)
+    on_gpu = order.device != "cpu"
     torch.set_num_threads(1)
     if on_gpu:
         torch.cuda.set_device(rank)
     group.init_process_group(
         "nccl" if on_gpu else "gloo", init_method=f"file://{os.environ['MEETING']}/meeting",
-        rank=rank, world_size=order["ranks"], timeout=dt.timedelta(seconds=_PATIENCE_S),
+        rank=rank, world_size=order.ranks, timeout=dt.timedelta(seconds=_PATIENCE_S),
     )  # fmt: skip
     device = torch.device("cuda", rank) if on_gpu else torch.device("cpu")
-    for case in order["cases"]:
-        answer = _answer(case, rank, order["ranks"], device)
+    for case in order.cases:
+        answer = _answer(case, rank, order.ranks, device)
         if rank == 0:
-            sys.stdout.write(json.dumps(answer) + "\n")
-            sys.stdout.flush()
+            say(answer)
     group.destroy_process_group()
 
 
-def _answer(case: Case, rank: int, ranks: int, device: Any) -> dict[str, Any]:
-    """Time one case; every rank makes the same number of calls, chosen by the first."""
+def _answer(case: Case, rank: int, ranks: int, device: Any) -> Answer:
+    """Time one case; every rank makes the same number of calls, which the first one chooses."""
     import torch  # noqa: PLC0415
 
-    call = _call(case["function"], case["nbytes"], rank, ranks, device)
+    function, nbytes = case.parameters["function"], case.parameters["nbytes"]
+    call = _call(function, nbytes, rank, ranks, device)
     synchronize = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     try:
-        seconds = _time_together(call, case["budget_s"], synchronize)
+        seconds = _time_together(call, case.budget_s, synchronize)
     except RuntimeError as error:
-        return {"error": str(error).splitlines()[0][:200]}
-    return {
-        "measurement": {
-            "name": "collective", "function": case["function"], "nbytes": case["nbytes"],
-            "ranks": ranks, "flops": 0.0, "loops": 1, "seconds": seconds,
-            "moved_bytes": sent_bytes(case["function"], case["nbytes"], ranks),
-        }
-    }  # fmt: skip
+        return Answer(error=str(error).splitlines()[0][:200])
+    return Answer(
+        Measurement(
+            "collective", tuple(seconds), moved_bytes=sent_bytes(function, nbytes, ranks),
+            parameters={"function": function, "nbytes": nbytes, "ranks": ranks},
+        )
+    )  # fmt: skip
 
 
 def _time_together(

@@ -14,7 +14,7 @@ import torch
 import transformers
 
 from memorywall.bench.kernels import DTYPES
-from memorywall.bench.timing import Measurement, measure
+from memorywall.bench.timing import LONGEST_WATCHED_S, Measurement, measure
 from memorywall.bench.toys import CLASSES, toy_config
 
 
@@ -117,13 +117,18 @@ def time_toy(case: Mapping[str, Any], budget_s: float, device: str) -> Measureme
 
 
 def time_model(
-    case: Mapping[str, Any], budget_s: float, device: str
+    case: Mapping[str, Any],
+    budget_s: float,
+    device: str,
+    stage: Callable[[str], object] = lambda _stage: None,
 ) -> tuple[Measurement, dict[str, float]]:
     """Time one forward pass of a real model, and split it by class of operator.
 
     The case holds ``config``, ``class_name``, ``dtype``, ``phase``, ``batch_size`` and ``seq_len``.
-    The model of the previous case is reused if it is the same.
+    The model of the case before is used again where it is the same. ``stage`` is called with the
+    stage that begins.
     """
+    stage("loading")
     said = {k: case[k] for k in ("phase", "batch_size", "seq_len", "dtype")}
     with torch.inference_mode():
         model = _built(
@@ -135,15 +140,15 @@ def time_model(
         )
         call = forward_call(model, case["phase"], case["batch_size"], case["seq_len"], device)
         synchronize = torch.cuda.synchronize if device != "cpu" else lambda: None
+        stage("warming")
         found = measure(
-            "model", call, budget_s=budget_s, sample_s=0.0, synchronize=synchronize, **said
-        )
-        # A run of many seconds is not repeated under a profiler.
-        watched = found.median_s < _LONGEST_WATCHED_S
+            "model", call, budget_s=budget_s, sample_s=0.0, synchronize=synchronize,
+            warmed=lambda: stage("running"), **said,
+        )  # fmt: skip
+        watched = found.median_s < LONGEST_WATCHED_S
+        if watched:
+            stage("splitting by operator")
         return found, _by_class(call, found.median_s, device) if watched else {}
-
-
-_LONGEST_WATCHED_S = 3.0
 
 
 @lru_cache(maxsize=1)

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
-from memorywall.bench.plan import Case
+from memorywall.bench.pipe import Answer, Case, Order, Stage, hear, write_order
 
 
-def answers(plan: list[Case], threads: int, device: str) -> Iterator[tuple[Case, dict[str, Any]]]:
-    """Yield every case with its answer; if a worker dies its case fails, and the rest continue."""
+def answers(
+    plan: list[Case],
+    threads: int,
+    device: str,
+    stage: Callable[[int, str], object] = lambda _index, _stage: None,
+) -> Iterator[tuple[Case, Answer]]:
+    """Yield every case with its answer; if a worker dies its case fails, and the rest continue.
+
+    ``stage`` is called with the index of a case in the plan and the stage that it enters, for
+    cases that have stages: ``loading``, ``warming``, ``running``, ``splitting by operator``.
+    """
     done = 0
     while done < len(plan):
-        for answer in _one_worker(plan[done:], threads, device):
-            yield plan[done], answer
+        for line in _one_worker(plan[done:], threads, device):
+            if isinstance(line, Stage):
+                stage(done, line.stage)
+                continue
+            yield plan[done], line
             done += 1
         if done < len(plan):
-            yield plan[done], {"error": "the measuring process died, possibly out of memory"}
+            yield plan[done], Answer(error="the measuring process died, possibly out of memory")
             done += 1
 
 
@@ -37,9 +47,8 @@ def pinned(threads: int) -> dict[str, str]:
     }
 
 
-def _one_worker(plan: list[Case], threads: int, device: str) -> Iterator[dict[str, Any]]:
-    """Yield the answers of one process until it ends."""
-    order = {"device": device, "threads": threads, "cases": plan}
+def _one_worker(plan: list[Case], threads: int, device: str) -> Iterator[Answer | Stage]:
+    """Yield the answers and stages of one process until it ends."""
     with subprocess.Popen(
         [sys.executable, "-m", "memorywall.bench.worker"],
         stdin=subprocess.PIPE,
@@ -51,8 +60,7 @@ def _one_worker(plan: list[Case], threads: int, device: str) -> Iterator[dict[st
         try:
             assert worker.stdin is not None
             assert worker.stdout is not None
-            json.dump(order, worker.stdin)
-            worker.stdin.close()
-            yield from map(json.loads, worker.stdout)
+            write_order(Order(device, tuple(plan), threads), worker.stdin)
+            yield from hear(worker.stdout)
         finally:
             worker.kill()

@@ -2,18 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import statistics
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from memorywall.bench.timing import Measurement
+from memorywall.bench.timing import Measurement, interval
+from memorywall.core.calibration import Rate
+from memorywall.core.records import from_record, recorded, to_record
 
 SCHEMA = "memorywall.measurement/2"
 # A dtype below this share of fp32's rate has no native arithmetic on the machine.
 _CRAWLING = 0.05
 _BUSY = 0.15
+_DECODE_RATES = (
+    ("reading from memory", ("stream",), "byte/s"),
+    ("weights of one row's product", ("conv1d", "linear"), "byte/s"),
+    ("matrix product in fp32", ("gemm",), "FLOP/s"),
+)
 
 
+@dataclass(frozen=True, slots=True)
+class Ceilings:
+    """The roofs of a measured machine.
+
+    Attributes:
+        dram: byte/s of each stream.
+        caches: byte/s read from each level.
+        gemm: FLOP/s of matrix products by dtype.
+        crawling: dtypes that have no arithmetic of their own.
+        gemv: byte/s of the weights of products of one row, by dtype.
+        collectives: byte/s on the bus of each collective.
+        latency_s: of one access, by the bytes of the working set.
+        launch_s, launch_graph_s: of asking for one operator, and of replaying it from a graph; None
+            where that was not measured.
+    """
+
+    dram: Mapping[str, float]
+    caches: Mapping[str, float]
+    gemm: Mapping[str, float]
+    crawling: tuple[str, ...]
+    gemv: Mapping[str, float]
+    collectives: Mapping[str, float]
+    latency_s: Mapping[str, float]
+    launch_s: float | None
+    launch_graph_s: float | None
+
+
+@recorded(SCHEMA, derived=("ceilings",))
 @dataclass(frozen=True, slots=True)
 class MachineRecord:
     """The measurements of a machine.
@@ -28,7 +64,7 @@ class MachineRecord:
         failures: cases that did not run, and the reasons.
     """
 
-    machine: dict[str, Any]
+    machine: Mapping[str, Any]
     threads: int
     quick: bool
     page_size: int | None
@@ -36,68 +72,64 @@ class MachineRecord:
     warnings: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
 
-    def ceilings(self) -> dict[str, Any]:
-        """Return the roofs, each the fastest of its samples, as STREAM reports them.
+    @property
+    def ceilings(self) -> Ceilings:
+        """The roofs, each the fastest of its samples, as STREAM reports them."""
+        found = self.measurements
+        gemm = _fastest(found, "gemm", "dtype", "flops")
+        one_row = (m for m in found if m.parameters.get("rows") == 1)
+        chases = _fastest(found, "chase", "nbytes", "steps")
+        return Ceilings(
+            dram=_fastest(found, "stream", "function", "moved_bytes"),
+            caches=dict(_caches(found, self.machine.get("caches") or {})),
+            gemm=gemm,
+            crawling=tuple(d for d, r in gemm.items() if r < _CRAWLING * gemm.get("fp32", 0.0)),
+            gemv=_fastest(one_row, "linear", "dtype", "moved_bytes"),
+            collectives=_fastest(found, "collective", "function", "moved_bytes"),
+            latency_s={size: 1 / rate for size, rate in chases.items()},
+            launch_s=_quickest(found, "launch"),
+            launch_graph_s=_quickest(found, "launch_graph"),
+        )
 
-        byte/s of each stream, each cache and each collective, FLOP/s by dtype, seconds of latency.
+    def decode_rates(self) -> Iterator[Rate]:
+        """Yield what decides a decode step, with its spread: traffic and arithmetic.
+
+        Reading, a product of one row with weights (conv1d and linear, all sizes together) and a
+        square product, in fp32.
         """
-        gemm = _fastest(self.measurements, "gemm", "dtype", "flops")
-        known = self.machine.get("caches") or {}
-        return {
-            "dram": _fastest(self.measurements, "stream", "function", "moved_bytes"),
-            "caches": dict(_caches(self.measurements, known)),
-            "gemm": gemm,
-            "crawling": [d for d, rate in gemm.items() if rate < _CRAWLING * gemm.get("fp32", 0.0)],
-            "gemv": _fastest(
-                (m for m in self.measurements if m.parameters.get("rows") == 1),
-                "linear", "dtype", "moved_bytes",
-            ),
-            "collectives": _fastest(self.measurements, "collective", "function", "moved_bytes"),
-            "latency_s": {
-                size: 1 / rate
-                for size, rate in _fastest(self.measurements, "chase", "nbytes", "steps").items()
-            },
-            "launch_s": min(
-                (min(m.seconds) for m in self.measurements if m.name == "launch"), default=None
-            ),
-            "launch_graph_s": min(
-                (min(m.seconds) for m in self.measurements if m.name == "launch_graph"),
-                default=None,
-            ),
-        }  # fmt: skip
+        for what, names, unit in _DECODE_RATES:
+            rates = [
+                (m.flops if unit == "FLOP/s" else m.moved_bytes) / seconds
+                for m in self.measurements
+                if m.name in names and m.parameters.get("rows", 1) == 1
+                and m.parameters.get("function", "read") == "read"
+                and m.parameters.get("dtype", "fp32") == "fp32"
+                for seconds in m.seconds
+            ]  # fmt: skip
+            if rates:
+                low, high = interval(rates, 0.8)
+                yield Rate(what, unit, statistics.median(rates), low, high, len(rates))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record."""
-        return {
-            "schema": SCHEMA,
-            "machine": self.machine,
-            "threads": self.threads,
-            "quick": self.quick,
-            "page_size": self.page_size,
-            "ceilings": self.ceilings(),
-            "warnings": list(self.warnings),
-            "failures": list(self.failures),
-            "measurements": [m.to_dict() for m in self.measurements],
-        }
+        return to_record(self)
 
     @staticmethod
-    def from_dict(record: dict[str, Any]) -> MachineRecord:
-        """Read a record, so that the same statistics can be computed again."""
-        return MachineRecord(
-            record["machine"],
-            record["threads"],
-            record["quick"],
-            record["page_size"],
-            tuple(Measurement.from_dict(m) for m in record["measurements"]),
-            tuple(record["warnings"]),
-            tuple(record["failures"]),
-        )
+    def from_dict(record: Mapping[str, Any]) -> MachineRecord:
+        """Read a record back, so that it can be put through the same statistics again.
+
+        Raises:
+            MemoryWallError: not such a record, or one of a later version.
+        """
+        return from_record(MachineRecord, record, "measurement")
 
 
-def warnings(measurements: Iterable[Measurement], machine: dict[str, Any]) -> Iterator[str]:
-    """Yield the reasons to doubt measurements, each with the next command."""
+def warnings(
+    measurements: Iterable[Measurement], machine: Mapping[str, Any], again: str = ""
+) -> Iterator[str]:
+    """Yield what makes measurements doubtful, each with the next command (``again``)."""
     found = list(measurements)
-    again = f"memorywall measure --threads {machine['threads']}"
+    again = again or f"memorywall measure --threads {machine['threads']}"
     for when in ("busy_cores_before", "others_cores"):
         busy = machine.get(when)
         if busy is not None and busy > _BUSY:
@@ -127,6 +159,11 @@ def _fastest(
             done = m.parameters["steps"] if work == "steps" else getattr(m, work)
             rates[kind] = max(rates.get(kind, 0.0), done / min(m.seconds))
     return rates
+
+
+def _quickest(measurements: Iterable[Measurement], name: str) -> float | None:
+    """Return the shortest sample of one case, or None where it did not run."""
+    return min((min(m.seconds) for m in measurements if m.name == name), default=None)
 
 
 def _caches(

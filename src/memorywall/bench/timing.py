@@ -8,15 +8,30 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-# A spread above this share of the median is unstable.
+from memorywall.core.records import recorded
+
+# A spread past this share of the median is called unstable.
 STABLE = 0.10
-_LONG_S = 5.0
+# A call that takes longer is sampled once.
+LONG_S = 5.0
+# A run that takes longer is not run once more under a profiler.
+LONGEST_WATCHED_S = 3.0
 
 
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A call to time, with the FLOPs and bytes of one call."""
+
+    call: Callable[[], object]
+    flops: float = 0.0
+    moved_bytes: float = 0.0
+
+
+@recorded(rest="parameters")
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """Samples of one call.
@@ -33,7 +48,7 @@ class Measurement:
     loops: int = 1
     flops: float = 0.0
     moved_bytes: float = 0.0
-    parameters: dict[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def median_s(self) -> float:
@@ -61,30 +76,6 @@ class Measurement:
         """Attained byte/s."""
         return self.moved_bytes / self.median_s
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return its record."""
-        return {
-            "name": self.name,
-            **self.parameters,
-            "flops": self.flops,
-            "moved_bytes": self.moved_bytes,
-            "loops": self.loops,
-            "seconds": list(self.seconds),
-        }
-
-    @staticmethod
-    def from_dict(record: dict[str, Any]) -> Measurement:
-        """Read a record."""
-        known = {"name", "flops", "moved_bytes", "loops", "seconds"}
-        return Measurement(
-            record["name"],
-            tuple(record["seconds"]),
-            record["loops"],
-            record["flops"],
-            record["moved_bytes"],
-            {key: value for key, value in record.items() if key not in known},
-        )
-
 
 def interval(values: Sequence[float], share: float) -> tuple[float, float]:
     """Return the central interval that holds a share of the values, linear between them."""
@@ -110,15 +101,18 @@ def measure(
     most_samples: int = 25,
     clock: Callable[[], float] = time.perf_counter,
     synchronize: Callable[[], object] = lambda: None,
+    warmed: Callable[[], object] = lambda: None,
     **parameters: Any,
 ) -> Measurement:
     """Time a call: once to warm up, then samples of ``sample_s`` each for ``budget_s`` in all.
 
-    At least three samples are taken; one if a call takes longer than five seconds. ``synchronize``
-    waits for asynchronous work of the call, such as a GPU's.
+    At least three samples are taken; of a call that takes longer than five seconds, one.
+    ``synchronize`` waits for work that the call only started, as a GPU's; ``warmed`` is called
+    once, between the warm-up and the samples.
     """
     call()
     synchronize()
+    warmed()
     loops, took = 1, 0.0
     while True:
         start = clock()
@@ -130,7 +124,7 @@ def measure(
             break
         loops = min(2**20, max(2 * loops, int(1.2 * loops * sample_s / max(took, 1e-9))))
     samples = [took] if loops == 1 else []
-    least = 1 if took > _LONG_S else 3
+    least = 1 if took > LONG_S else 3
     begun = clock() - took
     while len(samples) < least or (clock() - begun < budget_s and len(samples) < most_samples):
         start = clock()

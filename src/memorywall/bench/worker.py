@@ -6,28 +6,25 @@ case that runs out of memory or crashes stops only itself.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from memorywall.bench.pipe import Answer, Case, Order, Stage, read_order, say
 from memorywall.bench.timing import measure
 
 
 def main() -> None:
-    """Run the cases given on standard input, and answer each with a line."""
-    order = json.load(sys.stdin)
-    device, threads = order["device"], order["threads"]
-    _set_threads(threads)
-    for index, case in enumerate(order["cases"]):
-        answer: dict[str, Any] = {"index": index}
+    """Run the cases of the order that comes on standard input, and answer each with a line."""
+    order = read_order(sys.stdin)
+    if any(case.kind not in _WITHOUT_TORCH for case in order.cases):
+        _set_threads(order.threads)
+    for case in order.cases:
         try:
-            answer |= _run(case, device, threads)
-        except Exception as error:  # noqa: BLE001 - reported, and the other cases continue
-            answer["error"] = f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+            say(_KINDS[case.kind](case, order))
+        except Exception as error:  # noqa: BLE001 - reported, and the other cases go on
+            say(Answer(error=f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"))
 
 
 def _set_threads(threads: int) -> None:
@@ -40,25 +37,19 @@ def _set_threads(threads: int) -> None:
         pass
 
 
-def _run(case: dict[str, Any], device: str, threads: int) -> dict[str, Any]:
-    parameters = dict(case)
-    kind, budget_s = parameters.pop("case"), parameters.pop("budget_s")
-    return _KINDS[kind](parameters, budget_s, device, threads)
-
-
-def _stream(case: dict[str, Any], budget_s: float, _device: str, _threads: int) -> dict[str, Any]:
+def _stream(case: Case, _order: Order) -> Answer:
     from memorywall.bench import streams  # noqa: PLC0415 - numba takes a second to import
 
-    function = case["function"]
+    function = case.parameters["function"]
     each = streams.BYTES_PER_ELEMENT[function]
-    count = case["nbytes"] // 8
+    count = case.parameters["nbytes"] // 8
     arrays = _arrays(count)[: each // 8]
     run = getattr(streams, function)
     found = measure(
-        "stream", lambda: run(*arrays), moved_bytes=each * count, budget_s=budget_s,
-        most_samples=60, **case,
+        "stream", lambda: run(*arrays), moved_bytes=each * count, budget_s=case.budget_s,
+        most_samples=60, **case.parameters,
     )  # fmt: skip
-    return {"measurement": found.to_dict(), "page_size": streams.page_size(arrays[0])}
+    return Answer(found, page_size=streams.page_size(arrays[0]))
 
 
 @lru_cache(maxsize=1)
@@ -69,66 +60,99 @@ def _arrays(count: int) -> list[Any]:
     return [streams.allocate(count) for _ in range(3)]
 
 
-def _sweep(case: dict[str, Any], budget_s: float, _device: str, threads: int) -> dict[str, Any]:
+def _sweep(case: Case, order: Order) -> Answer:
     from memorywall.bench import streams  # noqa: PLC0415
 
-    # Every thread reads a private share as large as the working set, which is per core.
-    array = streams.allocate(max(threads, case["nbytes"] // 8 * threads))
-    times = max(1, (4 << 20) // case["nbytes"])
+    # Every thread reads a share of its own as large as the working set, which is a core's.
+    threads, nbytes = order.threads, case.parameters["nbytes"]
+    array = streams.allocate(max(threads, nbytes // 8 * threads))
+    times = max(1, (4 << 20) // nbytes)
     found = measure(
         "sweep", lambda: streams.read_again(array, threads, times),
-        moved_bytes=array.nbytes * times, budget_s=budget_s, **case,
+        moved_bytes=array.nbytes * times, budget_s=case.budget_s, **case.parameters,
     )  # fmt: skip
-    return {"measurement": found.to_dict()}
+    return Answer(found)
 
 
-def _chase(case: dict[str, Any], budget_s: float, _device: str, _threads: int) -> dict[str, Any]:
+def _chase(case: Case, _order: Order) -> Answer:
     from memorywall.bench import streams  # noqa: PLC0415
 
-    ring, steps = streams.ring(case["nbytes"] // 8), 20_000
+    ring, steps = streams.ring(case.parameters["nbytes"] // 8), 20_000
     found = measure(
-        "chase", lambda: streams.chase(ring, steps), budget_s=budget_s, steps=steps, **case
-    )
-    return {"measurement": found.to_dict()}
+        "chase", lambda: streams.chase(ring, steps), budget_s=case.budget_s, steps=steps,
+        **case.parameters,
+    )  # fmt: skip
+    return Answer(found)
 
 
-def _kernel(case: dict[str, Any], budget_s: float, device: str, _threads: int) -> dict[str, Any]:
+def _kernel(case: Case, order: Order) -> Answer:
     import torch  # noqa: PLC0415
 
     from memorywall.bench import kernels  # noqa: PLC0415
 
-    parameters = dict(case)
+    parameters = dict(case.parameters)
     name = parameters.pop("name")
     with torch.inference_mode():
-        kernel = kernels.make(name, device, **parameters)
-        synchronize = torch.cuda.synchronize if device != "cpu" else lambda: None
+        kernel = kernels.make(name, order.device, **parameters)
+        synchronize = torch.cuda.synchronize if order.device != "cpu" else lambda: None
         found = measure(
             name, kernel.call, flops=kernel.flops, moved_bytes=kernel.moved_bytes,
-            budget_s=budget_s, synchronize=synchronize, **parameters,
+            budget_s=case.budget_s, synchronize=synchronize, **parameters,
         )  # fmt: skip
-    return {"measurement": found.to_dict()}
+    return Answer(found)
 
 
-def _toy(case: dict[str, Any], budget_s: float, device: str, _threads: int) -> dict[str, Any]:
+def _toy(case: Case, order: Order) -> Answer:
     from memorywall.bench import real_models  # noqa: PLC0415
 
-    return {"measurement": real_models.time_toy(case, budget_s, device).to_dict()}
+    return Answer(real_models.time_toy(case.parameters, case.budget_s, order.device))
 
 
-def _model(case: dict[str, Any], budget_s: float, device: str, _threads: int) -> dict[str, Any]:
+def _model(case: Case, order: Order) -> Answer:
     from memorywall.bench import real_models  # noqa: PLC0415
 
-    found, by_class = real_models.time_model(case, budget_s, device)
-    return {"measurement": found.to_dict(), "by_class": by_class}
+    found, by_class = real_models.time_model(
+        case.parameters, case.budget_s, order.device, lambda stage: say(Stage(stage))
+    )
+    return Answer(found, by_class=by_class)
 
 
-_KINDS: dict[str, Callable[..., dict[str, Any]]] = {
+def _numpy(case: Case, _order: Order) -> Answer:
+    from memorywall.bench import numpy_kernels  # noqa: PLC0415 - seldom needed
+
+    parameters = dict(case.parameters)
+    name = parameters.pop("name")
+    kernel = numpy_kernels.make(name, **parameters)
+    found = measure(
+        name, kernel.call, flops=kernel.flops, moved_bytes=kernel.moved_bytes,
+        budget_s=case.budget_s, most_samples=60, **parameters,
+    )  # fmt: skip
+    return Answer(found, library=numpy_kernels.blas())
+
+
+def _numpy_gpt2(case: Case, _order: Order) -> Answer:
+    from memorywall.bench.numpy_gpt2 import NumpyGpt2, random_weights  # noqa: PLC0415
+
+    config, tokens = case.parameters["config"], case.parameters["new_tokens"]
+    model = NumpyGpt2(config, random_weights(config))
+    found = measure(
+        "numpy_gpt2", lambda: model.generate(tokens), budget_s=case.budget_s, sample_s=0.0,
+        new_tokens=tokens,
+    )  # fmt: skip
+    return Answer(found)
+
+
+_WITHOUT_TORCH = ("numpy", "numpy_gpt2")
+
+_KINDS: dict[str, Callable[[Case, Order], Answer]] = {
     "stream": _stream,
     "sweep": _sweep,
     "chase": _chase,
     "kernel": _kernel,
     "toy": _toy,
     "model": _model,
+    "numpy": _numpy,
+    "numpy_gpt2": _numpy_gpt2,
 }
 
 if __name__ == "__main__":

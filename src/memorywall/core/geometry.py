@@ -155,7 +155,7 @@ class Gemm(_Geometry):
         return tuple(range(1 + len(self.beside)))
 
     def is_factor(self, weight: Axes) -> bool:
-        """Tell whether a weight that it reads is the matrix, which has more axes than a bias."""
+        """Return whether a weight that it reads is the matrix, which has more axes than a bias."""
         out = len(self.outs[0]) if len(self.outs) == 1 else 1
         return len(weight) > len(self.groups) + out
 
@@ -212,7 +212,7 @@ class Experts(_Geometry):
         return distinct(self.experts, self.chosen, size(self.rows), self.routing)
 
     def is_factor(self, weight: Axes) -> bool:
-        """Tell whether a weight that it reads is the matrices, which have more axes than biases."""
+        """Return whether a weight holds the matrices, which have more axes than biases."""
         return len(weight) > 1 + len(self.out)
 
     @property

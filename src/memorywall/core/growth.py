@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+
+from memorywall.core.records import recorded
 
 # A year is 365.25 days throughout, counted from the first day of 2000.
 _EPOCH = date(2000, 1, 1)
@@ -35,6 +38,7 @@ class Point:
         return year_of(self.date)
 
 
+@recorded(names={"name": "series"})
 @dataclass(frozen=True, slots=True)
 class Series:
     """Dated numbers of one definition.
@@ -78,6 +82,7 @@ class Interval:
         return Interval(*(factor(power * end) for end in (self.middle, self.low, self.high)))
 
 
+@recorded(derived=("believed",))
 @dataclass(frozen=True, slots=True)
 class Break:
     """Where the growth changed: a line of two pieces that meet.
@@ -94,7 +99,25 @@ class Break:
     after: float
     evidence: float
 
+    @property
+    def believed(self) -> bool:
+        """Whether there is positive evidence of the change."""
+        return self.evidence >= 2
 
+
+@recorded(
+    rest="series",
+    derived={
+        "first": "first",
+        "last": "last",
+        "n": "count",
+        "per_2_years": "per_2_years.middle",
+        "low": "per_2_years.low",
+        "high": "per_2_years.high",
+        "per_20_years": "per_20_years.middle",
+        "doubling_years": "doubling_years",
+    },
+)
 @dataclass(frozen=True, slots=True)
 class Growth:
     """The least-squares line of log10(value) on the date, over all points of a series.
@@ -136,7 +159,22 @@ class Growth:
     @property
     def changed(self) -> bool:
         """Whether there is positive evidence that the growth changed."""
-        return self.change is not None and self.change.evidence >= 2
+        return self.change is not None and self.change.believed
+
+    @property
+    def count(self) -> int:
+        """Number of points."""
+        return len(self.series.points)
+
+    @property
+    def first(self) -> date:
+        """Date of the first point."""
+        return min(point.date for point in self.series.points)
+
+    @property
+    def last(self) -> date:
+        """Date of the last point."""
+        return max(point.date for point in self.series.points)
 
     @property
     def most_influential(self) -> tuple[Point, float]:
@@ -162,7 +200,7 @@ class IntervalCoverage:
     until: int
     fitted: int
     later: int
-    covered: dict[float, float]
+    covered: Mapping[float, float]
     before: float
     after: float | None
     reason: str = ""

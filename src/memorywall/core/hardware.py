@@ -17,6 +17,7 @@ from memorywall.core.errors import (
 )
 from memorywall.core.formats import ARITHMETIC_BITS
 from memorywall.core.numbers import Number, as_quantity, is_array
+from memorywall.core.quantities import record_of
 from memorywall.core.units import parse
 
 _CHANGED = "changed by hand"
@@ -193,6 +194,15 @@ class Hardware:
         """FLOP per byte at which the compute and the memory roof meet."""
         return self.peak(dtype) / self.bandwidth
 
+    @property
+    def ridge_points(self) -> dict[str, Number]:
+        """FLOP per byte at which the two roofs meet, for each arithmetic."""
+        return {dtype: self.ridge_point(dtype) for dtype in self.peaks}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return its record in base units, the quantities of the group ``device``."""
+        return record_of("device", self)
+
     def map_numbers(self, change: Callable[[Number], Number]) -> Hardware:
         """Return a copy with every number that prices depend on passed through ``change``."""
         memories = tuple(
@@ -218,7 +228,7 @@ class Hardware:
 def _checked_peaks(peaks: object) -> dict[str, Number]:
     if not isinstance(peaks, Mapping):
         raise InvalidInputError(
-            f"peaks: expected FLOP/s by dtype, got {shown(peaks)}", "Such as peaks={'bf16': 1e15}."
+            f"peaks must be FLOP/s by dtype, got {shown(peaks)}", "Such as peaks={'bf16': 1e15}."
         )
     for dtype in peaks:
         if dtype not in ARITHMETIC_BITS:

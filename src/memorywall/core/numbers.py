@@ -121,7 +121,7 @@ def as_quantity(value: object, name: str) -> int | float | Array:
     within = is_true(number >= SMALLEST_QUANTITY) and is_true(number <= LARGEST_QUANTITY)
     if not within:
         raise InvalidInputError(
-            f"{name}: expected a positive number (1e-6 to 1e30), got {shown(plain(value))}"
+            f"{name} must be a positive number (1e-6 to 1e30), got {shown(plain(value))}"
         )
     return number
 
@@ -143,7 +143,7 @@ def as_count(value: object, name: str, least: int = 1) -> int | Array:
                 return number
     elif least <= number <= LARGEST and number == int(number):
         return int(number)
-    raise InvalidInputError(f"{name}: expected {wanted}, got {shown(plain(value))}")
+    raise InvalidInputError(f"{name} must be {wanted}, got {shown(plain(value))}")
 
 
 def _is_numpy_scalar(value: object) -> TypeGuard[Array]:
@@ -169,4 +169,4 @@ def _as_number(value: object, name: str, wanted: str) -> int | float | Array:
                 np.float64
             )  # a copy, so that the caller's array stays the caller's
             return array if array.ndim else float(array)
-    raise InvalidInputError(f"{name}: expected {wanted}, got {shown(value)}")
+    raise InvalidInputError(f"{name} must be {wanted}, got {shown(value)}")

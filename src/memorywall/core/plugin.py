@@ -36,8 +36,10 @@ def walk(room: str, constant: str) -> Iterator[Any]:
 
     Other packages declare entry points of a group of the room's name, each naming a constant.
     """
-    for module in sorted(pkgutil.iter_modules(import_module(room).__path__)):
-        found = find(room, module.name, constant)
+    for name in sorted(
+        module.name for module in pkgutil.iter_modules(import_module(room).__path__)
+    ):
+        found = find(room, name, constant)
         if found is not None:
             yield found
     from importlib.metadata import entry_points  # noqa: PLC0415 - slow to import, seldom needed

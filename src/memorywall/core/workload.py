@@ -143,7 +143,7 @@ def as_image_size(size: object) -> tuple[int, int]:
         if isinstance(height, int) and isinstance(width, int):
             return height, width
     raise InvalidInputError(
-        f"image_size: expected a whole number of pixels, or height and width, got {shown(size)}"
+        f"image_size must be a whole number of pixels, or height and width, got {shown(size)}"
     )
 
 
@@ -156,7 +156,7 @@ def one_count(value: object, name: str, least: int, most: int) -> int:
     number = as_count(value, name, least)
     if not isinstance(number, int) or number > most:
         raise InvalidInputError(
-            f"{name}: expected one whole number from {least} to {most}, got {shown(value)}"
+            f"{name} must be one whole number from {least} to {most}, got {shown(value)}"
         )
     return number
 

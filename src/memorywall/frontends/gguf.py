@@ -140,7 +140,7 @@ def _check_places(
         if offset < end or offset % alignment or offset + tensor.nbytes > data:
             faults.append(
                 f"the tensor {shown(tensor.name)} of {tensor.nbytes} bytes at byte {offset} of "
-                f"{data} overlaps another, passes the end or is not aligned"
+                f"{data} overlaps another, lies past the end or is not aligned"
             )
         end = offset + tensor.nbytes
     if faults:

@@ -106,7 +106,7 @@ def _cache(tape: Tape, x: Tensor, a: LatentAttention, path: str) -> Tensor:
 
 
 def _read(cache: Tensor, width: int) -> Tensor:
-    """Return so many elements of every cached latent that a pass reads."""
+    """Return the first ``width`` elements of every cached latent that a pass reads."""
     return cache.part((*(cache.touched or cache.axes)[:2], ("latent", width)))
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console
 from rich.table import Table
 
 from memorywall.core.formats import ARITHMETIC_BITS
 from memorywall.core.hardware import Hardware
-from memorywall.core.units import render
-from memorywall.report.table import columns, remark
+from memorywall.core.numbers import Number
+from memorywall.core.units import render, render_number
+from memorywall.report.table import columns, remark, say
 
 
 def summary(device: Hardware) -> tuple[str, ...]:
@@ -19,7 +20,6 @@ def summary(device: Hardware) -> tuple[str, ...]:
     The ridge point is that of the 16-bit peak, else of the fp32 one.
     """
     half = next((device.peaks[d] for d in ("bf16", "fp16") if d in device.peaks), None)
-    widest = half or device.peaks.get("fp32")
     return (
         device.name,
         device.released,
@@ -28,11 +28,13 @@ def summary(device: Hardware) -> tuple[str, ...]:
         _quantity(device.peaks.get("int8"), "FLOP/s") or "-",
         _quantity(device.capacity, "byte"),
         _quantity(device.bandwidth, "byte/s"),
-        "-" if widest is None else f"{float(widest) / float(device.bandwidth):.0f}",
+        _ridge_of(device) or "-",
         device.title,
     )
 
 
+_GAP = 2  # between columns
+_LONGEST_ROW = "seconds to read all memory"
 SUMMARY_TITLES = (
     "device", "released", "bf16/fp16", "fp8", "int8", "memory", "bandwidth", "FLOP/B", "title",
 )  # fmt: skip
@@ -61,17 +63,42 @@ def quantities(device: Hardware) -> list[tuple[str, str, str]]:
 
 
 def hardware_table(devices: Iterable[Hardware]) -> Table:
-    """Return devices as a list, one row each."""
-    table = columns(SUMMARY_TITLES, words=2)
-    table.columns[-1].justify = "left"
+    """Return devices as a list, one row each, peaks in TFLOP/s, GB and TB/s in their columns.
+
+    FLOP/B is the ridge point of the 16-bit peak, else of the fp32 one.
+    """
+    table = columns(("device", "released", "16-bit", "fp8", "int8", "GB", "TB/s", "FLOP/B"))
     for device in devices:
-        table.add_row(*summary(device))
+        half = next((device.peaks[d] for d in ("bf16", "fp16") if d in device.peaks), None)
+        table.add_row(
+            device.name,
+            device.released,
+            *(
+                _in(peak, 1e12)
+                for peak in (half, device.peaks.get("fp8"), device.peaks.get("int8"))
+            ),
+            _in(device.capacity, 1e9),
+            _in(device.bandwidth, 1e12),
+            _ridge_of(device) or "-",
+        )
     return table
+
+
+def show_devices(devices: Iterable[Hardware], console: Console) -> None:
+    """Print devices as a list, with what its columns are."""
+    console.print(hardware_table(devices))
+    console.print()
+    say(
+        console,
+        "Dense peaks in TFLOP/s; GB and TB/s of the main memory; FLOP/B where the 16-bit roofs "
+        "meet. memorywall hardware NAME shows every number of a device with its source.",
+        style="dim",
+    )
 
 
 def show_device(device: Hardware, console: Console) -> None:
     """Print every number of one device with its source, and the notes on it."""
-    console.print(f"{device.title}, {device.released}", style="bold")
+    say(console, f"{device.title}, {device.released}", style="bold")
     sources = list(dict.fromkeys(device.sources.values()))
     table = columns(("quantity", "value", "ridge point", "source"))
     for title, value, place in quantities(device):
@@ -81,13 +108,31 @@ def show_device(device: Hardware, console: Console) -> None:
     console.print(table)
     console.print()
     for number, source in enumerate(sources, start=1):
-        console.print(f"[{number}] {source}", soft_wrap=True)
+        say(console, f"[{number}] {source}")
     for note in device.notes:
         remark(console, "note:", note)
 
 
-def compared_devices(devices: Sequence[Hardware]) -> Table:
-    """Return devices side by side, one column each: peaks, memory, links, power, ridge points."""
+def compared_devices(devices: Sequence[Hardware], width: int) -> Iterator[Table]:
+    """Yield tables of devices side by side, one column each, as many in each as fit a width.
+
+    Rows are peaks, memory, links, power and ridge points.
+    """
+    each = max(len("1.98 PFLOP/s"), *(len(device.name) for device in devices)) + _GAP
+    most = max(1, (width - len(_LONGEST_ROW)) // each)
+    for start in range(0, len(devices), most):
+        yield _compared(devices[start : start + most])
+
+
+def show_compared(devices: Sequence[Hardware], console: Console) -> None:
+    """Print devices side by side, in as many tables as the console's width asks for."""
+    for number, table in enumerate(compared_devices(devices, console.width)):
+        if number:
+            console.print()
+        console.print(table)
+
+
+def _compared(devices: Sequence[Hardware]) -> Table:
     table = columns(("quantity", *(device.name for device in devices)))
 
     def row(title: str, values: Sequence[str]) -> None:
@@ -110,6 +155,16 @@ def compared_devices(devices: Sequence[Hardware]) -> Table:
         row(f"ridge point {dtype}, FLOP/B", [_ridge(device, dtype) for device in devices])
     row("seconds to read all memory", [_sweep(device) for device in devices])
     return table
+
+
+def _ridge_of(device: Hardware) -> str:
+    """Return the ridge point of the 16-bit peak, else of the fp32 one."""
+    dtype = next((dtype for dtype in ("bf16", "fp16", "fp32") if dtype in device.peaks), None)
+    return "" if dtype is None else f"{float(device.ridge_point(dtype)):.0f}"
+
+
+def _in(value: Number | None, unit: float) -> str:
+    return "-" if value is None else render_number(float(value) / unit)
 
 
 def _ridge(device: Hardware, dtype: str) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from memorywall.bench.profiles import Profile, ProfiledCase
 from memorywall.core.errors import InvalidInputError, MissingDependencyError, shown
 from memorywall.core.files import replacing
 
@@ -33,7 +33,7 @@ LOOK = {
 }
 
 
-def draw_roofline(record: Mapping[str, Any]) -> Figure:
+def draw_roofline(found: Profile) -> Figure:
     """Draw a profile's operators under the machine's measured roofs.
 
     A sloped roof for every memory level, a flat one for every dtype that was run; each class of
@@ -45,19 +45,19 @@ def draw_roofline(record: Mapping[str, Any]) -> Figure:
     matplotlib = load_matplotlib()
     from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
 
-    dtypes = list(dict.fromkeys(case["dtype"] for case in record["cases"]))
-    peaks = {dtype: record["roofs"]["flop_per_s"][dtype] for dtype in dtypes}
+    dtypes = list(dict.fromkeys(case.dtype for case in found.cases))
+    peaks = {dtype: found.roofs.flop_per_s[dtype] for dtype in dtypes}
     with matplotlib.rc_context(LOOK):
         figure = Figure(figsize=(7.2, 5.0), layout="constrained")
         axes = figure.subplots()
         for (color, marker), kind in zip(
             STYLES, ("gemm", "attention", "elementwise"), strict=False
         ):
-            for case in record["cases"]:
+            for case in found.cases:
                 _draw_point(axes, case, kind, color, marker)
             axes.plot([], [], color=color, marker=marker, linestyle="none", label=kind)
         low, high = (1e-2, 1e4)
-        for level, bandwidth in record["roofs"]["byte_per_s"].items():
+        for level, bandwidth in found.roofs.byte_per_s.items():
             ridge = max(peaks.values()) / bandwidth
             axes.plot([low, ridge], [low * bandwidth, ridge * bandwidth], color="#555555", lw=1)
             axes.annotate(
@@ -75,15 +75,16 @@ def draw_roofline(record: Mapping[str, Any]) -> Figure:
         axes.set_xlim(low, high)
         axes.set_xlabel("FLOP per byte moved")
         axes.set_ylabel("FLOP/s")
-        axes.set_title(f"{record['model']} on {record['hardware']}", loc="left", fontsize=10)
+        axes.set_title(f"{found.model} on {found.hardware}", loc="left", fontsize=10)
         axes.legend(loc="lower right", frameon=False, title="hollow predicted, filled measured")
     return figure
 
 
-def _draw_point(axes: Axes, case: Mapping[str, Any], kind: str, color: str, marker: str) -> None:
-    flops, moved = case["work_by_class"].get(kind, (0.0, 0.0))
-    for side, face in (("predicted", "white"), ("measured", color)):
-        seconds = case[f"{side}_by_class"].get(kind)
+def _draw_point(axes: Axes, case: ProfiledCase, kind: str, color: str, marker: str) -> None:
+    flops, moved = case.work_by_class.get(kind, (0.0, 0.0))
+    sides = ((case.predicted_by_class, "white"), (case.measured_by_class, color))
+    for by_class, face in sides:
+        seconds = by_class.get(kind)
         if flops and moved and seconds:
             axes.plot(
                 flops / moved, flops / seconds, color=color, marker=marker, markerfacecolor=face,

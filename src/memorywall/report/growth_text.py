@@ -10,7 +10,8 @@ from rich.console import Console
 
 from memorywall.core.growth import Growth, Interval, IntervalCoverage
 from memorywall.core.units import render, render_number
-from memorywall.report.table import columns, remark
+from memorywall.report.table import remark
+from memorywall.report.wide_table import print_table
 
 _PREFIXED = ("FLOP/s", "byte/s", "byte", "bit/s", "s", "W")  # units that take k, M, G ...
 _LARGE = 1e6
@@ -18,25 +19,21 @@ _LARGE = 1e6
 
 def show_growths(growths: Sequence[Growth], console: Console) -> None:
     """Print what grew how fast, then every series with its intervals, then the definitions."""
-    console.print(verdict(growths), style="bold", soft_wrap=True)
+    console.print(verdict(growths), style="bold")
     console.print()
     to = f"{growths[0].band[-1][0]:.0f}" if len({g.band[-1][0] for g in growths}) == 1 else "ahead"
-    table = columns(
-        ("series", "n", "years", "x per 2 years", "95 %", "doubles in", "x per 20 years", "spread",
-         to, "80 %", "without", "x per 2 years", "growth changed"),
+    titles = (
+        "series", "n", "years", "x per 2 years", "95 %", "doubles in", "x per 20 years", "spread",
+        to, "80 %", "without", "x per 2 years", "growth changed",
     )  # fmt: skip
-    for index in (10, 12):
-        table.columns[index].justify = "left"
-    for growth in growths:
-        table.add_row(*_row(growth))
-    console.print(table)
+    print_table(console, titles, [_row(growth) for growth in growths], words=(0, 10, 12))
     console.print(
         "\nLeast squares of log10 on the date. 95 %: confidence of the growth. 80 %: of new "
         "points. spread: a typical point is within this factor of the line. without: the point "
         "that moves growth most, and growth without it. growth changed: where a line of two pieces "
         "is better by Schwarz's criterion (2: positive evidence).",
-        style="dim", soft_wrap=True,
-    )  # fmt: skip
+        style="dim",
+    )
     for growth in growths:
         series = growth.series
         remark(console, f"{series.name}:", f"{series.definition} [{series.source}]")
@@ -48,20 +45,24 @@ def show_coverage(rows: Sequence[IntervalCoverage], console: Console) -> None:
     console.print(
         f"Out of sample: {inside} of {len(rows)} lines held what came later within ten points of "
         "80 and 95 %; why the others did not stands beside them.",
-        style="bold", soft_wrap=True,
-    )  # fmt: skip
-    table = columns(
-        ("series", "fitted to", "points", "later", "in 80 %", "in 95 %", "before", "after", "why"),
+        style="bold",
     )
-    table.columns[-1].justify = "left"
-    for row in rows:
-        shares = (f"{share:.0%}" for share in row.covered.values())
-        after = "-" if row.after is None else f"{row.after:.3g}x"
-        table.add_row(
-            row.series, str(row.until), str(row.fitted), str(row.later), *shares,
-            f"{row.before:.3g}x", after, row.reason,
-        )  # fmt: skip
-    console.print(table)
+    titles = ("series", "fitted to", "points", "later", "in 80 %", "in 95 %", "before", "after")
+    cells = [_coverage_row(row) for row in rows]
+    print_table(console, (*titles, "why"), cells, sentences=(8,))
+
+
+def _coverage_row(row: IntervalCoverage) -> tuple[str, ...]:
+    return (
+        row.series,
+        str(row.until),
+        str(row.fitted),
+        str(row.later),
+        *(f"{share:.0%}" for share in row.covered.values()),
+        f"{row.before:.3g}x",
+        "-" if row.after is None else f"{row.after:.3g}x",
+        row.reason,
+    )
 
 
 def verdict(growths: Sequence[Growth]) -> str:

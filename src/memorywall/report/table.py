@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import reduce
+from operator import add
+from textwrap import fill, wrap
+from typing import Any
 
 import numpy as np
 from rich import box
@@ -13,76 +17,117 @@ from rich.text import Text
 
 from memorywall.core.analysis import Analysis
 from memorywall.core.model import Model
+from memorywall.core.numbers import Array, Number
 from memorywall.core.results import Footprint, OpCost
 from memorywall.core.units import render, render_number
-from memorywall.report.verdict import headline, verdict
+from memorywall.report.verdict import grid_headline, headline, verdict
+
+# The columns of text that no table or prose exceeds where the terminal is no wider, and those of
+# words in a table that is folded.
+WIDTH = 80
+_NARROWEST = 4
+# What the numbers of a table of operators take beside its paths, and the least left for those.
+_NUMBERS, _NARROWEST_PATH = 60, 20
 
 
 def show_analysis(analysis: Analysis, console: Console, *, by_op: bool = False) -> None:
     """Print an analysis without arrays: verdict, costs, footprint, conventions, notes.
 
-    ``by_op`` lists every operator that runs instead of every class of operators.
+    ``by_op`` lists every operator that runs instead of every class of operators. On a measured
+    machine the times are the predicted ones.
     """
-    console.print(headline(analysis), style="bold", soft_wrap=True)
-    console.print(verdict(analysis), soft_wrap=True)
+    for line in headline(analysis).splitlines():
+        say(console, line, style="bold")
+    say(console, verdict(analysis))
     console.print()
     rows = [row for row in (analysis.ops if by_op else analysis.by_class()) if row.count]
-    console.print(_cost_table(analysis, rows, "operator" if by_op else "class"))
-    low, high = float(analysis.overlapped_s), float(analysis.serial_s)
-    console.print(
-        f"at best {render(low, 's')} (all traffic behind arithmetic or the reverse), at worst "
-        f"{render(high, 's')} (one after the other); "
-        f"MFU {analysis.mfu:.1%}, MBU {analysis.mbu:.1%}",
-        style="dim", soft_wrap=True,
-    )  # fmt: skip
+    room = max(_NARROWEST_PATH, console.width - _NUMBERS)
+    console.print(_cost_table(analysis, rows, "operator" if by_op else "class", room))
+    say(console, _bounds_line(analysis), style="dim")
     console.print()
-    console.print(footprint_line(analysis.footprint), soft_wrap=True)
+    say(console, footprint_line(analysis.footprint))
     _print_small_print(analysis, console)
+
+
+def _bounds_line(analysis: Analysis) -> str:
+    """Return the two ends of the roofline, and how much of the device is attained."""
+    low, middle, high = (
+        render(float(seconds), "s")
+        for seconds in (analysis.overlapped_s, analysis.roofline_s, analysis.serial_s)
+    )
+    roofs = (
+        f"at best {low} (all traffic behind arithmetic or the reverse), at worst {high} (one after "
+        "the other)"
+    )
+    if analysis.time_provenance == "calibrated":
+        roofs = f"at the roofs {middle}: {roofs}"
+    return f"{roofs}; MFU {analysis.mfu:.1%}, MBU {analysis.mbu:.1%}"
 
 
 def show_grid(analysis: Analysis, console: Console) -> None:
-    """Print an analysis over a grid of batch sizes and lengths: one row a point."""
-    lengths = [("batch", analysis.batch_size), ("seq", analysis.seq_len)]
-    if analysis.source_len is not None:
-        lengths.append(("source", analysis.source_len))
-    if analysis.images is not None:
-        lengths.append(("images", analysis.images))
-    titles = (title for title, _ in lengths)
-    unit, made = next(iter(analysis.rates.items()))
-    what = f"{unit}/s"
-    table = columns((*titles, "FLOP/B", "time", what, "MFU", "MBU", "memory", "bound"), words=0)
-    grids = np.broadcast_arrays(
-        *(values for _, values in lengths), analysis.arithmetic_intensity, analysis.latency_s,
-        made, analysis.mfu, analysis.mbu, analysis.footprint.total,
-        analysis.fits, analysis.bound,
-    )  # fmt: skip
-    for point in zip(*(grid.ravel() for grid in grids), strict=True):
-        intensity, latency, rate, mfu, mbu, memory, fits, bound = point[len(lengths) :]
-        table.add_row(
-            *(f"{length:.0f}" for length in point[: len(lengths)]),
-            render_number(intensity),
-            render(latency, "s"),
-            render_number(rate, 4),
-            f"{mfu:.1%}",
-            f"{mbu:.1%}",
-            render(memory, "byte") + ("" if fits else " (does not fit)"),
-            bound.removesuffix("_bound"),
-        )
-    title = f"{analysis.model} on {analysis.hardware}, {analysis.phase}"
-    console.print(title, style="bold")
-    console.print(table)
+    """Print an analysis over a grid of batch sizes and lengths: one row a point.
+
+    ``capacity`` is the bound of a point that does not fit.
+    """
+    for line in grid_headline(analysis).splitlines():
+        say(console, line, style="bold")
+    console.print(_grid_table(analysis))
     _print_small_print(analysis, console)
 
 
-def models_table(models: Iterable[Model]) -> Table:
-    """Return models side by side: one row each."""
-    table = columns(("model", "family", "class", "dtype", "parameters", "positions"), words=4)
+def _grid_table(analysis: Analysis) -> Table:
+    texts: dict[str, Callable[[Any], str]] = {}
+    grids: dict[str, Number | Array | str | bool] = {}
+
+    def column(title: str, values: Number | Array | str, text: Callable[[Any], str]) -> None:
+        grids[title], texts[title] = values, text
+
+    column("batch", analysis.batch_size, _whole)
+    column("seq", analysis.seq_len, _whole)
+    if analysis.source_len is not None:
+        column("source", analysis.source_len, _whole)
+    if analysis.images is not None:
+        column("images", analysis.images, _whole)
+    if len(grids) == 2:  # a third length takes its place
+        column("FLOP/B", analysis.arithmetic_intensity, render_number)
+    column("time", analysis.latency_s, _seconds)
+    if analysis.latency_low_s is not None and analysis.latency_high_s is not None:
+        column("low", analysis.latency_low_s, _seconds)
+        column("high", analysis.latency_high_s, _seconds)
+    unit, made = next(iter(analysis.rates.items()))
+    column(f"{unit}/s", made, lambda rate: render_number(rate, 4))
+    if analysis.latency_low_s is None:
+        column("MFU", analysis.mfu, _share)
+        column("MBU", analysis.mbu, _share)
+    column("memory", analysis.footprint.total, lambda size: render(size, "byte"))
+    column("bound", analysis.binding, lambda bound: str(bound).removesuffix("_bound"))
+    table = columns(tuple(grids), words=0)
+    spread = np.broadcast_arrays(*grids.values())
+    for point in zip(*(grid.ravel() for grid in spread), strict=True):
+        table.add_row(*(text(value) for text, value in zip(texts.values(), point, strict=True)))
+    return table
+
+
+def _whole(number: float) -> str:
+    return f"{number:.0f}"
+
+
+def _seconds(number: float) -> str:
+    return render(number, "s")
+
+
+def _share(number: float) -> str:
+    return f"{number:.1%}"
+
+
+def models_table(models: Iterable[Model], *, in_full: bool = False) -> Table:
+    """Return models side by side: one row each, ``in_full`` with class and family below."""
+    table = columns(("model", "dtype", "parameters", "positions"), words=2)
     for model in models:
         architecture = model.architecture
+        more = f"\n  {architecture.class_name}, family {model.family.name}" if in_full else ""
         table.add_row(
-            model.name,
-            model.family.name,
-            architecture.class_name,
+            f"{model.name}{more}",
             architecture.dtype,
             f"{model.parameters:,}",
             "-" if architecture.max_positions is None else f"{architecture.max_positions}",
@@ -90,9 +135,20 @@ def models_table(models: Iterable[Model]) -> Table:
     return table
 
 
+def say(console: Console, text: str, style: str = "") -> None:
+    """Print prose, wrapped between words at the console's width; a longer word stays whole."""
+    console.print(Text(_wrapped(text, console), style), soft_wrap=True)
+
+
 def remark(console: Console, word: str, text: str) -> None:
     """Print a remark with its first word in yellow: ``note: ...``; text is taken as it is."""
-    console.print(Text.assemble((word, "yellow"), " ", text), soft_wrap=True)
+    said = Text(_wrapped(f"{word} {text}", console))
+    said.stylize("yellow", 0, len(word))
+    console.print(said, soft_wrap=True)
+
+
+def _wrapped(text: str, console: Console) -> str:
+    return fill(text, console.width, break_long_words=False, break_on_hyphens=False)
 
 
 _ALWAYS = ("weights", "activations")
@@ -116,10 +172,17 @@ def footprint_line(footprint: Footprint) -> str:
 
 
 def columns(titles: Sequence[str], *, words: int = 1) -> Table:
-    """Return an empty table whose first ``words`` columns hold words and the others numbers."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    """Return an empty table whose first ``words`` columns hold words and the others numbers.
+
+    Where it is wider than the console, words are folded and numbers kept.
+    """
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for index, title in enumerate(titles):
-        table.add_column(title, justify="left" if index < words else "right", no_wrap=True)
+        is_word = index < words
+        table.add_column(
+            title, justify="left" if is_word else "right", no_wrap=not is_word, overflow="fold",
+            min_width=_NARROWEST if is_word else None,
+        )  # fmt: skip
     return table
 
 
@@ -127,7 +190,7 @@ def _print_small_print(analysis: Analysis, console: Console) -> None:
     silent = _silent(analysis)
     said = ((key, value) for key, value in analysis.conventions.items() if key not in silent)
     words = ", ".join(f"{key} {value}" for key, value in said)
-    console.print(f"conventions: {words}", style="dim", soft_wrap=True)
+    say(console, f"conventions: {words}", style="dim")
     for note in analysis.notes:
         remark(console, "note:", note)
 
@@ -143,29 +206,41 @@ def _silent(analysis: Analysis) -> set[str]:
     return silent
 
 
-def _cost_table(analysis: Analysis, rows: Sequence[OpCost], what: str) -> Table:
+def _cost_table(analysis: Analysis, rows: Sequence[OpCost], what: str, room: int) -> Table:
+    """Return rows with their total; operators stand below the first part of their paths."""
     titles = (what, "runs", "FLOPs", "bytes", "FLOP/B", "time", "share", "bound")
     table = columns(titles)
+    latency = float(analysis.latency_s)
+    block = ""
     for row in rows:
-        _cost_row(table, row, float(analysis.latency_s))
+        first, dot, rest = row.name.partition(".")
+        if dot and first != block:
+            table.add_row(f"{first}:")
+        block = first
+        _cost_row(table, row, _in_lines(rest or first, room), latency)
     table.add_section()
-    everything = rows[0]
-    for row in rows[1:]:
-        everything = everything + row
-    total = replace(everything, name="total", cost=analysis.cost)
-    _cost_row(table, total, float(analysis.latency_s))
+    total = replace(reduce(add, rows), cost=analysis.cost)  # whose numbers are exact
+    _cost_row(table, total, "total", latency)
     return table
 
 
-def _cost_row(table: Table, row: OpCost, latency: float) -> None:
+def _cost_row(table: Table, row: OpCost, name: str, latency: float) -> None:
     moved, flops = float(row.moved_bytes), float(row.flops)
     table.add_row(
-        row.name,
+        name,
         f"{row.count}",
         render(flops, "FLOP"),
         render(moved, "byte") if moved else "-",
         render_number(flops / moved) if moved else "-",
         render(float(row.latency_s), "s"),
         f"{float(row.latency_s) / latency:.1%}",
-        str(row.bound).removesuffix("_bound"),
+        str(row.bound).removesuffix("_bound") if row.latency_s else "-",
     )
+
+
+def _in_lines(path: str, room: int) -> str:
+    """Break a path behind its dots where it is wider than ``room``."""
+    if len(path) <= room:
+        return path
+    parts = wrap(path.replace(".", ". "), room, subsequent_indent="  ", break_on_hyphens=False)
+    return "\n".join(part.replace(". ", ".") for part in parts)

@@ -123,7 +123,7 @@ class Sparse(nn.Module):  # type: ignore[misc]
 
 @pytest.mark.parametrize("optimizer", ["sparseadam", "sgd"])
 def test_sparse_gradients_are_refused(optimizer: str) -> None:
-    with pytest.raises(UnsupportedError, match=r"^deep\.table, backward: a tensor") as said:
+    with pytest.raises(UnsupportedError, match=r"^deep\.table, backward: sparse tensors") as said:
         train(Sparse, "int64[4,6]", optimizer=optimizer)
     assert "sparse=False" in said.value.hint
     edges = torch.eye(8).to_sparse()
@@ -149,7 +149,7 @@ class Uncopyable(nn.Linear):  # type: ignore[misc]
     ("source", "said"),
     [
         ("gpt2", "must be a module or a function"),
-        (lambda: 3, "the factory made 3"),
+        (lambda: 3, "must return a torch.nn.Module, got 3"),
         (lambda: nn.LazyLinear(8), "lazy"),
         (Uncopyable(), "cannot be copied"),
     ],
@@ -169,21 +169,21 @@ def test_a_factory_that_fails() -> None:
     ("words", "error", "said"),
     [
         ({"optimizer": "adamv"}, UnknownNameError, "Did you mean adam"),
-        ({"optimizer": "lbfgs"}, InvalidInputError, "runs the model itself"),
+        ({"optimizer": "lbfgs"}, InvalidInputError, "runs the model a number of times"),
         ({"optimizer": "sgd", "optimizer_options": {"rate": 1}}, InvalidInputError, "rate"),
         ({"autocast": "int8"}, UnknownNameError, "bf16"),
         ({"checkpointing": True}, InvalidInputError, "torch.utils.checkpoint"),
-        ({"backend": "gpu"}, InvalidInputError, "expected cpu or cuda, got 'gpu'"),
-        ({"backend": 3}, InvalidInputError, "expected cpu or cuda, got 3"),
+        ({"backend": "gpu"}, InvalidInputError, "must be cpu or cuda, got 'gpu'"),
+        ({"backend": 3}, InvalidInputError, "must be cpu or cuda, got 3"),
         ({"backend": "cpu:abc"}, InvalidInputError, "got 'cpu:abc'"),
         ({"backend": "cuda:zz"}, InvalidInputError, "got 'cuda:zz'"),
-        ({"autocast": ["bf16"]}, InvalidInputError, "expected bf16 or fp16, got"),
-        ({"accumulation": True}, InvalidInputError, "from 1 on, got True"),
+        ({"autocast": ["bf16"]}, InvalidInputError, "must be bf16 or fp16, got"),
+        ({"accumulation": True}, InvalidInputError, "from 1, got True"),
         ({"accumulation": 4097}, InvalidInputError, "at most 4096"),
         ({"steps": 10**9}, InvalidInputError, "at most 4096"),
-        ({"loss": "cross_entropy"}, InvalidInputError, "loss: expected a function, got 'cross"),
-        ({"optimizer": 3}, InvalidInputError, "optimizer: expected a function, got 3"),
-        ({"accumulation": 0}, InvalidInputError, "from 1 on, got 0"),
+        ({"loss": "cross_entropy"}, InvalidInputError, "loss must be a function, got 'cross"),
+        ({"optimizer": 3}, InvalidInputError, "optimizer must be a function, got 3"),
+        ({"accumulation": 0}, InvalidInputError, "from 1, got 0"),
         ({"steps": 1.5}, InvalidInputError, "got 1.5"),
         ({"loss": lambda out: out["loss"]}, UnsupportedError, "tensor"),
     ],
@@ -199,23 +199,23 @@ def test_checkpointing_that_a_class_of_transformers_refuses() -> None:
         def gradient_checkpointing_enable(self) -> None:
             raise ValueError("Refuses does not support gradient checkpointing.")
 
-    with pytest.raises(InvalidInputError, match="to switch on: Refuses does not support"):
+    with pytest.raises(InvalidInputError, match="to enable: Refuses does not support"):
         train(lambda: Refuses(8, 8), BATCH, checkpointing=True)
 
 
 @pytest.mark.parametrize(
     ("act", "loss", "said"),
     [
-        (torch.tanh, None, "the sum of its first tensor, for want of labels"),
+        (torch.tanh, None, "the sum of its first tensor, without labels"),
         (torch.tanh, lambda out: out.square().mean(), "as given"),
-        (lambda x: x.square().mean(), None, "the output's own"),
+        (lambda x: x.square().mean(), None, "the loss of the output"),
     ],
     ids=["none", "given", "own"],
 )
 def test_what_the_loss_was_is_said(act: Any, loss: Any, said: str) -> None:
     traced = train(partial(Faulty, act), BATCH, loss=loss)
     assert traced.conventions["loss"] == said
-    assert any("for want of labels" in note for note in traced.notes) == (said[:7] == "the sum")
+    assert any("there are no labels" in note for note in traced.notes) == (said[:7] == "the sum")
 
 
 def test_no_loss() -> None:
@@ -224,12 +224,11 @@ def test_no_loss() -> None:
             super().forward(x)
             return "done"
 
-    with pytest.raises(InvalidInputError, match="no loss and no tensor"):
+    with pytest.raises(InvalidInputError, match="must return a loss or a tensor"):
         train(lambda: Says(8, 8), BATCH)
 
 
 def test_values_that_an_optimizer_reads_are_noted() -> None:
-    pytest.importorskip("pytorch_optimizer")
     traced = training_memory(lambda: nn.Linear(8, 8), BATCH, optimizer="prodigy")
     assert any("the optimizer read" in note for note in traced.notes)
     # Prodigy keeps two moments, the first weights, and a sum: four arrays of the weights' size.
@@ -238,5 +237,5 @@ def test_values_that_an_optimizer_reads_are_noted() -> None:
 
 @pytest.mark.skipif(torch.version.cuda is not None, reason="PyTorch is built with CUDA")
 def test_cuda_needs_a_build_with_it() -> None:
-    with pytest.raises(UnsupportedError, match="built without CUDA"):
+    with pytest.raises(UnsupportedError, match="built with CUDA"):
         train(lambda: nn.Linear(8, 8), BATCH, backend="cuda")

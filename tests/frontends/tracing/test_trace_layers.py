@@ -169,10 +169,10 @@ def test_caches_of_a_module_s_own() -> None:
     words: dict[str, Any] = {"phase": "decode", "seq_len": 4096}
     for cache, advised in (("*cache", False), ("dynamic", True)):
         (note,) = mw.trace(Cached(), "float32[1,1,4]", cache=cache, **words).notes
-        assert note.startswith("seq_len=4096 changed nothing: ")
+        assert note.startswith("seq_len=4096 has no effect: ")
         assert "k_cache [1, 16, 4]" in note
-        assert ("Name those" in note) == advised
-    with pytest.raises(mw.MemoryWallError, match="no buffer is called 'v_cache'"):
+        assert ("Name the buffers" in note) == advised
+    with pytest.raises(mw.MemoryWallError, match="no buffer is named 'v_cache'"):
         mw.trace(Cached(), "float32[1,1,4]", cache=("v_cache",))
 
 
@@ -214,7 +214,7 @@ def test_a_step_of_several_tokens() -> None:
         for step in (one, four)
     ]
     assert flops[1] == 4 * flops[0] == 4 * 2 * (4 * 16 * 16 + 3 * 16 * 32 + 16 * 11)
-    with pytest.raises(InvalidInputError, match="the step alone has 30 tokens"):
+    with pytest.raises(InvalidInputError, match="at least the 30 tokens of the step"):
         mw.trace(make, "int64[1,30]", **words)
     with pytest.raises(InvalidInputError, match="takes its length from the inputs"):
         mw.trace(make, "int64[1,30]", seq_len=20)

@@ -70,7 +70,7 @@ def mystery(x: torch.Tensor) -> torch.Tensor:
 def test_operators_without_shapes() -> None:
     error = fault(mystery)
     assert "in module 'blocks.1'" in error.message
-    assert "does not say what shapes it returns" in error.message
+    assert "does not declare its output shapes" in error.message
     assert "mystery" in error.message
     assert "register_fake" in error.hint
 
@@ -94,7 +94,7 @@ def test_fixed_devices_are_traced_and_said() -> None:
         return x.cuda() + ones.to("cuda") + torch.tensor([1.0, 2.0, 3.0, 4.0], device="cpu")
 
     traced = mw.trace(Outer(elsewhere), "float32[2,4]")
-    assert any("cuda, cuda:1 by name" in note for note in traced.notes)
+    assert any("names the devices cuda, cuda:1" in note for note in traced.notes)
 
 
 def test_constants_on_the_cpu_have_values() -> None:
@@ -117,7 +117,7 @@ def test_nothing_stays_behind_after_a_failure() -> None:
     [
         (("float[",), "dtype and sizes"),
         (("float33[2]",), "dtype and sizes"),
-        (("float32[99999999999999]",), "more than 2^40"),
+        (("float32[99999999999999]",), "at most 2^40"),
     ],
 )
 def test_inputs_that_are_none(inputs: tuple[str, ...], said: str) -> None:
@@ -129,15 +129,15 @@ def test_inputs_that_are_none(inputs: tuple[str, ...], said: str) -> None:
 def test_what_is_no_module() -> None:
     with pytest.raises(mw.MemoryWallError, match="must be a module"):
         mw.trace(3)
-    with pytest.raises(mw.MemoryWallError, match="made 3, which is no module"):
+    with pytest.raises(mw.MemoryWallError, match=r"must return a torch\.nn\.Module, got 3"):
         mw.trace(lambda: 3)
     with pytest.raises(mw.MemoryWallError, match="ZeroDivisionError"):
         mw.trace(lambda: nn.Linear(1 // 0, 1))
-    with pytest.raises(mw.MemoryWallError, match="phase: expected one of"):
+    with pytest.raises(mw.MemoryWallError, match="phase must be one of"):
         mw.trace(nn.ReLU(), "float32[2]", phase="training")
-    with pytest.raises(mw.MemoryWallError, match="causal: expected half or full"):
+    with pytest.raises(mw.MemoryWallError, match="causal must be half or full"):
         mw.trace(nn.ReLU(), "float32[2]", causal="none")
-    with pytest.raises(mw.MemoryWallError, match="none that PyTorch builds"):
+    with pytest.raises(mw.MemoryWallError, match="cannot build modules"):
         mw.trace(nn.ReLU, "float32[2]", dtype="int4")
     with pytest.raises(mw.MemoryWallError, match="with its namespace"):
         mw.formula("relu")
@@ -168,7 +168,7 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert said in raised.value.message
     assert "make" in raised.value.hint or raised.value.hint
     monkeypatch.setenv("HF_HOME", str(tmp_path))
-    with pytest.raises(mw.MemoryWallError, match="came with a downloaded model"):
+    with pytest.raises(mw.MemoryWallError, match="downloaded with a model"):
         load_factory(f"{good}:make")
 
 
@@ -177,9 +177,9 @@ def test_code_that_came_with_a_model_is_refused() -> None:
         pass
 
     Downloaded.__module__ = "transformers_modules.someone.model"
-    with pytest.raises(mw.MemoryWallError, match="came with a downloaded model"):
+    with pytest.raises(mw.MemoryWallError, match="downloaded with a model"):
         mw.trace(Downloaded(2, 2), "float32[1,2]")
-    with pytest.raises(mw.MemoryWallError, match="came with a downloaded model"):
+    with pytest.raises(mw.MemoryWallError, match="downloaded with a model"):
         mw.trace(lambda: Downloaded(2, 2), "float32[1,2]")
 
 
@@ -199,8 +199,8 @@ def test_importing_needs_no_torch() -> None:
     ("inputs", "said"),
     [
         ((), "too few inputs"),
-        ((("float32[2,8]",),), "no tensor"),
-        (({"x": "float32[2,8]"},), "no tensor"),
+        ((("float32[2,8]",),), "not a tensor"),
+        (({"x": "float32[2,8]"},), "not a tensor"),
     ],
 )
 def test_what_is_no_input_is_said(inputs: tuple[Any, ...], said: str) -> None:

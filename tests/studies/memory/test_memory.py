@@ -11,8 +11,8 @@ from torch import nn
 
 from memorywall.app.cli import main
 from memorywall.catalog.published import read
+from memorywall.core.comparison import AGREES, EXPLAINED, WITHIN
 from memorywall.core.errors import UnknownNameError
-from memorywall.studies.comparison import AGREES, EXPLAINED, WITHIN
 from memorywall.studies.memory import computation as memory
 from memorywall.studies.memory.question import SOURCES, examples
 

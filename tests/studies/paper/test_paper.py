@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from memorywall.app.cli import main
-from memorywall.studies.comparison import AGREES, EXPLAINED, UNDEFINED, WITHIN, half_unit, judge
+from memorywall.core.comparison import AGREES, EXPLAINED, UNDEFINED, WITHIN, half_unit, judge
 from memorywall.studies.paper import computation as paper
 
 CELLS = paper.compare()
@@ -117,8 +117,8 @@ def test_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     record = json.loads(capsys.readouterr().out)
     assert len(record["cells"]) == 189
     assert set(record["cells"][0]) == {
-        "table", "model", "seq_len", "operator", "quantity", "published", "ours", "deviation",
-        "verdict", "reason", "ours_as_configured",
+        "table", "model", "seq_len", "operator", "quantity", "printed", "published", "ours",
+        "deviation", "verdict", "reason", "ours_as_configured",
     }  # fmt: skip
     assert Counter(cell["verdict"] for cell in record["cells"])[EXPLAINED] == len(EXCEPTIONS)
     assert [batch["batch_size"] for batch in record["batch"]] == [[1, 4]] * 10
@@ -134,7 +134,7 @@ def test_text_and_a_figure_that_cannot_be(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["study", "paper"]) == 0
+    assert main(["study", "paper", "--full", "--figure", "study-paper.svg"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("Of 189 printed counts")
     assert "Drawn:" in out
@@ -144,3 +144,20 @@ def test_text_and_a_figure_that_cannot_be(
     (tmp_path / "file").write_text("")
     assert main(["study", "paper", "--figure", "file/figure.svg"]) == 2
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_five_lines_and_no_file_unasked(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["study", "paper"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 6  # five of the study, and how to see the rest
+    assert lines[0].startswith("Of 189 printed counts")
+    undefined = sum(cell.verdict == UNDEFINED for cell in CELLS)
+    assert lines[1].startswith(f"{len(EXCEPTIONS)} are exceptions with a reason, {undefined} are")
+    # The figure's first points: FLOPs alike, 37 and 45 times the latency of BERT-Base.
+    assert "1.0 times the FLOPs" in lines[2]
+    assert lines[3].startswith("37 times the time by a data sheet, 45 times on the survey's Xeon")
+    assert all(len(line) <= 77 for line in lines)  # the demo indents them by three
+    assert list(tmp_path.iterdir()) == []

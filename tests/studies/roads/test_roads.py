@@ -10,7 +10,8 @@ from functools import lru_cache
 
 import pytest
 
-from memorywall.studies.roads.computation import PassComparison, compare
+from memorywall.studies.roads.computation import compare
+from memorywall.studies.roads.findings import PassComparison
 
 pytestmark = pytest.mark.xdist_group("two-roads")
 

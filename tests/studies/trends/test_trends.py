@@ -53,7 +53,7 @@ def test_what_is_off_has_its_reason() -> None:
 def test_text_and_figures(capsys: Captured, tmp_path: Path) -> None:
     folder = tmp_path / "drawn"
     assert main(["study", "trends", "--figures", str(folder)]) == 0
-    out = capsys.readouterr().out
+    out = " ".join(capsys.readouterr().out.split())
     assert out.startswith("All 12 printed rates follow from the points that were drawn")
     for word in ("3.0257", "1.5915", "1.4151", "413.13", "1.863", "755.04", "240.93", "14.787",
                  "64,313", "GB divided by 6", "Out of sample", "a break"):  # fmt: skip

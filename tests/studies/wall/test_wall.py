@@ -69,19 +69,19 @@ def test_command(capsys: Captured, tmp_path: Path) -> None:
     for word in ("average access, cycles", "share of accesses that miss", "AMD EPYC 7742"):
         assert word in drawn
     assert main(["study", "wall"]) == 0
-    out = capsys.readouterr().out
+    out = " ".join(capsys.readouterr().out.split())
     assert "wholly bound by DRAM once a fetch takes more than 5 cycles" in out
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--dram-latency", "100ns"], "one is missing"),
+        (["--dram-latency", "100ns"], "--dram-latency requires --clock"),
         (["--hit", "1"], "hit rate"),
-        (["--dram-latency", "-1 ns", "--clock", "3 GHz"], "--dram-latency: expected a positive"),
+        (["--dram-latency", "-1 ns", "--clock", "3 GHz"], "--dram-latency must be a positive"),
         (["--dram-latency", "100", "--clock", "3 GHz"], "a positive quantity in s"),
         (["--hit", "high"], "--hit must be a number, got 'high'"),
-        (["--cache-cycles", "5"], "--cache-cycles requires --dram-latency and --clock"),
+        (["--cache-cycles", "5"], "--cache-cycles requires --dram-latency"),
     ],
 )
 def test_bad_words(capsys: Captured, words: list[str], said: str) -> None:

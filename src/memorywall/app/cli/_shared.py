@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any, cast
 
 import click
 import numpy as np
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from memorywall.core.model import Model
 from memorywall.frontends.hf import load_model
@@ -19,6 +22,8 @@ from memorywall.report.json_records import to_json
 json_flag = click.option("--json", "as_json", is_flag=True, help="One JSON record, for machines.")
 
 _WIDTH = 1000
+_PAGE = 80
+_ECHO_EVERY_S = 10.0
 
 
 def console() -> Console:
@@ -27,6 +32,26 @@ def console() -> Console:
     A narrower terminal wraps a wide table's lines; to squeeze them would cut digits and units.
     """
     return Console(file=sys.stdout, highlight=False, markup=False, emoji=False, width=_WIDTH)
+
+
+def page() -> Console:
+    """Return standard output as wide as the terminal, and 80 columns where there is none.
+
+    It is blind to markup in names. Sentences wrap; tables that are wider go on below. A terminal
+    narrower than 80 columns wraps lines, which keeps digits whole.
+    """
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size((_PAGE, 24)).columns if terminal else _PAGE
+    file = sys.stdout if terminal else cast("IO[str]", _Trimmed())
+    return Console(file=file, highlight=False, markup=False, emoji=False, width=max(_PAGE, width))
+
+
+class _Trimmed(io.TextIOBase):
+    """Standard output without the spaces that fill a line up."""
+
+    def write(self, text: str) -> int:
+        """Write whole lines."""
+        return sys.stdout.write("\n".join(line.rstrip() for line in text.split("\n")))
 
 
 def load_and_tell(name: str) -> Model:
@@ -54,10 +79,39 @@ def axis(values: list[int], position: int, axes: int) -> Any:
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """Show how far a long command is, on standard error; yield what to call with (done, total)."""
-    with Progress(console=Console(file=sys.stderr), transient=True) as bars:
+    with stage_bar(what) as (report, _):
+        yield report
+
+
+@contextmanager
+def stage_bar(
+    what: str,
+) -> Iterator[tuple[Callable[[int, int], None], Callable[[str], None]]]:
+    """Show how far a long command is and its stage, on standard error.
+
+    Yield what to call with (done, total), and what to call with a stage in words. A terminal shows
+    the stage beside the bar; elsewhere each stage is a line, and how far it is one every 10 s.
+    """
+    console = Console(file=sys.stderr, highlight=False, markup=False)
+    with Progress(
+        TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
+        TimeElapsedColumn(), console=console, transient=True,
+        disable=not console.is_terminal,
+    ) as bars:  # fmt: skip
         task = bars.add_task(what, total=None)
+        echoed = time.monotonic()
 
         def report(done: int, total: int) -> None:
+            nonlocal echoed
             bars.update(task, completed=done, total=total)
+            if not console.is_terminal and time.monotonic() - echoed > _ECHO_EVERY_S:
+                click.echo(f"{what}: {done} of {total}", err=True)
+                echoed = time.monotonic()
 
-        yield report
+        def enter(stage: str) -> None:
+            if console.is_terminal:
+                bars.update(task, description=stage)
+            else:
+                click.echo(stage, err=True)
+
+        yield report, enter

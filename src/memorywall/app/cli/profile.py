@@ -8,7 +8,7 @@ import click
 
 from memorywall.app.cli._command import command
 from memorywall.app.cli._options import MODEL, backend, choice, counts, names
-from memorywall.app.cli._shared import console, json_flag, print_json, progress_bar
+from memorywall.app.cli._shared import json_flag, page, print_json, stage_bar
 
 
 @command("profile", "Measure", "Run a model here, predicted beside measured.")
@@ -54,7 +54,9 @@ def COMMAND(  # noqa: N802
     or a GGUF, whose weights are unpacked to the dtype.
 
     The prediction is made and saved before the first pass runs; where this machine was not measured
-    at that many threads, `memorywall measure --quick` runs first. Needs the extra `measure`.
+    at that many threads, `memorywall measure --quick` runs first. The stage of each case (loading,
+    warming, running) is shown on standard error, after an estimate of the whole. Needs the extra
+    `measure`.
 
     \b
     Examples:
@@ -68,8 +70,8 @@ def COMMAND(  # noqa: N802
     from memorywall.report.figures import draw_roofline, save  # noqa: PLC0415
     from memorywall.report.measured_machine import show_profile  # noqa: PLC0415
 
-    with progress_bar("running") as progress:
-        record = profile(
+    with stage_bar("running") as (progress, stage):
+        found = profile(
             model,
             phases=phases or None,
             batch_sizes=batch_sizes,
@@ -78,10 +80,11 @@ def COMMAND(  # noqa: N802
             threads=threads or None,
             backend=backend,
             progress=progress,
+            stage=stage,
         )
     if figure is not None:
-        save(draw_roofline(record), figure)
+        save(draw_roofline(found), figure)
     if as_json:
-        print_json(record)
+        print_json(found.to_dict())
     else:
-        show_profile(record, console())
+        show_profile(found, page())

@@ -19,6 +19,7 @@ from memorywall.core.workload import Causal, Traffic
 from memorywall.report.table import show_analysis
 from memorywall.report.trace_text import show_traced
 from memorywall.report.training_text import show_step
+from memorywall.report.verdict import does_not_fit
 
 if TYPE_CHECKING:
     from memorywall.core.analysis import Analysis
@@ -56,8 +57,8 @@ _OF_TRAINING = ("optimizer", "loss", "autocast", "checkpointing", "accumulation"
 @click.option("--optimizer", help="torch's or pytorch-optimizer's, with --train.  [default: adamw]")
 @click.option(
     "--loss", metavar="FILE.py:FUNCTION",
-    help="Of the output, with --train.  [default: the output's own, else the sum of its first "
-    "tensor]",
+    help="Of the output, with --train.  [default: the loss of the output, else the sum of its "
+    "first tensor]",
 )  # fmt: skip
 @click.option(
     "--autocast", type=choice(("bf16", "fp16")), help="Of the forward pass, with --train."
@@ -92,7 +93,7 @@ def COMMAND(  # noqa: N802
     """Count any PyTorch module: FLOPs, bytes, layers, without its weights.
 
     THIS RUNS THE FILE, and the factory's module, as you would: trace code that you trust. Code that
-    came with a downloaded model is refused. The factory takes no argument and returns a
+    downloaded with a model is refused. The factory takes no argument and returns a
     torch.nn.Module; it is made and run on tensors that have shapes and no memory. With --train,
     what training keeps in memory is counted too, and its peak.
 
@@ -131,6 +132,8 @@ def COMMAND(  # noqa: N802
         return
     out = console()
     show = show_traced if traced.memory is None else show_step
+    for lacking in filter(None, map(does_not_fit, priced)):  # before any time
+        out.print(lacking, style="bold")
     show(traced, excess(traced), out, depth=_DEPTH if depth is None else depth)
     for answer in priced:
         out.print()
@@ -147,7 +150,7 @@ def _refuse_unused(
         InvalidInputError: an option of prices without a device, or of tables beside a record.
     """
     if depth is not None and depth < 1:
-        raise InvalidInputError(f"--depth: expected a whole number from 1 on, got {depth}.")
+        raise InvalidInputError(f"--depth must be a whole number from 1, got {depth}.")
     if not on and (ops or traffic is not None):
         raise InvalidInputError("--ops and --traffic require --on.", "Add --on DEVICE.")
     if as_json and (ops or depth is not None):

@@ -12,7 +12,7 @@ import click
 from memorywall.answer.fit_trends import trends
 from memorywall.app.cli._command import command
 from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
-from memorywall.app.cli._shared import console, json_flag, print_json
+from memorywall.app.cli._shared import json_flag, page, print_json
 from memorywall.core.errors import InvalidInputError
 from memorywall.core.growth import Growth
 from memorywall.report.growth_figure import draw_growths
@@ -83,7 +83,7 @@ def COMMAND(  # noqa: N802
     if as_json:
         print_json({"schema": _SCHEMA, "fits": [growth_record(growth) for growth in growths]})
         return
-    out = console()
+    out = page()
     show_growths(growths, out)
     print_drawn(line, out)
 

@@ -11,6 +11,7 @@ operator, and prices the scores and the values of attention apart; one kernel do
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -36,6 +37,7 @@ from memorywall.studies.long_context.costs import (
     steps_at,
 )
 from memorywall.studies.long_context.findings import LongContext, LongContexts
+from memorywall.studies.long_context.sentences import sentence, verdict
 from memorywall.studies.long_context.thresholds import first_context, span_of
 
 CONTEXTS = tuple(2**power for power in range(10, 21))
@@ -48,6 +50,13 @@ MODELS = (
     "nemotron-h-8b-base-8k",
     "recurrentgemma-9b",
     "mamba-codestral-7b-v0.1",
+)
+
+NOTES = (
+    "Kernels reach part of the ceilings, and launching each takes time that is not counted.",
+    "Scans are priced at the peak of matrix units, of which elementwise recurrences reach little.",
+    "Time to first token is of one uninterrupted pass, whether or not its activations fit.",
+    "What a model still knows of what it read is not asked: a window or a state forgets.",
 )
 
 
@@ -89,11 +98,13 @@ def long_contexts(
     found = [
         _long_context(ModelOnDevice(model, hardware, formats), lengths, batch) for model in decoders
     ]
-    return LongContexts(
-        hardware=hardware,
-        contexts=lengths,
-        batch_size=batch,
+    study = LongContexts(
+        hardware=hardware.name,
         ridge_point=float(hardware.ridge_point("bf16")),
+        capacity=float(hardware.capacity),
+        bandwidth=float(hardware.bandwidth),
+        batch_size=batch,
+        contexts=lengths,
         conventions={
             "weights": weights,
             "kv_cache": kv_cache,
@@ -104,14 +115,17 @@ def long_contexts(
             "causal": "half",
         },
         models=tuple(found),
+        notes=NOTES,
     )
+    models_told = tuple(replace(model, verdict=sentence(model, study)) for model in study.models)
+    return replace(study, models=models_told, verdict=verdict(study))
 
 
 def _checked(contexts: Sequence[int]) -> tuple[int, ...]:
     lengths = tuple(int(as_count(context, "contexts")) for context in contexts)
     if not lengths or list(lengths) != sorted(set(lengths)):
         raise InvalidInputError(
-            f"contexts: expected lengths in rising order, got {list(contexts)}",
+            f"contexts must be lengths in rising order, got {list(contexts)}",
             "Such as: --contexts 1024,32768,1048576",
         )
     return lengths

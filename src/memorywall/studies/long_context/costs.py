@@ -77,7 +77,7 @@ def steps_at(asked: ModelOnDevice, batch: int | Array, contexts: Array) -> Steps
     moved, footprint = _moved(answer), answer.footprint
     return Steps(
         batch=asked_for,
-        moved={role: there * moved[role] / size for role in ROLES},
+        **{f"{role}_bytes": there * moved[role] / size for role in ROLES},
         seconds=there * answer.latency_s,
         arithmetic_intensity=there * answer.arithmetic_intensity,
         compute_bound=compute_bound(answer) & (asked_for > 0),

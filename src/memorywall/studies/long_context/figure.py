@@ -56,8 +56,8 @@ _PANELS = (
     _Panel("Time a token,\nbatch {batch}", "s", lambda model: model.steps.seconds),
     _Panel(
         "Memory, batch {batch}\n", "B", lambda model: model.steps.resident,
-        line=lambda study: float(study.hardware.capacity or 0),
-        line_text=lambda study: f"full: {render(float(study.hardware.capacity or 0), 'byte')}",
+        line=lambda study: study.capacity,
+        line_text=lambda study: f"full: {render(study.capacity, 'byte')}",
     ),
     _Panel(
         "Tokens a second of as many\nsequences as fit (x: no more fits)", "",
@@ -100,7 +100,7 @@ def draw_long_contexts(study: LongContexts) -> Figure:
             figure.axes[0].plot([], [], color=color, label=label)
         figure.legend(
             loc="outside lower center", ncols=2, frameon=False, fontsize=9,
-            title=f"{study.hardware.name}; dashed past what a model was made for",
+            title=f"{study.hardware}; dashed past what a model was made for",
             title_fontsize=9,
         )  # fmt: skip
     return figure

@@ -4,29 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from memorywall.core.hardware import Hardware
 from memorywall.core.numbers import Array
+from memorywall.core.records import recorded, to_record
 
 # The roles of memory that a decode step moves, as the study tells them apart.
 ROLES = ("weight", "kv_cache", "state", "activation")
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """Contexts from ``first`` to ``last``, in tokens; None for no end within what was looked at."""
 
     first: int
     last: int | None
 
 
+@recorded(
+    names={
+        "batch": "batch_size",
+        "seconds": "tpot_s",
+        "cache": "resident_cache",
+        "state": "resident_state",
+        "activations": "resident_activations",
+    },
+    derived=("moved_bytes", "cache_share", "tokens_per_s"),
+)
 @dataclass(frozen=True, slots=True, eq=False)
 class Steps:
     """Decode steps, one for each context.
 
     Attributes:
         batch: sequences of each step; 0 where not even one fits.
-        moved: bytes a token of one sequence by role, see ``ROLES``.
+        weight_bytes, kv_cache_bytes, state_bytes, activation_bytes: bytes that a token of one
+            sequence moves, by role.
         seconds: of a step, which is the time a token of each sequence.
         arithmetic_intensity: FLOP per byte of the whole step.
         compute_bound: whether the step as a whole does more FLOPs per byte than the ridge point.
@@ -36,7 +47,10 @@ class Steps:
     """
 
     batch: Array
-    moved: Mapping[str, Array]
+    weight_bytes: Array
+    kv_cache_bytes: Array
+    state_bytes: Array
+    activation_bytes: Array
     seconds: Array
     arithmetic_intensity: Array
     compute_bound: Array
@@ -47,15 +61,21 @@ class Steps:
     fits: Array
 
     @property
+    def moved(self) -> dict[str, Array]:
+        """Bytes a token by role, see ``ROLES``."""
+        sizes = (self.weight_bytes, self.kv_cache_bytes, self.state_bytes, self.activation_bytes)
+        return dict(zip(ROLES, sizes, strict=True))
+
+    @property
     def moved_bytes(self) -> Array:
         """Bytes a token, all roles together."""
-        total: Array = sum(self.moved[role] for role in ROLES)  # type: ignore[assignment]
+        total: Array = sum(self.moved.values())  # type: ignore[assignment]
         return total
 
     @property
     def cache_share(self) -> Array:
         """What part of the bytes is cache and state."""
-        share: Array = (self.moved["kv_cache"] + self.moved["state"]) / self.moved_bytes
+        share: Array = (self.kv_cache_bytes + self.state_bytes) / self.moved_bytes
         return share
 
     @property
@@ -65,6 +85,7 @@ class Steps:
         return rate
 
 
+@recorded(names={"seconds": "ttft_s"})
 @dataclass(frozen=True, slots=True, eq=False)
 class Prefills:
     """Prefills of one sequence, one for each context.
@@ -97,6 +118,7 @@ class Limit:
     other_s: float
 
 
+@recorded(names={"steps": "decode", "filled": "decode_filled", "prefills": "prefill"})
 @dataclass(frozen=True, slots=True, eq=False)
 class LongContext:
     """One model over the contexts of the study.
@@ -120,6 +142,7 @@ class LongContext:
         leaves_filled: likewise at the largest batch that fits.
         leaves_ever: likewise in a batch without end, for which no memory is large enough.
         limit: what a token costs in such a batch, at the first context.
+        verdict: where it leaves the memory roof, and why, in a sentence.
     """
 
     model: str
@@ -142,20 +165,36 @@ class LongContext:
     leaves_filled: Span | None
     leaves_ever: Span | None
     limit: Limit
+    verdict: str = ""
 
 
+@recorded("memorywall.study.long-context/1")
 @dataclass(frozen=True, slots=True, eq=False)
 class LongContexts:
     """The study: a device, what was asked of it, and one model after the other.
 
     Attributes:
-        ridge_point: FLOP per byte at which the roofs of the device meet.
+        hardware: the device's name.
+        ridge_point: FLOP per byte at which its roofs meet.
+        capacity, bandwidth: of its memory.
+        batch_size, contexts: what was asked.
+        models: one after the other.
         conventions: how all models were counted.
+        verdict: which models leave the memory roof, in a sentence.
+        notes: what is left out.
     """
 
-    hardware: Hardware
-    contexts: tuple[int, ...]
-    batch_size: int
+    hardware: str
     ridge_point: float
-    conventions: Mapping[str, str]
+    capacity: float
+    bandwidth: float
+    batch_size: int
+    contexts: tuple[int, ...]
     models: tuple[LongContext, ...]
+    conventions: Mapping[str, str]
+    verdict: str = ""
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return its record."""
+        return to_record(self)

@@ -10,7 +10,7 @@ from memorywall.studies.long_context.findings import Limit, LongContext, LongCon
 
 def verdict(study: LongContexts) -> str:
     """Return the sentence that a person reads first: who leaves the memory roof, and where."""
-    device, ridge = study.hardware.name, render_number(study.ridge_point)
+    device, ridge = study.hardware, render_number(study.ridge_point)
     first, last = study.contexts[0], study.contexts[-1]
     asked = [model for model in study.models if _within(model.leaves, first)]
     filled = [model for model in study.models if _within(model.leaves_filled, first)]
@@ -56,7 +56,7 @@ def _named(models: list[LongContext], study: LongContexts) -> str:
 
 def weights_fit(model: LongContext, study: LongContexts) -> bool:
     """Return whether a model's weights alone are within the device's memory."""
-    return model.weights <= float(study.hardware.capacity or 0)
+    return model.weights <= study.capacity
 
 
 def _memory(model: LongContext, study: LongContexts) -> str:

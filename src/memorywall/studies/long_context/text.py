@@ -7,24 +7,18 @@ from collections.abc import Callable
 from rich.console import Console
 
 from memorywall.core.units import render, render_number
-from memorywall.report.table import columns, remark
+from memorywall.report.table import remark
+from memorywall.report.wide_table import print_table
 from memorywall.studies.long_context.findings import LongContext, LongContexts
-from memorywall.studies.long_context.record import NOTES
-from memorywall.studies.long_context.sentences import (
-    sentence,
-    short,
-    verdict,
-    weights_fit,
-    where,
-)
+from memorywall.studies.long_context.sentences import short, weights_fit, where
 
 
 def show_long_contexts(study: LongContexts, console: Console) -> None:
     """Print the verdict, each model's sentence, and tables over the context."""
-    console.print(verdict(study), style="bold", soft_wrap=True)
+    console.print(study.verdict, style="bold")
     console.print()
     for model in study.models:
-        console.print(f"- {sentence(model, study)}", soft_wrap=True)
+        console.print(f"- {model.verdict}")
     console.print()
     _show_models(study, console)
     for title, cell in _TABLES.items():
@@ -33,15 +27,12 @@ def show_long_contexts(study: LongContexts, console: Console) -> None:
 
 
 def _show_models(study: LongContexts, console: Console) -> None:
-    table = columns(
-        ("model", "kind", "parameters", "weights", "cache a position", "state", "cache > weights",
-         "memory full", "prefill: attention > rest", f"compute-bound: batch {study.batch_size}",
-         "as many as fit", "any batch"),
-        words=2,
+    titles = (
+        "model", "kind", "parameters", "weights", "cache a position", "state", "cache > weights",
+        "memory full", "prefill: attention > rest", f"compute-bound: batch {study.batch_size}",
+        "as many as fit", "any batch",
     )  # fmt: skip
-    for model in study.models:
-        table.add_row(*_row(model, study))
-    console.print(table)
+    print_table(console, titles, [_row(model, study) for model in study.models], words=(0, 1))
     console.print()
 
 
@@ -114,12 +105,16 @@ _TABLES: dict[str, Callable[[LongContext, int], str]] = {
 def _show_table(
     title: str, study: LongContexts, cell: Callable[[LongContext, int], str], console: Console
 ) -> None:
-    console.print(title, style="bold", soft_wrap=True)
-    table = columns(("context", *(short(model.model) for model in study.models)), words=0)
-    for at, context in enumerate(study.contexts):
-        cells = [cell(model, at) + _mark(model, context) for model in study.models]
-        table.add_row(f"{context:,}", *cells)
-    console.print(table)
+    console.print(title, style="bold")
+    rows = [
+        (
+            f"{context:,}",
+            *(cell(model, at) + _mark(model, context) for model in study.models),
+        )
+        for at, context in enumerate(study.contexts)
+    ]
+    titles = ("context", *(short(model.model) for model in study.models))
+    print_table(console, titles, rows, words=())
     console.print()
 
 
@@ -134,10 +129,10 @@ def _show_small_print(study: LongContexts, console: Console) -> None:
         if model.max_positions is not None and model.max_positions < study.contexts[-1]
     )
     if made_for:
-        console.print(f"* past the positions that a model was made for: {made_for}", soft_wrap=True)
-    capacity = render(float(study.hardware.capacity or 0), "byte")
-    console.print(f"! does not fit the {capacity} of {study.hardware.name}", soft_wrap=True)
+        console.print(f"* past the positions that a model was made for: {made_for}")
+    capacity = render(study.capacity, "byte")
+    console.print(f"! does not fit the {capacity} of {study.hardware}")
     words = ", ".join(f"{key} {value}" for key, value in study.conventions.items())
-    console.print(f"conventions: {words}", style="dim", soft_wrap=True)
-    for note in NOTES:
+    console.print(f"conventions: {words}", style="dim")
+    for note in study.notes:
         remark(console, "note:", note)

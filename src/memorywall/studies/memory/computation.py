@@ -14,10 +14,10 @@ from typing import Any
 
 from memorywall.answer import trace as door
 from memorywall.catalog.published import read
+from memorywall.core.comparison import DIFFERS, EXPLAINED, judge
 from memorywall.core.errors import MissingDependencyError, UnknownNameError
 from memorywall.core.training import TrainingMemory
-from memorywall.studies.comparison import DIFFERS, EXPLAINED, judge
-from memorywall.studies.memory.findings import Bar
+from memorywall.studies.memory.findings import Bar, TrainingBars
 from memorywall.studies.memory.question import SOURCES
 
 PARTS = ("parameters", "optimizer", "features")
@@ -56,7 +56,7 @@ _REASONS = {
 
 def compare(
     attention: str = "sdpa", progress: Callable[[int, int], object] = lambda _done, _total: None
-) -> list[Bar]:
+) -> TrainingBars:
     """Trace the figure's eight models, and return ours beside the published parts.
 
     Args:
@@ -73,7 +73,7 @@ def compare(
         progress(done, len(rows))
         bars.append(_bar(row, trace(row["model"], None, attention), attention))
     progress(len(rows), len(rows))
-    return bars
+    return TrainingBars(attention, tuple(bars))
 
 
 def trace(model: str, batch: int | None = None, attention: str = "sdpa") -> TrainingMemory:

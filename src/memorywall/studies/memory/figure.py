@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memorywall.report.figures import LOOK, load_matplotlib
-from memorywall.studies.memory.findings import Bar
+from memorywall.studies.memory.findings import TrainingBars
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _PARTS = {"parameters": "#0072B2", "optimizer": "#E69F00", "features": "#009E73"}
 
 
-def draw_bars(bars: Sequence[Bar]) -> Figure:
+def draw_bars(found: TrainingBars) -> Figure:
     """Draw every model's parts stacked, ours (full) beside the published (hatched).
 
     Raises:
@@ -30,6 +30,7 @@ def draw_bars(bars: Sequence[Bar]) -> Figure:
         figure = Figure(figsize=(9.0, 4.8), layout="constrained")
         axes = figure.subplots()
         axes.set_axisbelow(True)
+        bars = found.bars
         for index, bar in enumerate(bars):
             _stack(axes, index - 0.2, [bar.ours[part] for part in _PARTS], hatch="")
             printed = [float(bar.published[part]) for part in _PARTS]

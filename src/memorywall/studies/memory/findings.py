@@ -6,7 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from memorywall.core.records import recorded, to_record
 
+
+@recorded(
+    names={
+        "published": "printed_gib",
+        "ours": "ours_gib",
+        "gradients": "gradients_gib",
+        "peak": "peak_gib",
+        "limit": "limit_gib",
+    },
+    derived={"published_gib": "values", "deviation": "deviations"},
+)
 @dataclass(frozen=True, slots=True)
 class Bar:
     """One model of a figure of training memory: each part in GiB, ours and published.
@@ -35,22 +47,30 @@ class Bar:
     parameters: int
     limit: float
 
-    def deviation(self, part: str) -> float:
-        """Return ours over the published number of a part, less one."""
-        return self.ours[part] / float(self.published[part]) - 1
+    @property
+    def values(self) -> dict[str, float]:
+        """The published numbers, GiB by part."""
+        return {part: float(printed) for part, printed in self.published.items()}
+
+    @property
+    def deviations(self) -> dict[str, float]:
+        """Ours over the published number, less one, by part."""
+        return {part: self.ours[part] / value - 1 for part, value in self.values.items()}
+
+
+@recorded("memorywall.study.memory/2", names={"bars": "models"})
+@dataclass(frozen=True, slots=True)
+class TrainingBars:
+    """The figure: eight models, trained with one kernel of attention.
+
+    Attributes:
+        attention: ``sdpa`` or ``eager``.
+        bars: in the order of the figure.
+    """
+
+    attention: str
+    bars: tuple[Bar, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return its record."""
-        return {
-            "model": self.model,
-            "setting": self.setting,
-            "optimizer": self.optimizer,
-            "parameters": self.parameters,
-            "published_gib": {part: float(printed) for part, printed in self.published.items()},
-            "ours_gib": dict(self.ours),
-            "deviation": {part: self.deviation(part) for part in self.published},
-            "verdicts": dict(self.verdicts),
-            "reason": self.reason,
-            "gradients_gib": self.gradients,
-            "peak_gib": self.peak,
-        }
+        return to_record(self)

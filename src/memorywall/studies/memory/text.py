@@ -6,29 +6,38 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from memorywall.core.comparison import AGREES, EXPLAINED
 from memorywall.core.errors import join_words
-from memorywall.report.table import columns, remark
-from memorywall.studies.comparison import AGREES, EXPLAINED
-from memorywall.studies.memory.findings import Bar
+from memorywall.report.table import remark
+from memorywall.report.wide_table import print_table
+from memorywall.studies.memory.findings import Bar, TrainingBars
 
 
-def show_bars(bars: Sequence[Bar], console: Console) -> None:
+def show_bars(found: TrainingBars, console: Console) -> None:
     """Print the memory figure: ours beside the printed numbers, then every reason."""
-    console.print(_bars_headline(bars), style="bold", soft_wrap=True)
+    bars = found.bars
+    console.print(_bars_headline(bars), style="bold")
     console.print(
         "GiB, 32 bits. = agrees to the last printed digit, else the deviation; * exception, "
         "explained below. Gradients and the peak of two steps are not in the figure.\n",
-        style="dim", soft_wrap=True,
-    )  # fmt: skip
+        style="dim",
+    )
     parts = list(bars[0].published)
-    titles = (title for part in parts for title in (part, "printed", ""))
-    table = columns(("model", "batch x input", "by", *titles, "gradients", "peak"), words=3)
-    for bar in bars:
-        cells = (text for part in parts for text in _beside(bar, part))
-        table.add_row(
-            bar.model, bar.setting, bar.optimizer, *cells, f"{bar.gradients:.2f}", f"{bar.peak:.2f}"
+    of_parts = (title for part in parts for title in (part, "printed", ""))
+    rows = [
+        (
+            bar.model,
+            bar.setting,
+            bar.optimizer,
+            *(text for part in parts for text in _beside(bar, part)),
+            f"{bar.gradients:.2f}",
+            f"{bar.peak:.2f}",
         )
-    console.print(table)
+        for bar in bars
+    ]
+    titles = ("model", "batch x input", "by", *of_parts, "gradients", "peak")
+    joined = [index for index, title in enumerate(titles) if title in ("printed", "")]
+    print_table(console, titles, rows, words=(0, 1, 2), joined=joined)
     for bar in bars:
         if bar.reason:
             remark(console, f"{bar.model}:", bar.reason)
@@ -55,6 +64,6 @@ def _exceptions(bar: Bar) -> bool:
 
 def _beside(bar: Bar, part: str) -> tuple[str, str, str]:
     verdict = bar.verdicts[part]
-    compared = "=" if verdict == AGREES else f"{bar.deviation(part):+.1%}"
+    compared = "=" if verdict == AGREES else f"{bar.deviations[part]:+.1%}"
     mark = " *" if verdict == EXPLAINED else "" if verdict == AGREES else "  "
     return f"{bar.ours[part]:.3f}", bar.published[part], compared + mark

@@ -19,13 +19,13 @@ from memorywall.answer.settle import applicable
 from memorywall.catalog.configs import find_config
 from memorywall.catalog.published import read
 from memorywall.core.analysis import Analysis
+from memorywall.core.comparison import DIFFERS, EXPLAINED, UNDEFINED, Comparison, judge
 from memorywall.core.errors import UnsupportedError
 from memorywall.core.hardware import Hardware
 from memorywall.core.numbers import Number
 from memorywall.core.program import Work
 from memorywall.core.results import OpCost
 from memorywall.frontends.hf import load_model
-from memorywall.studies.comparison import DIFFERS, EXPLAINED, UNDEFINED, Comparison, judge
 from memorywall.studies.paper.findings import LengthCurve, Roof
 
 MODELS = ("BERT-Base", "BERT-Large", "GPT-2")

@@ -13,16 +13,16 @@ from itertools import takewhile
 from typing import Any
 
 from memorywall.answer.profile import profile
-from memorywall.catalog.published import read
+from memorywall.bench.profiles import ProfiledCase
 from memorywall.studies.paper.computation import LENGTHS as PUBLISHED_LENGTHS
 from memorywall.studies.paper.computation import MODELS, published_config
-from memorywall.studies.paper.findings import Latency, LengthCurve
+from memorywall.studies.paper.findings import Experiment, Latency, LengthCurve
 
 # (sequence lengths at batch 1, batch sizes at 128 tokens), by how long they may take on one core.
 GRIDS: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "quick": ((128, 256), ()),
     "default": ((128, 256, 512, 1024), (2, 4, 8, 16)),
-    "full": (PUBLISHED_LENGTHS, (2, 4, 8, 16)),
+    "long": (PUBLISHED_LENGTHS, (2, 4, 8, 16)),
 }
 
 
@@ -33,22 +33,23 @@ def measure(
     dtype: str = "fp32",
     backend: str = "cpu",
     progress: Callable[[int, int], object] = lambda _done, _total: None,
-) -> dict[str, Any]:
-    """Run the three models over a grid of ``GRIDS``; return the machine and each model's record.
+    stage: Callable[[str], object] = lambda _stage: None,
+) -> Experiment:
+    """Run the three models over a grid of ``GRIDS``, each predicted before it runs.
 
-    BERT encodes so many tokens at once; GPT-2 generates them from nothing.
+    BERT encodes a length at once; GPT-2 generates it, token by token, from nothing.
     """
     lengths, batches = GRIDS[grid]
     shapes = [((1,), lengths), (batches, lengths[:1])]
     each = sum(len(sizes) * len(tokens) for sizes, tokens in shapes)
-    cases: dict[str, list[dict[str, Any]]] = {model: [] for model in MODELS}
-    record: dict[str, Any] = {}
+    cases: dict[str, tuple[ProfiledCase, ...]] = dict.fromkeys(MODELS, ())
+    hardware, machine = "", dict[str, Any]()
     for index, model in enumerate(MODELS):
         for batch_sizes, seq_lens in shapes:
             if not batch_sizes:
                 continue
             before = index * each + len(cases[model])
-            record = profile(
+            found = profile(
                 _config(model),
                 phases=("generate" if model == "GPT-2" else "encode",),
                 batch_sizes=batch_sizes,
@@ -57,14 +58,11 @@ def measure(
                 threads=threads,
                 backend=backend,
                 progress=partial(_report, progress, before, each * len(MODELS)),
+                stage=partial(_enter, stage, model),
             )
-            cases[model] += record["cases"]
-    return {
-        "hardware": record["hardware"],
-        "machine": record["machine"],
-        "dtype": dtype,
-        "cases": cases,
-    }
+            cases[model] += found.cases
+            hardware, machine = found.hardware, dict(found.machine)
+    return Experiment(hardware, machine, dtype, cases)
 
 
 def _config(model: str) -> dict[str, Any]:
@@ -74,33 +72,14 @@ def _config(model: str) -> dict[str, Any]:
     return {**config, "max_position_embeddings": 4096, "architectures": ["BertModel"]}
 
 
+def _enter(stage: Callable[[str], object], model: str, name: str) -> None:
+    stage(f"{model}: {name}")
+
+
 def _report(
     progress: Callable[[int, int], object], before: int, total: int, ran: int, _of: int
 ) -> None:
     progress(before + ran, total)
-
-
-def latencies(measured: Mapping[str, Any]) -> list[Latency]:
-    """Return every case relative to BERT-Base at the first length, beside what is printed of it."""
-    printed = {
-        (row["model"], int(row["seq_len"])): float(row["latency"]) for row in read("survey_figures")
-    }
-    first = measured["cases"]["BERT-Base"][0]
-    base_s = first["measured_s"]
-    return [
-        Latency(
-            model,
-            case["seq_len"],
-            case["batch_size"],
-            predicted=case["predicted_s"] / first["predicted_s"],
-            measured=case["measured_s"] / base_s if base_s and case["measured_s"] else None,
-            published=printed.get((model, case["seq_len"])) if case["batch_size"] == 1 else None,
-            predicted_s=case["predicted_s"],
-            measured_s=case["measured_s"],
-        )
-        for model, cases in measured["cases"].items()
-        for case in cases
-    ]
 
 
 def with_measured(curves: Sequence[LengthCurve], rows: Sequence[Latency]) -> list[LengthCurve]:

@@ -7,32 +7,79 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from rich.console import Console
-from rich.table import Table
 
+from memorywall.core.comparison import AGREES, DIFFERS, EXPLAINED, UNDEFINED, WITHIN, Comparison
 from memorywall.core.units import render_number
-from memorywall.report.table import columns
-from memorywall.studies.comparison import AGREES, DIFFERS, EXPLAINED, UNDEFINED, WITHIN, Comparison
-from memorywall.studies.paper.findings import LengthCurve, Roof
+from memorywall.report.wide_table import print_table
+from memorywall.studies.paper.findings import CaseStudy, LengthCurve, Roof
+from memorywall.studies.paper.latency_text import show_latencies
 
 _MARKS = {AGREES: "  ", WITHIN: "  ", EXPLAINED: " *", UNDEFINED: " ~", DIFFERS: " !"}
+
+
+def show_case_study(found: CaseStudy, console: Console, *, full: bool = False) -> None:
+    """Print the study in five lines, or with every table; then decode by batch, if asked for."""
+    if found.here is not None:
+        show_latencies(found.here, console)
+    elif full:
+        show_comparisons(found.cells, found.curves, console)
+    else:
+        console.print("\n".join(summary_lines(found.cells, found.curves)))
+        console.print("Every number: --full. The four panels: --figure paper.svg", style="dim")
+    if found.roofs:
+        show_roofs(found.roofs, console)
+
+
+def summary_lines(cells: Sequence[Comparison], curves: Sequence[LengthCurve]) -> list[str]:
+    """Return the case study in five lines of at most 80 columns: counts first, then time."""
+    count = Counter(cell.verdict for cell in cells)
+    at_first = {(curve.quantity, curve.model): curve.ours[0] for curve in curves}
+    flops, moved, slower = (
+        at_first[quantity, "GPT-2"] / at_first[quantity, "BERT-Base"]
+        for quantity in ("GFLOPs", "GMOPs", "latency")
+    )
+    first = next(c for c in curves if (c.quantity, c.model) == ("latency", "GPT-2"))
+    errors = _latency_errors(curves)
+    slips = sum(cell.ours_as_configured is not None for cell in cells)
+    unexplained = f"; {count[DIFFERS]} differ" if count[DIFFERS] else ""
+    counts = (
+        f"Of {len(cells)} printed counts {count[AGREES]} agree to the last digit and "
+        f"{count[WITHIN]} within 1.5 %;"
+    )
+    others = (
+        f"{count[EXPLAINED]} are exceptions with a reason, {count[UNDEFINED]} are of an operator "
+        f"that is not defined{unexplained}."
+    )
+    work = (
+        f"GPT-2 at {first.lengths[0]} tokens: {flops:.1f} times the FLOPs of BERT-Base, "
+        f"{moved:.0f} times the bytes,"
+    )
+    slow = (
+        f"{slower:.0f} times the time by a data sheet, {first.published[0]:.0f} times on the "
+        "survey's Xeon."
+    )
+    all_of_them = (
+        f"Latencies lie {min(errors):+.0%} to {max(errors):+.0%} off the measured; {slips} counts "
+        "repeat its slip."
+    )
+    return [counts, others, work, slow, all_of_them]
 
 
 def show_comparisons(
     cells: Sequence[Comparison], curves: Sequence[LengthCurve], console: Console
 ) -> None:
     """Print how many numbers agree, then ours beside the printed ones, then every reason."""
-    console.print(_verdict(cells, curves), style="bold", soft_wrap=True)
+    console.print(_verdict(cells, curves), style="bold")
     console.print(
         "GMOPs are 10^9 bytes. = agrees to the last printed digit, else the deviation; "
         "* exception, ~ not defined, both explained below\n",
         style="dim",
-        soft_wrap=True,
     )
     for (table, model), group in groupby(
         sorted(cells, key=_printed_order), lambda cell: (cell.table, cell.model)
     ):
         console.print(f"{table}, {model}", style="bold")
-        console.print(_table(list(group)))
+        _print_counts(list(group), console)
         console.print()
     _show_latency([curve for curve in curves if curve.quantity == "latency"], console)
     _show_reasons(cells, console)
@@ -44,13 +91,16 @@ def _printed_order(cell: Comparison) -> tuple[int, str]:
     return tables.index(cell.table), cell.model
 
 
-def _table(cells: Sequence[Comparison]) -> Table:
+def _print_counts(cells: Sequence[Comparison], console: Console) -> None:
     quantities = list(dict.fromkeys(cell.quantity for cell in cells))
     titles = [title for q in quantities for title in (q, "printed", "")]
-    table = columns(("tokens", "operator", *titles), words=2)
-    for (seq_len, operator), row in groupby(cells, lambda cell: (cell.seq_len, cell.operator)):
-        table.add_row(str(seq_len), operator, *(text for cell in row for text in _beside(cell)))
-    return table
+    rows = [
+        (str(seq_len), operator, *(text for cell in row for text in _beside(cell)))
+        for (seq_len, operator), row in groupby(cells, lambda cell: (cell.seq_len, cell.operator))
+    ]
+    titles = ["tokens", "operator", *titles]
+    joined = [index for index, title in enumerate(titles) if title in ("printed", "")]
+    print_table(console, titles, rows, keys=2, words=(0, 1), joined=joined)
 
 
 def show_roofs(roofs: Sequence[Roof], console: Console) -> None:
@@ -61,13 +111,13 @@ def show_roofs(roofs: Sequence[Roof], console: Console) -> None:
         style="bold",
     )
     batches = [f"batch {batch}" for batch in first.batch_sizes]
-    table = columns(("device", "in", *batches, "leaves the memory roof"), words=2)
-    table.columns[-1].justify = "left"
-    for roof in roofs:
-        table.add_row(
-            roof.device, roof.dtype, *(f"{share:.1%}" for share in roof.waiting), _leaves(roof)
-        )
-    console.print(table)
+    rows = [
+        (roof.device, roof.dtype, *(f"{share:.1%}" for share in roof.waiting), _leaves(roof))
+        for roof in roofs
+    ]
+    last = len(batches) + 2
+    titles = ("device", "in", *batches, "leaves the memory roof")
+    print_table(console, titles, rows, keys=2, words=(0, 1, last), sentences=(last,))
     console.print(
         "A batch shares the weights but not the cache: past some context none leaves the roof.\n",
         style="dim",
@@ -86,13 +136,8 @@ def _verdict(cells: Sequence[Comparison], curves: Sequence[LengthCurve]) -> str:
     count = Counter(cell.verdict for cell in cells)
     ours = {curve.model: curve.ours[0] for curve in curves if curve.quantity == "latency"}
     times = {curve.model: curve.published[0] for curve in curves if curve.quantity == "latency"}
-    latencies = [
-        our / their - 1
-        for curve in curves
-        if curve.quantity == "latency"
-        for our, their in zip(curve.ours, curve.published, strict=True)
-    ]
-    low, high = min(latencies), max(latencies)
+    errors = _latency_errors(curves)
+    low, high = min(errors), max(errors)
     slips = sum(cell.ours_as_configured is not None for cell in cells)
     differs = f", {count[DIFFERS]} differ without a reason" if count[DIFFERS] else ""
     return (
@@ -108,6 +153,16 @@ def _verdict(cells: Sequence[Comparison], curves: Sequence[LengthCurve]) -> str:
     )
 
 
+def _latency_errors(curves: Sequence[LengthCurve]) -> list[float]:
+    """Return how far each predicted latency lies from the published one, as a share of it."""
+    return [
+        our / their - 1
+        for curve in curves
+        if curve.quantity == "latency"
+        for our, their in zip(curve.ours, curve.published, strict=True)
+    ]
+
+
 def _beside(cell: Comparison) -> tuple[str, str, str]:
     """Return ours, what is printed, and how they compare."""
     ours = f"{cell.ours:.4g}" if cell.ours >= 0.01 else f"{cell.ours:.2g}"
@@ -117,19 +172,21 @@ def _beside(cell: Comparison) -> tuple[str, str, str]:
 
 def _show_latency(curves: Sequence[LengthCurve], console: Console) -> None:
     console.print("Latency relative to BERT-Base at 128 tokens: ours / as printed (Fig. 9)")
-    table = columns(("model", *(str(length) for length in curves[0].lengths)))
-    for curve in curves:
-        pairs = zip(curve.ours, curve.published, strict=True)
-        table.add_row(
+    rows = [
+        (
             curve.model,
-            *(f"{render_number(our)} / {their:g} {our / their - 1:+.0%}" for our, their in pairs),
+            *(
+                f"{render_number(our)} / {their:g} {our / their - 1:+.0%}"
+                for our, their in zip(curve.ours, curve.published, strict=True)
+            ),
         )
-    console.print(table)
+        for curve in curves
+    ]
+    print_table(console, ("model", *(str(length) for length in curves[0].lengths)), rows)
     console.print(
         "Ours: data-sheet roofline of the Xeon Gold 6242 in fp32, blocks only, unfused. The survey "
         "gives neither precision, threads nor framework of its run.\n",
         style="dim",
-        soft_wrap=True,
     )
 
 
@@ -138,17 +195,15 @@ def _show_reasons(cells: Sequence[Comparison], console: Console) -> None:
     undefined = next((cell.reason for cell in cells if cell.verdict == UNDEFINED), "")
     console.print("* exceptions:")
     for cell in exceptions:
-        console.print(f"  {_where(cell)}: printed {cell.published}; {cell.reason}", soft_wrap=True)
-    console.print(f"~ Other: {undefined}", soft_wrap=True)
+        console.print(f"  {_where(cell)}: printed {cell.published}; {cell.reason}")
+    console.print(f"~ Other: {undefined}")
     remarks = [c for c in cells if c.reason and c.verdict in (AGREES, WITHIN)]
     for cell in remarks:
         if cell.model != "BERT-Large":
-            console.print(
-                f"  {_where(cell)}: printed {cell.published}; {cell.reason}", soft_wrap=True
-            )
+            console.print(f"  {_where(cell)}: printed {cell.published}; {cell.reason}")
     slips = [cell for cell in remarks if cell.model == "BERT-Large"]
     if slips:
-        console.print(f"BERT-Large, such as {_where(slips[0])}: {slips[0].reason}", soft_wrap=True)
+        console.print(f"BERT-Large, such as {_where(slips[0])}: {slips[0].reason}")
     console.print()
 
 

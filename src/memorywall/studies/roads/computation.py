@@ -10,8 +10,7 @@ told by class and cause. Every pair of a query and a key is counted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -19,63 +18,17 @@ from memorywall.answer.analyze import analyze
 from memorywall.answer.settle import applicable
 from memorywall.answer.steps import program_of
 from memorywall.catalog.configs import entries
-from memorywall.core.errors import MissingDependencyError, UnsupportedError
+from memorywall.core.errors import MemoryWallError, MissingDependencyError, UnsupportedError
 from memorywall.core.forward import Forward
 from memorywall.core.model import Model
 from memorywall.core.program import Program
 from memorywall.frontends.hf import load_model
 from memorywall.passes.collapse import fuse_traced
 from memorywall.phases import find_phase
+from memorywall.studies.roads.findings import PassComparison, Roads
 
 EXACT = ("gemm", "attention", "conv", "scan")
-CLOSE = 0.02
 _CAUSAL = ("prefill", "decode")
-
-
-@dataclass(frozen=True)
-class PassComparison:
-    """One pass by both roads.
-
-    Attributes:
-        exact: by what is compared, (by the config, traced); all must be equal.
-        fused: by class, bytes (by the config, traced).
-        excess: bytes that PyTorch moves beyond, by "class: cause".
-    """
-
-    model: str
-    phase: str
-    exact: Mapping[str, tuple[int, int]]
-    fused: Mapping[str, tuple[int, int]]
-    excess: Mapping[str, int]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return its record."""
-        return {
-            "model": self.model,
-            "phase": self.phase,
-            "exact": {what: list(pair) for what, pair in self.exact.items()},
-            "fused": {kind: list(pair) for kind, pair in self.fused.items()},
-            "apart": self.apart,
-            "excess": dict(self.excess),
-        }
-
-    @property
-    def unequal(self) -> dict[str, tuple[int, int]]:
-        """What should be equal and is not."""
-        return {what: pair for what, pair in self.exact.items() if pair[0] != pair[1]}
-
-    @property
-    def apart(self) -> dict[str, float]:
-        """By class, how far the traced bytes are from the config's, as a share of them."""
-        total = sum(ours for ours, _ in self.fused.values())
-        return {
-            kind: (traced - ours) / (ours or total) for kind, (ours, traced) in self.fused.items()
-        }
-
-    @property
-    def outside(self) -> dict[str, float]:
-        """The classes that lie further apart than 2 %."""
-        return {kind: share for kind, share in self.apart.items() if abs(share) > CLOSE}
 
 
 def compare(name: str, phase: str, tokens: int = 128, dtype: str = "bf16") -> PassComparison:
@@ -189,18 +142,24 @@ def passes(names: Iterable[str] = ()) -> Iterator[tuple[str, str]]:
             yield from ((name, phase) for phase in (_CAUSAL if model.causal else ("encode",)))
 
 
-def summary(found: Iterable[PassComparison]) -> dict[str, Any]:
-    """Return counts over comparisons, and what PyTorch moves beyond, all of them together."""
-    ones = list(found)
-    models = {one.model for one in ones}
-    excess: Counter[str] = Counter()
-    for one in ones:
-        excess.update(one.excess)
-    return {
-        "models": len(models),
-        "equal": len(models - {one.model for one in ones if one.unequal}),
-        "passes": len(ones),
-        "pairs": sum(len(one.fused) for one in ones),
-        "within": sum(len(one.fused) - len(one.outside) for one in ones),
-        "excess": dict(excess.most_common()),
-    }
+def compute(
+    names: Iterable[str] = (),
+    tokens: int = 128,
+    progress: Callable[[int, int], object] = lambda _done, _total: None,
+) -> Roads:
+    """Return the whole study: the passes of some models, by default of all the catalogue.
+
+    Args:
+        names: of models.
+        tokens: positions of a pass.
+        progress: called with the number of passes that are done, and the number of all.
+    """
+    cases = list(passes(names))
+    found, failed = [], {}
+    for done, (name, phase) in enumerate(cases):
+        try:
+            found.append(compare(name, phase, tokens))
+        except MemoryWallError as error:
+            failed[f"{name}, {phase}"] = error.message
+        progress(done + 1, len(cases))
+    return Roads(tokens, tuple(found), failed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from memorywall.answer.fit_trends import out_of_sample, trends
 from memorywall.catalog.trends import read
 from memorywall.core.growth import IntervalCoverage
-from memorywall.studies.trends.findings import PaperFigures, PrintedBar, Refit
+from memorywall.studies.trends.findings import PaperFigures, PrintedBar, Refit, RefittedTrends
 from memorywall.trends.paper_series import PRINTED
 from memorywall.trends.selection import Selection
 from memorywall.trends.series import find_series
@@ -45,6 +45,11 @@ PECULIARITIES = (
     ),
     "Transformers' 410x and 750x are of ten models each, of four years and less",
 )
+
+
+def compute() -> RefittedTrends:
+    """Return the whole study."""
+    return RefittedTrends(tuple(compare()), tuple(tested()), PECULIARITIES)
 
 
 def compare() -> list[Refit]:

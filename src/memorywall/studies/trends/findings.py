@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from memorywall.core.growth import Growth, Series
+from memorywall.core.growth import Growth, IntervalCoverage, Series
+from memorywall.core.records import recorded, to_record
 
 
+@recorded(
+    derived={
+        "name": "growth.series.name",
+        "n": "growth.count",
+        "per_2_years": "growth.per_2_years.middle",
+        "low": "growth.per_2_years.low",
+        "high": "growth.per_2_years.high",
+    }
+)
 @dataclass(frozen=True, slots=True)
 class Refit:
     """One fit of a study: whose points, and what was printed of them.
@@ -52,3 +63,26 @@ class PaperFigures:
     growths: Mapping[str, Growth]
     marks: Mapping[str, Series]
     bars: tuple[PrintedBar, ...]
+
+
+@recorded(
+    "memorywall.study.trends/2",
+    names={"refits": "fits", "tested": "coverage", "peculiarities": "peculiar"},
+)
+@dataclass(frozen=True, slots=True)
+class RefittedTrends:
+    """What the study found.
+
+    Attributes:
+        refits: every printed rate beside its fit, the paper's series to today, and today's own.
+        tested: how lines fitted up to some years predicted what came later.
+        peculiarities: where a definition of the paper is not what a reader would take it for.
+    """
+
+    refits: tuple[Refit, ...]
+    tested: tuple[IntervalCoverage, ...]
+    peculiarities: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return its record."""
+        return to_record(self)

@@ -1,4 +1,4 @@
-"""The study of trends as text and as a record: printed, recomputed and refitted side by side."""
+"""The study of trends as text: printed, recomputed and refitted side by side."""
 
 from __future__ import annotations
 
@@ -6,44 +6,37 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
 
-from memorywall.core.growth import IntervalCoverage
 from memorywall.core.units import render_number
 from memorywall.report.growth_text import rate, show_coverage, times
-from memorywall.report.table import columns
-from memorywall.studies.trends.findings import Refit
+from memorywall.report.wide_table import print_table
+from memorywall.studies.trends.findings import Refit, RefittedTrends
 
 
-def show_study(
-    rows: Sequence[Refit],
-    tested: Sequence[IntervalCoverage],
-    peculiar: Sequence[str],
-    console: Console,
-) -> None:
+def show_study(found: RefittedTrends, console: Console) -> None:
     """Print every printed rate beside its fit and its like of today, then what is peculiar."""
-    console.print(verdict(rows), style="bold", soft_wrap=True)
+    console.print(verdict(found.refits), style="bold")
     console.print()
-    table = columns(
-        ("series", "points of", "n", "years", "printed", "x per 2 years", "95 %", "printed",
-         "x per 20 years", "without", "x per 2 years"),
-        words=2,
+    titles = (
+        "series", "points of", "n", "years", "printed", "x per 2 years", "95 %", "printed",
+        "x per 20 years", "without", "x per 2 years",
     )  # fmt: skip
-    table.columns[9].justify = "left"
-    for _, group in groupby(rows, lambda row: row.series):
-        for row in group:
-            table.add_row(*_row(row))
-        table.add_section()
-    console.print(table)
+    rows: list[tuple[str, ...] | None] = []
+    for _, group in groupby(found.refits, lambda row: row.series):
+        rows += [*(None for _ in rows[:1]), *(_row(row) for row in group)]
+    print_table(console, titles, rows, keys=2, words=(0, 1, 9))
     console.print()
     console.print("Where the paper's definitions are peculiar:")
-    for text in peculiar:
-        console.print(f"  - {text}", soft_wrap=True)
+    for text in found.peculiarities:
+        console.print(Padding(Text(f"- {text}"), (0, 0, 0, 2)))
     console.print(
         "today: dense fp16 peak, memory bandwidth, fastest link one way in byte/s, and capacity of "
         "data-centre devices; parameters and training compute of the largest language models.\n",
-        style="dim", soft_wrap=True,
-    )  # fmt: skip
-    show_coverage(tested, console)
+        style="dim",
+    )
+    show_coverage(found.tested, console)
 
 
 def verdict(rows: Sequence[Refit]) -> str:

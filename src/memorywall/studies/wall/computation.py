@@ -14,7 +14,7 @@ from memorywall.answer.fit_trends import trends
 from memorywall.catalog.trends import read
 from memorywall.core.errors import InvalidInputError
 from memorywall.core.numbers import Number, as_quantity
-from memorywall.studies.wall.findings import Machine, Wall
+from memorywall.studies.wall.findings import Machine, MachineAtWall, Projection, Wall
 
 HITS = (0.8, 0.9, 0.99, 0.999)
 # One instruction in five loads or stores, so a program of one instruction a cycle touches memory
@@ -44,7 +44,7 @@ def bound_beyond(hit: float) -> float:
     that they alone take the whole time when (1 - p) t_m > 1. At 80 % that is 5 cycles.
     """
     if not 0 <= hit < 1:
-        raise InvalidInputError(f"hit rate: expected a share from 0 to under 1, got {hit:g}")
+        raise InvalidInputError(f"hit rate must be a share from 0 to under 1, got {hit:g}")
     return 1 / (1 - hit)
 
 
@@ -109,29 +109,27 @@ def check_hits(hits: Sequence[float]) -> tuple[float, ...]:
     return tuple(hits)
 
 
-def compute_wall(hits: Sequence[float], yours: Sequence[Machine] = ()) -> Wall:
+def compute_wall(hits: Sequence[float] = HITS, yours: Sequence[Machine] = ()) -> Wall:
     """Return the whole study.
 
     Args:
         hits: hit rates, shares from 0 to under 1, for which an average access is computed.
         yours: machines beside those that were published.
     """
-    everyone = [*machines(), *yours]
+    checked = check_hits(hits)
     return Wall(
-        machines=everyone,
-        hits=check_hits(hits),
-        average=average_access,
-        needed={
-            machine.name: (
-                hit_needed(machine.dram_cycles),
-                hit_of_wall(machine.cache_cycles, machine.dram_cycles),
-            )
-            for machine in everyone
-        },
-        projected={
-            year: (*projected(year), NOTE_PRINTED.get(year))
+        hits=checked,
+        machines=tuple(_at_wall(machine, checked) for machine in [*machines(), *yours]),
+        projected=tuple(
+            Projection(year, *projected(year), NOTE_PRINTED.get(year))
             for year in (1995, 2000, 2005, 2010, 2019)
-        },
+        ),
         walled=year_of_wall(),
-        growths=trends(("dram-latency", "dram-pin", "processor-latency")),
+        growths=tuple(trends(("dram-latency", "dram-pin", "processor-latency"))),
     )
+
+
+def _at_wall(machine: Machine, hits: tuple[float, ...]) -> MachineAtWall:
+    cache, dram = machine.cache_cycles, machine.dram_cycles
+    average = {hit: float(average_access(hit, cache, dram)) for hit in hits}
+    return MachineAtWall(machine, average, hit_needed(dram), hit_of_wall(cache, dram))

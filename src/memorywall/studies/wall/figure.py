@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memorywall.report.figures import LOOK, STYLES, load_matplotlib
+from memorywall.studies.wall.computation import average_access
 from memorywall.studies.wall.findings import Machine, Wall, dated_name
 
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ def draw_wall(wall: Wall) -> Figure:
     with matplotlib.rc_context(LOOK):
         figure = Figure(figsize=(7.2, 4.6), layout="constrained")
         axes = figure.subplots()
-        for machine, (color, _) in zip(wall.machines[-4:], STYLES, strict=False):
-            cycles = wall.average(hits, machine.cache_cycles, machine.dram_cycles)
+        for one, (color, _) in zip(wall.machines[-4:], STYLES, strict=False):
+            machine = one.machine
+            cycles = average_access(hits, machine.cache_cycles, machine.dram_cycles)
             axes.plot(
                 1 - hits,
                 cycles,

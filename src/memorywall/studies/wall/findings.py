@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from memorywall.core.growth import Growth
-from memorywall.core.numbers import Number
+from memorywall.core.records import recorded, to_record
 
 
+@recorded(derived=("dram_cycles",))
 @dataclass(frozen=True, slots=True)
 class Machine:
     """A processor's clock and the latencies that a program meets.
@@ -32,32 +34,66 @@ class Machine:
         return self.dram_s * self.clock_hz
 
 
+@recorded(rest="machine")
+@dataclass(frozen=True, slots=True)
+class MachineAtWall:
+    """What a machine's latencies mean for a program.
+
+    Attributes:
+        machine: which.
+        average_access_cycles: by hit rate.
+        hit_needed: hit rate that it needs, by the paper's reading.
+        hit_of_1995: likewise by that of 1995.
+    """
+
+    machine: Machine
+    average_access_cycles: Mapping[float, float]
+    hit_needed: float
+    hit_of_1995: float
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """What 1995 foresaw of a year, and what it printed; None where it printed nothing.
+
+    Attributes:
+        year: of which.
+        dram_cycles: latency of DRAM.
+        average_access_cycles: of an access.
+        published: the printed cycles of an access.
+    """
+
+    year: int
+    dram_cycles: float
+    average_access_cycles: float
+    published: float | None
+
+
+@recorded(
+    "memorywall.study.wall/2",
+    names={"projected": "projected_in_1995", "walled": "wall_of_1995", "growths": "fits"},
+)
 @dataclass(frozen=True, slots=True)
 class Wall:
     """What the study found.
 
     Attributes:
+        hits: hit rates that were asked for.
         machines: processors, by date.
-        hits: hit rates that are asked for.
-        average: cycles of an average access of a hit rate, cache and DRAM latency.
-        needed: hit rate that each machine needs, by the paper's reading and by that of 1995.
-        projected: by year what 1995 foresaw (DRAM cycles, average access) and what it printed.
+        projected: what 1995 foresaw, by year.
         walled: the year in which 1995 saw the wall.
         growths: latency and rate of DRAM.
     """
 
-    machines: Sequence[Machine]
-    hits: Sequence[float]
-    average: Callable[[Number, Number, Number], Number]
-    needed: Mapping[str, tuple[float, float]]
-    projected: Mapping[int, tuple[float, float, float | None]]
+    hits: tuple[float, ...]
+    machines: tuple[MachineAtWall, ...]
+    projected: tuple[Projection, ...]
     walled: float
-    growths: Sequence[Growth]
+    growths: tuple[Growth, ...]
 
-
-def average_cycles(wall: Wall, machine: Machine, hit: float) -> float:
-    """Return the cycles of an average access of a machine at a hit rate."""
-    return float(wall.average(hit, machine.cache_cycles, machine.dram_cycles))
+    def to_dict(self) -> dict[str, Any]:
+        """Return its record."""
+        return to_record(self)
 
 
 def dated_name(machine: Machine) -> str:

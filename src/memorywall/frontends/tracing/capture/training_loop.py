@@ -74,7 +74,7 @@ class Recipe:
             _check_count(name, getattr(self, name))
         if not isinstance(self.backend, str) or not _DEVICE.fullmatch(self.backend):
             raise InvalidInputError(
-                f"backend: expected cpu or cuda, got {shown(self.backend)}",
+                f"backend must be cpu or cuda, got {shown(self.backend)}",
                 "Or one GPU, such as cuda:1.",
             )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+
+from memorywall.core.records import recorded
 
 # How a comparison ends, best first.
 AGREES = "agrees"  # to half a unit of the last printed digit
@@ -14,6 +15,7 @@ UNDEFINED = "not defined"  # the source does not say what it counted
 DIFFERS = "differs"
 
 
+@recorded(names={"published": "printed"}, derived={"published": "value", "deviation": "deviation"})
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """One printed number, ours, and how the two compare.
@@ -39,25 +41,14 @@ class Comparison:
     ours_as_configured: float | None = None  # where ours repeats a slip of the source's
 
     @property
+    def value(self) -> float:
+        """The published number."""
+        return float(self.published)
+
+    @property
     def deviation(self) -> float:
         """Ours over the published number, less one."""
-        return self.ours / float(self.published) - 1
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return its record."""
-        return {
-            "table": self.table,
-            "model": self.model,
-            "seq_len": self.seq_len,
-            "operator": self.operator,
-            "quantity": self.quantity,
-            "published": float(self.published),
-            "ours": self.ours,
-            "deviation": self.deviation,
-            "verdict": self.verdict,
-            "reason": self.reason,
-            "ours_as_configured": self.ours_as_configured,
-        }
+        return self.ours / self.value - 1
 
 
 def half_unit(printed: str) -> float:
