@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import memorywall as mw
 from memorywall.catalog.configs import entries
-from tests import denoisers
+from tests.oracle import denoisers
 from tests.counting import products
 
 ENTRIES = {e.id: e.config for e in entries() if "_class_name" in e.config}
