@@ -21,6 +21,7 @@ from memorywall.core.quantities import record_of
 from memorywall.core.units import parse
 
 _CHANGED = "changed by hand"
+FORECAST = "forecast:"  # how the name of a device of a year to come begins
 
 HardwareKind: TypeAlias = Literal["spec", "measured", "forecast", "hypothetical"]
 
