@@ -85,7 +85,7 @@ def assert_same_op(found: OpCost, parts: tuple[OpCost, ...]) -> None:
         assert getattr(found.cost, field.name) == pytest.approx(expected, rel=1e-12), field.name
     for role, moved in total.traffic.items():
         assert found.traffic[role] == pytest.approx(moved, rel=1e-15)
-        least = 1e-12 * total.latency_s
+        least = 1e-12 * float(total.latency_s)
         assert found.waits[role] == pytest.approx(total.waits[role], rel=1e-12, abs=least)
 
 
@@ -148,7 +148,7 @@ def test_runs_of_arrays_are_those_of_their_points(name: str) -> None:
         by_op = template.price_run_ops(point, steps, device)
         for index in range(6):
             one = Point(*(int(np.broadcast_to(number, 6)[index]) for number in point))
-            alone = device.replace(bandwidth=float(device.bandwidth[index]))
+            alone = device.replace(bandwidth=float(np.asarray(device.bandwidth)[index]))
             expected = template.price_run(one, steps, alone)
             for field in fields(Cost):
                 number = np.broadcast_to(getattr(whole, field.name), 6)[index]
