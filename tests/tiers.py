@@ -1,12 +1,12 @@
 """Two tiers: tests marked ``slow`` run in ``make test-all``, all others in ``make test``.
 
-A test that repeats one comparison for many models is marked ``sampled(every=k)``: the fast tier runs
-one in k of its cases, so that a change that breaks a family is found in minutes, and the slow tier
-the others, so that every case runs once in the two together.
+A test that repeats one comparison for many models is marked ``sampled(every=k)``: the fast tier
+runs one in k of its cases, so that a change that breaks a family is found in minutes, and the slow
+tier the others, so that every case runs once in the two together.
 
 The sample is a fixed one, by the place of a case among those of its test: what failed on one
-machine is run on another. It starts at a place that the test's name determines, so that two tests of
-the same models sample different ones.
+machine is run on another. It starts at a place that the test's name determines, so that two tests
+of the same models sample different ones.
 """
 
 from __future__ import annotations

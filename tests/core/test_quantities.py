@@ -18,8 +18,8 @@ from memorywall.core.results import Footprint
 from tests.toys import TOY
 
 NAMES = [quantity.name for quantity in GROUPS["analysis"]]
-# Of an answer, what is no quantity: parts, words about it, and former names.
-NO_QUANTITIES = {
+# Attributes of an answer other than quantities: parts, remarks, and former names.
+OTHER_ATTRIBUTES = {
     "roofs", "cost", "notes", "rates", "prediction", "predicted_s", "low_s", "high_s",
     "time_shares", "ops", "conventions", "ceilings_provenance",
 }  # fmt: skip
@@ -34,7 +34,7 @@ def properties(kind: type) -> dict[str, property | cached_property[Any]]:
 
 
 def test_every_number_of_an_answer_is_in_the_registry() -> None:
-    assert set(properties(mw.Analysis)) - NO_QUANTITIES == set(NAMES) - {"time_provenance"}
+    assert set(properties(mw.Analysis)) - OTHER_ATTRIBUTES == set(NAMES) - {"time_provenance"}
     parts = {field.name for field in fields(Footprint)} | set(properties(Footprint)) - {"fits"}
     assert {quantity.name for quantity in GROUPS["footprint"]} == parts
 
@@ -164,7 +164,7 @@ def test_a_grid_is_one_flat_record_a_point() -> None:
             assert value == near, name
 
 
-def test_points_that_do_not_fit_are_said_first() -> None:
+def test_points_that_do_not_fit_come_first() -> None:
     # 16.1 GB of weights; 64 sequences of 4096 positions take 64 x 4096 x 131,072 B = 34.4 GB more.
     answer = grid()
     assert answer.binding.tolist() == [  # type: ignore[union-attr]

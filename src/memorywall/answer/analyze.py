@@ -90,14 +90,14 @@ def analyze_scenario(scenario: Scenario) -> Analysis:
         predict=partial(predict, question),
         predict_ops=partial(predict_ops, question),
         note=partial(notes_on, question, evaluation.footprint, scenario.precision),
-        tell=_told,
+        describe=_described,
     )
 
 
-def _told(answer: Analysis) -> str:
-    from memorywall.report.verdict import told  # noqa: PLC0415 - only where text is asked for
+def _described(answer: Analysis) -> str:
+    from memorywall.report.verdict import sentences  # noqa: PLC0415 - only where text is asked for
 
-    return told(answer)
+    return sentences(answer)
 
 
 def load_hardware(source: HardwareSource) -> Hardware:

@@ -60,8 +60,8 @@ def predict(question: Question) -> Prediction | None:
 def predict_ops(question: Question, at_roofs: list[OpCost]) -> list[OpCost]:
     """Return every operator's cost with the seconds that a calibration predicts.
 
-    FLOPs, bytes and the times of either resource by itself stay those at the roofs. What a
-    framework does beside the operators has rows of its own.
+    FLOPs, bytes and the times of each resource alone stay those at the roofs. The framework and the
+    joining of caches have separate rows.
     """
     calibration = question.hardware.calibration
     assert calibration is not None
@@ -136,7 +136,7 @@ def _joined_calls(question: Question, one: Pass, calibration: Calibration) -> li
 
 
 def _foresee(question: Question, draws: Hardware) -> Prediction:
-    """Return the roofline's seconds on a device to come, with the middle 80 % of its draws.
+    """Return the roofline's seconds on a future device, with the middle 80 % of its draws.
 
     Every draw is priced, along a trailing axis: the interval is that of the answer and not of the
     ceilings one by one.

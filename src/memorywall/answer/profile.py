@@ -246,8 +246,8 @@ def _predict(
     return ProfiledCase(
         phase, batch, length, dtype, threads, predicted, float(predicted * estimate.low),
         float(predicted * estimate.high), float(answer.roofline_s),
-        str(bound_words(answer.roofs.bound_code)), by_class, work,
-        float(hardware.peak(dtype)), float(hardware.bandwidth),
+        str(bound_words(answer.roofs.bound_code)), by_class, work, float(hardware.peak(dtype)),
+        float(hardware.bandwidth),
     )  # fmt: skip
 
 

@@ -42,7 +42,7 @@ _SUMMARY = ("batch_size", "seq_len", "latency_s", "bound", "binding")
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """What a model costs on a device.
+    """The cost of a model on a device.
 
     Times are seconds, sizes bytes, rates per second. Where the question holds arrays, every number
     is an array of their common shape and ``bound`` one of words; the numbers of ``ops`` have the
@@ -73,14 +73,14 @@ class Analysis:
     predict: Callable[[], Prediction | None]
     predict_ops: Callable[[list[OpCost]], list[OpCost]]
     note: Callable[[], tuple[str, ...]]
-    tell: Callable[[Analysis], str]
+    describe: Callable[[Analysis], str]
 
     def __repr__(self) -> str:
         latency = plain(self.latency_s) if not self.question.shape else f"{self.question.shape}"
         return f"<Analysis of {self.model} on {self.hardware}: {self.phase}, latency_s {latency}>"
 
     def __str__(self) -> str:
-        return self.tell(self)
+        return self.describe(self)
 
     @cached_property
     def roofs(self) -> Cost:
@@ -162,7 +162,7 @@ class Analysis:
 
     @property
     def images(self) -> Number | None:
-        """Images of each sequence; None where no text is read, or no image looked at."""
+        """Images of each sequence; None without text, or without images in a pass."""
         images = self.question.images
         return None if images is None else self._on_grid(images)
 
@@ -280,8 +280,8 @@ class Analysis:
     def bound(self) -> str | Array:
         """The resource that binds most of the time.
 
-        ``compute_bound``, ``memory_bound``, ``network_bound`` or ``overhead_bound``; of times that
-        are said whether the footprint fits or not.
+        ``compute_bound``, ``memory_bound``, ``network_bound`` or ``overhead_bound``, whether the
+        footprint fits or not.
         """
         return bound_words(self.cost.bound_code)
 
@@ -309,7 +309,7 @@ class Analysis:
     def images_per_s(self) -> Number | None:
         """Images per second.
 
-        Made, or looked at by towers alone; None elsewhere.
+        Generated, or encoded by towers alone; None for other models.
         """
         return self.rates.get("images")
 
@@ -317,7 +317,7 @@ class Analysis:
     def samples_per_s(self) -> Number | None:
         """Samples of a traced module per second.
 
-        Where its inputs are no tokens; None elsewhere.
+        For inputs other than tokens; else None.
         """
         return self.rates.get("samples")
 
@@ -348,7 +348,7 @@ class Analysis:
 
     @property
     def prediction(self) -> Estimate | None:
-        """What it takes by this device's calibration or forecast, with an interval; else None.
+        """The time by this device's calibration or forecast, with an interval; None without.
 
         Of a forecast the seconds are the roofline's, with the interval of the devices that may
         come.
@@ -387,7 +387,7 @@ class Analysis:
 
     @cached_property
     def time_shares(self) -> dict[str, Number]:
-        """What the time is spent on, as shares of the whole.
+        """Shares of the time, by arithmetic, by role of the memory that is moved, and by overhead.
 
         ``arithmetic``: operators that are compute-bound. By role of memory: operators that are
         memory-bound, each split by the bytes that it moves. ``network`` and ``overhead``: where
@@ -463,7 +463,7 @@ class Analysis:
 
     @property
     def conventions(self) -> dict[str, Any]:
-        """How everything was counted, in words."""
+        """How everything was counted, as text."""
         question, counting = self.question, self.question.counting
         formats = question.formats
         weights = formats.weights.name if formats.storage is None else formats.storage.name

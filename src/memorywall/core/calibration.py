@@ -86,13 +86,13 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a run is predicted to take by a calibration or a forecast: seconds, and the interval.
+    """The predicted time of a run, by a calibration or a forecast, with its interval.
 
     Attributes:
         by_class: seconds by class of operators; ``framework`` is what asks for them.
         low, high: the sum times these is the interval that is to hold 80 % of what is measured, or
             of the devices that a forecast foresees.
-        cost: the same seconds by the resource that binds; empty where nobody asked for it.
+        cost: the same seconds by the resource that binds; ``Cost()`` if it was not computed.
     """
 
     by_class: Mapping[str, Number]

@@ -73,6 +73,7 @@ class Hardware:
         sources: the source of every number, by its place, such as ``peaks.bf16``.
         notes: what a user must know before trusting the numbers.
         calibration: how fast operators run on it, where that was measured.
+        shapes: the shapes of those of its numbers that are arrays.
         draws: of a forecast, the same device with arrays of equally likely numbers, from which
             intervals follow.
     """
@@ -92,14 +93,20 @@ class Hardware:
     notes: tuple[str, ...] = ()
     calibration: Calibration | None = None
     draws: Hardware | None = None
+    shapes: tuple[tuple[int, ...], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "peaks", MappingProxyType(dict(self.peaks)))
         object.__setattr__(self, "sources", MappingProxyType(dict(self.sources)))
+        numbers: list[Number | None] = [*self.peaks.values()]
+        for level in self.memories:
+            numbers += [level.capacity, level.bandwidth]
+        shapes = tuple(number.shape for number in numbers if is_array(number))
+        object.__setattr__(self, "shapes", shapes)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A mapping proxy does not pickle; the constructor makes it anew.
-        values = [getattr(self, f.name) for f in dataclasses.fields(self)]
+        values = [getattr(self, f.name) for f in dataclasses.fields(self) if f.init]
         plain = [dict(v) if isinstance(v, MappingProxyType) else v for v in values]
         return Hardware, tuple(plain)
 
@@ -136,7 +143,7 @@ class Hardware:
             InvalidInputError: no such attribute, a dtype that is not known, or a number that is not
                 positive and finite.
         """
-        known = {f.name for f in dataclasses.fields(self)} | {"bandwidth", "capacity"}
+        known = {f.name for f in dataclasses.fields(self) if f.init} | {"bandwidth", "capacity"}
         unknown = sorted(set(changes) - known)
         if unknown:
             raise InvalidInputError(
@@ -215,14 +222,6 @@ class Hardware:
         )
         peaks = {dtype: change(peak) for dtype, peak in self.peaks.items()}
         return dataclasses.replace(self, peaks=peaks, memories=memories)
-
-    @property
-    def shapes(self) -> list[tuple[int, ...]]:
-        """The shapes of those of its numbers that are arrays."""
-        numbers: list[Number | None] = [*self.peaks.values()]
-        for level in self.memories:
-            numbers += [level.capacity, level.bandwidth]
-        return [number.shape for number in numbers if is_array(number)]
 
 
 def _checked_peaks(peaks: object) -> dict[str, Number]:

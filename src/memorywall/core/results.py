@@ -11,8 +11,8 @@ import numpy as np
 from memorywall.core.numbers import Array, Number, maximum
 from memorywall.core.quantities import record_of
 
-# What time is spent on, each with what it is called where it binds. A bound is an index into
-# ``BOUNDS``, so that a million points need no million words until somebody looks.
+# The resources that take time, and the name of each bound. A bound is an index into ``BOUNDS``: the
+# words of a million points are made when they are read.
 RESOURCES = ("compute", "memory", "network", "overhead")
 BOUNDS = (*(f"{resource}_bound" for resource in RESOURCES), "capacity_bound")
 _CAPACITY = BOUNDS.index("capacity_bound")
@@ -31,13 +31,13 @@ class Cost:
 
     Attributes:
         flops, moved_bytes: FLOP and byte.
-        compute_s, memory_s: what arithmetic and traffic take, each by itself.
+        compute_s, memory_s: seconds of arithmetic and of traffic, each alone.
         latency_s: the sum over operators of the largest of the four resources' times.
         overlapped_s: the larger of the two sums, as if all operators overlapped; summed over
             passes that wait for each other.
         waiting_s: the part of ``latency_s`` in operators that are memory-bound.
-        network_s, overhead_s: what collectives take, and what the framework and launches take,
-            each by itself.
+        network_s, overhead_s: seconds of collectives, and of the framework and launches, each
+            alone.
         network_bound_s, overhead_bound_s: the parts of ``latency_s`` that these two bind.
     """
 
@@ -148,7 +148,7 @@ class OpCost:
 
     @property
     def bound(self) -> str | Array:
-        """What most of its time is spent on, in words."""
+        """The resource that binds most of its time, as text."""
         return bound_words(self.cost.bound_code)
 
     def to_dict(self) -> dict[str, Any]:
@@ -156,7 +156,7 @@ class OpCost:
         return record_of("operator", self)
 
     def map(self, change: Callable[[Number], Number], executions: int = 1) -> OpCost:
-        """Return a copy with every number passed through ``change``, for so many times the runs."""
+        """Return a copy with every number passed through ``change``, and more ``executions``."""
         traffic = {role: change(moved) for role, moved in self.traffic.items()}
         waits = {role: change(seconds) for role, seconds in self.waits.items()}
         cost = self.cost.map(change)

@@ -51,7 +51,7 @@ _STAND_INS = {
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Seconds of a call: what its work takes, and the floor of a call on next to nothing."""
+    """Seconds of a call: its work, and the floor of a call with almost no work."""
 
     work_s: Number = 0.0
     floor_s: Number = 0.0
@@ -89,12 +89,12 @@ def estimate(program: Program, calibration: Calibration) -> Estimate:
 
 
 def price_calls(program: Program, hardware: Hardware, calibration: Calibration) -> list[OpCost]:
-    """Return what one run of an unfused program takes on a calibrated device, call by call.
+    """Return the cost of one run of an unfused program on a calibrated device, call by call.
 
     The seconds of a call are bound by memory where its traffic takes longer than its arithmetic at
     the device's ceilings, else by compute; its floor, and what the framework takes, is overhead.
-    Joining a cache is memory-bound, and a row of its own. What is part of another operator's call,
-    or does not run, takes no time.
+    Joining a cache is memory-bound, and a separate row. An operator that is part of another one's
+    call, or does not run, takes no time.
 
     Raises:
         UnsupportedError: an operator of the program was not measured.

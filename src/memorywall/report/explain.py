@@ -12,7 +12,8 @@ from memorywall.core.errors import printable, shown
 from memorywall.core.model import Model
 from memorywall.core.records import recorded, to_record
 from memorywall.reading.ignored_keys import bearing
-from memorywall.report.table import columns, remark, say
+from memorywall.report.table import remark, say
+from memorywall.report.wide_table import print_table
 
 # A config may hold any number of keys; a table of them stays one that can be read.
 _MOST_ROWS = 200
@@ -77,13 +78,11 @@ def show_reading(model: Model, console: Console) -> None:
         f"{model.parameters:,} parameters in {found.weights or model.dtype}",
         style="bold",
     )
-    table = columns(("key", "value", "how"), words=3)
     rows = [(key, value, "read") for key, value in found.used.items()]
     rows += [(key, value, "absent: assumed") for key, value in found.assumed.items()]
     rows += [(key, one.value, f"left: {one.bearing}") for key, one in found.unused.items()]
-    for key, value, how in rows[:_MOST_ROWS]:
-        table.add_row(printable(key, 60), shown(value, 60), how)
-    console.print(table)
+    cells = [(printable(key, 60), shown(value, 60), how) for key, value, how in rows[:_MOST_ROWS]]
+    print_table(console, ("key", "value", "how"), cells, sentences=(0, 1, 2))
     if len(rows) > _MOST_ROWS:
         say(console, f"and {len(rows) - _MOST_ROWS} keys more")
     if model.stored is not None:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 # The least width of a column of sentences, which wraps.
 _SENTENCE = 24
-# Between two columns: the padding, and the space that divides them.
+# Between two columns: the padding of the first, and the space that divides them.
 _GAP = 2
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -35,15 +34,15 @@ def console() -> Console:
 
 
 def page() -> Console:
-    """Return standard output as wide as the terminal, and 80 columns where there is none.
+    """Return standard output as wide as the terminal, or 80 columns where there is none.
 
-    It is blind to markup in names. Sentences wrap; tables that are wider go on below. A terminal
-    narrower than 80 columns wraps lines, which keeps digits whole.
+    It is blind to markup in names. Sentences wrap; tables that are wider go on below.
     """
     terminal = sys.stdout.isatty()
-    width = shutil.get_terminal_size((_PAGE, 24)).columns if terminal else _PAGE
     file = sys.stdout if terminal else cast("IO[str]", _Trimmed())
-    return Console(file=file, highlight=False, markup=False, emoji=False, width=max(_PAGE, width))
+    return Console(
+        file=file, highlight=False, markup=False, emoji=False, width=None if terminal else _PAGE
+    )
 
 
 class _Trimmed(io.TextIOBase):

@@ -14,7 +14,7 @@ from memorywall.core.errors import InvalidInputError
 from memorywall.frontends.hf import load_model
 from memorywall.frontends.hub import stored_on_hub
 from memorywall.report.explain import explained, show_reading
-from memorywall.report.table import models_table
+from memorywall.report.table import show_models
 
 
 @command("models", "Ask", "The built-in models, and how a config was read.")
@@ -56,4 +56,4 @@ def COMMAND(names: tuple[str, ...], explain: bool, stored: bool, as_json: bool) 
         for model in models:
             show_reading(model, page())
     else:
-        page().print(models_table(models, in_full=bool(names)))
+        show_models(models, page(), in_full=bool(names))
