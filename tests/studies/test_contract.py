@@ -37,7 +37,7 @@ OPTIONS = [(study, option) for study in STUDIES for option in study.options]
 
 _WORDS = {
     "count": "2", "counts": "1,2", "length": "64", "lengths": "64,128", "number": "1.5",
-    "numbers": "0.5", "name": "bf16", "names": "h100-sxm",
+    "shares": "0.5", "quantity": "5 us", "name": "bf16", "names": "h100-sxm",
 }  # fmt: skip
 
 
@@ -53,6 +53,10 @@ def on_the_command(option: Option) -> list[str]:
         return ["gpt2"]
     if option.kind == "flag":
         return [option.flag]
+    if option.names == "backend":
+        return [option.flag, "cpu"]
+    if option.unit == "Hz":
+        return [option.flag, "2 GHz"]
     return [option.flag, option.choices[0] if option.choices else _WORDS[option.kind]]
 
 
