@@ -28,7 +28,7 @@ MOST_POINTS = 2**28
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What the passes of a question cost, and what must be resident.
+    """The cost of the passes of a question, and the resident memory.
 
     Attributes:
         passes: the passes, in order.
@@ -139,7 +139,7 @@ def predict(question: Question) -> Estimate | None:
 
 
 def _foresee(question: Question, draws: Hardware) -> Estimate:
-    """Return the roofline's seconds on a device to come, with the middle 80 % of its draws.
+    """Return the roofline's seconds on a forecast device, with the middle 80 % of its draws.
 
     Every draw is priced, along a trailing axis: the interval is that of the answer and not of the
     ceilings one by one.

@@ -1,4 +1,4 @@
-"""The answer to one scenario, its numbers scalars or arrays."""
+"""The answer to one scenario; its numbers are scalars or arrays."""
 
 from __future__ import annotations
 
@@ -22,16 +22,15 @@ SCHEMA = "memorywall.analysis/1"
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """What a model costs on a device.
+    """The cost of a model on a device.
 
-    Times are seconds, sizes bytes, rates per second. Where the question holds arrays, every number
-    is an array of their common shape and ``bound`` one of words; the numbers of ``ops`` have the
+    Times are seconds, sizes bytes, rates per second. If the question holds arrays, every number is
+    an array of their common shape and ``bound`` one of strings; the numbers of ``ops`` have the
     shapes that broadcast to it.
 
     Attributes:
         scenario: the question as asked.
-        question: the same with every word decided.
-        passes: the forward passes that it consists of.
+        question: the same with every parameter decided. passes: its forward passes.
         costs: the cost of each pass, over all of its executions.
         footprint: bytes that must be resident.
     """
@@ -56,7 +55,7 @@ class Analysis:
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """Remarks to read before the numbers are used, the gravest first."""
+        """Caveats on the numbers, the gravest first."""
         return self.note()
 
     @property
@@ -66,12 +65,12 @@ class Analysis:
 
     @property
     def parameters(self) -> int:
-        """How many weights the model's class has."""
+        """The number of weights of the model's class."""
         return self.question.model.parameters
 
     @property
     def active_parameters(self) -> int:
-        """How many of them a single token uses."""
+        """The number of weights that a single token uses."""
         return self.question.model.active_parameters
 
     @property
@@ -96,39 +95,39 @@ class Analysis:
 
     @property
     def source_len(self) -> Number | None:
-        """Positions of each source that an encoder reads; None where there is no such encoder."""
+        """Positions of each source of an encoder; None without such an encoder."""
         source_len = self.question.source_len
         return None if source_len is None else self._on_grid(source_len)
 
     @property
     def image_size(self) -> tuple[int, int] | None:
-        """Height and width of every image in pixels; None where there are none."""
+        """Height and width of every image in pixels; None without images."""
         return self.question.image_size
 
     @property
     def images(self) -> Number | None:
-        """Images of each sequence; None where no text is read, or no image looked at."""
+        """Images of each sequence; None without text, or without images."""
         images = self.question.images
         return None if images is None else self._on_grid(images)
 
     @property
     def new_tokens(self) -> Number:
-        """Tokens that come out for each sequence: one of a pass, none where no text is made."""
+        """Tokens generated per sequence: one for a pass, None if no text is generated."""
         return sum(one.emits * one.count for one in self.passes)
 
     @property
     def steps(self) -> int | None:
-        """Denoising steps; None where nothing is denoised."""
+        """Denoising steps; None for other models."""
         return self.question.steps
 
     @property
     def step_s(self) -> Number | None:
-        """Seconds of one denoising step; None where nothing is denoised."""
+        """Seconds of one denoising step; None for other models."""
         return None if self.steps is None else self.latency_s / self.steps
 
     @property
     def guidance(self) -> str | None:
-        """``on`` where each denoising step is taken with what is asked for and without."""
+        """``on`` if each denoising step runs with and without the prompt."""
         return self.question.guidance
 
     @property
@@ -168,7 +167,7 @@ class Analysis:
 
     @cached_property
     def bound(self) -> str | Array:
-        """What most of the time is spent on: ``compute_bound`` or ``memory_bound``."""
+        """The bound of most of the time: ``compute_bound`` or ``memory_bound``."""
         return bound_words(self.cost.bound_code)
 
     @cached_property
@@ -179,32 +178,32 @@ class Analysis:
 
     @property
     def tokens_per_s(self) -> Number | None:
-        """Tokens of all sequences per second: read by a prefill, an encoder or to train, else made.
+        """Tokens of all sequences per second: read in prefill, encode or training, else generated.
 
         A prefill of an encoder-decoder reads the source and the first tokens of its decoder. None
-        where the unit is another.
+        for another unit.
         """
         return self.rates.get("tokens")
 
     @property
     def images_per_s(self) -> Number | None:
-        """Images made per second, or looked at by towers alone; None elsewhere."""
+        """Images generated per second, or encoded by towers alone; None otherwise."""
         return self.rates.get("images")
 
     @property
     def samples_per_s(self) -> Number | None:
-        """Samples of a traced module per second, where its inputs are no tokens; None elsewhere."""
+        """Samples of a traced module per second, if its inputs are not tokens; None otherwise."""
         return self.rates.get("samples")
 
     @property
     def ttft_s(self) -> Number | None:
-        """Time to the first token, of a pass over a prompt; None where there is none."""
+        """Time to the first token, of a pass over a prompt; None if there is none."""
         first = self.passes[0]
         return self.costs[0].latency_s if first.emits and not first.step else None
 
     @property
     def tpot_s(self) -> Number | None:
-        """Mean time of a decode step; None where there is none."""
+        """Mean time of a decode step; None if there is none."""
         steps = [i for i, one in enumerate(self.passes) if one.step]
         if not steps:
             return None
@@ -213,10 +212,10 @@ class Analysis:
 
     @cached_property
     def prediction(self) -> Estimate | None:
-        """What it takes by this device's calibration, with an interval; None where it has none.
+        """The time by this device's calibration, with an interval; None without a calibration.
 
-        ``latency_s`` stays the roofline's, a bound at the measured ceilings. Of a forecast it is
-        the roofline's too, with the interval of the devices that may come.
+        ``latency_s`` stays the roofline's, a bound at the measured ceilings. For a forecast it is
+        the roofline's too, with the interval of the forecast devices.
         """
         return self.predict()
 
@@ -227,7 +226,7 @@ class Analysis:
 
     @property
     def low_s(self) -> Number | None:
-        """Lower end of the interval said to hold 80 % of what is measured or foreseen."""
+        """Lower end of the nominal 80 % interval of measured or forecast times."""
         return None if self.prediction is None else self.prediction.seconds * self.prediction.low
 
     @property
@@ -252,7 +251,7 @@ class Analysis:
 
     @cached_property
     def time_shares(self) -> dict[str, Number]:
-        """What the time is spent on, as shares of the whole.
+        """The use of the time, as shares of the whole.
 
         ``arithmetic``: operators that are compute-bound. By role of memory: operators that are
         memory-bound, each split by the bytes that it moves.
@@ -273,7 +272,7 @@ class Analysis:
 
     @property
     def conventions(self) -> dict[str, Any]:
-        """How everything was counted, in words."""
+        """The counting conventions, as text."""
         question, counting = self.question, self.question.counting
         formats = question.formats
         weights = formats.weights.name if formats.storage is None else formats.storage.name
@@ -293,7 +292,7 @@ class Analysis:
         }
 
     def _conventions_of_the_architecture(self) -> dict[str, str]:
-        """Return the conventions that only some architectures are counted by."""
+        """Return the conventions that apply to some architectures only."""
         traits, counting = self.question.model.traits, self.question.counting
         found: dict[str, str] = {}
         if traits.experts:
@@ -307,7 +306,7 @@ class Analysis:
         return found
 
     def _on_grid(self, number: Number) -> Number:
-        """Broadcast a number of the question to the shape of the answers, if that has one."""
+        """Broadcast a number of the question to the shape of the answers."""
         shape = self.question.shape
         return np.broadcast_to(number, shape) if shape else number
 
@@ -374,6 +373,6 @@ _NUMBERS = (
     "mbu",
     "fits",
 )
-# What only answers about images hold.
+# Fields of answers about images only.
 _OF_IMAGES = ("image_size", "images", "images_per_s")
 _OF_DENOISING = ("steps", "step_s", "guidance")

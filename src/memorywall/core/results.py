@@ -1,4 +1,4 @@
-"""Answers: what a program costs on a device, by operator and in all."""
+"""Answers: the cost of a program on a device, by operator and in total."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from memorywall.core.numbers import Array, Number, plain
 
-# What an operator's time is spent on; a bound is an index into this, so that a million points need
-# no million words until somebody looks.
+# The bounds of an operator's time; a bound is an index into this, so that a million points need no
+# million strings until they are read.
 BOUNDS = ("compute_bound", "memory_bound")
 
 
@@ -23,7 +23,7 @@ def bound_of(compute_s: Number, memory_s: Number) -> Number:
 
 
 def bound_words(code: Number) -> str | Array:
-    """Turn an index into ``BOUNDS``, or an array of them, into words."""
+    """Convert an index into ``BOUNDS``, or an array of them, to names."""
     if isinstance(code, np.ndarray):
         return np.asarray(BOUNDS)[code]
     return BOUNDS[int(code)]
@@ -35,7 +35,7 @@ class Cost:
 
     Attributes:
         flops, moved_bytes: FLOP and byte.
-        compute_s, memory_s: what arithmetic and traffic take, each by itself.
+        compute_s, memory_s: the seconds of arithmetic and of traffic, each alone.
         latency_s: the sum over operators of the larger of the two.
         overlapped_s: the larger of the two sums, as if all operators overlapped; summed over
             passes that wait for each other.
@@ -64,7 +64,7 @@ class Cost:
 
     @property
     def bound_code(self) -> Number:
-        """What most of the time is spent on, as an index into ``BOUNDS``."""
+        """The bound of most of the time, as an index into ``BOUNDS``."""
         return bound_of(self.latency_s - self.waiting_s, self.waiting_s)
 
 
@@ -75,10 +75,9 @@ class OpCost:
     Attributes:
         name: its path, such as ``layers.attention.q_proj``.
         kind: its class.
-        count: how many executions.
-        cost: their sum.
+        count: its executions. cost: their sum.
         traffic: its moved bytes by the role of the tensors.
-        waits: the seconds that it is memory-bound, by the role of what it waits for.
+        waits: the seconds that it is memory-bound, by the role of the tensors that it waits for.
     """
 
     name: str
@@ -105,7 +104,7 @@ class OpCost:
 
     @property
     def bound(self) -> str | Array:
-        """What most of its time is spent on, in words."""
+        """The bound of most of its time, by name."""
         return bound_words(self.cost.bound_code)
 
     def to_dict(self) -> dict[str, Any]:
@@ -114,7 +113,7 @@ class OpCost:
         return {name: plain(getattr(self, name)) for name in names}
 
     def map(self, change: Callable[[Number], Number], executions: int = 1) -> OpCost:
-        """Return a copy with every number passed through ``change``, for so many times the runs."""
+        """Return a copy with every number passed through ``change``, times a number of runs."""
         traffic = {role: change(moved) for role, moved in self.traffic.items()}
         waits = {role: change(seconds) for role, seconds in self.waits.items()}
         cost = self.cost.map(change)
@@ -135,9 +134,9 @@ def _added(some: dict[str, Number], others: dict[str, Number]) -> dict[str, Numb
 class Footprint:
     """Bytes that must be resident at once; ``capacity`` is the main memory's, if known.
 
-    ``activations`` is the most that is alive at any operator, by liveness over named tensors.
-    ``state`` is what recurrent layers keep in place of a cache: as much at any length. Of a
-    training step all parts are those of the moment when most stands.
+    ``activations`` is the peak of live activations over operators, by liveness of named tensors.
+    ``state`` is the constant-size memory of recurrent layers. For a training step all parts are
+    those at the moment of the peak.
     """
 
     weights: Number
@@ -150,13 +149,13 @@ class Footprint:
 
     @property
     def total(self) -> Number:
-        """All of them together."""
+        """The total."""
         kept = self.weights + self.kv_cache + self.state + self.gradients + self.optimizer_states
         return kept + self.activations
 
     @property
     def fits(self) -> bool | Array:
-        """Whether the total is within the capacity; true where that is not known."""
+        """Whether the total is within the capacity; true if that is not known."""
         if self.capacity is None:
             return True
         fits = self.total <= self.capacity

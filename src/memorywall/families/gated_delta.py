@@ -1,7 +1,7 @@
 """Qwen3-Next and its like: gated delta rules, and one layer in four that attends.
 
-Qwen's attention gates its output, and experts may stand in place of its feed-forward. OLMo Hybrid's
-layers differ in their norms: those that attend have them after each half, the others before.
+Qwen's attention gates its output, and experts may replace its feed-forward. OLMo Hybrid's layers
+differ in their norms: those that attend have them after each half, the others before.
 """
 
 from __future__ import annotations

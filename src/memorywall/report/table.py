@@ -100,7 +100,7 @@ _PARTS = ("weights", "kv_cache", "state", "gradients", "optimizer_states", "acti
 
 
 def footprint_line(footprint: Footprint) -> str:
-    """Return what must be resident, against what there is."""
+    """Return the resident memory and the capacity."""
     parts = ", ".join(
         f"{name.replace('_', ' ')} {render(float(getattr(footprint, name)), 'byte')}"
         for name in _PARTS

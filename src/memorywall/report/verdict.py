@@ -85,7 +85,7 @@ def headline(analysis: Analysis) -> str:
 
 
 def asked(question: Question) -> str:
-    """Return the work of a question without arrays, in words."""
+    """Return the work of a question without arrays, as text."""
     traced = question.model.traits.traced_pass
     if traced is None:
         return f"{question.phase.sentence(question)}, batch {question.batch_size}"

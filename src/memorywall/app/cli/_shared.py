@@ -1,4 +1,4 @@
-"""What several subcommands share: where output goes, how JSON leaves, the axes of a grid."""
+"""Common parts of subcommands: output, JSON, and the axes of a grid."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class _Trimmed(io.TextIOBase):
 
 
 def load_and_tell(name: str) -> Model:
-    """Return a model, and say so where transformers' own class stands in for a family."""
+    """Return a model, and report on standard error if it is traced from transformers."""
     model = load_model(name)
     if model.traits.traced:
         click.echo(f"{model.architecture.notes[0]} Each pass takes seconds.", err=True)

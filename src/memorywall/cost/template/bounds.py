@@ -1,4 +1,4 @@
-"""What sums over terms are at the least and at the most, over some points."""
+"""Lower and upper bounds of sums over terms, over some points."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from memorywall.cost.template.rows import Terms
 class Bounds:
     """The least and the largest value of every column over some points.
 
-    Terms never fall where a variable grows, so both are found at two corners. What is left of a
-    division, or an expression, is only known to be at least zero.
+    Terms never fall where a variable grows, so both are found at two corners. A remainder, or an
+    expression, is only known to be at least zero.
     """
 
     def __init__(self, terms: Terms, points: Points) -> None:

@@ -19,7 +19,7 @@ from memorywall.cost.template.series import Run, RunListing
 if TYPE_CHECKING:  # NumPy is imported where there are many points, and not before
     from memorywall.cost.template.arrays import ArrayPrices
 
-# What makes the program that is priced of the one that was lowered, such as ``fuse``.
+# The pass from the lowered to the priced program, such as ``fuse``.
 Rewrite: TypeAlias = Callable[[Program], Program]
 
 # Templates kept: some 100 KiB each, and half a millisecond to make.
@@ -29,8 +29,8 @@ MOST_TEMPLATES = 256
 class Template:
     """The program of a forward pass, its numbers symbols; one of integers is the same everywhere.
 
-    What a question needs of it is worked out when it is first asked: rows of coefficients, by
-    which a point is then answered.
+    The parts that a question needs are computed on first use: rows of coefficients, from which a
+    point is then computed.
 
     Attributes:
         program: as it is priced, so fused where traffic is.
@@ -57,7 +57,7 @@ class Template:
     def price_run(self, point: Point, steps: int, hardware: Hardware) -> Cost:
         """Return what decode steps in a row cost, the first of them at the point's length.
 
-        FLOPs and bytes are exact, but for the bytes of experts; times are so up to rounding.
+        FLOPs and bytes are exact, except the bytes of experts; times are exact up to rounding.
 
         Raises:
             UnsupportedError: the device has no peak for the program's arithmetic or a wider one.
@@ -125,16 +125,16 @@ def template_of(model: Model, forward: Forward, rewrite: Rewrite | None = None) 
     """Return the template of a model's forward pass, made once for all of its lengths.
 
     Args:
-        model: what is lowered; known by its architecture.
-        forward: the pass at any point: its batch, tokens, past, source and images do not matter,
-            but for whether there are images and whether it is a step.
-        rewrite: what the lowered program goes through, such as ``fuse``; None: it is unfused.
+        model: the lowered model; identified by its architecture. forward: the pass at any point:
+            its batch, tokens, past, source and images do not matter, except whether there are
+            images and whether it is a step. rewrite: the pass over the lowered program, such as
+            ``fuse``; None: it is unfused.
     """
     return _made(_Structure(model, forward, rewrite))
 
 
 class _Structure:
-    """What decides the operators of a pass, apart from lengths; parts are known by identity.
+    """The key of the operators of a pass, without lengths; parts are compared by identity.
 
     It holds what it knows by identity, so that no other object takes its place.
     """

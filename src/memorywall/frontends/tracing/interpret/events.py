@@ -86,7 +86,7 @@ class Event:
 
     @property
     def geometry(self) -> Geometry:
-        """What the call does, as an operator of a program says it.
+        """The geometry of the call, as of an operator of a program.
 
         A product of activations is attention's, and one within an optimizer's step its own: of
         these the spaces alone are known.
