@@ -70,7 +70,7 @@ def model(name: str) -> Model:
 
 
 def outcome(ask: Any) -> tuple[Any, ...]:
-    """Return an answer as numbers and its headline, or what was said in refusal."""
+    """Return an answer as numbers and its headline, or the message of a refusal."""
     try:
         answer = ask()
     except MemoryWallError as error:
@@ -313,7 +313,7 @@ def flag_of(parameter: Parameter, value: Any) -> list[str]:
 def test_library_scenario_and_command_agree(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """One question three ways: a parameter is honoured alike, or refused in the same words."""
     if model(name).traits.traced:
-        pytest.skip("the command loads a model anew, and its class is traced for seconds")
+        pytest.skip("the command loads the model again, and tracing its class takes seconds")
     for parameter in ASKED:
         value = VALUES[parameter.name][0]
         words = {parameter.name: value}
@@ -334,7 +334,7 @@ def test_a_traced_module_has_one_pass() -> None:
     torch = pytest.importorskip("torch")
     traced = mw.trace(lambda: torch.nn.Linear(4, 3), "float32[2,4]")
     plain = outcome(lambda: mw.analyze(traced, on=H100))
-    # Its own values are no other question: it was traced in float32, as an encoder's pass.
+    # Its values ask the same question: it was traced in float32, as an encoder's pass.
     own = mw.analyze(traced, on=H100, phase="encode", batch_size=2, weights="fp32", causal="half")
     assert outcome(lambda: own) == plain
     assert outcome(lambda: mw.analyze(traced, on=H100, traffic="unfused"))[1] == plain[1]

@@ -1,4 +1,4 @@
-"""The first Transformer and similar models: Marian, BART, mBART, Pegasus, BlenderBot, M2M-100, PLBart.
+"""The first Transformer and others like it: Marian, BART, mBART, Pegasus, BlenderBot, M2M-100, PLBart.
 
 Layers of one kind, biases everywhere, one table of words for encoder, decoder and head. The model
 types differ in where norms stand, in the positions and in the keys' defaults; ``_DIALECTS`` lists

@@ -74,7 +74,7 @@ class _Text:
 
     @property
     def defaults(self) -> dict[str, int]:
-        """What keys are that a config leaves out."""
+        """Values of absent keys of a config."""
         return dict(zip(_KEYS, self.sizes, strict=True))
 
 

@@ -8,7 +8,7 @@ from memorywall.core.units import render_count
 
 
 def images_in_words(question: Question) -> str:
-    """Return the number and size of the images that a question encodes or generates; "" for none."""
+    """Return the number and size of the images of a question; "" for none."""
     size, seen = question.image_size, question.model.traits.images
     if size is None or seen is None:
         return ""

@@ -87,7 +87,7 @@ def _subtitle(memory: TrainingMemory) -> str:
 def _draw_peak(
     axes: Axes, memory: TrainingMemory, roles: Sequence[StorageRole], unit: float, width: float
 ) -> None:
-    """Draw the live arrays at the peak as a bar: one operator among thousands would not be visible."""
+    """Draw the live arrays at the peak as a bar, since one operator would not be visible."""
     bottom = 0.0
     for role in roles:
         height = memory.at_peak[role] / unit

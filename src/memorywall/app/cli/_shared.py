@@ -88,8 +88,8 @@ def stage_bar(
 ) -> Iterator[tuple[Callable[[int, int], None], Callable[[str], None]]]:
     """Show how far a long command is and its stage, on standard error.
 
-    Yield what to call with (done, total), and what to call with a stage in words. A terminal shows
-    the stage beside the bar; elsewhere each stage is a line, and how far it is one every 10 s.
+    Yield a callback of (done, total), and a callback of the name of a stage. A terminal shows the
+    stage next to the bar; elsewhere each stage is a line, and the progress one every 10 s.
     """
     console = Console(file=sys.stderr, highlight=False, markup=False)
     with Progress(

@@ -171,7 +171,7 @@ def _never_above(bounds: Bounds, a: Sum, b: Sum) -> bool:
 
 
 class _Weights(NamedTuple):
-    """What makes FLOPs and bytes of one unit: seconds, or bytes to be divided by the bandwidth.
+    """The rates that convert FLOPs and bytes to one unit: seconds, or bytes over the bandwidth.
 
     Attributes:
         in_bytes: whether it is bytes.

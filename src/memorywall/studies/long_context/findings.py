@@ -14,7 +14,7 @@ ROLES = ("weight", "kv_cache", "state", "activation")
 
 
 class Span(NamedTuple):
-    """Contexts from ``first`` to ``last``, in tokens; None for no end within the studied contexts."""
+    """Contexts from ``first`` to ``last``, in tokens; None for no end within the study."""
 
     first: int
     last: int | None

@@ -134,7 +134,7 @@ _EXACTLY: dict[str, Callable[[Program], Counter[str]]] = {
 def passes(names: Iterable[str] = ()) -> Iterator[tuple[str, str]]:
     """Yield models and phases to compare, by default of all the catalogue.
 
-    What makes images of noise is left out: its classes are not transformers'.
+    Diffusion models are left out: their classes are not part of transformers.
     """
     for name in names or [entry.id for entry in entries()]:
         model = load_model(name)

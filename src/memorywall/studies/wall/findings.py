@@ -1,4 +1,4 @@
-"""The findings of the study of the wall: machines, their required hit rates, the forecast of 1995."""
+"""The findings of the study of the wall: machines, required hit rates, the forecast of 1995."""
 
 from __future__ import annotations
 
