@@ -119,8 +119,3 @@ def ask(question: dict[str, Any], on: Any = "h100-sxm", **changes: Any) -> mw.An
     """Analyze a drawn question, with some words changed."""
     words = {**question, **changes}
     return analyze_alike(words.pop("model"), on=on, **words)
-
-
-def products(answer: mw.Analysis) -> int:
-    """Return the FLOPs of matrix products."""
-    return sum(int(op.flops) for op in answer.ops if op.kind in ("gemm", "attention"))

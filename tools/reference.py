@@ -28,6 +28,7 @@ from memorywall.core.hardware import Hardware
 from memorywall.core.model import Model
 from memorywall.core.parameters import PARAMETERS, Parameter
 from memorywall.core.phase import Phase
+from memorywall.core.quantities import GROUPS
 from memorywall.core.records import recording_of
 from memorywall.frontends.config import model_type_of
 from memorywall.phases import all_phases, phase_names
@@ -61,6 +62,7 @@ def pages() -> dict[str, str]:
         "parameters.md": _HEAD + _parameters_page(),
         "datasets.md": _HEAD + _datasets_page(),
         "studies.md": _HEAD + _studies_page(),
+        "quantities.md": _HEAD + _quantities_page(),
     }
 
 
@@ -210,6 +212,46 @@ def _dataset_section(entry: Dataset) -> list[str]:
         lines += ["| row | why |", "| --- | --- |"]
         lines += [f"| {name} | {reason} |" for name, reason in left_out]
     return lines
+
+
+def _quantities_page() -> str:
+    lines = ["# Quantities", "", *_QUANTITIES_INTRODUCTION.strip().splitlines()]
+    for group, declared in GROUPS.items():
+        lines += ["", f"## {_GROUP_TITLES[group]}", ""]
+        lines += ["| name | unit | meaning | follows from |", "| --- | --- | --- | --- |"]
+        for each in declared:
+            origin = {"shapes": "", "ceilings": "ceilings", "time": "times"}[each.origin]
+            lines.append(f"| `{each.name}` | {each.unit} | {each.meaning} | {origin} |")
+    return "\n".join(lines).replace("``", "`") + "\n"
+
+
+_QUANTITIES_INTRODUCTION = """
+What answers, records and tables hold, by result. `Analysis` has an attribute of each name in the
+first table: a number, or of a question with arrays a NumPy array. `to_dict()` has a key of it, and
+`to_frame()` a column.
+
+- `answer.quantity(name)` is the value with `low`, `high` and `provenance`, and `bound`: times at a
+  device's ceilings are `at least`, rates `at most`. Parts of the footprint are `footprint.weights`
+  and so on.
+- `answer.provenance(name)` is `counted` for what follows from shapes; `data sheet`, `measured`,
+  `forecast` or `hypothetical` for what follows from a device's ceilings; times, and what follows
+  from them, are `calibrated` on a machine that was measured.
+- `bound` is the resource that binds most of the time, whether the footprint fits or not; `binding`
+  is `capacity_bound` where it does not fit, and else the same.
+- A record of a question with arrays holds `points`, one flat record each, where parts of the
+  footprint are `footprint_*` and shares of the time `share_*`. `mw.read_analysis_record` reads
+  records of both versions.
+"""
+_GROUP_TITLES = {
+    "analysis": "An answer: `Analysis`",
+    "footprint": "Memory: `Analysis.footprint`",
+    "operator": "An operator: `Analysis.ops`",
+    "model": "A model",
+    "stored": "The files of a model",
+    "device": "A device: `Hardware`",
+    "memory": "A memory level",
+    "link": "An interconnect",
+}
 
 
 def _parameters_page() -> str:

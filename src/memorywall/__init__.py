@@ -8,6 +8,7 @@ from memorywall.answer.trace import trace
 from memorywall.catalog.configs import config_names as model_names
 from memorywall.catalog.devices import device_names as hardware_names
 from memorywall.core.analysis import Analysis
+from memorywall.core.analysis_record import read_analysis_record
 from memorywall.core.errors import MemoryWallError
 from memorywall.core.hardware import Hardware
 from memorywall.core.scenario import Scenario
@@ -41,6 +42,7 @@ __all__ = [
     "memory_bound_year",
     "model",
     "model_names",
+    "read_analysis_record",
     "study",
     "trace",
     "verdict",

@@ -85,6 +85,22 @@ def test_training(place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "backward" in figure.read_text()
 
 
+def test_a_step_that_does_not_fit_is_reported_first(
+    place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Weights and gradients are 60 B each, inputs 32 B: more than 100 B.
+    device = tmp_path / "tiny.toml"
+    device.write_text(
+        '[sources]\nme = "made up"\n[peaks]\nsource = "me"\nfp32 = "1 TFLOP/s"\n'
+        '[[memories]]\nname = "DRAM"\nsource = "me"\ncapacity = "100 B"\nbandwidth = "1 GB/s"\n'
+    )
+    words = ["--input", "float32[2,4]", "--train", "--optimizer", "sgd", "--on", str(device)]
+    assert main(["trace", f"{place}:make", *words]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.startswith("DOES NOT FIT: needs ")
+    assert first.endswith(", tiny has 100 B")
+
+
 def test_training_as_a_record(place: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--input", "input=float32[2,4]", "--phase", "train", "--accumulation", "2", "--json"]
     assert main(["trace", f"{place}:make", *words, "--optimizer", "sgd"]) == 0

@@ -55,8 +55,6 @@ IMAGES = {"input": torch.empty(8, 3, 48, 48, device="meta")}
     ids=["mlp", "mlp bf16 x3", "gpt2", "gpt2 ckpt", "gpt2 ckpt bf16", "gpt2 lion", "cnn"],
 )
 def test_within_five_percent(factory: Any, inputs: dict[str, Any], words: dict[str, Any]) -> None:
-    if words["optimizer"] == "lion":
-        pytest.importorskip("pytorch_optimizer")
     traced = training_memory(factory, named=inputs, **words)
     measured = measure_training(factory, (), inputs, Recipe(**words))
     assert traced.peak_bytes == pytest.approx(measured, rel=0.05)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from rich.console import Console
 
 import memorywall as mw
@@ -65,7 +66,6 @@ def test_the_worker_answers_every_case_and_survives_the_impossible() -> None:
      "relu", "tanh", "rotary"],
 )  # fmt: skip
 def test_functions_are_what_they_say(function: str) -> None:
-    torch = pytest.importorskip("torch")
     from memorywall.bench import kernels
 
     torch.manual_seed(0)
@@ -77,7 +77,6 @@ def test_functions_are_what_they_say(function: str) -> None:
 
 
 def test_kernels_compute_what_models_do() -> None:
-    torch = pytest.importorskip("torch")
     from transformers.activations import ACT2FN
 
     from memorywall.bench import kernels
@@ -329,12 +328,12 @@ def test_an_attained_rate_above_the_roof_is_flagged() -> None:
         (["profile", "gpt2", "--dtype", "int4"], "dtype 'int4' cannot be run"),
         (["profile", "gpt2", "--threads", "0"], "threads must be 1 to"),
         (["measure", "--threads", "4096"], "threads must be 1 to"),
-        (["measure", "--device", "abacus"], "device 'abacus' is not known"),
-        (["measure", "--device", "cuda"], "no CUDA GPU"),
+        (["measure", "--backend", "abacus"], "backend must be cpu or cuda, got 'abacus'"),
+        (["measure", "--backend", "cuda"], "no CUDA GPU"),
         (["measure", "--processes", "4096"], "processes must be 1 to"),
         (["analyze", "gpt2", "--on", "here"], "memorywall measure --quick"),
         (["analyze", "gpt2", "--on", "here-7"], "memorywall measure --threads 7"),
-        (["analyze", "gpt2", "--on", "here-cuda"], "memorywall measure --device cuda"),
+        (["analyze", "gpt2", "--on", "here-cuda"], "memorywall measure --backend cuda"),
         (["study", "paper", "--quick"], "Add --measured"),
         (["study", "paper", "--measured", "--full"], "--full conflicts with --measured"),
         (["study", "paper", "--measured", "--quick", "--long"], "--quick conflicts with --long"),

@@ -11,16 +11,13 @@ import memorywall as mw
 from memorywall.catalog.configs import entries
 from tests import oracle
 from tests.asking import analyze_alike
+from tests.counting import products
 
 ENTRIES = {entry.id: entry for entry in entries()}
 # Vision models are tested with images in test_images_against_transformers.py.
 TEXTS = [name for name in ENTRIES if mw.model(name).traits.images is None]
 PUBLISHED_CSV = Path(__file__).parent.parent / "published" / "parameters.csv"
 PUBLISHED = list(csv.DictReader(PUBLISHED_CSV.read_text(encoding="utf-8").splitlines()))
-
-
-def products(answer: mw.Analysis) -> object:
-    return sum(op.flops for op in answer.ops if op.kind in ("gemm", "attention", "conv"))
 
 
 @pytest.mark.parametrize("name", TEXTS)

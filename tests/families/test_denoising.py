@@ -9,7 +9,8 @@ import pytest
 
 import memorywall as mw
 from memorywall.core.errors import InvalidInputError, UnsupportedError
-from tests.families.test_stages import INT8, products
+from tests.counting import products
+from tests.families.test_stages import INT8
 
 # D 4 in two heads, three layers; 8 x 8 pixels a latent, 2 x 2 latents a patch.
 DIT = {

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 import memorywall as mw
 from tests import oracle
 from tests.asking import analyze_alike
+from tests.counting import products
 from tests.families.dense_configs import CLASSES, NAMES, class_of, configs
-from tests.toys import products
 
 
 @pytest.mark.parametrize("model_type", CLASSES)

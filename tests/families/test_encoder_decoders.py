@@ -12,6 +12,7 @@ import memorywall as mw
 from memorywall.catalog.configs import find_config
 from tests import oracle
 from tests.asking import analyze_alike
+from tests.counting import products
 
 PREFIXES = {
     "marian": ("Marian", "MarianMTModel"),
@@ -90,10 +91,6 @@ def t5_configs(draw: st.DrawFn) -> dict[str, Any]:
         "tie_word_embeddings": draw(st.booleans()),
         **SPECIAL_TOKENS,
     }
-
-
-def products(answer: mw.Analysis) -> object:
-    return sum(op.flops for op in answer.ops if op.kind in ("gemm", "attention", "conv"))
 
 
 def ask(config: dict[str, Any], phase: str, batch: int, tokens: int, source: int) -> mw.Analysis:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import memorywall as mw
 from tests import oracle
 from tests.asking import analyze_alike
-from tests.toys import products
+from tests.counting import products
 
 ACTIVATIONS = ["silu", "gelu", "relu"]
 

@@ -14,11 +14,8 @@ import memorywall as mw
 from memorywall.catalog.configs import Entry, entries
 from tests import oracle
 from tests.asking import analyze_alike
+from tests.counting import products
 from tests.families.linear_configs import CASES, drawn
-
-
-def products(answer: mw.Analysis) -> Any:
-    return sum(op.flops for op in answer.ops if op.kind in ("gemm", "attention", "conv"))
 
 
 def ask(config: dict[str, Any], phase: Any, batch: int, tokens: int, **words: Any) -> mw.Analysis:

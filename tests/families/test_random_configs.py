@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests import oracle
 from tests.asking import analyze_alike
+from tests.counting import products
 
 HEADS = ["Model", "ForCausalLM", "ForSequenceClassification", "ForTokenClassification"]
 PREFIXES = {
@@ -115,8 +116,7 @@ def agrees(config: dict[str, Any], batch: int, tokens: int) -> None:
         logits="all", causal="full",
     )  # fmt: skip
     assert answer.parameters == oracle.parameters(config, class_name)
-    products = sum(op.flops for op in answer.ops if op.kind in ("gemm", "attention", "conv"))
-    assert products == oracle.prefill_flops(config, class_name, batch, tokens)
+    assert products(answer) == oracle.prefill_flops(config, class_name, batch, tokens)
 
 
 @settings(max_examples=60, deadline=None)

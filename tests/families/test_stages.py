@@ -12,14 +12,11 @@ import memorywall as mw
 from memorywall.catalog.configs import entries
 from memorywall.core.errors import InvalidInputError, UnsupportedError
 from tests import oracle
+from tests.counting import products
 
 KINDS = ("swin", "swinv2", "convnext", "convnextv2", "resnet")
 ENTRIES = {e.id: e.config for e in entries() if e.config.get("model_type") in KINDS}
 INT8: dict[str, Any] = {"weights": "int8", "activations": "int8", "traffic": "unfused"}
-
-
-def products(answer: mw.Analysis) -> int:
-    return sum(int(op.flops) for op in answer.ops if op.kind in ("gemm", "attention", "conv"))
 
 
 def agrees(config: dict[str, Any], images: int, height: int, width: int) -> None:

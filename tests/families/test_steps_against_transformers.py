@@ -17,7 +17,7 @@ import memorywall as mw
 from memorywall.catalog.configs import entries
 from tests import oracle
 from tests.asking import analyze_alike
-from tests.families.test_catalogue_against_transformers import products
+from tests.counting import products
 
 BATCH, CONTEXTS = 2, (2, 9, 33)
 DECODERS = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import struct
-import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 import memorywall as mw
 from memorywall.frontends.gguf import read_gguf
 from memorywall.frontends.shards import read_safetensors
+from tests.counting import python_calls
 from tests.frontends.files import GGUF_METADATA, LLAMA, gguf, gguf_tensors, plain, save
 
 ROUNDS = 400
@@ -72,7 +72,6 @@ def spoil(header: bytes, rest: bytes, seed: int) -> bytes:
 def survives(path: Path, read: Callable[[Path], object], files: list[bytes]) -> int:
     """Read every file; return how many were refused, each with its name and a next step."""
     said: list[tuple[str, str]] = []
-    start = time.process_time()
     tracemalloc.start()
     try:
         for data in files:
@@ -85,7 +84,6 @@ def survives(path: Path, read: Callable[[Path], object], files: list[bytes]) -> 
     finally:
         tracemalloc.stop()
     assert peak < MOST_BYTES
-    assert time.process_time() - start < 60  # some thirty times what it takes
     for message, hint in said:
         assert path.name in message
         assert hint
@@ -154,10 +152,13 @@ def test_a_file_that_is_mostly_holes(tmp_path: Path) -> None:
             file.seek(n * (2**20 + 8) + 49)
             file.write(text)
         file.truncate(2**40)
-    start = time.process_time()
-    with pytest.raises(mw.MemoryWallError, match="the header is longer than any model's"):
+    # 300 texts are read, each by some calls of functions, and not the 10**6 that the header claims.
+    with (
+        python_calls() as calls,
+        pytest.raises(mw.MemoryWallError, match="the header is longer than any model's"),
+    ):
         read_gguf(path)
-    assert time.process_time() - start < 5
+    assert calls.count < 100_000
 
 
 JSON_BOMBS = {

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import transformers
 
 import memorywall as mw
-from tests.toys import TOY, WINDOWED, products
+from tests.counting import products
+from tests.toys import TOY, WINDOWED
 
 LLAMA_2_7B, LLAMA_31_70B = "meta-llama/Llama-2-7b-hf", "meta-llama/Llama-3.1-70B"
 
@@ -254,7 +256,6 @@ def test_windows_hold_from_the_layer_that_the_config_says() -> None:
 
 
 def test_defaults_are_those_of_transformers() -> None:
-    transformers = pytest.importorskip("transformers")
     for model_type in ("llama", "mistral", "qwen2", "qwen3", "phi3", "olmo2"):
         theirs = transformers.AutoConfig.for_model(model_type)
         bare = {

@@ -6,10 +6,15 @@ from itertools import combinations
 from typing import Any
 
 import pytest
+import torch
+import transformers
 
 import memorywall as mw
 from memorywall.core.routing import distinct
-from tests.toys import TOY, products
+from tests import oracle
+from tests.counting import products
+from tests.families.test_experts_against_transformers import SMALL_V3
+from tests.toys import TOY
 
 V3, MIXTRAL = "deepseek-ai/DeepSeek-V3", "mistralai/Mixtral-8x7B-v0.1"
 
@@ -270,11 +275,6 @@ def test_chunks_bound_what_is_attended_to() -> None:
 
 
 def test_cache_is_as_large_as_that_of_transformers() -> None:
-    transformers = pytest.importorskip("transformers")
-    from tests import oracle
-    from tests.families.test_experts_against_transformers import SMALL_V3
-
-    torch = pytest.importorskip("torch")
     model = oracle.build(SMALL_V3, "DeepseekV3ForCausalLM")
     past = transformers.DynamicCache(config=model.config)
     ids = torch.ones(3, 7, dtype=torch.long, device="meta")

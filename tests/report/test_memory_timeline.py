@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
-from memorywall.core.training import Allocation, Moment, Timeline, TrainingMemory
-
-pytest.importorskip("matplotlib")
-
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 
+from memorywall.core.training import Allocation, Moment, Timeline, TrainingMemory
 from memorywall.report.memory_timeline import draw_timeline
 
 

@@ -84,7 +84,7 @@ def test_grids_and_generations_have_intervals() -> None:
     run = mw.analyze("gpt2", on=DEVICE, phase="generate", seq_len=8, new_tokens=5)
     assert run.low_s is not None
     assert run.low_s < run.latency_s
-    assert run.to_dict()["low_s"] == run.low_s
+    assert run.to_dict()["latency_low_s"] == run.latency_low_s
 
 
 def test_it_is_a_forecast_that_says_so() -> None:

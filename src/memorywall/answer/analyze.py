@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, Unpack
 
-from memorywall.answer.evaluate import evaluate, evaluate_ops, predict
+from memorywall.answer.evaluate import evaluate, evaluate_ops
 from memorywall.answer.fit_trends import FORECAST, forecast_device
 from memorywall.answer.notes import notes_on
+from memorywall.answer.predict import predict, predict_ops, time_provenance
 from memorywall.answer.settle import settle
 from memorywall.catalog.devices import FOLDER, LARGEST_FILE, find_device, measured_path, read_device
 from memorywall.core.analysis import Analysis
@@ -84,10 +85,19 @@ def analyze_scenario(scenario: Scenario) -> Analysis:
         evaluation.passes,
         evaluation.costs,
         evaluation.footprint,
+        time_provenance(question),
         price_ops=partial(evaluate_ops, question),
         predict=partial(predict, question),
+        predict_ops=partial(predict_ops, question),
         note=partial(notes_on, question, evaluation.footprint, scenario.precision),
+        describe=_described,
     )
+
+
+def _described(answer: Analysis) -> str:
+    from memorywall.report.verdict import sentences  # noqa: PLC0415 - only where text is asked for
+
+    return sentences(answer)
 
 
 def load_hardware(source: HardwareSource) -> Hardware:

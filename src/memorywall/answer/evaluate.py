@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial, reduce
 from math import prod
-from operator import add, mul
-
-import numpy as np
+from operator import mul
 
 from memorywall.answer.lowered import evaluate_lowered, evaluate_lowered_ops, joined
-from memorywall.answer.steps import estimate_steps, program_of, rewrite_of, with_step_axis
-from memorywall.core.calibration import Estimate
+from memorywall.answer.steps import rewrite_of
 from memorywall.core.errors import InvalidInputError
-from memorywall.core.hardware import Hardware
-from memorywall.core.numbers import Number, maximum
+from memorywall.core.numbers import maximum
 from memorywall.core.phase import Pass
 from memorywall.core.question import Question
 from memorywall.core.results import Cost, Footprint, OpCost
-from memorywall.cost.calibrated import estimate
 from memorywall.cost.template import Point, Template, point_of, template_of
 
 # Past it the arrays of an answer would not fit the memory.
@@ -114,42 +109,3 @@ def evaluate_ops(question: Question) -> list[OpCost]:
                 part = [op.map(partial(mul, one.count), one.count) for op in part]
         costs = joined(costs, part)
     return costs
-
-
-def predict(question: Question) -> Estimate | None:
-    """Return the prediction by a device's calibration or forecast; None without either.
-
-    A framework runs the operators unfused, and skips pairs that a causal mask hides.
-    """
-    calibration = question.hardware.calibration
-    if question.hardware.draws is not None:
-        return _foresee(question, question.hardware.draws)
-    if calibration is None or question.model.traits.traced:
-        return None  # operators of a family were measured, not all of PyTorch's
-    counting = replace(question.counting, traffic="unfused", causal="half")
-    eager = replace(question, counting=counting)
-    parts: list[Estimate] = []
-    for one in eager.passes:
-        if one.grows:
-            parts.append(estimate_steps(eager, one, calibration))
-        else:
-            part = estimate(program_of(eager, one), calibration)
-            parts.append(part.map(partial(mul, one.count)))
-    return reduce(add, parts)
-
-
-def _foresee(question: Question, draws: Hardware) -> Estimate:
-    """Return the roofline's seconds on a forecast device, with the middle 80 % of its draws.
-
-    Every draw is priced, along a trailing axis: the interval is that of the answer and not of the
-    ceilings one by one.
-    """
-    stretched = question.map_numbers(with_step_axis)
-    drawn = _latency(replace(stretched, hardware=draws))
-    seconds = _latency(question)
-    low, high = np.quantile(drawn, (0.1, 0.9), axis=-1)
-    return Estimate({"roofline": seconds}, low / seconds, high / seconds)
-
-
-def _latency(question: Question) -> Number:
-    return reduce(add, [cost.latency_s for cost in evaluate(question).costs])

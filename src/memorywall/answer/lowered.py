@@ -36,11 +36,11 @@ def evaluate_lowered(question: Question) -> tuple[tuple[Cost, ...], Footprint]:
     costs: list[dict[str, Array]] = [{} for _ in passes]
     resident: dict[str, Array] = {}
     for piece in pieces(shape, max(1, BLOCK_POINTS // min(executions, BLOCK_STEPS))):
-        part, kept = _evaluate_piece(question.map_numbers(partial(_cut, piece=piece)))
+        part, kept = _evaluate_piece(question.map_numbers(partial(cut, piece=piece)))
         for grids, cost in zip(costs, part, strict=True):
-            _paste(cost, grids, shape, piece)
-        _paste(kept, resident, shape, piece)
-    return tuple(_collect(Cost, grids) for grids in costs), _collect(Footprint, resident)
+            paste(cost, grids, shape, piece)
+        paste(kept, resident, shape, piece)
+    return tuple(collect(Cost, grids) for grids in costs), collect(Footprint, resident)
 
 
 def evaluate_lowered_ops(question: Question) -> list[OpCost]:
@@ -94,21 +94,21 @@ def _evaluate_piece(question: Question) -> tuple[tuple[Cost, ...], Footprint]:
 
 def joined(first: list[OpCost], rest: list[OpCost]) -> list[OpCost]:
     """Add costs up by operator; a prefill may run them in another order than a step."""
-    joined = {op.name: op for op in first}
+    found = {op.name: op for op in first}
     for op in rest:
-        joined[op.name] = joined[op.name] + op if op.name in joined else op
-    return list(joined.values())
+        found[op.name] = found[op.name] + op if op.name in found else op
+    return list(found.values())
 
 
-def _cut(number: Number, piece: tuple[slice, ...]) -> Number:
+def cut(number: Number, piece: tuple[slice, ...]) -> Number:
     """Return the part of an array, broadcast to the grid, that lies in a piece of it."""
     if not is_array(number):
         return number
     axes = zip(number.shape, piece[len(piece) - number.ndim :], strict=True)
-    return number[tuple(slice(None) if length == 1 else cut for length, cut in axes)]
+    return number[tuple(slice(None) if length == 1 else part for length, part in axes)]
 
 
-def _paste(
+def paste(
     answer: Cost | Footprint,
     grids: dict[str, Array],
     shape: tuple[int, ...],
@@ -125,5 +125,6 @@ def _paste(
             grids[field.name] = np.broadcast_to(float(value), shape)
 
 
-def _collect(kind: type[_Answer], grids: dict[str, Array]) -> _Answer:
+def collect(kind: type[_Answer], grids: dict[str, Array]) -> _Answer:
+    """Return the answer of a whole grid from the grids of its numbers."""
     return kind(**{field.name: grids.get(field.name) for field in fields(kind)})  # type: ignore[arg-type]

@@ -23,6 +23,7 @@ from memorywall.core.errors import InvalidInputError, UnsupportedError
 from memorywall.core.files import user_path, write_text
 from memorywall.core.hardware import Hardware
 from memorywall.core.model import Model
+from memorywall.core.results import bound_words
 from memorywall.core.units import render_count
 from memorywall.frontends.hf import load_model
 
@@ -238,13 +239,16 @@ def _predict(
     predicted = float(estimate.seconds)
     work: dict[str, tuple[float, float]] = {}
     for row in answer.by_class():
+        if not row.flops and not row.moved_bytes:
+            continue  # the framework, and a cache that it joins
         kind = _CLASS_OF.get(row.kind, row.kind)
         flops, moved = work.get(kind, (0.0, 0.0))
         work[kind] = (flops + float(row.flops), moved + float(row.moved_bytes))
     return ProfiledCase(
         phase, batch, length, dtype, threads, predicted, float(predicted * estimate.low),
-        float(predicted * estimate.high), float(answer.latency_s), str(answer.bound), by_class,
-        work, float(hardware.peak(dtype)), float(hardware.bandwidth),
+        float(predicted * estimate.high), float(answer.roofline_s),
+        str(bound_words(answer.roofs.bound_code)), by_class, work, float(hardware.peak(dtype)),
+        float(hardware.bandwidth),
     )  # fmt: skip
 
 

@@ -10,7 +10,6 @@ from operator import add
 
 import numpy as np
 
-from memorywall.core.calibration import Calibration, Estimate
 from memorywall.core.hardware import Hardware
 from memorywall.core.numbers import Number, halved
 from memorywall.core.phase import Pass
@@ -18,7 +17,6 @@ from memorywall.core.program import Program
 from memorywall.core.question import Question
 from memorywall.core.results import Cost, OpCost
 from memorywall.core.traits import Traits
-from memorywall.cost.calibrated import estimate
 from memorywall.cost.roofline import price, price_ops
 from memorywall.passes.collapse import fuse_traced
 from memorywall.passes.fuse import fuse
@@ -53,8 +51,8 @@ def price_steps(question: Question, run: Pass) -> Cost:
     bytes of experts that are expected to be touched are a fraction, and exact to rounding).
     """
     total = Cost()
-    for program, hardware, count in _step_programs(question, run):
-        total += price(program, hardware).map(partial(_sum_steps, steps=count))
+    for program, hardware, count in step_programs(question, run):
+        total += price(program, hardware).map(partial(sum_steps, steps=count))
     if question.shape:
         return total
     flops, moved = _series(question, run, _work_of)
@@ -64,8 +62,8 @@ def price_steps(question: Question, run: Pass) -> Cost:
 def price_step_ops(question: Question, run: Pass) -> list[OpCost]:
     """Return the same by operator."""
     parts: list[list[OpCost]] = []
-    for program, hardware, count in _step_programs(question, run):
-        add_up = partial(_sum_steps, steps=count)
+    for program, hardware, count in step_programs(question, run):
+        add_up = partial(sum_steps, steps=count)
         parts.append([op.map(add_up, executions=count) for op in price_ops(program, hardware)])
     costs = [reduce(add, op) for op in zip(*parts, strict=True)]
     if question.shape:
@@ -74,16 +72,7 @@ def price_step_ops(question: Question, run: Pass) -> list[OpCost]:
     return [_with_exact_work(cost, exact) for cost in costs]
 
 
-def estimate_steps(question: Question, run: Pass, calibration: Calibration) -> Estimate:
-    """Return the estimate of the same steps by a calibration."""
-    parts = [
-        estimate(program, calibration).map(partial(_sum_steps, steps=count))
-        for program, _, count in _step_programs(question, run)
-    ]
-    return reduce(add, parts)
-
-
-def _step_programs(question: Question, run: Pass) -> Iterator[tuple[Program, Hardware, int]]:
+def step_programs(question: Question, run: Pass) -> Iterator[tuple[Program, Hardware, int]]:
     """Yield programs over a trailing axis of steps, a block of steps each."""
     stepped = question.map_numbers(with_step_axis)
     for done in range(0, run.count, BLOCK_STEPS):
@@ -158,7 +147,7 @@ def with_step_axis(number: Number) -> Number:
     return number[..., None] if isinstance(number, np.ndarray) else number
 
 
-def _sum_steps(number: Number, steps: int) -> Number:
+def sum_steps(number: Number, steps: int) -> Number:
     """Sum over the trailing axis of steps, along which a number may be constant."""
     if not isinstance(number, np.ndarray):
         return number * steps

@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
+from html import escape
 from operator import add
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from memorywall.core.calibration import Estimate
+from memorywall.core.calibration import Estimate, Prediction
+from memorywall.core.errors import MissingDependencyError, UnknownNameError
 from memorywall.core.numbers import Array, Number, plain
 from memorywall.core.phase import Pass
+from memorywall.core.quantities import (
+    CEILINGS,
+    GROUPS,
+    Provenance,
+    Quantity,
+    Value,
+    as_plain,
+    record_of,
+)
 from memorywall.core.question import Question
-from memorywall.core.results import Cost, Footprint, OpCost, bound_words
+from memorywall.core.results import Cost, Footprint, OpCost, bound_words, capacity_code
 from memorywall.core.scenario import Scenario
 
-SCHEMA = "memorywall.analysis/1"
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+SCHEMA = "memorywall.analysis/2"
+# A page of a notebook; a grid may have millions of points.
+_MOST_ROWS = 64
+_BOUNDS: dict[str, Literal["", "at least", "at most"]] = {
+    "none": "", "time": "at least", "part": "", "rate": "at most",
+}  # fmt: skip
+_SUMMARY = ("batch_size", "seq_len", "latency_s", "bound", "binding")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +48,18 @@ class Analysis:
     an array of their common shape and ``bound`` one of strings; the numbers of ``ops`` have the
     shapes that broadcast to it.
 
+    ``quantity("latency_s")`` gives a number with its interval and its provenance;
+    ``provenance("latency_s")`` that alone. Times are bounds at the ceilings of a data sheet, and
+    predictions on a machine that was measured, where ``roofline_s`` is the bound. ``print`` it for
+    a sentence, ``to_dict()`` for a record, ``to_frame()`` for a row a point;
+    ``docs/reference/quantities.md`` lists all quantities with their units.
+
     Attributes:
         scenario: the question as asked.
         question: the same with every parameter decided. passes: its forward passes.
-        costs: the cost of each pass, over all of its executions.
+        costs: the cost of each pass at the device's ceilings, over all of its executions.
         footprint: bytes that must be resident.
+        time_provenance: where the times come from.
     """
 
     scenario: Scenario
@@ -40,18 +67,46 @@ class Analysis:
     passes: tuple[Pass, ...]
     costs: tuple[Cost, ...]
     footprint: Footprint
+    time_provenance: Provenance
     price_ops: Callable[[], list[OpCost]]
-    predict: Callable[[], Estimate | None]
+    predict: Callable[[], Prediction | None]
+    predict_ops: Callable[[list[OpCost]], list[OpCost]]
     note: Callable[[], tuple[str, ...]]
+    describe: Callable[[Analysis], str]
 
     def __repr__(self) -> str:
         latency = plain(self.latency_s) if not self.question.shape else f"{self.question.shape}"
         return f"<Analysis of {self.model} on {self.hardware}: {self.phase}, latency_s {latency}>"
 
+    def __str__(self) -> str:
+        return self.describe(self)
+
+    @cached_property
+    def roofs(self) -> Cost:
+        """FLOPs, bytes and times of the whole at the device's ceilings."""
+        return reduce(add, self.costs)
+
     @cached_property
     def cost(self) -> Cost:
-        """FLOPs, bytes and times of the whole."""
-        return reduce(add, self.costs)
+        """FLOPs, bytes and times of the whole; on a measured machine the times are predicted."""
+        if self._calibrated is None:
+            return self.roofs
+        return self.roofs.predicted(self._calibrated.whole.cost)
+
+    @cached_property
+    def _prediction(self) -> Prediction | None:
+        return self.predict()
+
+    @property
+    def _calibrated(self) -> Prediction | None:
+        """The prediction by a calibration; a forecast's times are those at its roofs."""
+        return self._prediction if self.time_provenance == "calibrated" else None
+
+    def _pass_cost(self, index: int) -> Cost:
+        """Return the cost of one pass, predicted where the whole is."""
+        if self._calibrated is None:
+            return self.costs[index]
+        return self.costs[index].predicted(self._calibrated.by_pass[index].cost)
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
@@ -65,12 +120,12 @@ class Analysis:
 
     @property
     def parameters(self) -> int:
-        """The number of weights of the model's class."""
+        """Weights of the model's class."""
         return self.question.model.parameters
 
     @property
     def active_parameters(self) -> int:
-        """The number of weights that a single token uses."""
+        """Weights that a single token uses."""
         return self.question.model.active_parameters
 
     @property
@@ -106,7 +161,7 @@ class Analysis:
 
     @property
     def images(self) -> Number | None:
-        """Images of each sequence; None without text, or without images."""
+        """Images of each sequence; None without text, or without images in a pass."""
         images = self.question.images
         return None if images is None else self._on_grid(images)
 
@@ -122,12 +177,12 @@ class Analysis:
 
     @property
     def step_s(self) -> Number | None:
-        """Seconds of one denoising step; None for other models."""
+        """The time of one denoising step; None where nothing is denoised."""
         return None if self.steps is None else self.latency_s / self.steps
 
     @property
     def guidance(self) -> str | None:
-        """``on`` if each denoising step runs with and without the prompt."""
+        """Whether each denoising step runs with the prompt and without it: ``on`` or ``off``."""
         return self.question.guidance
 
     @property
@@ -152,23 +207,87 @@ class Analysis:
 
     @property
     def latency_s(self) -> Number:
-        """The sum over operators of the longer of arithmetic and traffic."""
+        """The time: predicted on a measured machine, else at the roofs."""
         return self.cost.latency_s
+
+    @property
+    def latency_low_s(self) -> Number | None:
+        """Lower end of the interval that is to hold 80 % of what is measured or foreseen."""
+        return self.quantity("latency_s").low
+
+    @property
+    def latency_high_s(self) -> Number | None:
+        """Upper end of the interval that is to hold 80 % of what is measured or foreseen."""
+        return self.quantity("latency_s").high
+
+    @property
+    def roofline_s(self) -> Number:
+        """The sum over operators of the longer of arithmetic and traffic."""
+        return self.roofs.latency_s
 
     @property
     def overlapped_s(self) -> Number:
         """The time if all operators of a pass overlapped: a lower bound."""
-        return self.cost.overlapped_s
+        return self.roofs.overlapped_s
 
     @property
     def serial_s(self) -> Number:
         """The time if arithmetic and traffic never overlapped: an upper bound at these ceilings."""
-        return self.cost.serial_s
+        return self.roofs.serial_s
+
+    @property
+    def compute_s(self) -> Number:
+        """The time of all arithmetic by itself."""
+        return self.cost.compute_s
+
+    @property
+    def memory_s(self) -> Number:
+        """The time of all traffic by itself."""
+        return self.cost.memory_s
+
+    @property
+    def network_s(self) -> Number:
+        """The time of all collectives by itself."""
+        return self._on_grid(self.cost.network_s)
+
+    @property
+    def overhead_s(self) -> Number:
+        """The time of the framework and of launches."""
+        return self._on_grid(self.cost.overhead_s)
+
+    @property
+    def compute_bound_s(self) -> Number:
+        """The part of the time that arithmetic binds."""
+        return self.cost.compute_bound_s
+
+    @property
+    def memory_bound_s(self) -> Number:
+        """The part of the time that traffic binds."""
+        return self.cost.memory_bound_s
+
+    @property
+    def network_bound_s(self) -> Number:
+        """The part of the time that collectives bind."""
+        return self._on_grid(self.cost.network_bound_s)
+
+    @property
+    def overhead_bound_s(self) -> Number:
+        """The part of the time that overhead binds."""
+        return self._on_grid(self.cost.overhead_bound_s)
 
     @cached_property
     def bound(self) -> str | Array:
-        """The bound of most of the time: ``compute_bound`` or ``memory_bound``."""
+        """The resource that binds most of the time.
+
+        ``compute_bound``, ``memory_bound``, ``network_bound`` or ``overhead_bound``, whether the
+        footprint fits or not.
+        """
         return bound_words(self.cost.bound_code)
+
+    @cached_property
+    def binding(self) -> str | Array:
+        """``capacity_bound`` where the footprint does not fit, else ``bound``."""
+        return bound_words(capacity_code(self.fits, self.cost.bound_code))
 
     @cached_property
     def rates(self) -> dict[str, Number]:
@@ -178,70 +297,86 @@ class Analysis:
 
     @property
     def tokens_per_s(self) -> Number | None:
-        """Tokens of all sequences per second: read in prefill, encode or training, else generated.
+        """Tokens of all sequences per second.
 
-        A prefill of an encoder-decoder reads the source and the first tokens of its decoder. None
-        for another unit.
+        Read by a prefill, an encoder or to train, else made. A prefill of an encoder-decoder reads
+        the source and the first tokens of its decoder. None where the unit is another.
         """
         return self.rates.get("tokens")
 
     @property
     def images_per_s(self) -> Number | None:
-        """Images generated per second, or encoded by towers alone; None otherwise."""
+        """Images per second.
+
+        Generated, or encoded by towers alone; None for other models.
+        """
         return self.rates.get("images")
 
     @property
     def samples_per_s(self) -> Number | None:
-        """Samples of a traced module per second, if its inputs are not tokens; None otherwise."""
+        """Samples of a traced module per second.
+
+        For inputs other than tokens; else None.
+        """
         return self.rates.get("samples")
 
     @property
     def ttft_s(self) -> Number | None:
-        """Time to the first token, of a pass over a prompt; None if there is none."""
+        """Time to the first token.
+
+        Of a pass over a prompt; None where there is none.
+        """
         first = self.passes[0]
-        return self.costs[0].latency_s if first.emits and not first.step else None
+        return self._pass_cost(0).latency_s if first.emits and not first.step else None
 
     @property
     def tpot_s(self) -> Number | None:
-        """Mean time of a decode step; None if there is none."""
-        steps = [i for i, one in enumerate(self.passes) if one.step]
+        """Mean time of a decode step.
+
+        None where there is none.
+        """
+        steps = self._step_passes
         if not steps:
             return None
-        seconds: Number = sum((self.costs[i].latency_s for i in steps), 0.0)
+        seconds: Number = sum((self._pass_cost(i).latency_s for i in steps), 0.0)
         return seconds / sum(self.passes[i].count for i in steps)
 
-    @cached_property
-    def prediction(self) -> Estimate | None:
-        """The time by this device's calibration, with an interval; None without a calibration.
+    @property
+    def _step_passes(self) -> list[int]:
+        return [i for i, one in enumerate(self.passes) if one.step]
 
-        ``latency_s`` stays the roofline's, a bound at the measured ceilings. For a forecast it is
-        the roofline's too, with the interval of the forecast devices.
+    @property
+    def prediction(self) -> Estimate | None:
+        """The time by this device's calibration or forecast, with an interval; None without.
+
+        Of a forecast the seconds are the roofline's, with the interval of the devices that may
+        come.
         """
-        return self.predict()
+        return None if self._prediction is None else self._prediction.whole
 
     @property
     def predicted_s(self) -> Number | None:
-        """Seconds by this device's calibration, or at the roofs of a forecast."""
+        """``latency_s`` where it has an interval: predicted by a calibration, or of a forecast."""
         return None if self.prediction is None else self.prediction.seconds
 
     @property
     def low_s(self) -> Number | None:
-        """Lower end of the nominal 80 % interval of measured or forecast times."""
-        return None if self.prediction is None else self.prediction.seconds * self.prediction.low
+        """``latency_low_s``, by its former name."""
+        return self.latency_low_s
 
     @property
     def high_s(self) -> Number | None:
-        """Upper end of that interval."""
-        return None if self.prediction is None else self.prediction.seconds * self.prediction.high
+        """``latency_high_s``, by its former name."""
+        return self.latency_high_s
 
     @property
     def mfu(self) -> Number:
-        """Share of the peak FLOP/s that the prediction reaches."""
+        """Share of the device's peak FLOP/s that is attained."""
         return self.flops / (self.latency_s * self.question.hardware.peak(self.question.arithmetic))
 
     @property
     def mbu(self) -> Number:
-        """Share of the peak bandwidth that the prediction reaches."""
+        """Share of the device's peak bandwidth that is attained."""
         return self.moved_bytes / (self.latency_s * self.question.hardware.bandwidth)
 
     @property
@@ -251,28 +386,83 @@ class Analysis:
 
     @cached_property
     def time_shares(self) -> dict[str, Number]:
-        """The use of the time, as shares of the whole.
+        """Shares of the time, by arithmetic, by role of the memory that is moved, and by overhead.
 
         ``arithmetic``: operators that are compute-bound. By role of memory: operators that are
-        memory-bound, each split by the bytes that it moves.
+        memory-bound, each split by the bytes that it moves. ``network`` and ``overhead``: where
+        there is any.
         """
-        shares: dict[str, Number] = {}
+        shares: dict[str, Number] = {"arithmetic": 0.0}
         for op in self.ops:
-            cost = op.cost
-            arithmetic = (cost.latency_s - cost.waiting_s) / self.latency_s
-            shares["arithmetic"] = shares.get("arithmetic", 0.0) + arithmetic
-            for role, seconds in op.waits.items():
-                shares[role] = shares.get(role, 0.0) + seconds / self.latency_s
+            spent = {"arithmetic": op.cost.compute_bound_s, **op.waits}
+            spent |= {"network": op.cost.network_bound_s, "overhead": op.cost.overhead_bound_s}
+            for what, seconds in spent.items():
+                if what in op.waits or what == "arithmetic" or np.any(seconds):
+                    shares[what] = shares.get(what, 0.0) + seconds / self.latency_s
         return shares
 
     @cached_property
     def ops(self) -> tuple[OpCost, ...]:
         """Every operator's cost, over all of its executions, in order of execution."""
-        return tuple(self.price_ops())
+        at_roofs = self.price_ops()
+        calibrated = self.time_provenance == "calibrated"
+        return tuple(self.predict_ops(at_roofs) if calibrated else at_roofs)
+
+    def provenance(self, name: str) -> Provenance:
+        """Return where a quantity comes from.
+
+        ``counted`` is exact, from shapes; ``data sheet``, ``measured``, ``forecast`` and
+        ``hypothetical`` are the device's ceilings; ``calibrated`` is a prediction by what a machine
+        measured.
+
+        Raises:
+            UnknownNameError: no such quantity.
+        """
+        origin = _declared(name).origin
+        if origin == "shapes":
+            return "counted"
+        return self.time_provenance if origin == "time" else self.ceilings_provenance
+
+    @property
+    def ceilings_provenance(self) -> Provenance:
+        """Where the device's ceilings come from."""
+        return CEILINGS[self.question.hardware.kind]
+
+    def quantity(self, name: str) -> Value:
+        """Return a quantity with its interval, provenance, and whether it is a bound.
+
+        Args:
+            name: an attribute that ``docs/reference/quantities.md`` lists; a part of the footprint
+                is ``footprint.weights``.
+
+        Raises:
+            UnknownNameError: no such quantity.
+        """
+        declared = _declared(name)
+        value = declared.read(self.footprint if name.startswith("footprint.") else self)
+        low = high = None
+        estimate = self._estimate_of(name) if declared.scaling != "none" else None
+        if estimate is not None and value is not None:
+            low, high = value * estimate.low, value * estimate.high
+            if declared.scaling == "rate":
+                low, high = value / estimate.high, value / estimate.low
+        at_roofs = self.time_provenance != "calibrated" and value is not None
+        bound = _BOUNDS[declared.scaling] if at_roofs else ""
+        return Value(declared, value, low, high, self.provenance(name), bound)
+
+    def _estimate_of(self, name: str) -> Estimate | None:
+        """Return the estimate whose interval a time has: that of its pass, or of the whole."""
+        if self._prediction is None or self.time_provenance not in ("calibrated", "forecast"):
+            return None
+        if name == "ttft_s":
+            return self._prediction.by_pass[0]
+        if name == "tpot_s" and self._step_passes:
+            return self._prediction.by_pass[self._step_passes[0]]
+        return self._prediction.whole
 
     @property
     def conventions(self) -> dict[str, Any]:
-        """The counting conventions, as text."""
+        """How everything was counted, as text."""
         question, counting = self.question, self.question.counting
         formats = question.formats
         weights = formats.weights.name if formats.storage is None else formats.storage.name
@@ -319,60 +509,108 @@ class Analysis:
         return list(classes.values())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the answer as a record of plain values, with the version of its schema."""
-        footprint = self.footprint
-        fields = {
-            "weights": footprint.weights,
-            "kv_cache": footprint.kv_cache,
-            "activations": footprint.activations,
-            "gradients": footprint.gradients,
-            "optimizer_states": footprint.optimizer_states,
-            "total": footprint.total,
-            "capacity": footprint.capacity,
-        }
-        seen = _OF_IMAGES if self.image_size is not None else ()
-        if self.question.model.traits.state is not None:
-            fields["state"] = footprint.state
-        seen = (*seen, *_OF_DENOISING) if self.steps is not None else seen
+        """Return the answer as a record of plain values, with the version of its schema.
+
+        A question with arrays gives ``points``, one flat record each in the order of the flattened
+        grid, beside conventions and notes; ask for a single point for its operators.
+        """
+        about = {"conventions": self.conventions, "notes": list(self.notes)}
+        if self.question.shape:
+            return {"schema": SCHEMA, "points": self.points(), **about}
         return {
             "schema": SCHEMA,
-            **{name: plain(getattr(self, name)) for name in (*_NUMBERS, *seen)},
-            "footprint": {name: plain(value) for name, value in fields.items()},
+            **record_of("analysis", self),
+            "footprint": self._footprint_record(),
             "ops": [op.to_dict() for op in self.ops],
-            "time_shares": {name: plain(share) for name, share in self.time_shares.items()},
-            "conventions": self.conventions,
-            "notes": list(self.notes),
+            "time_shares": as_plain(self.time_shares),
+            **about,
         }
 
+    def _footprint_record(self) -> dict[str, Any]:
+        record = record_of("footprint", self.footprint)
+        if self.question.model.traits.state is None:
+            del record["state"]
+        return record
 
-_NUMBERS = (
-    "model",
-    "parameters",
-    "active_parameters",
-    "hardware",
-    "phase",
-    "batch_size",
-    "seq_len",
-    "source_len",
-    "new_tokens",
-    "flops",
-    "moved_bytes",
-    "arithmetic_intensity",
-    "ridge_point",
-    "latency_s",
-    "overlapped_s",
-    "serial_s",
-    "bound",
-    "tokens_per_s",
-    "ttft_s",
-    "tpot_s",
-    "predicted_s",
-    "low_s",
-    "high_s",
-    "mfu",
-    "mbu",
-    "fits",
-)
-# Fields of answers about images only.
-_OF_IMAGES = ("image_size", "images", "images_per_s")
-_OF_DENOISING = ("steps", "step_s", "guidance")
+    def points(self) -> list[dict[str, Any]]:
+        """Return one flat record a point: every quantity, ``footprint_*`` and ``share_*``."""
+        columns = {q.name: _whole(q, q.read(self)) for q in GROUPS["analysis"] if q.holds(self)}
+        footprint = self.footprint
+        for part in self._footprint_record():
+            columns[f"footprint_{part}"] = _declared(f"footprint.{part}").read(footprint)
+        columns |= {f"share_{what}": share for what, share in self.time_shares.items()}
+        shape = self.question.shape
+        size = int(np.prod(shape))
+        spread = {
+            name: np.broadcast_to(value, shape).ravel().tolist()
+            if isinstance(value, np.ndarray)
+            else [as_plain(value)] * size
+            for name, value in columns.items()
+        }
+        return [
+            dict(zip(spread, point, strict=True)) for point in zip(*spread.values(), strict=True)
+        ]
+
+    def to_frame(self) -> DataFrame:
+        """Return a pandas data frame, one row a point, its columns the keys of ``points()``.
+
+        Raises:
+            MissingDependencyError: pandas is not installed.
+        """
+        try:
+            from pandas import DataFrame  # noqa: PLC0415 - an extra
+        except ImportError:
+            raise MissingDependencyError("pandas", "notebooks", "a data frame") from None
+        return DataFrame(self.points())
+
+    def _repr_html_(self) -> str:
+        """Return the answer as a notebook shows it: the sentence, then a table."""
+        said = "".join(f"<p>{escape(line)}</p>" for line in str(self).splitlines())
+        if self.question.shape:
+            return said + self._points_html()
+        rows = []
+        for quantity in GROUPS["analysis"]:
+            if not quantity.holds(self) or quantity.read(self) is None:
+                continue
+            value = self.quantity(quantity.name)
+            cells = (quantity.name, str(value), value.provenance, quantity.meaning)
+            rows.append(_html_row(cells, "td"))
+        return said + _html_table(("quantity", "value", "from", "meaning"), rows)
+
+    def _points_html(self) -> str:
+        points = self.points()
+        names = [name for name in _SUMMARY if name in points[0]]
+        rows = [
+            _html_row([_declared(name).text(point[name]) for name in names], "td")
+            for point in points[:_MOST_ROWS]
+        ]
+        left = len(points) - len(rows)
+        rest = f"<p>{left:,} points more: to_frame()</p>" if left else ""
+        return _html_table(names, rows) + rest
+
+
+def _declared(name: str) -> Quantity:
+    """Return a quantity of an answer by its name, or of its footprint by ``footprint.NAME``.
+
+    Raises:
+        UnknownNameError: no such quantity.
+    """
+    known = {quantity.name: quantity for quantity in GROUPS["analysis"]}
+    known |= {f"footprint.{quantity.name}": quantity for quantity in GROUPS["footprint"]}
+    if name not in known:
+        raise UnknownNameError("quantity", name, known)
+    return known[name]
+
+
+def _whole(quantity: Quantity, value: Any) -> Any:
+    """Return the whole numbers of an array of counts, as integers."""
+    is_count = quantity.format == "whole" and isinstance(value, np.ndarray)
+    return value.astype(np.int64) if is_count else value
+
+
+def _html_table(titles: Sequence[str], rows: Sequence[str]) -> str:
+    return f"<table>{_html_row(titles, 'th')}{''.join(rows)}</table>"
+
+
+def _html_row(cells: Iterable[str], tag: str) -> str:
+    return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"

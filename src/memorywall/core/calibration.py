@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from memorywall.core.numbers import Number, is_array
+from memorywall.core.results import Cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +84,19 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """The predicted seconds of a run by a calibration or a forecast, with the interval.
+    """The predicted time of a run, by a calibration or a forecast, with its interval.
 
-    The sum times ``low`` and ``high`` is a nominal 80 % interval of measured times, or of the
-    devices of a forecast.
+    Attributes:
+        by_class: seconds by class of operators; ``framework`` is what asks for them.
+        low, high: the sum times these is the interval that is to hold 80 % of what is measured, or
+            of the devices that a forecast foresees.
+        cost: the same seconds by the resource that binds; ``Cost()`` if it was not computed.
     """
 
     by_class: Mapping[str, Number]
     low: Number
     high: Number
+    cost: Cost = field(default_factory=Cost)
 
     @property
     def seconds(self) -> Number:
@@ -104,9 +109,17 @@ class Estimate:
     def __add__(self, other: Estimate) -> Estimate:
         names = {**self.by_class, **other.by_class}
         both = {n: self.by_class.get(n, 0.0) + other.by_class.get(n, 0.0) for n in names}
-        return Estimate(both, self.low, self.high)
+        return Estimate(both, self.low, self.high, self.cost + other.cost)
 
-    def map(self, change: Callable[[Number], Number]) -> Estimate:
-        """Return a copy with every number of seconds passed through ``change``."""
-        changed = {name: change(seconds) for name, seconds in self.by_class.items()}
-        return Estimate(changed, self.low, self.high)
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """The times of a question by a calibration or a forecast.
+
+    Attributes:
+        whole: of all passes.
+        by_pass: of each pass, over all of its executions.
+    """
+
+    whole: Estimate
+    by_pass: tuple[Estimate, ...]

@@ -17,6 +17,7 @@ from memorywall.core.errors import (
 )
 from memorywall.core.formats import ARITHMETIC_BITS
 from memorywall.core.numbers import Number, as_quantity, is_array
+from memorywall.core.quantities import record_of
 from memorywall.core.units import parse
 
 _CHANGED = "changed by hand"
@@ -71,6 +72,7 @@ class Hardware:
             if no source prints it).
         sources: the source of every number, by its place, such as ``peaks.bf16``.
         notes: caveats on the numbers. calibration: the measured speed of operators on it, if any.
+        shapes: the shapes of those of its numbers that are arrays.
         draws: of a forecast, the same device with arrays of equally likely numbers, from which
             intervals follow.
     """
@@ -90,14 +92,20 @@ class Hardware:
     notes: tuple[str, ...] = ()
     calibration: Calibration | None = None
     draws: Hardware | None = None
+    shapes: tuple[tuple[int, ...], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "peaks", MappingProxyType(dict(self.peaks)))
         object.__setattr__(self, "sources", MappingProxyType(dict(self.sources)))
+        numbers: list[Number | None] = [*self.peaks.values()]
+        for level in self.memories:
+            numbers += [level.capacity, level.bandwidth]
+        shapes = tuple(number.shape for number in numbers if is_array(number))
+        object.__setattr__(self, "shapes", shapes)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A mapping proxy does not pickle; the constructor makes it again.
-        values = [getattr(self, f.name) for f in dataclasses.fields(self)]
+        values = [getattr(self, f.name) for f in dataclasses.fields(self) if f.init]
         plain = [dict(v) if isinstance(v, MappingProxyType) else v for v in values]
         return Hardware, tuple(plain)
 
@@ -134,7 +142,7 @@ class Hardware:
             InvalidInputError: no such attribute, a dtype that is not known, or a number that is not
                 positive and finite.
         """
-        known = {f.name for f in dataclasses.fields(self)} | {"bandwidth", "capacity"}
+        known = {f.name for f in dataclasses.fields(self) if f.init} | {"bandwidth", "capacity"}
         unknown = sorted(set(changes) - known)
         if unknown:
             raise InvalidInputError(
@@ -192,6 +200,15 @@ class Hardware:
         """FLOP per byte at which the compute and the memory roof meet."""
         return self.peak(dtype) / self.bandwidth
 
+    @property
+    def ridge_points(self) -> dict[str, Number]:
+        """FLOP per byte at which the two roofs meet, for each arithmetic."""
+        return {dtype: self.ridge_point(dtype) for dtype in self.peaks}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return its record in base units, the quantities of the group ``device``."""
+        return record_of("device", self)
+
     def map_numbers(self, change: Callable[[Number], Number]) -> Hardware:
         """Return a copy with every number that affects prices passed through ``change``."""
         memories = tuple(
@@ -204,14 +221,6 @@ class Hardware:
         )
         peaks = {dtype: change(peak) for dtype, peak in self.peaks.items()}
         return dataclasses.replace(self, peaks=peaks, memories=memories)
-
-    @property
-    def shapes(self) -> list[tuple[int, ...]]:
-        """The shapes of its array-valued numbers."""
-        numbers: list[Number | None] = [*self.peaks.values()]
-        for level in self.memories:
-            numbers += [level.capacity, level.bandwidth]
-        return [number.shape for number in numbers if is_array(number)]
 
 
 def _checked_peaks(peaks: object) -> dict[str, Number]:

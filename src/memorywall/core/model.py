@@ -11,6 +11,7 @@ from memorywall.core.architecture import Architecture
 from memorywall.core.formats import FORMATS
 from memorywall.core.forward import Forward
 from memorywall.core.program import Program
+from memorywall.core.quantities import record_of
 from memorywall.core.storage import Storage, Stored
 from memorywall.core.traits import Traits
 
@@ -96,6 +97,10 @@ class Model:
         Embedding tables count whole, as model cards count them.
         """
         return _parameters(self.family, self.architecture)[1]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return its record, the quantities of the group ``model``."""
+        return record_of("model", self)
 
 
 @lru_cache(maxsize=1024)

@@ -87,10 +87,10 @@ class Question:
             InvalidInputError: the arrays do not broadcast.
         """
         sizes = (self.batch_size, self.seq_len, self.source_len, self.images)
+        if all(n is None or type(n) is int for n in sizes) and not self.hardware.shapes:
+            return ()
         shapes = [n.shape if is_array(n) else () for n in sizes]
         shapes += self.hardware.shapes
-        if not any(shapes):
-            return ()
         from numpy import broadcast_shapes  # noqa: PLC0415 - a question of scalars needs no NumPy
 
         try:

@@ -8,18 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from memorywall.core.numbers import Array, Number, plain
+from memorywall.core.numbers import Array, Number, maximum
+from memorywall.core.quantities import record_of
 
-# The bounds of an operator's time; a bound is an index into this, so that a million points need no
-# million strings until they are read.
-BOUNDS = ("compute_bound", "memory_bound")
-
-
-def bound_of(compute_s: Number, memory_s: Number) -> Number:
-    """Return which of two times binds, as an index into ``BOUNDS``; memory on a tie."""
-    if isinstance(compute_s, np.ndarray) or isinstance(memory_s, np.ndarray):
-        return np.asarray(memory_s >= compute_s).astype(np.int8)
-    return int(memory_s >= compute_s)
+# The resources that take time, and the name of each bound. A bound is an index into ``BOUNDS``: the
+# words of a million points are made when they are read.
+RESOURCES = ("compute", "memory", "network", "overhead")
+BOUNDS = (*(f"{resource}_bound" for resource in RESOURCES), "capacity_bound")
+_CAPACITY = BOUNDS.index("capacity_bound")
 
 
 def bound_words(code: Number) -> str | Array:
@@ -35,11 +31,14 @@ class Cost:
 
     Attributes:
         flops, moved_bytes: FLOP and byte.
-        compute_s, memory_s: the seconds of arithmetic and of traffic, each alone.
-        latency_s: the sum over operators of the larger of the two.
+        compute_s, memory_s: seconds of arithmetic and of traffic, each alone.
+        latency_s: the sum over operators of the largest of the four resources' times.
         overlapped_s: the larger of the two sums, as if all operators overlapped; summed over
             passes that wait for each other.
         waiting_s: the part of ``latency_s`` in operators that are memory-bound.
+        network_s, overhead_s: seconds of collectives, and of the framework and launches, each
+            alone.
+        network_bound_s, overhead_bound_s: the parts of ``latency_s`` that these two bind.
     """
 
     flops: Number = 0
@@ -49,6 +48,10 @@ class Cost:
     latency_s: Number = 0.0
     overlapped_s: Number = 0.0
     waiting_s: Number = 0.0
+    network_s: Number = 0.0
+    overhead_s: Number = 0.0
+    network_bound_s: Number = 0.0
+    overhead_bound_s: Number = 0.0
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Cost)))
@@ -57,15 +60,55 @@ class Cost:
         """Return a copy with every number passed through ``change``."""
         return Cost(*(change(getattr(self, f.name)) for f in fields(Cost)))
 
+    def predicted(self, times: Cost) -> Cost:
+        """Return the same work with the seconds of a prediction."""
+        return Cost(
+            self.flops, self.moved_bytes, self.compute_s, self.memory_s, times.latency_s,
+            self.overlapped_s, times.waiting_s, times.network_s, times.overhead_s,
+            times.network_bound_s, times.overhead_bound_s,
+        )  # fmt: skip
+
     @property
     def serial_s(self) -> Number:
-        """The time if arithmetic never overlapped with traffic."""
-        return self.compute_s + self.memory_s
+        """The time if no resource were ever used while another one is."""
+        return self.compute_s + self.memory_s + self.network_s + self.overhead_s
+
+    @property
+    def memory_bound_s(self) -> Number:
+        """The part of ``latency_s`` in operators that are memory-bound: ``waiting_s``."""
+        return self.waiting_s
+
+    @property
+    def compute_bound_s(self) -> Number:
+        """The part of ``latency_s`` in operators that are compute-bound."""
+        return self.latency_s - self.waiting_s - self.network_bound_s - self.overhead_bound_s
 
     @property
     def bound_code(self) -> Number:
-        """The bound of most of the time, as an index into ``BOUNDS``."""
-        return bound_of(self.latency_s - self.waiting_s, self.waiting_s)
+        """The resource that binds most of the time, as an index into ``BOUNDS``.
+
+        On a tie the later one of ``RESOURCES`` binds.
+        """
+        code: Number = 0
+        most = self.compute_bound_s
+        rest = (self.waiting_s, self.network_bound_s, self.overhead_bound_s)
+        for index, seconds in enumerate(rest, start=1):
+            if type(seconds) is float and seconds == 0.0 and index > 1:
+                continue  # nothing of it anywhere
+            code = _where(seconds >= most, index, code)
+            most = maximum(most, seconds)
+        return code
+
+
+def capacity_code(fits: bool | Array, code: Number) -> Number:
+    """Return the index of ``capacity_bound`` where a footprint does not fit, else ``code``."""
+    return _where(fits, code, _CAPACITY)
+
+
+def _where(holds: object, then: Number, otherwise: Number) -> Number:
+    if isinstance(holds, np.ndarray):
+        return np.where(holds, then, otherwise).astype(np.int8)
+    return then if holds else otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +147,15 @@ class OpCost:
 
     @property
     def bound(self) -> str | Array:
-        """The bound of most of its time, by name."""
+        """The resource that binds most of its time, as text."""
         return bound_words(self.cost.bound_code)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return its record."""
-        names = ("name", "kind", "count", "flops", "moved_bytes", "latency_s", "bound")
-        return {name: plain(getattr(self, name)) for name in names}
+        """Return its record, the quantities of the group ``operator``."""
+        return record_of("operator", self)
 
     def map(self, change: Callable[[Number], Number], executions: int = 1) -> OpCost:
-        """Return a copy with every number passed through ``change``, times a number of runs."""
+        """Return a copy with every number passed through ``change``, and more ``executions``."""
         traffic = {role: change(moved) for role, moved in self.traffic.items()}
         waits = {role: change(seconds) for role, seconds in self.waits.items()}
         cost = self.cost.map(change)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from memorywall.core.formats import FORMATS, Format
 from memorywall.core.numbers import Number, Shape, product
+from memorywall.core.quantities import record_of
 
 # Linear layers that no method quantises by default: routers, gates of shared experts, and heads.
 KEPT = ("router", "gate", "shared_gate", "lm_head", "score", "qa_outputs", "classifier", "decoder")
@@ -31,6 +33,10 @@ class Stored:
     def nbytes(self) -> int:
         """Bytes of all tensors."""
         return sum(nbytes for _, nbytes in self.bytes_by_format)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return its record, the quantities of the group ``stored``."""
+        return record_of("stored", self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,17 @@ is the unfused one; nothing is fitted to models.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from memorywall.core.axes import size
 from memorywall.core.calibration import Calibration, Estimate
 from memorywall.core.errors import UnsupportedError
 from memorywall.core.formats import ARITHMETIC_BITS
 from memorywall.core.geometry import Attention, Elementwise, Experts, Gemm
-from memorywall.core.numbers import Number
+from memorywall.core.hardware import Hardware
+from memorywall.core.numbers import Number, maximum
 from memorywall.core.program import Op, Program
+from memorywall.core.results import Cost, OpCost
 from memorywall.core.tensors import Tensor
 
 # Functions without a benchmark use the curve of a function with similar traffic and arithmetic: the
@@ -45,6 +49,22 @@ _STAND_INS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Seconds of a call: its work, and the floor of a call with almost no work."""
+
+    work_s: Number = 0.0
+    floor_s: Number = 0.0
+
+    def __rmul__(self, times: Number) -> Spent:
+        return Spent(times * self.work_s, times * self.floor_s)
+
+    @property
+    def seconds(self) -> Number:
+        """Both together."""
+        return self.floor_s + self.work_s
+
+
 def estimate(program: Program, calibration: Calibration) -> Estimate:
     """Return the cost of one run of an unfused program by a machine's calibration.
 
@@ -62,10 +82,65 @@ def estimate(program: Program, calibration: Calibration) -> Estimate:
         for op in block.ops:
             if not _is_call(op):
                 continue
-            for what, seconds in _call(op, calibration):
-                spend(what, seconds * block.repeat)
+            for what, spent in _call(op, calibration):
+                spend(what, spent.seconds * block.repeat)
             spend("framework", calibration.dispatch_s.get(op.dtype, 0.0) * block.repeat)
     return Estimate(by_class, calibration.low, calibration.high)
+
+
+def price_calls(program: Program, hardware: Hardware, calibration: Calibration) -> list[OpCost]:
+    """Return the cost of one run of an unfused program on a calibrated device, call by call.
+
+    The seconds of a call are bound by memory where its traffic takes longer than its arithmetic at
+    the device's ceilings, else by compute; its floor, and what the framework takes, is overhead.
+    Joining a cache is memory-bound, and a separate row. An operator that is part of another one's
+    call, or does not run, takes no time.
+
+    Raises:
+        UnsupportedError: an operator of the program was not measured.
+    """
+    costs: list[OpCost] = []
+    dispatched: Number = calibration.forward_s.get(program.blocks[0].ops[0].dtype, 0.0)
+    for path, op, repeat in program.walk():
+        if not _is_call(op):
+            kind = "attention" if op.runs else op.kind
+            costs.append(OpCost(path, kind, repeat if op.runs else 0, Cost(), {}, {}))
+            continue
+        for what, spent in _call(op, calibration):
+            if what == "cache":
+                waits: dict[str, Number] = {"kv_cache": spent.work_s * repeat}
+                cost = _bound(spent, repeat, spent.work_s)
+                costs.append(OpCost(f"{path}.join_cache", what, repeat, cost, {}, waits))
+            else:
+                costs.append(_call_cost(path, op, repeat, what, spent, hardware))
+        dispatched = dispatched + calibration.dispatch_s.get(op.dtype, 0.0) * repeat
+    overhead = _bound(Spent(0.0, dispatched), 1, 0.0)
+    return [*costs, OpCost("framework", "framework", calls(program), overhead, {}, {})]
+
+
+def _call_cost(
+    path: str, op: Op, repeat: int, what: str, spent: Spent, hardware: Hardware
+) -> OpCost:
+    """Return the cost of the work of one operator's call, over its block's repetitions."""
+    # The call of an attention keeps its scores to itself.
+    tensors = op.reads if op.kind == "attention" else op.reads + op.writes
+    traffic: dict[str, Number] = {}
+    for tensor in tensors:
+        traffic[tensor.role] = traffic.get(tensor.role, 0) + tensor.moved_bytes
+    moved = sum(traffic.values(), 0)
+    is_memory = moved / hardware.bandwidth >= op.flops / hardware.peak(op.dtype)
+    waiting = spent.work_s * is_memory
+    waits = {role: waiting * repeat * part / maximum(moved, 1) for role, part in traffic.items()}
+    return OpCost(path, what, repeat, _bound(spent, repeat, waiting), {}, waits)
+
+
+def _bound(spent: Spent, repeat: int, waiting: Number) -> Cost:
+    """Return seconds as a cost: ``waiting`` of one call is memory-bound, its floor overhead."""
+    floor = spent.floor_s * repeat
+    return Cost(
+        latency_s=spent.seconds * repeat, waiting_s=waiting * repeat, overhead_s=floor,
+        overhead_bound_s=floor,
+    )  # fmt: skip
 
 
 def calls(program: Program) -> int:
@@ -79,7 +154,7 @@ def _is_call(op: Op) -> bool:
     return op.runs and not values and op.kind != "softmax"
 
 
-def _call(op: Op, calibration: Calibration) -> list[tuple[str, Number]]:
+def _call(op: Op, calibration: Calibration) -> list[tuple[str, Spent]]:
     """Return the seconds of one call by class."""
     geometry = op.geometry
     if isinstance(geometry, Attention):
@@ -104,7 +179,7 @@ def _call(op: Op, calibration: Calibration) -> list[tuple[str, Number]]:
     return [(op.kind, seconds)]
 
 
-def _attention(op: Op, geometry: Attention, calibration: Calibration) -> list[tuple[str, Number]]:
+def _attention(op: Op, geometry: Attention, calibration: Calibration) -> list[tuple[str, Spent]]:
     """Return the seconds of joining the cache and of attending; softmax and P V are in it.
 
     A decode step reads its keys and values once if every query head has separate ones, and is
@@ -125,11 +200,13 @@ def _attention(op: Op, geometry: Attention, calibration: Calibration) -> list[tu
     else:
         kind = "attention causal" if cached else "attention full"
         seconds = _time(calibration, kind, op.dtype, queries, flops)
-    joined = _join(cached[0], geometry, op.dtype, calibration) if cached else 0.0
-    return [("attention", seconds), ("cache", joined)]
+    attended = ("attention", seconds)
+    if not cached:
+        return [attended]
+    return [attended, ("cache", _join(cached[0], geometry, op.dtype, calibration))]
 
 
-def _join(cache: Tensor, geometry: Attention, dtype: str, calibration: Calibration) -> Number:
+def _join(cache: Tensor, geometry: Attention, dtype: str, calibration: Calibration) -> Spent:
     """Return the seconds of joining what is new to a cache of keys, and to its like of values.
 
     Latents are both at once; if keys are projected from them, scores read only a part of each.
@@ -147,7 +224,7 @@ def _time(
     units: Number,
     *,
     gated: bool = False,
-) -> Number:
+) -> Spent:
     curve = calibration.curve(operator, dtype)
     stand_in = "silu gated" if gated else _STAND_INS.get(operator)
     if curve is None and stand_in not in (None, operator):
@@ -157,4 +234,4 @@ def _time(
             f"{operator} in {dtype} was not measured on this machine.",
             "Measure it in full: memorywall measure.",
         )
-    return curve.floor_s + units * curve.seconds_per_unit(size)
+    return Spent(units * curve.seconds_per_unit(size), curve.floor_s)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from memorywall.core.model import Family
-from memorywall.layers.encoder import Embedding, Encoder, Layers, lower
+from memorywall.layers.encoder import Embedding, Encoder, EncoderLayers, lower
 from memorywall.layers.encoder_heads import Branch, masked_branch
 from memorywall.layers.tape import FeedForward
 from memorywall.reading.config_values import Config
@@ -118,7 +118,7 @@ def read(data: Mapping[str, Any], where: str) -> Encoder:
         dtype=config.dtype(),
         hidden_size=hidden,
         max_positions=usable_positions(config, embedding.positions, padded=dialect.padded),
-        layers=(Layers(tuple(range(config.size("num_hidden_layers")))),),
+        layers=(EncoderLayers(tuple(range(config.size("num_hidden_layers")))),),
         embedding=embedding,
         attention=read_attention(config),
         mlp=FeedForward(

@@ -22,7 +22,13 @@ from memorywall.layers.encoder_heads import Dense
 from memorywall.layers.image_pooling import Pooling, lower_pooling
 from memorywall.layers.output_head import Head
 from memorywall.layers.tape import Tape, normalised
-from memorywall.layers.vision_tower import Stack, looking, lower_stack, lower_tower, of_images
+from memorywall.layers.vision_tower import (
+    VisionLayers,
+    looking,
+    lower_stack,
+    lower_tower,
+    of_images,
+)
 from memorywall.reading.config_values import Config
 from memorywall.reading.vision_towers import Seeing, projected, read_seeing, read_stack
 
@@ -33,7 +39,7 @@ class TextTower:
 
     vocab_size: int
     positions: int
-    stack: Stack
+    stack: VisionLayers
     top: Pooling
 
 

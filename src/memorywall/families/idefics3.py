@@ -22,7 +22,7 @@ from memorywall.layers.image_pooling import Pooling
 from memorywall.layers.image_text import ImageText, lower, lower_view
 from memorywall.layers.output_head import Head
 from memorywall.layers.projector import Projector
-from memorywall.layers.vision_tower import Stack, Tower, of_images, resized
+from memorywall.layers.vision_tower import Tower, VisionLayers, of_images, resized
 from memorywall.reading.config_values import LARGEST_DEPTH, Config
 from memorywall.reading.vision import read_heads, read_mlp, read_patches, vision_part
 
@@ -99,7 +99,7 @@ def read(data: Mapping[str, Any], where: str) -> ImageText:
 
 def _read_tower(config: Config) -> Tower:
     """Read SigLIP's tower, with other defaults."""
-    stack = Stack(
+    stack = VisionLayers(
         config.size("hidden_size", 1152),
         config.size("num_hidden_layers", 12, most=LARGEST_DEPTH),
         read_heads(config, 16, hidden=1152),

@@ -14,7 +14,7 @@ from memorywall.core.axes import Axes, named
 from memorywall.core.geometry import Elementwise, Space
 from memorywall.core.model import Family
 from memorywall.core.tensors import Tensor
-from memorywall.layers.decoder import AnyMlp, Decoder, Layers, lower
+from memorywall.layers.decoder import AnyMlp, Decoder, DecoderLayers, lower
 from memorywall.layers.element_costs import FLOPS_PER_ELEMENT
 from memorywall.layers.recurrent import short_convolution
 from memorywall.layers.tape import FeedForward, Tape
@@ -121,7 +121,7 @@ def read(data: Mapping[str, Any], where: str) -> Decoder:
     return decoder
 
 
-def _adjusted(config: Config, layers: Layers) -> Layers:
+def _adjusted(config: Config, layers: DecoderLayers) -> DecoderLayers:
     """Return layers whose feed-forward is as wide as the class makes it of what the config says."""
     mlp: AnyMlp | None = layers.mlp
     if not isinstance(mlp, FeedForward) or not config.flag("block_auto_adjust_ff_dim", True):

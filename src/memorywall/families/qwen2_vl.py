@@ -23,7 +23,7 @@ from memorywall.layers.image_text import ImageText, lower
 from memorywall.layers.output_head import Head
 from memorywall.layers.projector import Projector, lower_projector
 from memorywall.layers.tape import Attention, FeedForward
-from memorywall.layers.vision_tower import Patches, Stack, Tower, lower_stack, lower_tower
+from memorywall.layers.vision_tower import Patches, Tower, VisionLayers, lower_stack, lower_tower
 from memorywall.reading.config_values import LARGEST_DEPTH, Config
 from memorywall.reading.vision import LARGEST_SIDE, vision_part
 
@@ -44,7 +44,7 @@ class AnySize:
 
     tower: Tower
     projector: Projector
-    windowed: Stack | None = None
+    windowed: VisionLayers | None = None
     edge: int = 1
 
     @property
@@ -159,7 +159,7 @@ def _read_older(config: Config) -> AnySize:
         bias=True,
     )
     depth = config.size("depth", 32, most=LARGEST_DEPTH)
-    stack = Stack(width, depth, _read_heads(config, "embed_dim", width), mlp)
+    stack = VisionLayers(width, depth, _read_heads(config, "embed_dim", width), mlp)
     return _joined(config, stack, config.size("hidden_size", 3584))
 
 
@@ -170,7 +170,9 @@ def _read_newer(config: Config) -> AnySize:
         config.size("intermediate_size", 3420), config.activation("hidden_act", "silu"),
         gated=True, bias=True,
     )  # fmt: skip
-    stack = Stack(width, depth, _read_heads(config, "hidden_size", width), mlp, norm="rmsnorm")
+    stack = VisionLayers(
+        width, depth, _read_heads(config, "hidden_size", width), mlp, norm="rmsnorm"
+    )
     full = len(set(_read_full(config, depth)))
     sight = _joined(config, replace(stack, layers=full), config.size("out_hidden_size", 3584))
     unit = sight.tower.patches.size[0] * sight.projector.joined
@@ -198,7 +200,7 @@ def _read_heads(config: Config, key: str, width: int) -> Attention:
     )
 
 
-def _joined(config: Config, stack: Stack, out: int) -> AnySize:
+def _joined(config: Config, stack: VisionLayers, out: int) -> AnySize:
     """Read the size of patches, and of the rows into which they are joined."""
     side = config.size("patch_size", 14, most=LARGEST_SIDE)
     merge = config.size("spatial_merge_size", 2, most=LARGEST_SIDE)

@@ -23,8 +23,8 @@ from memorywall.core.tensors import Tensor
 from memorywall.core.traits import Source, Traits
 from memorywall.layers.element_costs import ACTIVATION_FLOPS
 from memorywall.layers.encoder_decoder import (
+    HalfLayers,
     Seq2SeqTape,
-    Stack,
     decoder_layers,
     encoder_layers,
     final_norm,
@@ -70,8 +70,8 @@ class T5:
     vocab_size: int
     hidden_size: int
     buckets: int | None
-    encoder: Stack
-    decoder: Stack
+    encoder: HalfLayers
+    decoder: HalfLayers
     notes: tuple[str, ...] = ()
     max_positions: int | None = None
 
@@ -92,7 +92,7 @@ class T5Encoder:
     vocab_size: int
     hidden_size: int
     buckets: int | None
-    encoder: Stack
+    encoder: HalfLayers
     notes: tuple[str, ...] = ()
     max_positions: int | None = None
 
@@ -135,10 +135,10 @@ def read(data: Mapping[str, Any], where: str) -> T5 | T5Encoder:
     )
 
 
-def _read_stack(config: Config, dialect: _Dialect) -> Stack:
+def _read_stack(config: Config, dialect: _Dialect) -> HalfLayers:
     heads = config.size("num_heads")
     buckets = config.size("relative_attention_num_buckets", 32)
-    return Stack(
+    return HalfLayers(
         config.size("num_layers"),
         Attention(heads, heads, config.size("d_kv", 64)),
         _read_mlp(config, dialect.feed_forward),

@@ -18,7 +18,7 @@ from memorywall.layers.encoder_heads import Dense
 from memorywall.layers.image_pooling import Pooling, lower_pooling
 from memorywall.layers.output_head import Head
 from memorywall.layers.tape import FeedForward
-from memorywall.layers.vision_tower import Patches, Stack, Tower, lower_tower
+from memorywall.layers.vision_tower import Patches, Tower, VisionLayers, lower_tower
 from memorywall.reading.config_values import LARGEST_DEPTH, Config
 from memorywall.reading.encoders import LABELS
 from memorywall.reading.vision import read_heads, read_mlp, read_patches
@@ -76,9 +76,9 @@ class _Dialect:
     patch: int = 16
 
 
-def _read_stack(config: Config) -> Stack:
+def _read_stack(config: Config) -> VisionLayers:
     """Read ViT's layers."""
-    return Stack(
+    return VisionLayers(
         config.size("hidden_size", 768),
         config.size("num_hidden_layers", 12, most=LARGEST_DEPTH),
         read_heads(config, bias=config.flag("qkv_bias", True)),
@@ -101,7 +101,7 @@ def _read_dino(config: Config, patches: Patches) -> Tower:
         mlp = FeedForward(width, config.activation("hidden_act", "gelu"), bias=True)
     attention = read_heads(config, bias=config.flag("qkv_bias", True))
     depth = config.size("num_hidden_layers", 12, most=LARGEST_DEPTH)
-    stack = Stack(hidden, depth, attention, mlp, scaled=True)
+    stack = VisionLayers(hidden, depth, attention, mlp, scaled=True)
     unread = hidden if config.flag("use_mask_token", True) else 0
     return Tower(patches, stack, tokens=1, placed=1, unread=unread)
 
@@ -133,7 +133,7 @@ def _read_dino3(config: Config, patches: Patches) -> Tower:
     )
     depth = config.size("num_hidden_layers", 12, most=LARGEST_DEPTH)
     tokens = 1 + config.count("num_register_tokens", 0)
-    stack = Stack(hidden, depth, attention, mlp, scaled=True)
+    stack = VisionLayers(hidden, depth, attention, mlp, scaled=True)
     return Tower(patches, stack, tokens=tokens, positions=False, unread=hidden)
 
 
@@ -145,7 +145,7 @@ def _read_beit(config: Config, patches: Patches) -> Tower:
         what = "a table in each layer in addition to a shared one is"
         config.leave("use_relative_position_bias", (True,), what)
     rows, columns = patches.grid(*patches.image_size)
-    stack = Stack(
+    stack = VisionLayers(
         config.size("hidden_size", 768),
         config.size("num_hidden_layers", 12, most=LARGEST_DEPTH),
         read_heads(config, key_bias=False),

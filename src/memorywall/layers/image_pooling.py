@@ -17,7 +17,7 @@ from memorywall.layers.element_costs import FLOPS_PER_ELEMENT, NORM_WEIGHTS
 from memorywall.layers.encoder_heads import Dense, one_row
 from memorywall.layers.output_head import record_head
 from memorywall.layers.tape import Attention, Tape, normalised
-from memorywall.layers.vision_tower import Stack
+from memorywall.layers.vision_tower import VisionLayers
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Pooling:
 
 def lower_pooling(
     top: Pooling,
-    stack: Stack,
+    stack: VisionLayers,
     forward: Forward,
     hidden: Tensor,
     prefix: str = "",
@@ -110,7 +110,7 @@ class _ProbeTape(Tape):
         return self._attend(q, k, v, a, "attention", sources=tokens)
 
 
-def _probe(tape: Tape, stack: Stack, x: Tensor) -> Tensor:
+def _probe(tape: Tape, stack: VisionLayers, x: Tensor) -> Tensor:
     """Let a learned query attend to x [B T, D], then a feed-forward: [B, D]."""
     forward, a = tape.forward, stack.attention
     single = _ProbeTape(replace(forward, tokens=1), tape.block)

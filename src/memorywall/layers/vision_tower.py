@@ -80,7 +80,7 @@ class Patches:
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
+class VisionLayers:
     """Layers of one shape, each half behind a norm.
 
     Attributes:
@@ -112,7 +112,7 @@ class Tower:
     """
 
     patches: Patches
-    stack: Stack
+    stack: VisionLayers
     tokens: int = 0
     placed: int = 0
     positions: bool = True
@@ -224,7 +224,7 @@ def _positions(tape: Tape, tower: Tower, forward: Forward) -> Tensor:
     return tape.move("positions_resize", (table,), tape.activation("positions", every + width))
 
 
-def _distances(tape: Tape, stack: Stack) -> Tensor:
+def _distances(tape: Tape, stack: VisionLayers) -> Tensor:
     """Make the bias [N, T T] of all pairs from a table of distances, which is read whole."""
     tokens, heads = tape.forward.tokens, ("heads", stack.attention.heads)
     bias = tape.activation("bias", (heads, ("tokens", tokens), ("keys", tokens)), 2)
@@ -233,7 +233,12 @@ def _distances(tape: Tape, stack: Stack) -> Tensor:
 
 
 def lower_stack(
-    stack: Stack, forward: Forward, hidden: Tensor, prefix: str = "", *, bias: Tensor | None = None
+    stack: VisionLayers,
+    forward: Forward,
+    hidden: Tensor,
+    prefix: str = "",
+    *,
+    bias: Tensor | None = None,
 ) -> Block:
     """Note the layers of a stack over hidden [B T, D]; ``bias`` is added to the scores."""
     tape = Tape(forward, f"{prefix}layers")
@@ -249,7 +254,7 @@ def lower_stack(
     return tape.close(stack.layers, layers=tuple(range(stack.layers)))
 
 
-def _add(tape: Tape, stack: Stack, half: str, x: Tensor, y: Tensor, out: Tensor) -> None:
+def _add(tape: Tape, stack: VisionLayers, half: str, x: Tensor, y: Tensor, out: Tensor) -> None:
     """Note out = x + y, y times a learned vector where the stack has one."""
     if stack.scaled:
         scaled = tape.like(f"{half}_scale", y)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
-from rich.table import Table
 
 from memorywall.core.formats import ARITHMETIC_BITS
 from memorywall.core.hardware import Hardware
-from memorywall.core.units import render
-from memorywall.report.table import columns, remark
+from memorywall.core.numbers import Number
+from memorywall.core.units import render, render_number
+from memorywall.report.table import remark, say
+from memorywall.report.wide_table import print_table
 
 
 def summary(device: Hardware) -> tuple[str, ...]:
@@ -19,7 +20,6 @@ def summary(device: Hardware) -> tuple[str, ...]:
     The ridge point is that of the 16-bit peak, else of the fp32 one.
     """
     half = next((device.peaks[d] for d in ("bf16", "fp16") if d in device.peaks), None)
-    widest = half or device.peaks.get("fp32")
     return (
         device.name,
         device.released,
@@ -28,7 +28,7 @@ def summary(device: Hardware) -> tuple[str, ...]:
         _quantity(device.peaks.get("int8"), "FLOP/s") or "-",
         _quantity(device.capacity, "byte"),
         _quantity(device.bandwidth, "byte/s"),
-        "-" if widest is None else f"{float(widest) / float(device.bandwidth):.0f}",
+        _ridge_of(device) or "-",
         device.title,
     )
 
@@ -60,39 +60,60 @@ def quantities(device: Hardware) -> list[tuple[str, str, str]]:
     return rows
 
 
-def hardware_table(devices: Iterable[Hardware]) -> Table:
-    """Return devices as a list, one row each."""
-    table = columns(SUMMARY_TITLES, words=2)
-    table.columns[-1].justify = "left"
+def show_devices(devices: Iterable[Hardware], console: Console) -> None:
+    """Print devices as a list, peaks in TFLOP/s, main memory in GB and TB/s.
+
+    FLOP/B is the ridge point of the 16-bit peak, else of the fp32 one.
+    """
+    rows = []
     for device in devices:
-        table.add_row(*summary(device))
-    return table
+        peaks = device.peaks
+        half = next((peaks[dtype] for dtype in ("bf16", "fp16") if dtype in peaks), None)
+        rows.append(
+            (
+                device.name,
+                device.released,
+                *(_in(peak, 1e12) for peak in (half, peaks.get("fp8"), peaks.get("int8"))),
+                _in(device.capacity, 1e9),
+                _in(device.bandwidth, 1e12),
+                _ridge_of(device) or "-",
+            )
+        )
+    titles = ("device", "released", "16-bit", "fp8", "int8", "GB", "TB/s", "FLOP/B")
+    print_table(console, titles, rows)
+    console.print()
+    say(
+        console,
+        "Dense peaks in TFLOP/s; GB and TB/s of the main memory; FLOP/B where the 16-bit roofs "
+        "meet. memorywall hardware NAME shows every number of a device with its source.",
+        style="dim",
+    )
 
 
 def show_device(device: Hardware, console: Console) -> None:
     """Print every number of one device with its source, and the notes on it."""
-    console.print(f"{device.title}, {device.released}", style="bold")
+    say(console, f"{device.title}, {device.released}", style="bold")
     sources = list(dict.fromkeys(device.sources.values()))
-    table = columns(("quantity", "value", "ridge point", "source"))
+    rows = []
     for title, value, place in quantities(device):
         dtype = place.removeprefix("peaks.")
         ridge = f"{_ridge(device, dtype)} FLOP/B" if dtype in device.peaks else ""
-        table.add_row(title, value, ridge, f"[{sources.index(device.sources[place]) + 1}]")
-    console.print(table)
+        rows.append((title, value, ridge, f"[{sources.index(device.sources[place]) + 1}]"))
+    print_table(console, ("quantity", "value", "ridge point", "source"), rows)
     console.print()
     for number, source in enumerate(sources, start=1):
-        console.print(f"[{number}] {source}", soft_wrap=True)
+        say(console, f"[{number}] {source}")
     for note in device.notes:
         remark(console, "note:", note)
 
 
-def compared_devices(devices: Sequence[Hardware]) -> Table:
-    """Return devices side by side, one column each: peaks, memory, links, power, ridge points."""
-    table = columns(("quantity", *(device.name for device in devices)))
+def show_compared(devices: Sequence[Hardware], console: Console) -> None:
+    """Print devices side by side: peaks, memory, links, power and ridge points."""
+    rows: list[tuple[str, ...] | None] = []
 
     def row(title: str, values: Sequence[str]) -> None:
         if any(values):
-            table.add_row(title, *(value or "-" for value in values))
+            rows.append((title, *(value or "-" for value in values)))
 
     row("released", [device.released for device in devices])
     for dtype in ARITHMETIC_BITS:
@@ -105,11 +126,21 @@ def compared_devices(devices: Sequence[Hardware]) -> Table:
     row("fastest link, one way", [_quantity(link, "byte/s") for link in fastest])
     row("power", [_quantity(device.tdp, "W") for device in devices])
     row("price", ["" if d.price is None else f"${d.price:,.0f}" for d in devices])
-    table.add_section()
+    rows.append(None)
     for dtype in ARITHMETIC_BITS:
         row(f"ridge point {dtype}, FLOP/B", [_ridge(device, dtype) for device in devices])
     row("seconds to read all memory", [_sweep(device) for device in devices])
-    return table
+    print_table(console, ("quantity", *(device.name for device in devices)), rows)
+
+
+def _ridge_of(device: Hardware) -> str:
+    """Return the ridge point of the 16-bit peak, else of the fp32 one."""
+    dtype = next((dtype for dtype in ("bf16", "fp16", "fp32") if dtype in device.peaks), None)
+    return "" if dtype is None else f"{float(device.ridge_point(dtype)):.0f}"
+
+
+def _in(value: Number | None, unit: float) -> str:
+    return "-" if value is None else render_number(float(value) / unit)
 
 
 def _ridge(device: Hardware, dtype: str) -> str:

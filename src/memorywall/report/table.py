@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import reduce
+from operator import add
+from textwrap import fill, wrap
+from typing import Any
 
 import numpy as np
 from rich import box
@@ -13,86 +17,139 @@ from rich.text import Text
 
 from memorywall.core.analysis import Analysis
 from memorywall.core.model import Model
+from memorywall.core.numbers import Array, Number
 from memorywall.core.results import Footprint, OpCost
 from memorywall.core.units import render, render_number
-from memorywall.report.verdict import headline, verdict
+from memorywall.report.verdict import grid_headline, headline, verdict
+from memorywall.report.wide_table import print_table
+
+# The width of the numbers in a table of operators, and the least width of its paths.
+_NUMBERS, _NARROWEST_PATH = 60, 20
 
 
 def show_analysis(analysis: Analysis, console: Console, *, by_op: bool = False) -> None:
     """Print an analysis without arrays: verdict, costs, footprint, conventions, notes.
 
-    ``by_op`` lists every operator that runs instead of every class of operators.
+    ``by_op`` lists every operator that runs instead of every class of operators. On a measured
+    machine the times are the predicted ones.
     """
-    console.print(headline(analysis), style="bold", soft_wrap=True)
-    console.print(verdict(analysis), soft_wrap=True)
+    for line in headline(analysis).splitlines():
+        say(console, line, style="bold")
+    say(console, verdict(analysis))
     console.print()
-    rows = [row for row in (analysis.ops if by_op else analysis.by_class()) if row.count]
-    console.print(_cost_table(analysis, rows, "operator" if by_op else "class"))
-    low, high = float(analysis.overlapped_s), float(analysis.serial_s)
-    console.print(
-        f"at best {render(low, 's')} (all traffic behind arithmetic or the reverse), at worst "
-        f"{render(high, 's')} (one after the other); "
-        f"MFU {analysis.mfu:.1%}, MBU {analysis.mbu:.1%}",
-        style="dim", soft_wrap=True,
-    )  # fmt: skip
+    _print_costs(analysis, console, by_op=by_op)
+    say(console, _bounds_line(analysis), style="dim")
     console.print()
-    console.print(footprint_line(analysis.footprint), soft_wrap=True)
+    say(console, footprint_line(analysis.footprint))
     _print_small_print(analysis, console)
+
+
+def _bounds_line(analysis: Analysis) -> str:
+    """Return the two ends of the roofline, and how much of the device is attained."""
+    low, middle, high = (
+        render(float(seconds), "s")
+        for seconds in (analysis.overlapped_s, analysis.roofline_s, analysis.serial_s)
+    )
+    roofs = (
+        f"at best {low} (all traffic behind arithmetic or the reverse), at worst {high} (one after "
+        "the other)"
+    )
+    if analysis.time_provenance == "calibrated":
+        roofs = f"at the roofs {middle}: {roofs}"
+    return f"{roofs}; MFU {analysis.mfu:.1%}, MBU {analysis.mbu:.1%}"
 
 
 def show_grid(analysis: Analysis, console: Console) -> None:
-    """Print an analysis over a grid of batch sizes and lengths: one row a point."""
-    lengths = [("batch", analysis.batch_size), ("seq", analysis.seq_len)]
-    if analysis.source_len is not None:
-        lengths.append(("source", analysis.source_len))
-    if analysis.images is not None:
-        lengths.append(("images", analysis.images))
-    titles = (title for title, _ in lengths)
-    unit, made = next(iter(analysis.rates.items()))
-    what = f"{unit}/s"
-    table = columns((*titles, "FLOP/B", "time", what, "MFU", "MBU", "memory", "bound"), words=0)
-    grids = np.broadcast_arrays(
-        *(values for _, values in lengths), analysis.arithmetic_intensity, analysis.latency_s,
-        made, analysis.mfu, analysis.mbu, analysis.footprint.total,
-        analysis.fits, analysis.bound,
-    )  # fmt: skip
-    for point in zip(*(grid.ravel() for grid in grids), strict=True):
-        intensity, latency, rate, mfu, mbu, memory, fits, bound = point[len(lengths) :]
-        table.add_row(
-            *(f"{length:.0f}" for length in point[: len(lengths)]),
-            render_number(intensity),
-            render(latency, "s"),
-            render_number(rate, 4),
-            f"{mfu:.1%}",
-            f"{mbu:.1%}",
-            render(memory, "byte") + ("" if fits else " (does not fit)"),
-            bound.removesuffix("_bound"),
-        )
-    title = f"{analysis.model} on {analysis.hardware}, {analysis.phase}"
-    console.print(title, style="bold")
-    console.print(table)
+    """Print an analysis over a grid of batch sizes and lengths: one row a point.
+
+    ``capacity`` is the bound of a point that does not fit.
+    """
+    for line in grid_headline(analysis).splitlines():
+        say(console, line, style="bold")
+    _print_points(analysis, console)
     _print_small_print(analysis, console)
 
 
-def models_table(models: Iterable[Model]) -> Table:
-    """Return models side by side: one row each."""
-    table = columns(("model", "family", "class", "dtype", "parameters", "positions"), words=4)
+def _print_points(analysis: Analysis, console: Console) -> None:
+    texts: dict[str, Callable[[Any], str]] = {}
+    grids: dict[str, Number | Array | str | bool] = {}
+
+    def column(title: str, values: Number | Array | str, text: Callable[[Any], str]) -> None:
+        grids[title], texts[title] = values, text
+
+    column("batch", analysis.batch_size, _whole)
+    column("seq", analysis.seq_len, _whole)
+    if analysis.source_len is not None:
+        column("source", analysis.source_len, _whole)
+    if analysis.images is not None:
+        column("images", analysis.images, _whole)
+    keys = len(grids)
+    if keys == 2:  # a third length takes its place
+        column("FLOP/B", analysis.arithmetic_intensity, render_number)
+    column("time", analysis.latency_s, _seconds)
+    if analysis.latency_low_s is not None and analysis.latency_high_s is not None:
+        column("low", analysis.latency_low_s, _seconds)
+        column("high", analysis.latency_high_s, _seconds)
+    unit, made = next(iter(analysis.rates.items()))
+    column(f"{unit}/s", made, lambda rate: render_number(rate, 4))
+    if analysis.latency_low_s is None:
+        column("MFU", analysis.mfu, _share)
+        column("MBU", analysis.mbu, _share)
+    column("memory", analysis.footprint.total, lambda size: render(size, "byte"))
+    column("bound", analysis.binding, lambda bound: str(bound).removesuffix("_bound"))
+    spread = np.broadcast_arrays(*grids.values())
+    rows = [
+        [text(value) for text, value in zip(texts.values(), point, strict=True)]
+        for point in zip(*(grid.ravel() for grid in spread), strict=True)
+    ]
+    print_table(console, tuple(grids), rows, keys=keys, words=())
+
+
+def _whole(number: float) -> str:
+    return f"{number:.0f}"
+
+
+def _seconds(number: float) -> str:
+    return render(number, "s")
+
+
+def _share(number: float) -> str:
+    return f"{number:.1%}"
+
+
+def show_models(models: Iterable[Model], console: Console, *, in_full: bool = False) -> None:
+    """Print models side by side: one row each, ``in_full`` with class and family below."""
+    rows = []
     for model in models:
         architecture = model.architecture
-        table.add_row(
-            model.name,
-            model.family.name,
-            architecture.class_name,
-            architecture.dtype,
-            f"{model.parameters:,}",
-            "-" if architecture.max_positions is None else f"{architecture.max_positions}",
+        more = f"\n  {architecture.class_name}, family {model.family.name}" if in_full else ""
+        limit = architecture.max_positions
+        rows.append(
+            (
+                f"{model.name}{more}",
+                architecture.dtype,
+                f"{model.parameters:,}",
+                "-" if limit is None else f"{limit}",
+            )
         )
-    return table
+    titles = ("model", "dtype", "parameters", "positions")
+    print_table(console, titles, rows, words=(0, 1), sentences=(0,))
+
+
+def say(console: Console, text: str, style: str = "") -> None:
+    """Print prose, wrapped between words at the console's width; a longer word stays whole."""
+    console.print(Text(_wrapped(text, console), style), soft_wrap=True)
 
 
 def remark(console: Console, word: str, text: str) -> None:
     """Print a remark with its first word in yellow: ``note: ...``; text is taken as it is."""
-    console.print(Text.assemble((word, "yellow"), " ", text))
+    said = Text(_wrapped(f"{word} {text}", console))
+    said.stylize("yellow", 0, len(word))
+    console.print(said, soft_wrap=True)
+
+
+def _wrapped(text: str, console: Console) -> str:
+    return fill(text, console.width, break_long_words=False, break_on_hyphens=False)
 
 
 _ALWAYS = ("weights", "activations")
@@ -100,7 +157,7 @@ _PARTS = ("weights", "kv_cache", "state", "gradients", "optimizer_states", "acti
 
 
 def footprint_line(footprint: Footprint) -> str:
-    """Return the resident memory and the capacity."""
+    """Return the bytes that must be resident, against the capacity."""
     parts = ", ".join(
         f"{name.replace('_', ' ')} {render(float(getattr(footprint, name)), 'byte')}"
         for name in _PARTS
@@ -117,7 +174,7 @@ def footprint_line(footprint: Footprint) -> str:
 
 def columns(titles: Sequence[str], *, words: int = 1) -> Table:
     """Return an empty table whose first ``words`` columns hold words and the others numbers."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for index, title in enumerate(titles):
         table.add_column(title, justify="left" if index < words else "right", no_wrap=True)
     return table
@@ -127,7 +184,7 @@ def _print_small_print(analysis: Analysis, console: Console) -> None:
     silent = _silent(analysis)
     said = ((key, value) for key, value in analysis.conventions.items() if key not in silent)
     words = ", ".join(f"{key} {value}" for key, value in said)
-    console.print(f"conventions: {words}", style="dim", soft_wrap=True)
+    say(console, f"conventions: {words}", style="dim")
     for note in analysis.notes:
         remark(console, "note:", note)
 
@@ -143,29 +200,43 @@ def _silent(analysis: Analysis) -> set[str]:
     return silent
 
 
-def _cost_table(analysis: Analysis, rows: Sequence[OpCost], what: str) -> Table:
+def _print_costs(analysis: Analysis, console: Console, *, by_op: bool) -> None:
+    """Print rows with their total; operators stand below the first part of their paths."""
+    costs = [row for row in (analysis.ops if by_op else analysis.by_class()) if row.count]
+    latency = float(analysis.latency_s)
+    room = max(_NARROWEST_PATH, console.width - _NUMBERS)
+    rows: list[tuple[str, ...] | None] = []
+    block = ""
+    for cost in costs:
+        first, dot, rest = cost.name.partition(".")
+        if dot and first != block:
+            rows.append((f"{first}:", *[""] * 7))
+        block = first
+        rows.append(_cost_row(cost, _in_lines(rest or first, room), latency))
+    total = replace(reduce(add, costs), cost=analysis.cost)  # whose numbers are exact
+    rows += [None, _cost_row(total, "total", latency)]
+    what = "operator" if by_op else "class"
     titles = (what, "runs", "FLOPs", "bytes", "FLOP/B", "time", "share", "bound")
-    table = columns(titles)
-    for row in rows:
-        _cost_row(table, row, float(analysis.latency_s))
-    table.add_section()
-    everything = rows[0]
-    for row in rows[1:]:
-        everything = everything + row
-    total = replace(everything, name="total", cost=analysis.cost)
-    _cost_row(table, total, float(analysis.latency_s))
-    return table
+    print_table(console, titles, rows)
 
 
-def _cost_row(table: Table, row: OpCost, latency: float) -> None:
+def _cost_row(row: OpCost, name: str, latency: float) -> tuple[str, ...]:
     moved, flops = float(row.moved_bytes), float(row.flops)
-    table.add_row(
-        row.name,
+    return (
+        name,
         f"{row.count}",
         render(flops, "FLOP"),
         render(moved, "byte") if moved else "-",
         render_number(flops / moved) if moved else "-",
         render(float(row.latency_s), "s"),
         f"{float(row.latency_s) / latency:.1%}",
-        str(row.bound).removesuffix("_bound"),
+        str(row.bound).removesuffix("_bound") if row.latency_s else "-",
     )
+
+
+def _in_lines(path: str, room: int) -> str:
+    """Break a path behind its dots where it is wider than ``room``."""
+    if len(path) <= room:
+        return path
+    parts = wrap(path.replace(".", ". "), room, subsequent_indent="  ", break_on_hyphens=False)
+    return "\n".join(part.replace(". ", ".") for part in parts)

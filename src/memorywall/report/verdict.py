@@ -1,10 +1,17 @@
-"""An answer in one sentence: what binds, by how much, and what the time is spent on."""
+"""An answer in sentences: what does not fit, the time, what binds, what the time is spent on."""
 
 from __future__ import annotations
 
-from memorywall.core.analysis import Analysis
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from memorywall.core.numbers import Number, is_true
 from memorywall.core.question import Question
+from memorywall.core.results import Cost
 from memorywall.core.units import render, render_number
+
+if TYPE_CHECKING:
+    from memorywall.core.analysis import Analysis
 
 _WORDS = {
     "weight": "weights",
@@ -16,12 +23,25 @@ _WORDS = {
 }
 
 
+def sentences(analysis: Analysis) -> str:
+    """Return an answer as text: headline and verdict, of a grid its headline."""
+    if analysis.question.shape:
+        return grid_headline(analysis)
+    return f"{headline(analysis)}\n{verdict(analysis)}"
+
+
 def verdict(analysis: Analysis) -> str:
-    """Return the sentence that a person reads first; the analysis holds no arrays."""
+    """Return what binds, and what the time is spent on; the analysis holds no arrays."""
     bound = str(analysis.bound)
-    waits, works = _waits(analysis), _works(analysis)
-    parts = [waits, works] if bound == "memory_bound" else [works, waits]
-    return f"{bound.replace('_', '-')}: {', '.join(filter(None, parts))}; {_intensity(analysis)}"
+    parts = {
+        "memory_bound": _waits(analysis),
+        "compute_bound": _spent(analysis, "arithmetic", lambda cost: cost.compute_bound_s),
+        "network_bound": _spent(analysis, "network", lambda cost: cost.network_bound_s),
+        "overhead_bound": _spent(analysis, "overhead", lambda cost: cost.overhead_bound_s),
+    }
+    said = [parts.pop(bound), *parts.values()]
+    text = f"{bound.replace('_', '-')}: {', '.join(filter(None, said))}; {_intensity(analysis)}"
+    return text if analysis.fits else f"capacity-bound; with enough memory it would be {text}"
 
 
 def _waits(analysis: Analysis) -> str:
@@ -36,19 +56,16 @@ def _waits(analysis: Analysis) -> str:
     return ", ".join(texts)
 
 
-def _works(analysis: Analysis) -> str:
-    """Say how much of the time is arithmetic, and of which operators."""
+def _spent(analysis: Analysis, what: str, part: Callable[[Cost], Number]) -> str:
+    """Say how much of the time one resource binds, and in which operators."""
     latency = float(analysis.latency_s)
-    shares = {
-        row.kind: float(row.cost.latency_s - row.cost.waiting_s) / latency
-        for row in analysis.by_class()
-    }
+    shares = {row.kind: float(part(row.cost)) / latency for row in analysis.by_class()}
     total = sum(shares.values())
     if total < 0.005:
         return ""
     kinds = sorted((kind for kind in shares if shares[kind] >= 0.005), key=lambda k: -shares[k])
     listed = ", ".join(f"{kind} {shares[kind]:.0%}" for kind in kinds)
-    return f"{total:.0%} of the time is arithmetic ({listed})"
+    return f"{total:.0%} of the time is {what} ({listed})"
 
 
 def _intensity(analysis: Analysis) -> str:
@@ -58,30 +75,74 @@ def _intensity(analysis: Analysis) -> str:
         f"it does {render_number(intensity)} FLOP per byte, {'below' if below else 'above'} the "
         f"{render_number(ridge)} where {analysis.hardware} would be balanced"
     )
-    if below == (analysis.bound == "memory_bound"):
+    binds = {"memory_bound": True, "compute_bound": False}.get(str(analysis.bound), below)
+    if below == binds:
         return f"{text}."
     other = "above" if below else "below"
     return f"{text}, but most of the time is in operators {other} it."
 
 
 def headline(analysis: Analysis) -> str:
-    """Return the question and the figure that most readers want: the time, and the rate."""
+    """Return the question with its time and rate, after a line that reports a lack of memory.
+
+    Times at the ceilings of a device are bounds; on a measured machine they are predictions, with
+    the bound beside them.
+    """
     text = f"{analysis.model} on {analysis.hardware}, {asked(analysis.question)}: "
-    text += ", ".join((render(float(analysis.latency_s), "s"), *_rate(analysis)))
-    prediction = analysis.prediction
-    if prediction is not None:
-        low, middle, high = (
-            render(float(prediction.seconds * share), "s")
-            for share in (prediction.low, 1.0, prediction.high)
-        )
-        if analysis.question.hardware.kind == "forecast":
-            text += f" at the roofs ({low} to {high} on 80 % of the devices that may come)"
-        else:
-            text += f" at the roofs; {middle} predicted ({low} to {high})"
+    text += ", ".join(filter(None, (_time(analysis), _rate(analysis))))
+    if analysis.time_provenance == "calibrated":
+        text += f"; at least {render(float(analysis.roofline_s), 's')} at the roofs"
     if analysis.ttft_s is not None and analysis.tpot_s is not None:
         first, step = (render(float(t), "s") for t in (analysis.ttft_s, analysis.tpot_s))
         text += f" (first token after {first}, then one every {step})"
-    return text
+    lacking = does_not_fit(analysis)
+    return f"{lacking}\n{text}" if lacking else text
+
+
+def does_not_fit(analysis: Analysis) -> str:
+    """Return what a footprint needs and a device has where it does not fit, else ""."""
+    footprint = analysis.footprint
+    if footprint.capacity is None or is_true(analysis.fits):
+        return ""
+    if not analysis.question.shape:
+        need, has = float(footprint.total), float(footprint.capacity)
+        return (
+            f"DOES NOT FIT: needs {render(need, 'byte')}, {analysis.hardware} has "
+            f"{render(has, 'byte')}"
+        )
+    import numpy as np  # noqa: PLC0415 - there are arrays
+
+    lacking = ~np.asarray(analysis.fits)
+    need = float(np.max(np.broadcast_to(footprint.total, lacking.shape)[lacking]))
+    has = float(np.max(footprint.capacity))
+    return (
+        f"{lacking.sum()} of {lacking.size} points DO NOT FIT: they need up to "
+        f"{render(need, 'byte')}, {analysis.hardware} has {render(has, 'byte')}"
+    )
+
+
+def grid_headline(analysis: Analysis) -> str:
+    """Return the question of a grid, after how many of its points do not fit."""
+    text = f"{analysis.model} on {analysis.hardware}, {analysis.phase}"
+    if analysis.time_provenance == "calibrated":
+        text += ", times predicted"
+    elif analysis.time_provenance == "forecast":
+        text += ", times at the roofs of a forecast"
+    else:
+        text += ", times at least and rates at most"
+    lacking = does_not_fit(analysis)
+    return f"{lacking}\n{text}" if lacking else text
+
+
+def _time(analysis: Analysis) -> str:
+    time = analysis.quantity("latency_s")
+    middle = render(float(time.value), "s")
+    if time.low is None or time.high is None:
+        return f"{time.bound} {middle}"
+    ends = f"{render(float(time.low), 's')} to {render(float(time.high), 's')}"
+    if analysis.time_provenance == "calibrated":
+        return f"{middle} predicted ({ends})"
+    return f"{time.bound} {middle} ({ends} on 80 % of the devices that may come)"
 
 
 def asked(question: Question) -> str:
@@ -95,9 +156,10 @@ def asked(question: Question) -> str:
     return f"one traced pass ({traced.phase}) over {inputs}"
 
 
-def _rate(analysis: Analysis) -> list[str]:
+def _rate(analysis: Analysis) -> str:
     """Return the main rate, where the unit is the model's own."""
     if analysis.question.model.traits.traced_pass is not None:
-        return []
+        return ""
     unit, rate = next(iter(analysis.rates.items()))
-    return [f"{render_number(float(rate), 4)} {unit}/s"]
+    text = f"{render_number(float(rate), 4)} {unit}/s"
+    return text if analysis.time_provenance == "calibrated" else f"at most {text}"

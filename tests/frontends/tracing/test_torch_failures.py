@@ -173,10 +173,10 @@ def test_a_factory_that_fails() -> None:
         ({"optimizer": "sgd", "optimizer_options": {"rate": 1}}, InvalidInputError, "rate"),
         ({"autocast": "int8"}, UnknownNameError, "bf16"),
         ({"checkpointing": True}, InvalidInputError, "torch.utils.checkpoint"),
-        ({"device": "gpu"}, InvalidInputError, "must be cpu or cuda, got 'gpu'"),
-        ({"device": 3}, InvalidInputError, "must be cpu or cuda, got 3"),
-        ({"device": "cpu:abc"}, InvalidInputError, "got 'cpu:abc'"),
-        ({"device": "cuda:zz"}, InvalidInputError, "got 'cuda:zz'"),
+        ({"backend": "gpu"}, InvalidInputError, "must be cpu or cuda, got 'gpu'"),
+        ({"backend": 3}, InvalidInputError, "must be cpu or cuda, got 3"),
+        ({"backend": "cpu:abc"}, InvalidInputError, "got 'cpu:abc'"),
+        ({"backend": "cuda:zz"}, InvalidInputError, "got 'cuda:zz'"),
         ({"autocast": ["bf16"]}, InvalidInputError, "must be bf16 or fp16, got"),
         ({"accumulation": True}, InvalidInputError, "from 1, got True"),
         ({"accumulation": 4097}, InvalidInputError, "at most 4096"),
@@ -229,7 +229,6 @@ def test_no_loss() -> None:
 
 
 def test_values_that_an_optimizer_reads_are_noted() -> None:
-    pytest.importorskip("pytorch_optimizer")
     traced = training_memory(lambda: nn.Linear(8, 8), BATCH, optimizer="prodigy")
     assert any("the optimizer read" in note for note in traced.notes)
     # Prodigy keeps two moments, the first weights, and a sum: four arrays of the weights' size.

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+import pytorch_optimizer
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
@@ -79,8 +80,6 @@ def test_two_layers_with_adam() -> None:
     ],
 )
 def test_optimizer_states(optimizer: str, options: dict[str, Any], states: int) -> None:
-    if optimizer in ("lion", "ademamix"):
-        pytest.importorskip("pytorch_optimizer")
     traced = training_memory(mlp, BATCH, optimizer=optimizer, optimizer_options=options)
     assert traced.most["optimizer_states"] == states
 
@@ -103,28 +102,34 @@ WANT_MORE = {
     "demo": "another library",
     "spectralsphere": "matrices alone",
 }  # fmt: skip
+SUPPORTED = set(pytorch_optimizer.get_supported_optimizers())
 
 
-def test_most_of_pytorch_optimizer() -> None:
-    others = pytest.importorskip("pytorch_optimizer")
-    refused = set()
-    for name in others.get_supported_optimizers():
-        made = lambda module, name=name: others.load_optimizer(name)(module.parameters())  # noqa: E731
-        try:
-            training_memory(mlp, BATCH, optimizer=made)
-        except mw.MemoryWallError:
-            refused.add(name)
-    assert refused <= set(WANT_MORE)
-    assert len(others.get_supported_optimizers()) - len(refused) >= 100
+def trace_with(name: str) -> TrainingMemory:
+    """Trace a step of an optimizer that is made of its name and the parameters alone."""
+    make = pytorch_optimizer.load_optimizer(name)
+    return training_memory(mlp, BATCH, optimizer=lambda module: make(module.parameters()))
+
+
+@pytest.mark.parametrize("name", sorted(SUPPORTED - set(WANT_MORE)))
+def test_pytorch_optimizer(name: str) -> None:
+    traced = trace_with(name)
+    assert traced.most["weights"] == WEIGHTS
+    assert traced.most["gradients"] >= WEIGHTS
+
+
+@pytest.mark.parametrize("name", sorted(SUPPORTED & set(WANT_MORE)))
+def test_optimizers_that_cannot_be_made_of_a_name(name: str) -> None:
+    with pytest.raises(mw.MemoryWallError):
+        trace_with(name)
 
 
 def test_optimizers_that_want_more() -> None:
-    others = pytest.importorskip("pytorch_optimizer")
     squared = lambda out: out.pow(2).sum()  # noqa: E731
     # One array for the hessian's diagonal beside two moments.
     hessian = training_memory(mlp, BATCH, optimizer="adahessian", create_graph=True, loss=squared)
     assert hessian.most["optimizer_states"] == 3 * WEIGHTS
-    mini = training_memory(mlp, BATCH, optimizer=others.load_optimizer("adammini"))
+    mini = training_memory(mlp, BATCH, optimizer=pytorch_optimizer.load_optimizer("adammini"))
     # One moment for each weight; a second one for each block of them, not more than each row.
     assert WEIGHTS < mini.most["optimizer_states"] < WEIGHTS + 4 * 2 * (F + V) + 100
     with pytest.raises(UnsupportedError, match="create_graph"):

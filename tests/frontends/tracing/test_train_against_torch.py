@@ -20,18 +20,12 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, 
 
 import memorywall as mw
 from memorywall.passes.collapse import fuse_traced
+from tests.counting import PRODUCTS, products
 from tests.training import train
 
 transformers.logging.set_verbosity_error()
-PRODUCTS = ("gemm", "attention", "conv")
 IDS = torch.zeros(2, 24, dtype=torch.int64)
 WORDS = {"input_ids": IDS, "labels": IDS}
-
-
-def products(traced: mw.Traced, *kinds: str) -> int:
-    return int(
-        sum(op.flops * n for _, op, n in traced.program.walk() if op.kind in (kinds or PRODUCTS))
-    )
 
 
 def counted(factory: Callable[[], nn.Module], *args: Any, **kwargs: Any) -> int:
@@ -126,9 +120,9 @@ def test_fused_attention_goes_back_as_five_products() -> None:
         train(lambda: llama("sdpa"), named=WORDS, causal=causal) for causal in ("full", "half")
     )
     forward, backward = sdpa_flop_count(q, q, q), sdpa_backward_flop_count(q, q, q, q)
-    assert products(whole, "attention") == 3 * (forward + backward)
-    assert products(half, "attention") * 576 == products(whole, "attention") * 300
-    assert products(whole, "gemm") == products(train(llama, named=WORDS), "gemm")
+    assert products(whole, ["attention"]) == 3 * (forward + backward)
+    assert products(half, ["attention"]) * 576 == products(whole, ["attention"]) * 300
+    assert products(whole, ["gemm"]) == products(train(llama, named=WORDS), ["gemm"])
     # Scale, maximum, difference, exponential, sum, quotient; and six on the way back.
     softmax = [op for _, op, n in whole.program.walk() if op.name.endswith(".softmax")]
     assert {op.flops for op in softmax} == {6 * 2 * 4 * 576}

@@ -117,8 +117,8 @@ def test_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     record = json.loads(capsys.readouterr().out)
     assert len(record["cells"]) == 189
     assert set(record["cells"][0]) == {
-        "table", "model", "seq_len", "operator", "quantity", "printed", "published", "ours", "deviation",
-        "verdict", "reason", "ours_as_configured",
+        "table", "model", "seq_len", "operator", "quantity", "printed", "published", "ours",
+        "deviation", "verdict", "reason", "ours_as_configured",
     }  # fmt: skip
     assert Counter(cell["verdict"] for cell in record["cells"])[EXPLAINED] == len(EXCEPTIONS)
     assert [batch["batch_size"] for batch in record["batch"]] == [[1, 4]] * 10

@@ -10,7 +10,7 @@ import click
 from memorywall.answer.analyze import analyze
 from memorywall.app.cli._command import command
 from memorywall.app.cli._options import MODEL, parameters
-from memorywall.app.cli._shared import axis, console, json_flag, load_and_tell, print_json
+from memorywall.app.cli._shared import axis, json_flag, load_and_tell, page, print_json
 from memorywall.core.errors import InvalidInputError, join_words
 from memorywall.core.parameters import PARAMETERS
 from memorywall.report.table import show_analysis, show_grid
@@ -61,7 +61,7 @@ def COMMAND(  # noqa: N802 - the constant that the subcommand is found by
         records = [answer.to_dict() for answer in answers]
         print_json(records if len(records) > 1 else records[0])
         return
-    out = console()
+    out = page()
     for number, answer in enumerate(answers):
         if number:
             out.print()

@@ -7,11 +7,10 @@ import click
 from memorywall.answer.analyze import hardware_toml, load_hardware
 from memorywall.app.cli._command import command
 from memorywall.app.cli._options import DEVICE
-from memorywall.app.cli._shared import console, json_flag, print_json
+from memorywall.app.cli._shared import json_flag, page, print_json
 from memorywall.catalog.devices import device_names
 from memorywall.core.errors import InvalidInputError
-from memorywall.report.device_tables import compared_devices, hardware_table, show_device
-from memorywall.report.json_records import hardware_record
+from memorywall.report.device_tables import show_compared, show_device, show_devices
 
 
 @command("hardware", "Ask", "The devices, every number with its source.")
@@ -48,10 +47,10 @@ def COMMAND(names: tuple[str, ...], as_toml: bool, as_json: bool) -> None:  # no
     if as_toml:
         click.echo(hardware_toml(wanted[0]), nl=False)
     elif as_json:
-        print_json({"hardware": [hardware_record(device) for device in devices]})
+        print_json({"hardware": [device.to_dict() for device in devices]})
     elif len(wanted) == 1:
-        show_device(devices[0], console())
+        show_device(devices[0], page())
     elif wanted:
-        console().print(compared_devices(devices))
+        show_compared(devices, page())
     else:
-        console().print(hardware_table(devices))
+        show_devices(devices, page())

@@ -8,14 +8,13 @@ import click
 
 from memorywall.app.cli._command import command
 from memorywall.app.cli._options import MODEL
-from memorywall.app.cli._shared import console, json_flag, print_json
+from memorywall.app.cli._shared import json_flag, page, print_json
 from memorywall.catalog.configs import config_names
 from memorywall.core.errors import InvalidInputError
 from memorywall.frontends.hf import load_model
 from memorywall.frontends.hub import stored_on_hub
 from memorywall.report.explain import explain_record, show_reading
-from memorywall.report.json_records import model_record
-from memorywall.report.table import models_table
+from memorywall.report.table import show_models
 
 
 @command("models", "Ask", "The built-in models, and how a config was read.")
@@ -51,10 +50,10 @@ def COMMAND(names: tuple[str, ...], explain: bool, stored: bool, as_json: bool) 
             for model in models
         ]
     if as_json:
-        record = explain_record if explain else model_record
-        print_json({"models": [record(model) for model in models]})
+        records = (explain_record(model) if explain else model.to_dict() for model in models)
+        print_json({"models": list(records)})
     elif explain:
         for model in models:
-            show_reading(model, console())
+            show_reading(model, page())
     else:
-        console().print(models_table(models))
+        show_models(models, page(), in_full=bool(names))

@@ -19,6 +19,7 @@ from memorywall.core.workload import Causal, Traffic
 from memorywall.report.table import show_analysis
 from memorywall.report.trace_text import show_traced
 from memorywall.report.training_text import show_step
+from memorywall.report.verdict import does_not_fit
 
 if TYPE_CHECKING:
     from memorywall.core.analysis import Analysis
@@ -44,7 +45,8 @@ _OF_TRAINING = ("optimizer", "loss", "autocast", "checkpointing", "accumulation"
 )
 @click.option(
     "--cache", "caches", multiple=True, metavar="KIND|PATTERN",
-    help="dynamic or static; for a custom module its buffers of keys and values, such as '*.k_cache' (can be repeated).  [default: dynamic]",
+    help="dynamic or static; for a custom module its buffers of keys and values, such as "
+    "'*.k_cache' (can be repeated).  [default: dynamic]",
 )  # fmt: skip
 @click.option("--dtype", metavar="FORMAT", help="Build the module in it.  [default: its own]")
 @click.option(
@@ -130,6 +132,8 @@ def COMMAND(  # noqa: N802
         return
     out = console()
     show = show_traced if traced.memory is None else show_step
+    for lacking in filter(None, map(does_not_fit, priced)):  # before any time
+        out.print(lacking, style="bold")
     show(traced, excess(traced), out, depth=_DEPTH if depth is None else depth)
     for answer in priced:
         out.print()

@@ -57,6 +57,9 @@ class ArrayCost(Cost):
         set_(self, "_bandwidth", bandwidth)
         set_(self, "_peaks", peaks)
         set_(self, "_points", points)
+        for resource in ("network", "overhead"):  # the roofline knows neither
+            set_(self, f"{resource}_s", 0.0)
+            set_(self, f"{resource}_bound_s", 0.0)
 
     _classes: Classes
     _bandwidth: Number

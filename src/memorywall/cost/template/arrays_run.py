@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from math import prod
 from typing import Any
 
@@ -17,6 +16,7 @@ from memorywall.cost.template.series import Run, bound_at_any
 
 # Points of a block: rows at both ends of a stretch fit the processor's cache.
 BLOCK = 4096
+_NUMBERS = 7  # of the roofline's costs: FLOPs to waiting seconds
 
 
 def run_at_points(run: Run, point: Point, steps: int, hardware: Hardware) -> Cost:
@@ -28,7 +28,7 @@ def run_at_points(run: Run, point: Point, steps: int, hardware: Hardware) -> Cos
     shape = shape_of(point, hardware)
     rates = (hardware.bandwidth, *(hardware.peak(dtype) for dtype in run.dtypes))
     flat = Points(point, rates, shape).map(lambda number: flattened(number, shape))
-    found = [np.empty(prod(shape)) for _ in fields(Cost)]
+    found = [np.empty(prod(shape)) for _ in range(_NUMBERS)]
     for start in range(0, prod(shape), BLOCK):
         some = slice(start, start + BLOCK)
         for total, numbers in zip(found, _run(run, flat.cut(some), steps), strict=True):
@@ -37,9 +37,9 @@ def run_at_points(run: Run, point: Point, steps: int, hardware: Hardware) -> Cos
 
 
 def _run(run: Run, points: Points, steps: int) -> list[Any]:
-    """Return the fields of the cost of some steps at points along one axis."""
+    """Return the numbers of the cost of some steps at points along one axis."""
     point, (bandwidth, *peaks) = points.point, points.rates
-    total: list[Array | float] = [0.0] * len(fields(Cost))
+    total: list[Array | float] = [0.0] * _NUMBERS
     for stretch in run.bends.stretches(point, steps):
         ends = point._replace(length=stretch.first), point._replace(length=stretch.last)
         part = run.stretch(*ends, stretch.count, bandwidth, list(peaks), bound_at_any)

@@ -79,7 +79,7 @@ class Bends:
             slope, value = _line(rounding.inner, point)
             number = rounding.number
             multiples = _most(floored(slope * steps, number)) + 1
-            period = number if is_array(slope) else number // gcd(number, slope)
+            period = number if is_array(slope) else number // gcd(number, int(slope))
             if period < multiples:
                 stride = lcm(stride, period)
                 continue
