@@ -35,6 +35,7 @@ test-all: .venv/test.stamp  ## The slow tests, which `make test` leaves out
 lint: .venv/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tools/words.py
 
 types: .venv/test.stamp
 	$(BIN)/mypy

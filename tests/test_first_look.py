@@ -44,7 +44,7 @@ def test_the_readme_shows_what_is_printed(
     assert drawn == ["demo-case-study.svg", "demo-roofline.svg"]
 
 
-def test_what_does_not_fit_is_said_before_any_time(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_does_not_fit_is_reported_before_any_time(capsys: pytest.CaptureFixture[str]) -> None:
     first_look()["on_a_data_sheet"]()
     out = " ".join(capsys.readouterr().out.split())
     # 70.6e9 parameters and 64 x 4096 positions of 2 x 80 x 8 x 128, 2 bytes each: 141 + 86 GB.

@@ -71,7 +71,7 @@ def model(name: str) -> Model:
 
 
 def outcome(ask: Any) -> tuple[Any, ...]:
-    """Return an answer as numbers and its headline, or what was said in refusal."""
+    """Return an answer as numbers and its headline, or the message of a refusal."""
     try:
         answer = ask()
     except MemoryWallError as error:
@@ -333,7 +333,7 @@ def test_library_scenario_and_command_agree(name: str, capsys: pytest.CaptureFix
 def test_a_traced_module_has_one_pass() -> None:
     traced = mw.trace(lambda: torch.nn.Linear(4, 3), "float32[2,4]")
     plain = outcome(lambda: mw.analyze(traced, on=H100))
-    # Its own values are no other question: it was traced in float32, as an encoder's pass.
+    # Its values ask the same question: it was traced in float32, as an encoder's pass.
     own = mw.analyze(traced, on=H100, phase="encode", batch_size=2, weights="fp32", causal="half")
     assert outcome(lambda: own) == plain
     assert outcome(lambda: mw.analyze(traced, on=H100, traffic="unfused"))[1] == plain[1]

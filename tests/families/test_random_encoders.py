@@ -37,7 +37,7 @@ CLASSES = [
 SIZES = st.integers(1, 20)
 WORDS = st.lists(st.sampled_from(["c2p", "p2c"]), min_size=1, max_size=2, unique=True)
 
-# What each model type has beside BERT's keys.
+# Keys of each model type in addition to BERT's.
 KEYS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "albert": {
         "embedding_size": SIZES,

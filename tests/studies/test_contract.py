@@ -1,4 +1,4 @@
-"""What every study keeps to, whichever folder it is found in; a folder more is a study more."""
+"""The contract of every study, in any folder; one more folder is one more study."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     place.mkdir()
     (place / "__init__.py").write_text(source, encoding="utf-8")
     monkeypatch.setattr(room, "__path__", [*room.__path__, str(tmp_path)])
-    # So that it is imported anew, and forgotten afterwards.
+    # So that it is imported again, and removed afterwards.
     monkeypatch.setitem(sys.modules, "memorywall.studies.idle_arithmetic", None)
     monkeypatch.delitem(sys.modules, "memorywall.studies.idle_arithmetic")
     return place

@@ -78,7 +78,7 @@ def analyze(model: ModelSource | Traced, *, on: HardwareSource, **words: Unpack[
 
 
 def analyze_scenario(scenario: Scenario) -> Analysis:
-    """Return the answer to a whole question; ``analyze`` is this with the question in words."""
+    """Return the answer to a whole question; ``analyze`` takes the same question as keywords."""
     question = settle(scenario)
     evaluation = evaluate(question)
     return Analysis(
@@ -117,7 +117,7 @@ def _described(answer: Analysis) -> str:
 
 
 def load_hardware(source: HardwareSource) -> Hardware:
-    """Return a device by its name in the catalogue or by the path of a TOML of its own.
+    """Return a device by its name in the catalogue or by the path of its TOML.
 
     ``forecast:2030`` is that of a year by the trends of devices (the extra ``trends``).
 
@@ -136,7 +136,7 @@ def load_hardware(source: HardwareSource) -> Hardware:
 
 
 def hardware_toml(source: str | os.PathLike[str]) -> str:
-    """Return the text of a device's file, as a pattern for one's own.
+    """Return the text of a device's file, as a template for a custom one.
 
     Raises:
         InvalidInputError: a forecast, which has none.

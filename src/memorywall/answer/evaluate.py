@@ -22,7 +22,7 @@ MOST_POINTS = 2**28
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What the passes of a question cost, and what must be resident.
+    """The cost of the passes of a question, and the resident memory.
 
     Attributes:
         passes: the passes, in order.

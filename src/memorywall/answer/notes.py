@@ -1,4 +1,4 @@
-"""What to know before the numbers of an answer are used."""
+"""Notes: caveats on the numbers of an answer."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def notes_on(question: Question, footprint: Footprint, asked: Precision) -> tupl
 
 
 def _image_notes(question: Question) -> tuple[str, ...]:
-    """Return remarks on the images that are looked at or made."""
+    """Return notes on the images that are encoded or generated."""
     model, seen, size = question.model, question.model.traits.images, question.image_size
     looked_at = any(one.stacks != "decoder" for one in question.passes)
     if seen is None or size is None or not looked_at:
@@ -86,12 +86,12 @@ def _image_notes(question: Question) -> tuple[str, ...]:
     return (*notes, f"{usual}, and --guidance on counts each step twice.")
 
 
-# From so many times the peak on, a format of 16 bits is worth a note.
+# From this multiple of the peak, a 16-bit format is worth a note.
 _MUCH = 4
 
 
 def _cache_notes(question: Question, footprint: Footprint, asked: Precision) -> tuple[str, ...]:
-    """Return a note where nobody named a format for a cache that is wider than the activations."""
+    """Return a note on a cache wider than the activations, if its format was not given."""
     if asked.activations is None or asked.kv_cache is not None:
         return ()
     done, cache = question.formats.activations, question.formats.kv_cache

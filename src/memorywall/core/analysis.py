@@ -1,4 +1,4 @@
-"""The answer to one scenario, its numbers scalars or arrays."""
+"""The answer to one scenario; its numbers are scalars or arrays."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ _SUMMARY = ("batch_size", "seq_len", "latency_s", "bound", "binding")
 class Analysis:
     """The cost of a model on a device.
 
-    Times are seconds, sizes bytes, rates per second. Where the question holds arrays, every number
-    is an array of their common shape and ``bound`` one of words; the numbers of ``ops`` have the
+    Times are seconds, sizes bytes, rates per second. If the question holds arrays, every number is
+    an array of their common shape and ``bound`` one of strings; the numbers of ``ops`` have the
     shapes that broadcast to it.
 
     ``quantity("latency_s")`` gives a number with its interval and its provenance;
@@ -55,8 +55,7 @@ class Analysis:
 
     Attributes:
         scenario: the question as asked.
-        question: the same with every word decided.
-        passes: the forward passes that it consists of.
+        question: the same with every parameter decided. passes: its forward passes.
         costs: the cost of each pass at the device's ceilings, over all of its executions.
         footprint: bytes that must be resident.
         time_provenance: where the times come from.
@@ -110,7 +109,7 @@ class Analysis:
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """Remarks to read before the numbers are used, the gravest first."""
+        """Caveats on the numbers, the gravest first."""
         return self.note()
 
     @property
@@ -150,13 +149,13 @@ class Analysis:
 
     @property
     def source_len(self) -> Number | None:
-        """Positions of each source that an encoder reads; None where there is no such encoder."""
+        """Positions of each source of an encoder; None without such an encoder."""
         source_len = self.question.source_len
         return None if source_len is None else self._on_grid(source_len)
 
     @property
     def image_size(self) -> tuple[int, int] | None:
-        """Height and width of every image in pixels; None where there are none."""
+        """Height and width of every image in pixels; None without images."""
         return self.question.image_size
 
     @property
@@ -167,12 +166,12 @@ class Analysis:
 
     @property
     def new_tokens(self) -> Number:
-        """Tokens that come out for each sequence: one of a pass, none where no text is made."""
+        """Tokens generated per sequence: one for a pass, None if no text is generated."""
         return sum(one.emits * one.count for one in self.passes)
 
     @property
     def steps(self) -> int | None:
-        """Denoising steps; None where nothing is denoised."""
+        """Denoising steps; None for other models."""
         return self.question.steps
 
     @property
@@ -482,7 +481,7 @@ class Analysis:
         }
 
     def _conventions_of_the_architecture(self) -> dict[str, str]:
-        """Return the conventions that only some architectures are counted by."""
+        """Return the conventions that apply to some architectures only."""
         traits, counting = self.question.model.traits, self.question.counting
         found: dict[str, str] = {}
         if traits.experts:
@@ -496,7 +495,7 @@ class Analysis:
         return found
 
     def _on_grid(self, number: Number) -> Number:
-        """Broadcast a number of the question to the shape of the answers, if that has one."""
+        """Broadcast a number of the question to the shape of the answers."""
         shape = self.question.shape
         if not shape:
             return number

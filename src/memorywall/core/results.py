@@ -1,4 +1,4 @@
-"""Answers: what a program costs on a device, by operator and in all."""
+"""Answers: the cost of a program on a device, by operator and in total."""
 
 from __future__ import annotations
 
@@ -120,10 +120,9 @@ class OpCost:
     Attributes:
         name: its path, such as ``layers.attention.q_proj``.
         kind: its class.
-        count: how many executions.
-        cost: their sum.
+        count: its executions. cost: their sum.
         traffic: its moved bytes by the role of the tensors.
-        waits: the seconds that it is memory-bound, by the role of what it waits for.
+        waits: the seconds that it is memory-bound, by the role of the tensors that it waits for.
     """
 
     name: str
@@ -179,9 +178,9 @@ def _added(some: dict[str, Number], others: dict[str, Number]) -> dict[str, Numb
 class Footprint:
     """Bytes that must be resident at once; ``capacity`` is the main memory's, if known.
 
-    ``activations`` is the most that is alive at any operator, by liveness over named tensors.
-    ``state`` is what recurrent layers keep in place of a cache: as much at any length. Of a
-    training step all parts are those of the moment when most stands.
+    ``activations`` is the peak of live activations over operators, by liveness of named tensors.
+    ``state`` is the constant-size memory of recurrent layers. For a training step all parts are
+    those at the moment of the peak.
     """
 
     weights: Number
@@ -194,13 +193,13 @@ class Footprint:
 
     @property
     def total(self) -> Number:
-        """All of them together."""
+        """The total."""
         kept = self.weights + self.kv_cache + self.state + self.gradients + self.optimizer_states
         return kept + self.activations
 
     @property
     def fits(self) -> bool | Array:
-        """Whether the total is within the capacity; true where that is not known."""
+        """Whether the total is within the capacity; true if that is not known."""
         if self.capacity is None:
             return True
         fits = self.total <= self.capacity

@@ -1,4 +1,4 @@
-"""What several subcommands share: where output goes, how JSON leaves, the axes of a grid."""
+"""Common parts of subcommands: output, JSON, and the axes of a grid."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class _Trimmed(io.TextIOBase):
 
 
 def load_and_tell(name: str) -> Model:
-    """Return a model, and say so where transformers' own class stands in for a family."""
+    """Return a model, and report on standard error if it is traced from transformers."""
     model = load_model(name)
     if model.traits.traced:
         click.echo(f"{model.architecture.notes[0]} Each pass takes seconds.", err=True)
@@ -94,8 +94,8 @@ def stage_bar(
 ) -> Iterator[tuple[Callable[[int, int], None], Callable[[str], None]]]:
     """Show how far a long command is and its stage, on standard error.
 
-    Yield what to call with (done, total), and what to call with a stage in words. A terminal shows
-    the stage beside the bar; elsewhere each stage is a line, and how far it is one every 10 s.
+    Yield a callback of (done, total), and a callback of the name of a stage. A terminal shows the
+    stage next to the bar; elsewhere each stage is a line, and the progress one every 10 s.
     """
     from rich.console import Console  # noqa: PLC0415 - slow to import, and not needed by all
     from rich.progress import (  # noqa: PLC0415
