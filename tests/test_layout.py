@@ -6,8 +6,8 @@ from pathlib import Path
 
 TESTS = Path(__file__).parent
 SOURCE = TESTS.parent / "src" / "memorywall"
-# Not rooms: properties of all answers, published figures, other counters.
-BESIDE = {"laws", "published", "oracle"}
+# Not rooms: properties of all answers, published figures, other counters, tools of the repository.
+BESIDE = {"laws", "published", "oracle", "tools"}
 
 
 def folders(root: Path, pattern: str) -> set[str]:
@@ -30,3 +30,9 @@ def test_each_room_and_each_study_has_tests() -> None:
 def test_each_folder_is_a_package() -> None:
     # Two files of one name, such as each study's, are told apart by the packages around them.
     assert folders(TESTS, "*.py") == folders(TESTS, "__init__.py")
+
+
+def test_no_test_is_skipped_where_a_package_is_missing() -> None:
+    # The extra `test` installs every package; a skip would hide that one went missing.
+    skipping = "pytest.import" + "orskip"
+    assert [path for path in TESTS.rglob("*.py") if skipping in path.read_text("utf-8")] == []

@@ -1,4 +1,4 @@
-"""What transformers' classes multiply beyond the architecture where they write scans out, by hand.
+"""Extra products of transformers' classes with explicit scans, counted by hand.
 
 Kernels run a scan and a short convolution each as one operator; the classes' own fallback, which
 runs where there are none, writes them out as products that torch counts. Letters: B batch,

@@ -1,4 +1,4 @@
-"""What a template keeps resident at a point: rows by role, and the largest of few candidates.
+"""The resident memory of a template at a point: rows by role, and the largest of few candidates.
 
 The most bytes of activations alive at any operator is a maximum over operators. The walk of
 ``cost.footprint`` is done once with symbols; a total that another is never below is dropped, so a
@@ -20,7 +20,7 @@ from memorywall.cost.template.rows import Rows, Terms
 
 
 class Residents:
-    """What a program keeps resident, and the most of its activations that are alive at once.
+    """The resident memory of a program, and the peak of its live activations.
 
     Attributes:
         terms: what the sums are over.

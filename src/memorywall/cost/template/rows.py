@@ -31,11 +31,11 @@ Form: TypeAlias = dict[int, Any]
 
 
 class Terms:
-    """What rows are sums of: one, the variables, then atoms, their products and expressions.
+    """The terms of rows: one, the variables, then atoms, their products and expressions.
 
     Attributes:
-        origins: what stands at each place: a product of atoms, a polynomial, an expression; None
-            of a variable that nothing has.
+        origins: the source of each place: a product of atoms, a polynomial, an expression; None of
+            a variable that nothing has.
     """
 
     def __init__(self) -> None:
@@ -120,7 +120,7 @@ class Terms:
         return self._keep(monomial, lambda v: v[left] * v[right], (left, right), monomial)
 
     def _whole(self, number: Symbol | Expression) -> int:
-        """Return the place of a symbol or an expression, as a term of its own."""
+        """Return the place of a symbol or an expression, as a separate term."""
         if isinstance(number, Expression):
             return self._expression(number)
         form, divisor = self._sum(number), number.divisor
@@ -254,5 +254,5 @@ def added(a: Form, b: Form) -> Form:
 
 
 def scaled(form: Form, times: int) -> Form:
-    """Return a sum over terms, so many times."""
+    """Return a multiple of a sum over terms."""
     return {place: coefficient * times for place, coefficient in form.items()}

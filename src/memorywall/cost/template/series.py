@@ -34,7 +34,7 @@ Bound: TypeAlias = Callable[[list[Pair], Any, Any], tuple[Any, Any]]
 
 
 class Run:
-    """What decode steps in a row cost as a whole.
+    """The total cost of consecutive decode steps.
 
     Attributes:
         dtypes: the arithmetic of the operators.
@@ -85,7 +85,7 @@ class Run:
             at_first, at_last: its ends.
             count: how many steps it has.
             bandwidth, peaks: of the device, the peaks by dtype.
-            bound: what tells the steps that are compute-bound from those that are memory-bound.
+            bound: distinguishes compute-bound from memory-bound steps.
         """
         first: list[Any] = self._rows.at(at_first)
         last: list[Any] = self._rows.at(at_last)
@@ -110,7 +110,7 @@ class Run:
 
 
 class RunListing:
-    """What every operator costs over decode steps in a row."""
+    """The cost of every operator over consecutive decode steps."""
 
     def __init__(self, program: Program) -> None:
         terms = Terms()

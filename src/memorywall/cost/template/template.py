@@ -19,7 +19,7 @@ from memorywall.cost.template.series import Run, RunListing
 if TYPE_CHECKING:  # NumPy is imported where there are many points, and not before
     from memorywall.cost.template.arrays import ArrayPrices
 
-# What makes the program that is priced of the one that was lowered, such as ``fuse``.
+# The pass from the lowered to the priced program, such as ``fuse``.
 Rewrite: TypeAlias = Callable[[Program], Program]
 
 # Templates kept: some 100 KiB each, and half a millisecond to make.
@@ -30,8 +30,8 @@ _TEMPLATES: dict[tuple[Hashable, ...], tuple[Template, tuple[object, ...]]] = {}
 class Template:
     """The program of a forward pass, its numbers symbols; one of integers is the same everywhere.
 
-    What a question needs of it is worked out when it is first asked: rows of coefficients, by
-    which a point is then answered.
+    The parts that a question needs are computed on first use: rows of coefficients, from which a
+    point is then computed.
 
     Attributes:
         program: as it is priced, so fused where traffic is.
@@ -58,7 +58,7 @@ class Template:
     def price_run(self, point: Point, steps: int, hardware: Hardware) -> Cost:
         """Return what decode steps in a row cost, the first of them at the point's length.
 
-        FLOPs and bytes are exact, but for the bytes of experts; times are so up to rounding.
+        FLOPs and bytes are exact, except the bytes of experts; times are exact up to rounding.
 
         Raises:
             UnsupportedError: the device has no peak for the program's arithmetic or a wider one.
