@@ -1,4 +1,4 @@
-"""What every study keeps to, whichever folder it is found in; a folder more is a study more."""
+"""The contract of every study, for each folder that is found."""
 
 from __future__ import annotations
 
@@ -68,6 +68,7 @@ def test_every_folder_is_a_study() -> None:
 @pytest.mark.parametrize("study", STUDIES, ids=NAMES)
 def test_it_says_what_it_asks(study: Study[Any], capsys: Captured) -> None:
     assert study.question.endswith("?")
+    assert len(study.question) <= 62  # one line of the listing
     assert recording_of(study.result).name == f"memorywall.study.{study.name}"
     assert dataclasses.is_dataclass(study.result)
     assert main(["study", "--help"]) == 0
@@ -186,7 +187,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     place.mkdir()
     (place / "__init__.py").write_text(source, encoding="utf-8")
     monkeypatch.setattr(room, "__path__", [*room.__path__, str(tmp_path)])
-    # So that it is imported anew, and forgotten afterwards.
+    # So that it is imported again, and forgotten afterwards.
     monkeypatch.setitem(sys.modules, "memorywall.studies.idle_arithmetic", None)
     monkeypatch.delitem(sys.modules, "memorywall.studies.idle_arithmetic")
     return place

@@ -53,7 +53,7 @@ class Recording:
         derived: attributes by the keys that hold them beside the fields; they are not read back. A
             path such as ``slope.low`` is followed.
         hidden: fields that the record leaves out; such a result is written and not read.
-        rest: the field whose own keys stand in the record itself: a mapping, or a dataclass.
+        rest: the field whose own keys are keys of the record itself: a mapping, or a dataclass.
         upgrades: by the version that each starts from, what makes the values of a record those of
             the next version; a record without a schema is of version 0.
     """
@@ -93,7 +93,7 @@ def recorded(
 
     Args:
         schema, names, hidden, rest, upgrades: see ``Recording``.
-        derived: likewise, or the names of attributes that are keys of the same name.
+        derived: see ``Recording``, or the names of attributes that are keys of the same name.
     """
     paths = derived if isinstance(derived, Mapping) else {name: name for name in derived}
 
@@ -145,7 +145,7 @@ def _written(value: Any) -> Any:
 
 
 def _written_whole(value: Any) -> Any:
-    """Return what stands for a value that is no collection."""
+    """Return the plain value of one that is not a collection."""
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
@@ -165,7 +165,7 @@ def load_record(cls: type[_T], path: Path) -> _T:
     """Read a result from the file of its record.
 
     Raises:
-        InvalidInputError: the file cannot be read, is no JSON, or does not hold such a record.
+        InvalidInputError: the file cannot be read, is not JSON, or does not hold such a record.
         UnsupportedError: the record is of a later version.
     """
     text = read_text(path, _MOST_BYTES, "a record")
@@ -251,7 +251,7 @@ def _required(one: Field[Any]) -> bool:
 
 
 class _Arrays:
-    """What stands for the type of an array, whose own name is known to type checkers alone."""
+    """The type of an array in a hint, since its own name is known to type checkers alone."""
 
     def __class_getitem__(cls, _of: object) -> type[_Arrays]:
         return cls

@@ -41,10 +41,10 @@ class Option:
         name: the keyword.
         help: what it sets, in one sentence.
         kind: ``count`` and ``counts``: whole numbers, one or several; ``length`` and ``lengths``:
-            likewise, of positions (k is 1024); ``number``: with a fraction; ``shares``: several of
+            whole numbers of positions (k is 1024); ``number``: with a fraction; ``shares``: several of
             those; ``quantity``: a number with a unit, in base units where it is used; ``name`` and
             ``names``: words; ``flag``: true where it is given; ``choice``: one of ``choices``.
-        default: what holds where it is not given, in words.
+        default: the value where it is not given, as text.
         flags: of the command; by default the keyword with dashes.
         names: what its names are of.
         unit: the base unit of a quantity.
@@ -78,11 +78,11 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What a long run reports to.
+    """The receivers of a long run's reports.
 
     Attributes:
         progress: called with the number of parts that are done, and the number of all.
-        stage: called with the stage that begins, in words.
+        stage: called with the name of the stage that begins.
     """
 
     progress: Callable[[int, int], object] = lambda _done, _total: None

@@ -137,11 +137,11 @@ def _version_2(record: Values) -> Values:
 @recorded("memorywall.study.paper/2", names={"roofs": "batch"}, upgrades={1: _version_2})
 @dataclass(frozen=True, slots=True)
 class CaseStudy:
-    """What the study found.
+    """The findings of the study.
 
     Attributes:
         cells: the printed counts beside ours; empty in a record of the runs alone.
-        curves: the four panels; likewise.
+        curves: the four panels; empty in such a record too.
         roofs: GPT-2's decode by batch, one for each device that was asked for.
         here: the models run on this machine; None where they did not run.
     """

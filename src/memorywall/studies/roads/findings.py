@@ -101,7 +101,7 @@ def total(passes: Iterable[PassComparison]) -> Totals:
 )
 @dataclass(frozen=True, slots=True)
 class Roads:
-    """What the study found.
+    """The findings of the study.
 
     Attributes:
         tokens: positions of a pass.

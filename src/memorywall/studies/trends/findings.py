@@ -71,7 +71,7 @@ class PaperFigures:
 )
 @dataclass(frozen=True, slots=True)
 class RefittedTrends:
-    """What the study found.
+    """The findings of the study.
 
     Attributes:
         refits: every printed rate beside its fit, the paper's series to today, and today's own.

@@ -37,13 +37,13 @@ class Machine:
 @recorded(rest="machine")
 @dataclass(frozen=True, slots=True)
 class MachineAtWall:
-    """What a machine's latencies mean for a program.
+    """The hit rates that a machine's latencies require of a program.
 
     Attributes:
         machine: which.
         average_access_cycles: by hit rate.
         hit_needed: hit rate that it needs, by the paper's reading.
-        hit_of_1995: likewise by that of 1995.
+        hit_of_1995: the same by the reading of 1995.
     """
 
     machine: Machine
@@ -54,7 +54,7 @@ class MachineAtWall:
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """What 1995 foresaw of a year, and what it printed; None where it printed nothing.
+    """The forecast of 1995 for a year, and the printed number; None where there is none.
 
     Attributes:
         year: of which.
@@ -75,7 +75,7 @@ class Projection:
 )
 @dataclass(frozen=True, slots=True)
 class Wall:
-    """What the study found.
+    """The findings of the study.
 
     Attributes:
         hits: hit rates that were asked for.
