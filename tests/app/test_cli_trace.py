@@ -157,7 +157,7 @@ def test_words_that_do_not_go_together(place: str, capsys: pytest.CaptureFixture
         assert said in capsys.readouterr().err
 
 
-def test_unknown_operators_are_said(place: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_operators_are_reported(place: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trace", f"{place}:Odd", "--input", "float32[2,4]"]) == 0
     out = capsys.readouterr().out
     assert "50.0% of 2 operators" in out

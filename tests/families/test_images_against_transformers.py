@@ -1,4 +1,4 @@
-"""What sees images against transformers' classes, to the last digit: images real but for values."""
+"""Vision models against transformers' classes, to the last digit, on images without values."""
 
 from __future__ import annotations
 

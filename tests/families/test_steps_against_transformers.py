@@ -1,7 +1,7 @@
 """Decode steps of every published decoder against transformers' class, to the last digit.
 
 Six layers of each, which is every kind that it has: the whole depth is held by the prefill's test.
-Those that keep state are held by tests of their own.
+Models with state have separate tests.
 """
 
 from __future__ import annotations

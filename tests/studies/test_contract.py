@@ -1,4 +1,4 @@
-"""The contract of every study, for each folder that is found."""
+"""The contract of every study, in any folder; one more folder is one more study."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     place.mkdir()
     (place / "__init__.py").write_text(source, encoding="utf-8")
     monkeypatch.setattr(room, "__path__", [*room.__path__, str(tmp_path)])
-    # So that it is imported again, and forgotten afterwards.
+    # So that it is imported again, and removed afterwards.
     monkeypatch.setitem(sys.modules, "memorywall.studies.idle_arithmetic", None)
     monkeypatch.delitem(sys.modules, "memorywall.studies.idle_arithmetic")
     return place

@@ -1,4 +1,4 @@
-"""The answer to one scenario, its numbers scalars or arrays."""
+"""The answer to one scenario; its numbers are scalars or arrays."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from html import escape
+from math import prod
 from operator import add
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from memorywall.core.calibration import Estimate, Prediction
 from memorywall.core.errors import MissingDependencyError, UnknownNameError
-from memorywall.core.numbers import Array, Number, plain
+from memorywall.core.numbers import Array, Number, is_array, is_true, plain
 from memorywall.core.phase import Pass
 from memorywall.core.quantities import (
     CEILINGS,
@@ -44,8 +43,8 @@ _SUMMARY = ("batch_size", "seq_len", "latency_s", "bound", "binding")
 class Analysis:
     """The cost of a model on a device.
 
-    Times are seconds, sizes bytes, rates per second. Where the question holds arrays, every number
-    is an array of their common shape and ``bound`` one of words; the numbers of ``ops`` have the
+    Times are seconds, sizes bytes, rates per second. If the question holds arrays, every number is
+    an array of their common shape and ``bound`` one of strings; the numbers of ``ops`` have the
     shapes that broadcast to it.
 
     ``quantity("latency_s")`` gives a number with its interval and its provenance;
@@ -56,8 +55,7 @@ class Analysis:
 
     Attributes:
         scenario: the question as asked.
-        question: the same with every word decided.
-        passes: the forward passes that it consists of.
+        question: the same with every parameter decided. passes: its forward passes.
         costs: the cost of each pass at the device's ceilings, over all of its executions.
         footprint: bytes that must be resident.
         time_provenance: where the times come from.
@@ -111,7 +109,7 @@ class Analysis:
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """Remarks to read before the numbers are used, the gravest first."""
+        """Caveats on the numbers, the gravest first."""
         return self.note()
 
     @property
@@ -151,13 +149,13 @@ class Analysis:
 
     @property
     def source_len(self) -> Number | None:
-        """Positions of each source that an encoder reads; None where there is no such encoder."""
+        """Positions of each source of an encoder; None without such an encoder."""
         source_len = self.question.source_len
         return None if source_len is None else self._on_grid(source_len)
 
     @property
     def image_size(self) -> tuple[int, int] | None:
-        """Height and width of every image in pixels; None where there are none."""
+        """Height and width of every image in pixels; None without images."""
         return self.question.image_size
 
     @property
@@ -168,12 +166,12 @@ class Analysis:
 
     @property
     def new_tokens(self) -> Number:
-        """Tokens that come out for each sequence: one of a pass, none where no text is made."""
+        """Tokens generated per sequence: one for a pass, None if no text is generated."""
         return sum(one.emits * one.count for one in self.passes)
 
     @property
     def steps(self) -> int | None:
-        """Denoising steps; None where nothing is denoised."""
+        """Denoising steps; None for other models."""
         return self.question.steps
 
     @property
@@ -398,7 +396,7 @@ class Analysis:
             spent = {"arithmetic": op.cost.compute_bound_s, **op.waits}
             spent |= {"network": op.cost.network_bound_s, "overhead": op.cost.overhead_bound_s}
             for what, seconds in spent.items():
-                if what in op.waits or what == "arithmetic" or np.any(seconds):
+                if what in op.waits or what == "arithmetic" or not is_true(seconds == 0):
                     shares[what] = shares.get(what, 0.0) + seconds / self.latency_s
         return shares
 
@@ -483,7 +481,7 @@ class Analysis:
         }
 
     def _conventions_of_the_architecture(self) -> dict[str, str]:
-        """Return the conventions that only some architectures are counted by."""
+        """Return the conventions that apply to some architectures only."""
         traits, counting = self.question.model.traits, self.question.counting
         found: dict[str, str] = {}
         if traits.experts:
@@ -497,9 +495,13 @@ class Analysis:
         return found
 
     def _on_grid(self, number: Number) -> Number:
-        """Broadcast a number of the question to the shape of the answers, if that has one."""
+        """Broadcast a number of the question to the shape of the answers."""
         shape = self.question.shape
-        return np.broadcast_to(number, shape) if shape else number
+        if not shape:
+            return number
+        import numpy as np  # noqa: PLC0415 - answers of scalars need no NumPy
+
+        return np.broadcast_to(number, shape)
 
     def by_class(self) -> list[OpCost]:
         """Return the costs summed by kind of operator, in order of appearance."""
@@ -541,10 +543,12 @@ class Analysis:
             columns[f"footprint_{part}"] = _declared(f"footprint.{part}").read(footprint)
         columns |= {f"share_{what}": share for what, share in self.time_shares.items()}
         shape = self.question.shape
-        size = int(np.prod(shape))
+        import numpy as np  # noqa: PLC0415 - answers of scalars need no NumPy
+
+        size = prod(shape)
         spread = {
             name: np.broadcast_to(value, shape).ravel().tolist()
-            if isinstance(value, np.ndarray)
+            if is_array(value)
             else [as_plain(value)] * size
             for name, value in columns.items()
         }
@@ -605,8 +609,8 @@ def _declared(name: str) -> Quantity:
 
 def _whole(quantity: Quantity, value: Any) -> Any:
     """Return the whole numbers of an array of counts, as integers."""
-    is_count = quantity.format == "whole" and isinstance(value, np.ndarray)
-    return value.astype(np.int64) if is_count else value
+    is_count = quantity.format == "whole" and is_array(value)
+    return value.astype("int64") if is_count else value
 
 
 def _html_table(titles: Sequence[str], rows: Sequence[str]) -> str:

@@ -37,7 +37,7 @@ Values: TypeAlias = dict[str, Any]
 _T = TypeVar("_T")
 
 _SCHEMA = re.compile(r"([a-z][a-z0-9._-]{0,80})/([0-9]{1,6})")
-# A record of someone else's may hold anything; reading it stays bounded.
+# A record may come from any source; reading it stays bounded.
 _MOST_BYTES = 64 * 2**20
 _MOST_VALUES = 4_000_000
 _DEEPEST = 32
@@ -134,7 +134,7 @@ def to_record(result: Any) -> Values:
 
 
 def _written(value: Any) -> Any:
-    numpy = sys.modules.get("numpy")  # which is imported where there is an array
+    numpy = sys.modules.get("numpy")  # imported only for an array
     if numpy is not None and isinstance(value, numpy.ndarray | numpy.generic):
         value = value.tolist()
     if isinstance(value, Mapping):
@@ -145,7 +145,7 @@ def _written(value: Any) -> Any:
 
 
 def _written_whole(value: Any) -> Any:
-    """Return the plain value of one that is not a collection."""
+    """Return the plain form of a value other than a collection."""
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
@@ -251,7 +251,7 @@ def _required(one: Field[Any]) -> bool:
 
 
 class _Arrays:
-    """The type of an array in a hint, since its own name is known to type checkers alone."""
+    """A stand-in for the type of an array, whose name is known to type checkers only."""
 
     def __class_getitem__(cls, _of: object) -> type[_Arrays]:
         return cls

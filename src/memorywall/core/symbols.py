@@ -1,11 +1,11 @@
-"""Exact symbolic numbers: what a formula gives for lengths that are not known yet.
+"""Exact symbolic numbers: the results of formulas for lengths that are not known yet.
 
 A ``Symbol`` is a polynomial with integer coefficients over atoms: variables such as the batch, and
-roundings, remainders and minima of polynomials. It stands where a formula takes a number, so a
-forward pass that is lowered once with symbols holds its work at every batch and length. Arithmetic
-is exact: a polynomial at a point is the integer that the formula gives there.
+roundings, remainders and minima of polynomials. It replaces a number in a formula, so a forward
+pass lowered once with symbols holds its work at every batch and length. Arithmetic is exact: a
+polynomial at a point is the integer that the formula gives there.
 
-What need not be whole (the number of experts that tokens are expected to choose) is an
+A number that need not be whole (the expected number of experts of some tokens) is an
 ``Expression``: operations in the order they were written, so that it rounds at a point as the
 formula does there.
 
@@ -31,7 +31,7 @@ _ONE: Monomial = ()
 
 
 class Atom:
-    """What polynomials are made of; equal atoms are one object, and ``text`` tells them apart.
+    """A factor of polynomials; equal atoms are one object, identified by ``text``.
 
     Attributes:
         text: such as ``S``, ``ceil(B*S/8)``, ``min(S, 4096)``.
@@ -68,7 +68,7 @@ class Variable(Atom):
 
 
 class Rounded(Atom):
-    """A polynomial over a whole number: rounded down, rounded up, or what is left of it."""
+    """A polynomial over a whole number: rounded down, rounded up, or its remainder."""
 
     __slots__ = ("inner", "number", "rounding")
 
@@ -121,12 +121,12 @@ _ATOMS: WeakValueDictionary[str, Atom] = WeakValueDictionary()
 
 
 def _one_of(atom: Atom) -> Atom:
-    """Return the atom that stands for all of its text."""
+    """Return the atom of its text."""
     return _ATOMS.setdefault(atom.text, atom)
 
 
 class Symbolic:
-    """What symbols and expressions refuse."""
+    """The operations that symbols and expressions refuse."""
 
     __slots__ = ()
 
@@ -153,7 +153,7 @@ class Symbolic:
     def __repr__(self) -> str:
         return self.text
 
-    # What falls here is no polynomial: it is replayed.
+    # The result is not a polynomial: it is replayed.
 
     def __truediv__(self, other: Any) -> Any:
         return _replayed(operator.truediv, self, other)
@@ -172,11 +172,11 @@ class Symbolic:
 
 
 class Symbol(Symbolic):
-    """A polynomial with integer coefficients, over a common divisor where halves are in it.
+    """A polynomial with integer coefficients, over a common divisor if it contains halves.
 
     Attributes:
         terms: the coefficient of each product of atoms; ``()`` is the product of none, one.
-        divisor: what the whole is divided by, without a remainder at any point.
+        divisor: of the whole, without a remainder at any point.
     """
 
     __slots__ = ("_text", "divisor", "terms")
@@ -266,7 +266,7 @@ class Expression(Symbolic):
     """A number that need not be whole: a function of symbols, expressions and constants.
 
     Attributes:
-        function: takes the values of ``parts`` at a point, and is the formula's own.
+        function: the formula's function, of the values of ``parts`` at a point.
         parts: symbols and expressions, and anything else as it is.
     """
 
@@ -321,7 +321,7 @@ class Call(Expression):
     __slots__ = ()
 
     def of(self, value: Any) -> Any:
-        """Return the function of a value in the symbol's place."""
+        """Return the function of a value instead of the symbol."""
         parts = [value if isinstance(part, Symbolic) else part for part in self.parts]
         return self.function(*parts)
 
@@ -344,7 +344,7 @@ def is_symbolic(value: object) -> bool:
 
 
 def minimum(a: Any, b: Any) -> Any:
-    """Return the smaller of two numbers of which one at least is symbolic."""
+    """Return the smaller of two numbers, at least one of them symbolic."""
     if isinstance(a, Symbol | int) and isinstance(b, Symbol | int):
         return _least(a, b)
     return Expression(numbers.minimum, a, b)
@@ -363,10 +363,11 @@ def halved(a: Any) -> Any:
 
 
 def lower_bound(symbol: Symbol | int) -> int | None:
-    """Return a number that a polynomial never falls below; None where none is found.
+    """Return a lower bound of a polynomial; None if none is found.
 
-    Every atom is taken as its own lower bound plus an excess of at least zero: where no product of
-    excesses has a coefficient below zero, the constant is the bound. What has one must be bounded.
+    Every atom is written as its lower bound plus an excess of at least zero: if no product of
+    excesses has a negative coefficient, the constant is the bound. Products with one must be
+    bounded.
     """
     if isinstance(symbol, int):
         return symbol
@@ -478,12 +479,12 @@ def _times(coefficient: int, product: str) -> str:
 
 
 def _is_negative(symbol: Symbol) -> bool:
-    """Return whether no term but the constant one is positive."""
+    """Return whether no term except the constant one is positive."""
     return all(c < 0 for m, c in symbol.terms.items() if m)
 
 
 def _grows(symbol: Symbol) -> bool:
-    """Return whether a polynomial never falls where a variable grows."""
+    """Return whether a polynomial never falls when a variable grows."""
     positive = all(c > 0 for m, c in symbol.terms.items() if m)
     return positive and all(atom.grows for atom in chain.from_iterable(symbol.terms))
 
@@ -498,7 +499,8 @@ def _rounded(rounding: Literal["floor", "ceil"], symbol: Symbol, number: int) ->
         more = -(-constant // number) if rounding == "ceil" else 0
         return whole + more
     shared = gcd(number, *inside.values())
-    # With all else a multiple of what is shared, the constant counts in whole multiples of it.
+    # If all other terms are multiples of the common factor, the constant counts in whole multiples
+    # of it.
     constant = -(-constant // shared) if rounding == "ceil" else constant // shared
     number //= shared
     inside = {m: c // shared for m, c in inside.items()}
@@ -541,7 +543,7 @@ def _over_lows(terms: dict[Monomial, int]) -> dict[Monomial, int] | None:
     found: dict[Monomial, int] = {}
     for monomial, coefficient in terms.items():
         parts: Iterable[tuple[Monomial, int]] = [(_ONE, coefficient)]
-        for atom in monomial:  # (low + excess) times what is there
+        for atom in monomial:  # (low + excess) times the current product
             if atom.low is None:
                 return None
             low = [(m, c * atom.low) for m, c in parts if atom.low]

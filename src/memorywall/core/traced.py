@@ -1,4 +1,4 @@
-"""The answer to a trace: a module's program, and how much of it is understood."""
+"""The result of a trace: a module's program, and its coverage by formulas."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCHEMA = "memorywall.trace/1"
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """An operator without a formula: where it ran first, how often, and the bytes it moved."""
+    """An operator without a formula: its first module, its calls, and the bytes it moved."""
 
     op: str
     path: str
@@ -27,7 +27,7 @@ class Unknown:
 @recorded(derived=("of_operators", "of_bytes"))
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How much of a trace has a FLOP formula; the rest has its bytes counted and its name said."""
+    """The share of a trace with a FLOP formula; bytes and names of the rest are reported."""
 
     operators: int
     moved_bytes: int
@@ -72,17 +72,18 @@ class Traced:
 
     Attributes:
         name: the module's class.
-        program: PyTorch's own operators, unfused; layers that repeat stand once, with their number.
-        parameters: weights of the module, tied ones once, those that the pass leaves out too.
-        coverage: how much of it has a FLOP formula.
+        program: PyTorch's operators, unfused; repeated layers occur once, with their number.
+        parameters: weights of the module, tied ones once, including those that the pass does not
+            use.
+        coverage: the share with a FLOP formula.
         phase: ``prefill``, ``decode``, ``encode`` or ``train``.
-        batch_size, seq_len: sequences, of a training step those of all its batches, and positions
-            of each; 1 where an input has none.
-        dtype: the format that most weights are in.
-        inputs: what it was run on, as text.
-        notes: what to know before the numbers are used.
+        batch_size, seq_len: sequences, for a training step those of all its batches, and positions
+            of each; 1 if an input has none.
+        dtype: the format of most weights.
+        inputs: those of the run, as text.
+        notes: caveats on the numbers.
         memory: memory by role over a training step; None for a single pass.
-        unit: what a row of its inputs is: ``tokens``, or ``samples`` such as images.
+        unit: of a row of its inputs: ``tokens``, or ``samples`` such as images.
     """
 
     name: str
@@ -118,7 +119,7 @@ class Traced:
         return self.program.traffic
 
     def by_module(self, depth: int = 2) -> dict[str, tuple[Number, Number]]:
-        """Return FLOPs and bytes by the first so many parts of the modules' paths."""
+        """Return FLOPs and bytes by the first ``depth`` parts of the modules' paths."""
         found: dict[str, tuple[Number, Number]] = {}
         for path, op, repeat in self.program.walk():
             key = ".".join(path.split(".")[:-1][:depth]) or path

@@ -170,7 +170,7 @@ def _call(op: Op, calibration: Calibration) -> list[tuple[str, Spent]]:
         )
     if isinstance(geometry, Gemm):
         return [("gemm", _time(calibration, op.function, op.dtype, geometry.m, op.flops))]
-    if isinstance(geometry, Experts):  # a product of its own for each
+    if isinstance(geometry, Experts):  # one product for each
         rows = size(geometry.rows) * geometry.chosen / geometry.touched
         return [("gemm", _time(calibration, "linear", op.dtype, rows, op.flops))]
     elements = op.writes[0].elements
@@ -190,7 +190,7 @@ def _attention(op: Op, geometry: Attention, calibration: Calibration) -> list[tu
     keys = op.reads[1]
     cached = [t for t in op.reads if t.role == "kv_cache" and geometry.mask != "cross"]
     moved = 2 * keys.moved_bytes  # keys and values
-    # The call of Q K^T is that of P V as well; a score of distances is a product of its own.
+    # The call of Q K^T includes P V; a score of distances is a separate product.
     flops = 2 * op.flops if geometry.product == "qk" else op.flops
     queries = geometry.queries
     if isinstance(queries, int) and queries == 1 and geometry.heads > geometry.kv_heads:

@@ -70,7 +70,7 @@ def _read_embedding(config: Config, *, untied: bool) -> Embedding:
 
 
 def _read_layers(config: Config) -> tuple[EncoderLayers, ...]:
-    """Share the layers out among the groups; each has ``inner_group_num`` layers of its own.
+    """Assign the layers to the groups; each group has ``inner_group_num`` separate layers.
 
     The inner layers of a group take turns; they are listed one after the other, which adds up to
     the same.

@@ -1,4 +1,4 @@
-"""The first Transformer and its kin: Marian, BART, mBART, Pegasus, BlenderBot, M2M-100, PLBart.
+"""The first Transformer and others: Marian, BART, mBART, Pegasus, BlenderBot, M2M-100, PLBart.
 
 Layers of one kind, biases everywhere, one table of words for encoder, decoder and head. The model
 types differ in where norms stand, in the positions and in the keys' defaults; ``_DIALECTS`` lists
@@ -33,7 +33,7 @@ from memorywall.reading.config_values import Config
 
 @dataclass(frozen=True, slots=True)
 class _Dialect:
-    """What sets one model type apart; defaults of keys are those of its transformers config.
+    """The differences of one model type; defaults of keys are those of its transformers config.
 
     Attributes:
         prefix: of its transformers classes.

@@ -102,7 +102,7 @@ def read(data: Mapping[str, Any], where: str) -> Deberta:
 
 
 def _refuse_widths(config: Config, hidden: int) -> None:
-    """Refuse widths of their own, which no published model has."""
+    """Refuse separate widths, which no published model has."""
     config.leave("talking_head", (True,), "heads that mix their scores are")
     head_dim = hidden // config.size("num_attention_heads")
     config.only("embedding_size", hidden, "only the hidden size is supported")

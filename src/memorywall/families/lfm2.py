@@ -111,7 +111,7 @@ def read(data: Mapping[str, Any], where: str) -> Decoder:
     names = {"intermediate_size": "block_ff_dim"} if model_type == "lfm2" else {}
     config = Config(data, where, names)
     decoder = read_decoder(config, DIALECTS[model_type])
-    if decoder.head is not None:  # older configs have a name of their own for it
+    if decoder.head is not None:  # older configs have another name for it
         tied = config.flag("tie_embedding", decoder.head.tied)
         decoder = replace(decoder, head=replace(decoder.head, tied=tied))
     if model_type == "lfm2":

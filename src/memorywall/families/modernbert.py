@@ -86,8 +86,8 @@ def _branch(config: Config, part: Part, hidden: int, norm: str, pooling: str) ->
 def _read_layers(config: Config) -> tuple[EncoderLayers, ...]:
     """Read which layers look how far: the first, those all around, those near.
 
-    The first has no norm of its own before its attention: the embeddings are normalised.
-    ``local_attention`` is how many tokens are seen, half of them to each side, beside itself.
+    The first has no norm before its attention: the embeddings are normalised. ``local_attention``
+    is how many tokens are seen, half of them to each side, beside itself.
     """
     total = config.size("num_hidden_layers")
     window = config.size("local_attention", 128) // 2 + 1

@@ -29,7 +29,7 @@ from memorywall.reading.encoders import MASKED, ROBERTA_TOPS, branches, read_att
 
 @dataclass(frozen=True, slots=True)
 class MPNet(Encoder):
-    """An MPNet; ``buckets`` are the distances that its bias tells apart."""
+    """An MPNet; ``buckets`` are the distances that its bias distinguishes."""
 
     buckets: int = 32
 

@@ -51,7 +51,7 @@ _NOMIC_TOPS: Tops = {
 
 @dataclass(frozen=True, slots=True)
 class _Dialect:
-    """What sets one model type apart; defaults of keys are those of its transformers config.
+    """The differences of one model type; defaults of keys are those of its transformers config.
 
     Attributes:
         prefix: of its transformers classes.

@@ -1,4 +1,4 @@
-"""ViT and its siblings: an image cut into patches, and layers that look at all of them.
+"""ViT and similar models: an image cut into patches, and layers that attend to all of them.
 
 The model types differ in the tokens that stand before the patches, in how positions enter, in
 layers scaled by learned vectors, and in what is read of the last hidden states.
@@ -23,7 +23,7 @@ from memorywall.reading.config_values import LARGEST_DEPTH, Config
 from memorywall.reading.encoders import LABELS
 from memorywall.reading.vision import read_heads, read_mlp, read_patches
 
-_POOLER, _PIXELS = -1, -2  # widths that the config says by keys of their own
+_POOLER, _PIXELS = -1, -2  # widths with separate keys in the config
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class ImageEncoder:
 
 @dataclass(frozen=True, slots=True)
 class _Top:
-    """What a class puts on a tower, before the config's sizes are filled in.
+    """The head of a class on a tower, before the config's sizes are filled in.
 
     Attributes:
         rows: as in ``Pooling``; ``pooled`` and ``unpooled`` as the config says.
@@ -61,7 +61,7 @@ class _Top:
 
 @dataclass(frozen=True, slots=True)
 class _Dialect:
-    """What sets one model type apart; defaults of keys are those of its transformers config.
+    """The differences of one model type; defaults of keys are those of its transformers config.
 
     Attributes:
         prefix: of its transformers classes.
@@ -87,7 +87,7 @@ def _read_stack(config: Config) -> VisionLayers:
 
 
 def _plain(tokens: int) -> Callable[[Config, Patches], Tower]:
-    """Return a reader of ViT's tower, with so many learned tokens before the patches."""
+    """Return a reader of ViT's tower, with a number of learned tokens before the patches."""
     return lambda config, patches: Tower(patches, _read_stack(config), tokens, placed=tokens)
 
 
@@ -142,7 +142,7 @@ def _read_beit(config: Config, patches: Patches) -> Tower:
     shared = config.flag("use_shared_relative_position_bias", False)
     own = config.flag("use_relative_position_bias", False)
     if shared:
-        what = "a table of its own in each layer beside a shared one is"
+        what = "a table in each layer in addition to a shared one is"
         config.leave("use_relative_position_bias", (True,), what)
     rows, columns = patches.grid(*patches.image_size)
     stack = VisionLayers(

@@ -1,7 +1,7 @@
 """Whisper: an encoder of speech under a decoder of text.
 
-Two convolutions turn a mel spectrogram of 30 seconds, two frames a position, into the encoder's
-1500 positions, whatever was said; the spectrogram itself is not counted.
+Two convolutions turn a mel spectrogram of 30 seconds, two frames per position, into the encoder's
+1500 positions, independent of the speech; the spectrogram itself is not counted.
 """
 
 from __future__ import annotations

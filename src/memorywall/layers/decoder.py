@@ -1,6 +1,6 @@
 """Decoders whose layers are attention and a feed-forward, and the one way of lowering them.
 
-Attention may be latent, another mixer (a scan) may stand in its place, and experts in place of a
+Attention may be latent, another mixer (a scan) may replace it, and experts may replace a
 feed-forward; a layer may have one of the halves only. Families differ in how their configs say so,
 and in where the norms stand; they read into a ``Decoder``, and ``lower`` writes its forward pass.
 """

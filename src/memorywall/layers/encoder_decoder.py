@@ -1,4 +1,4 @@
-"""What encoder-decoders share: stacks of layers, cross-attention, and halves that do not run.
+"""Common parts of encoder-decoders: stacks of layers, cross-attention, and skipped halves.
 
 Letters as in ``tape``; S is the positions of the source. The encoder runs over the source, all
 pairs of it. The decoder runs over its own tokens as any decoder does, and attends to the encoder's

@@ -1,4 +1,4 @@
-"""What a class makes of an image's hidden states: one vector of each, a classifier, or nothing.
+"""Heads on an image's hidden states: one vector per image, a classifier, or none.
 
 Letters: B images, T tokens, P patches, D hidden.
 """
@@ -22,16 +22,15 @@ from memorywall.layers.vision_tower import VisionLayers
 
 @dataclass(frozen=True, slots=True)
 class Pooling:
-    """What stands on a tower or on a stack of text.
+    """The head of a tower or of a stack of text.
 
     Attributes:
         norm: which rows the last norm reads: ``each``, those that are ``pooled``, or "" for none.
         rows: what the layers read: ``first``, one row of each; ``mean`` of the patches; ``both``
             of these side by side; ``probe``, what a learned query attends to; ``patches``, all.
-        layers: linear layers, with what follows each.
-        beside: whether each linear layer reads a row of its own, and their mean is what comes out;
-            else they follow one another.
-        probed: whether a learned query attends to the tokens, whoever reads what it finds.
+        layers: linear layers, each with its following function. beside: whether each linear layer
+            reads a separate row, and the output is their mean; else they run in sequence. probed:
+            whether a learned query attends to the tokens, with or without a reader.
     """
 
     norm: str = "each"
@@ -71,10 +70,10 @@ def lower_pooling(
 
 
 def _finish(tape: Tape, top: Pooling, x: Tensor, rows: Axes) -> tuple[Block, Tensor]:
-    """Note the linear layers on so many rows."""
+    """Record the linear layers on a number of rows."""
     if top.beside:
         found = [record_head(tape, x, layer.head, rows, x) for layer in top.layers]
-        x = tape.add("mean", *found)  # halved as well, which is no FLOP of a row's size
+        x = tape.add("mean", *found)  # halved as well, which is less than one FLOP per row element
         return tape.close(), x
     for layer in top.layers:
         x = record_head(tape, x, layer.head, rows, x)
@@ -107,7 +106,7 @@ class _ProbeTape(Tape):
     """Notes what one query of each image does."""
 
     def look(self, q: Tensor, k: Tensor, v: Tensor, a: Attention, tokens: Number) -> Tensor:
-        """Attend from q [B, D] to so many tokens of each image."""
+        """Attend from q [B, D] to a number of tokens of each image."""
         return self._attend(q, k, v, a, "attention", sources=tokens)
 
 

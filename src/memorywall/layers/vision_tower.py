@@ -1,4 +1,4 @@
-"""Towers that look at images: patches become tokens, and layers look at all of them.
+"""Vision towers: patches become tokens, and layers attend to all of them.
 
 Letters: B images, P patches and T tokens of each, D hidden, N heads. The pixels that a patch is
 made of are read as they lie, in the activations' format.
@@ -101,7 +101,7 @@ class VisionLayers:
 
 @dataclass(frozen=True, slots=True)
 class Tower:
-    """What turns an image into hidden states [T, D].
+    """The tower from an image to hidden states [T, D].
 
     Attributes:
         tokens: learned tokens before the patches: of a class, of a teacher, registers.
@@ -120,12 +120,12 @@ class Tower:
     first_norm: bool = False
 
     def image_tokens(self, height: int, width: int) -> int:
-        """Tokens of an image of so many pixels."""
+        """Tokens of an image of a size in pixels."""
         rows, columns = self.patches.grid(height, width)
         return self.tokens + rows * columns
 
     def image_notes(self, height: int, width: int) -> tuple[str, ...]:
-        """What to know of images of that size."""
+        """Return notes on images of a size."""
         notes = self.patches.notes(height, width)
         if self.interpolates(height, width):
             made = written(self.patches.image_size)
@@ -133,7 +133,7 @@ class Tower:
         return notes
 
     def seen(self, *, with_text: bool = False) -> Images:
-        """Return the images that it looks at, as a trait."""
+        """Return its images, as a trait."""
         return Images(
             self.patches.image_size,
             self.image_tokens,
@@ -212,7 +212,7 @@ def patches(tape: Tape, cut: Patches, forward: Forward, width: Axes) -> Tensor:
 
 
 def _positions(tape: Tape, tower: Tower, forward: Forward) -> Tensor:
-    """Return the rows of positions, made anew for images of another size."""
+    """Return the rows of positions, interpolated for images of another size."""
     rows, columns = tower.patches.grid(*tower.patches.image_size)
     width = named(hidden=tower.stack.hidden_size)
     every = named(positions=rows * columns + tower.placed)
@@ -266,7 +266,7 @@ def _add(tape: Tape, stack: VisionLayers, half: str, x: Tensor, y: Tensor, out: 
 
 
 def of_images(forward: Forward, tower: Tower) -> Forward:
-    """Return the part of a pass that a tower runs: its images, each of so many tokens."""
+    """Return the part of a pass that a tower runs: its images, each of a number of tokens."""
     return forward.of_images(tower.image_tokens(*forward.image_size))
 
 

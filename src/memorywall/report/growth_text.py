@@ -42,8 +42,8 @@ def show_coverage(rows: Sequence[IntervalCoverage], console: Console) -> None:
     """Print how lines fitted up to a year predicted what came later."""
     inside = sum(not row.reason for row in rows)
     console.print(
-        f"Out of sample: {inside} of {len(rows)} lines held what came later within ten points of "
-        "80 and 95 %; why the others did not stands beside them.",
+        f"Out of sample: {inside} of {len(rows)} lines held later points within ten points of 80 "
+        "and 95 %; the last column gives the reason for the others.",
         style="bold",
     )
     titles = ("series", "fitted to", "points", "later", "in 80 %", "in 95 %", "before", "after")

@@ -74,7 +74,7 @@ def _ceilings(ceilings: Ceilings) -> Iterator[tuple[str, str]]:
     for level, rate in ceilings.caches.items():
         yield f"{level}, read", render(rate, "byte/s")
     for dtype, rate in ceilings.gemm.items():
-        mark = " (no arithmetic of its own here)" if dtype in ceilings.crawling else ""
+        mark = " (no native arithmetic here)" if dtype in ceilings.crawling else ""
         yield f"matrix product, {dtype}{mark}", render(rate, "FLOP/s")
     for dtype, rate in ceilings.gemv.items():
         yield f"weights of one row's product, {dtype}", render(rate, "byte/s")

@@ -55,7 +55,7 @@ def show_training(memory: TrainingMemory, console: Console) -> None:
 def show_step(
     traced: Traced, excess: Mapping[tuple[str, str], Number], console: Console, *, depth: int
 ) -> None:
-    """Print a training step: the peak, what stands at it, what every phase and module does."""
+    """Print a training step: the peak, its live arrays, and the work of every phase and module."""
     assert traced.memory is not None
     say(console, training_headline(traced.memory), style="bold")
     moved = float(traced.moved_bytes)
@@ -76,7 +76,7 @@ def show_step(
 
 
 def _show_memory(memory: TrainingMemory, console: Console) -> None:
-    """Print what stands at the peak: by role, and by module."""
+    """Print the live arrays at the peak: by role, and by module."""
     console.print()
     table = columns(("role", "at the peak", "", "at most"))
     for role, nbytes in memory.at_peak.items():

@@ -45,7 +45,7 @@ _OF_TRAINING = ("optimizer", "loss", "autocast", "checkpointing", "accumulation"
 )
 @click.option(
     "--cache", "caches", multiple=True, metavar="KIND|PATTERN",
-    help="dynamic or static; of a module of your own its buffers of keys and values, such as "
+    help="dynamic or static; for a custom module its buffers of keys and values, such as "
     "'*.k_cache' (can be repeated).  [default: dynamic]",
 )  # fmt: skip
 @click.option("--dtype", metavar="FORMAT", help="Build the module in it.  [default: its own]")
@@ -67,7 +67,7 @@ _OF_TRAINING = ("optimizer", "loss", "autocast", "checkpointing", "accumulation"
     "--checkpointing", is_flag=True, help="Use the module's gradient checkpointing, with --train."
 )
 @count("--accumulation", help="Batches of a training step, with --train.  [default: 1]")
-@backend("What PyTorch would train on, with --train.")
+@backend("Backend of PyTorch in training, with --train.")
 @figure_option("Draw the memory of training over time")
 @click.option(
     "--traffic", type=choice(get_args(Traffic)), help="How traffic is counted, with --on.  "

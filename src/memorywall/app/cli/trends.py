@@ -46,7 +46,7 @@ _MODERN = "modern"
 @figure_option()
 @click.option(
     "--draw", type=click.Choice((_MODERN, *PAPER_FIGURES)),
-    help="What --figure draws: the series asked for, or a figure of the paper.  [default: modern]",
+    help="Content of --figure: the selected series, or a figure of the paper.  [default: modern]",
 )  # fmt: skip
 @json_flag
 def COMMAND(  # noqa: N802
@@ -62,8 +62,8 @@ def COMMAND(  # noqa: N802
 ) -> None:
     """Fit log-linear growth to SERIES, with intervals, influence, and a test for a change.
 
-    SERIES are names, groups (today, derived, latency, paper, blog), or paths of CSVs of your own
-    with columns date, value and perhaps name.  [default: today derived latency]
+    SERIES are names, groups (today, derived, latency, paper, blog), or paths of CSVs with columns
+    date, value and optionally name.  [default: today derived latency]
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""What sums over terms are at the least and at the most, over some points."""
+"""Lower and upper bounds of sums over terms, over some points."""
 
 from __future__ import annotations
 

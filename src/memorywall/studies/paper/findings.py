@@ -1,4 +1,4 @@
-"""What the case study holds: quantities over lengths, latencies, and decode by batch."""
+"""The findings of the case study: quantities over lengths, latencies, and decode by batch."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Roof:
         batch_sizes: those asked for.
         waiting: for each, the share of the time in memory-bound operators.
         leaves_at: the smallest batch that is compute-bound at this context; None for none.
-        longest_leaving: the longest of the contexts looked at where a batch is compute-bound, or 0.
+        longest_leaving: the longest of the tried contexts with a compute-bound batch, or 0.
     """
 
     device: str

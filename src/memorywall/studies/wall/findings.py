@@ -1,4 +1,4 @@
-"""What the study of the wall holds: machines, the hit rates they need, what 1995 foresaw."""
+"""The findings of the study of the wall: machines, required hit rates, the forecast of 1995."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class MachineAtWall:
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """The forecast of 1995 for a year, and the printed number; None where there is none.
+    """The forecast of 1995 for a year, and its printed value; None where it printed nothing.
 
     Attributes:
         year: of which.
