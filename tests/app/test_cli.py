@@ -176,7 +176,7 @@ def test_no_line_of_help_is_cut(capsys: Captured, words: tuple[str, ...]) -> Non
     listed = [line for line in listed if not line.startswith("  -")]
     assert code == 0
     assert len(listed) > 5
-    assert all(line.endswith(".") and not line.endswith("...") for line in listed)
+    assert all(line.endswith((".", "?")) and not line.endswith("...") for line in listed)
 
 
 def test_help_groups_the_commands(capsys: Captured) -> None:
