@@ -56,20 +56,20 @@ def parse(text: object, unit: str, name: str = "") -> float:
         InvalidInputError: no number, no unit or another unit, not positive, or not finite.
     """
     wanted = f"a positive quantity in {_PRINTED.get(unit, unit)}, as in {example(unit)!r}"
-    place = f"{name}: " if name else ""
+    verb = f"{name} must be" if name else "expected"
     if not isinstance(text, str) or "," in text:  # QuantiPhy would read 3,35 as 335
-        raise InvalidInputError(f"{place}expected {wanted}, got {shown(text)}")
+        raise InvalidInputError(f"{verb} {wanted}, got {shown(text)}")
     quantiphy = _quantiphy()
     try:
         quantity = quantiphy.Quantity(text[:100], binary=True)
     except quantiphy.QuantiPhyError:
-        raise InvalidInputError(f"{place}expected {wanted}, got {shown(text)}") from None
+        raise InvalidInputError(f"{verb} {wanted}, got {shown(text)}") from None
     value = float(quantity)
     if (
         _SPELLINGS.get(quantity.units) != unit
         or not _SMALLEST.get(unit, SMALLEST_QUANTITY) <= value <= LARGEST_QUANTITY
     ):
-        raise InvalidInputError(f"{place}expected {wanted}, got {shown(text)}")
+        raise InvalidInputError(f"{verb} {wanted}, got {shown(text)}")
     return value
 
 
