@@ -88,7 +88,7 @@ def on_sheet(model: str, sheet: mw.Hardware, case: dict[str, Any]) -> float:
 
 
 def summary(cases: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Return what is said of some cases: errors as shares, and how often the intervals held."""
+    """Return the statistics of some cases: errors as shares, and the coverage of the intervals."""
     ran = [case for case in cases if case["measured_s"]]
     errors = [abs(case["ratio"] - 1) for case in ran]
     inside = [case["low_s"] <= case["measured_s"] <= case["high_s"] for case in ran]

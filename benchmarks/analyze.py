@@ -2,10 +2,10 @@
 
     python benchmarks/analyze.py [--beside COMMIT] [--rounds N] [--llm-viewer FOLDER] [--out FILE]
 
-Each round times this checkout and the earlier commit one after the other, each in a process of its
-own on one core. A figure is the median of the rounds' ratios with the least and the largest; below
-1 this checkout is faster. ``--llm-viewer`` names a checkout of LLM-Viewer, whose own arithmetic for
-Llama-3.1-8B is timed beside.
+Each round times this checkout and the earlier commit one after the other, each in a separate
+process on one core. A figure is the median of the rounds' ratios with the least and the largest;
+below 1 this checkout is faster. ``--llm-viewer`` names a checkout of LLM-Viewer, whose own
+arithmetic for Llama-3.1-8B is timed beside.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def one_round(earlier: Path) -> tuple[dict[str, float], dict[str, float]]:
 
 
 def child(root: Path) -> dict[str, float]:
-    """Return the seconds of every case by the code of a checkout, in a process of its own."""
+    """Return the seconds of every case by the code of a checkout, in a separate process."""
     answer = run([sys.executable, __file__, "--child"], root)
     found: dict[str, float] = json.loads(answer)
     return found
@@ -217,8 +217,8 @@ def summary(
 def llm_viewer(folder: Path) -> float:
     """Return the seconds of one scenario by LLM-Viewer's arithmetic; its imports are stubbed.
 
-    It reads a config through transformers, which is no part of its arithmetic: the attributes that
-    it asks for are given to it, Llama-3.1-8B's.
+    It reads a config through transformers, which is not part of its arithmetic: it receives the
+    attributes that it reads, those of Llama-3.1-8B.
     """
     script = f"""
 import sys, types, time, contextlib, io, statistics

@@ -105,7 +105,7 @@ def one_round(program: Path, threads: int, environment: dict[str, str]) -> dict[
         work = m.flops if name == "gemm" else m.moved_bytes
         rate = work / min(m.seconds)
         ours[f"{name}_ours"] = max(rate, ours.get(f"{name}_ours", 0.0))
-    # The mean of the runs before and after: each has memory of its own, and the machine drifts.
+    # The mean of the runs before and after: each has separate memory, and the machine drifts.
     theirs = {
         f"{name}_theirs": COUNT * each / statistics.fmean((before[name], after[name]))
         for name, each in (("read", 8), ("triad", 24))

@@ -2,12 +2,11 @@
 
     python benchmarks/trace.py [--models NAME,NAME] [--out FILE]
 
-Every model is traced in a process of its own, on 2,048 tokens in bf16. Seconds are those of
-building the module on the meta device and tracing it; memory is what the process grew by beyond
-importing torch, transformers and the model's code. Beside it stand what PyTorch's FlopCounterMode
-counts, and calflops and fvcore where they are installed, on the same module built anew; where they
-count multiply-adds, twice that is shown. The models are those of transformers' config classes with
-the sizes that were published.
+Every model is traced in a separate process, on 2,048 tokens in bf16. Seconds are those of building
+the module on the meta device and tracing it; memory is what the process grew by beyond importing
+torch, transformers and the model's code. The table adds the counts of PyTorch's FlopCounterMode,
+and of calflops and fvcore if installed, on the same module built again; counts of multiply-adds are
+doubled. The models are those of transformers' config classes with the sizes that were published.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ LIMITS = {"llama-3.1-405b": "at most 3 s and 1 GB", "deepseek-v3": "at most 4 s"
 
 
 def main() -> None:
-    """Trace every model in a process of its own and print a table, or write a record."""
+    """Trace every model in a separate process and print a table, or write a record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--repeats", type=int, default=3)
@@ -74,7 +73,7 @@ def row(name: str, repeats: int) -> dict[str, Any]:
 
 
 def run(name: str, what: str) -> dict[str, Any]:
-    """Run this file in a process of its own."""
+    """Run this file in a separate process."""
     command = [sys.executable, __file__, "--one", name, "--models", what]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -129,7 +128,7 @@ def count_with_others(built: Any, config: Any, torch: Any) -> dict[str, Any]:
             flops: object = int(count(*module()))
         except ImportError:
             flops = "not installed"
-        except Exception as error:  # noqa: BLE001 - whatever they raise is their answer
+        except Exception as error:  # noqa: BLE001 - any error is reported as the result
             flops = f"{type(error).__name__}: {str(error)[:80]}"
         found[name] = {"flops": flops, "seconds": time.perf_counter() - start}
     return found

@@ -30,7 +30,7 @@ def alexnet() -> nn.Module:
 
 
 def vgg19() -> nn.Module:
-    """Simonyan and Zisserman's configuration E; 0 stands for a pool."""
+    """Simonyan and Zisserman's configuration E; 0 is a pool."""
     layers: list[nn.Module] = []
     channels = 3
     for width in VGG19:
@@ -68,7 +68,7 @@ def resnext101() -> nn.Module:
 
 
 class ResponseNorm(nn.Module):  # type: ignore[misc]
-    """A local response norm that keeps its input alone, as a kernel of its own would.
+    """A local response norm that saves only its input, as a dedicated kernel would.
 
     ``nn.LocalResponseNorm`` is six operators, which keep four more arrays of that size.
     """

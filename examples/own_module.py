@@ -1,4 +1,4 @@
-"""A module of one's own, for ``memorywall trace``: an MLP-Mixer, which no config describes.
+"""A custom module for ``memorywall trace``: an MLP-Mixer, which no config describes.
 
 After "MLP-Mixer: An all-MLP Architecture for Vision" (Tolstikhin et al., 2021), its size B/16.
 """

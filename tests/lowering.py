@@ -1,4 +1,4 @@
-"""Programs behind an answer, for tests that look at operators before they are fused."""
+"""Programs behind an answer, for tests of operators before fusion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of training ask again and again."""
+"""Common helpers of the tests of training."""
 
 from __future__ import annotations
 

@@ -258,7 +258,7 @@ def _parameters_page() -> str:
     lines = [
         "# Parameters of a question",
         "",
-        "Each is a keyword of `memorywall.analyze`, an option of `memorywall analyze` and, but for",
+        "Each is a keyword of `memorywall.analyze`, an option of `memorywall analyze` and, except",
         "the device, a field of `Workload`, `Precision` or `Conventions`. A parameter without",
         "effect on a model in a phase is refused, in the library and in the command.",
         "",

@@ -2,8 +2,8 @@
 
     python tools/rooms.py
 
-A room is a package of ``memorywall``. What begins with an underscore, a module or a name within
-one, is private to its room. import-linter sees modules and not names, so this reads the imports.
+A room is a package of ``memorywall``. A module or a name that begins with an underscore is private
+to its room. import-linter checks modules and not names, so this tool reads the imports.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ def _half(name: str, row: dict[str, str]) -> str:
     half, single = row[_HALF], row[_NUMBERS["fp32"]]
     if row[_TENSOR] or not half or any(word in name for word in _VECTOR_ONLY):
         return row[_TENSOR]
-    slow = single and float(half) < float(single)  # 1/64 of the 32-bit rate: nobody runs it
+    slow = single and float(half) < float(single)  # 1/64 of the 32-bit rate: not used in practice
     return "" if slow else half
 
 

@@ -74,7 +74,7 @@ def test_the_plan_keeps_its_promise() -> None:
     plan = brief_cases()
     assert sum(case.budget_s for case in plan) < 8
     assert {case.kind for case in plan} == {"numpy"}
-    # What a token of GPT-2 runs.
+    # The operators of one token of GPT-2.
     names = {(case.parameters["name"], case.parameters.get("function")) for case in plan}
     assert {("conv1d", None), ("linear", None), ("attention", None)} < names
     assert {("elementwise", f) for f in ("add", "copy", "layernorm", "gelu_new")} < names

@@ -1,4 +1,4 @@
-"""Notes on formats: what nobody asked for and is wider than it need be, and what is distilled."""
+"""Notes on formats wider than requested, and on guidance of distilled models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def notes(model: str, device: str = "h100-sxm", **asked: str) -> str:
     return "\n".join(mw.analyze(model, on=device, **asked).notes)
 
 
-def test_a_cache_wider_than_activations_is_told() -> None:
+def test_a_cache_wider_than_activations_is_reported() -> None:
     said = notes(OLMO, weights="bf16", activations="bf16")
     assert f"{CACHE}; --kv-cache bf16 halves it." in said
     assert ARITHMETIC not in said
@@ -42,7 +42,7 @@ def test_no_note_where_the_cache_is_asked_for_or_as_narrow(
     assert "The cache is kept" not in notes(model, **asked)
 
 
-def test_slow_fp32_is_told_from_the_peaks() -> None:
+def test_slow_fp32_is_reported_from_the_peaks() -> None:
     # H100's data sheet: 66.9 TFLOP/s in fp32, 989.4 in bf16. V100's has fp16 only, 125 to 15.7.
     said = f"{ARITHMETIC}, at 66.9 TFLOP/s; --weights bf16 --activations bf16 would run at 989"
     assert said in notes(OLMO)
@@ -53,10 +53,10 @@ def test_slow_fp32_is_told_from_the_peaks() -> None:
 
 
 @pytest.mark.parametrize("model", ["flux.1-dev", "flux.1-schnell"])
-def test_guidance_of_what_is_distilled_is_told(model: str) -> None:
+def test_guidance_of_what_is_distilled_is_reported(model: str) -> None:
     assert "it is run once a step" in notes(model, guidance="on")
     assert "once a step" not in notes(model)
 
 
-def test_guidance_of_what_is_guided_is_no_note() -> None:
+def test_guidance_of_a_guided_model_adds_no_note() -> None:
     assert "distilled" not in notes("stable-diffusion-3-medium-diffusers", guidance="on")

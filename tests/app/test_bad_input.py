@@ -1,4 +1,4 @@
-"""What users get wrong: exit code 2, a message that names the offender, never a traceback.
+"""Invalid input: exit code 2, a message that names the offender, never a traceback.
 
 Ten classes of at least four each, then configs and TOMLs that Hypothesis spoils.
 """
@@ -223,7 +223,7 @@ def test_heads(capsys: Captured, tmp_path: Path, config: dict[str, Any], said: s
     assert said in refused_config(capsys, tmp_path, json.dumps(config))
 
 
-# 8. Architectures that no family reads.
+# 8. Architectures without a built-in family.
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -413,12 +413,12 @@ def test_encoder_decoders(
     [
         ("[peaks]", "[peaks", "not valid TOML"),
         ('bf16 = "10 TFLOP/s"', "", "'peaks' is missing"),
-        ("10 TFLOP/s", "-10 TFLOP/s", "peaks.bf16: expected a positive quantity in FLOP/s"),
+        ("10 TFLOP/s", "-10 TFLOP/s", "peaks.bf16 must be a positive quantity in FLOP/s"),
         ("10 TFLOP/s", "0 TFLOP/s", "peaks.bf16"),
         ("10 TFLOP/s", "inf TFLOP/s", "peaks.bf16"),
         ("10 TFLOP/s", "1e999 TFLOP/s", "peaks.bf16"),
         ("10 TFLOP/s", "10 TB/s", "peaks.bf16"),
-        ('"10 TFLOP/s"', "10", "peaks.bf16: expected a positive quantity in FLOP/s"),
+        ('"10 TFLOP/s"', "10", "peaks.bf16 must be a positive quantity in FLOP/s"),
         ('"10 TFLOP/s"', "true", "peaks.bf16"),
         ('"10 TFLOP/s"', "9" * 5000, "not valid TOML"),
         ("bf16 =", "bf17 =", "peaks.bf17 is not known (near: bf16"),
@@ -454,7 +454,7 @@ def test_tomls(capsys: Captured, tmp_path: Path, old: str, new: str, said: str) 
     ],
     ids=range(4),
 )
-def test_files_that_are_no_toml(capsys: Captured, tmp_path: Path, data: bytes, said: str) -> None:
+def test_files_that_are_not_toml(capsys: Captured, tmp_path: Path, data: bytes, said: str) -> None:
     assert said in refused_toml(capsys, tmp_path, data)
 
 
@@ -580,7 +580,7 @@ def test_spoilt_configs(
 
 
 PUBLISHED = [entry.config for entry in entries()]
-# What keys are worth where they count, beside junk.
+# Values of keys that count, mixed with junk.
 VALUES = st.one_of(JUNK, st.integers(-2, 2**33), st.sampled_from(["gptq", "awq", "fp8", "mxfp4"]))
 QUANTISATION = st.dictionaries(
     st.sampled_from([

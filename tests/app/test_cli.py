@@ -306,7 +306,7 @@ def test_near_the_ridge_the_verdict_does_not_contradict_itself() -> None:
     assert sum(float(share) for share in answer.time_shares.values()) == pytest.approx(1)
 
 
-def test_generation_tells_its_two_walls_apart() -> None:
+def test_generation_distinguishes_its_two_walls() -> None:
     whole = mw.analyze("gpt2", on="h100-sxm", phase="generate", seq_len=512, new_tokens=9)
     prefill = mw.analyze("gpt2", on="h100-sxm", phase="prefill", seq_len=512)
     assert whole.ttft_s == prefill.latency_s

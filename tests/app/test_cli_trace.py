@@ -43,7 +43,9 @@ def place(tmp_path: Path) -> str:
 
 def test_text(place: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trace", f"{place}:make", "--input", "float32[2,4]", "--on", "h100-sxm"]) == 0
-    out = capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    out = " ".join(text.split())
     # 2 x 3 outputs of 4 multiply-adds, and 6 relus; 8 + 12 + 3 + 6 numbers and 6 + 6.
     assert "15 parameters (fp32), 54 FLOP, 164 B as PyTorch's operators move them" in out
     # The relu rides on the product, whose output is neither written nor read: 116 bytes.
@@ -83,6 +85,22 @@ def test_training(place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "one training step over float32[2,4]" in out
     assert f"Drawn: {figure}" in out
     assert "backward" in figure.read_text()
+
+
+def test_a_step_that_does_not_fit_is_reported_first(
+    place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Weights and gradients are 60 B each, inputs 32 B: more than 100 B.
+    device = tmp_path / "tiny.toml"
+    device.write_text(
+        '[sources]\nme = "made up"\n[peaks]\nsource = "me"\nfp32 = "1 TFLOP/s"\n'
+        '[[memories]]\nname = "DRAM"\nsource = "me"\ncapacity = "100 B"\nbandwidth = "1 GB/s"\n'
+    )
+    words = ["--input", "float32[2,4]", "--train", "--optimizer", "sgd", "--on", str(device)]
+    assert main(["trace", f"{place}:make", *words]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.startswith("DOES NOT FIT: needs ")
+    assert first.endswith(", tiny has 100 B")
 
 
 def test_training_as_a_record(place: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,7 +157,7 @@ def test_words_that_do_not_go_together(place: str, capsys: pytest.CaptureFixture
         assert said in capsys.readouterr().err
 
 
-def test_unknown_operators_are_said(place: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_operators_are_reported(place: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trace", f"{place}:Odd", "--input", "float32[2,4]"]) == 0
     out = capsys.readouterr().out
     assert "50.0% of 2 operators" in out

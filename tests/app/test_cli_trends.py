@@ -1,4 +1,4 @@
-"""The command ``trends``: records, a series of one's own, figures."""
+"""The command ``trends``: records, custom series, figures."""
 
 from __future__ import annotations
 
@@ -66,7 +66,9 @@ def test_a_series_of_ones_own(capsys: Captured, tmp_path: Path) -> None:
         ("", "no rows with the columns"),
     ],
 )
-def test_what_is_no_series_says_why(capsys: Captured, tmp_path: Path, text: str, said: str) -> None:
+def test_a_file_that_is_not_a_series_says_why(
+    capsys: Captured, tmp_path: Path, text: str, said: str
+) -> None:
     path = tmp_path / "bad.csv"
     path.write_text(text)
     assert main(["trends", str(path)]) == 2

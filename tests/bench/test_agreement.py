@@ -47,7 +47,7 @@ def test_within_five_per_cent_is_agreement() -> None:
     assert near.reasons == ()
 
 
-def test_what_moved_is_told_with_what_differed() -> None:
+def test_what_moved_is_reported_with_what_differed() -> None:
     now = record({"read": 0.2, "gemm": 0.01}, libraries={"torch": "2.14.0"}, others_cores=1.5)
     told = compare(BASE, now)
     assert list(told.moved) == ["dram.read"]
@@ -80,7 +80,7 @@ def test_rounds_that_moved_within_a_run_are_a_reason() -> None:
     assert any("stream read changed by 33% between rounds" in reason for reason in reasons)
 
 
-def test_without_any_reason_that_is_said() -> None:
+def test_without_any_reason_that_is_reported() -> None:
     told = compare(BASE, record({"read": 0.2, "gemm": 0.01}))
     assert told.reasons == (
         "no reading of this machine accounts for it; measure a third time and keep the faster",

@@ -1,4 +1,4 @@
-"""What a GPU's driver says, read from lines as its tool prints them."""
+"""The state of a GPU, read from lines as its driver's tool prints them."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def test_another_answer_says_nothing(line: str) -> None:
     assert gpu.read(line) == {}
 
 
-def test_fields_that_a_card_does_not_tell() -> None:
+def test_fields_that_a_card_does_not_report() -> None:
     seen = gpu.read(LINE.replace("312.45", "[N/A]").format("0x0"))
     assert seen["power_w"] is None
 
 
-def test_without_the_tool_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_tool_nothing_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert gpu.describe() == {}

@@ -31,7 +31,7 @@ def test_two_processes_run_every_collective() -> None:
         assert measurement.moved_bytes == sent
 
 
-def test_ranks_that_fail_are_told() -> None:
+def test_ranks_that_fail_are_reported() -> None:
     plan = [Case("collective", 0.0, {"function": "no such", "nbytes": 8})]
     found = [answer for _, answer in ranks.answers(plan, 2, "cpu")]
     assert found == [Answer(error="the 2 processes did not finish")]

@@ -43,7 +43,7 @@ def test_a_slow_call_is_sampled_three_times() -> None:
     assert len(found.seconds) == 3
 
 
-def test_an_unsteady_call_is_told() -> None:
+def test_an_unsteady_call_is_reported() -> None:
     clock = Clock([0.01, 0.01, 0.02])
     found = measure("work", clock.work, clock=clock, sample_s=0.005, budget_s=1)
     assert found.median_s == pytest.approx(0.01)

@@ -71,7 +71,7 @@ def test_arithmetic_falls_to_the_next_wider() -> None:
         mw.hardware("tpu-v5p").arithmetic("fp32")
 
 
-def test_devices_are_values_of_their_own() -> None:
+def test_devices_are_separate_values() -> None:
     device = mw.hardware("h100-sxm")
     assert len({device, mw.hardware("h100-sxm"), device.replace(bandwidth=[1e12, 2e12])}) == 2
     grid = device.replace(bandwidth=[1e12, 2e12, 3e12], peaks={"bf16": [1e12, 2e12]})

@@ -15,7 +15,7 @@ from tests.toys import TOY
 
 
 def cost(compute: float, memory: float, network: float, overhead: float) -> Cost:
-    """Return a cost whose four resources bind so many seconds each."""
+    """Return a cost whose four resources bind the given seconds."""
     return Cost(
         1, 2, compute, memory, compute + memory + network + overhead, 0.0, memory, network,
         overhead, network, overhead,
@@ -59,8 +59,8 @@ def test_bounds_of_a_grid() -> None:
     assert list(binding) == ["compute_bound", "capacity_bound", "overhead_bound"]
 
 
-# One nanosecond a unit of whatever is done; an addition has a floor of 1 ms, asking for an operator
-# takes 1 ms, and for a pass 2 ms.
+# One nanosecond a unit of any work; an addition has a floor of 1 ms, dispatching an operator takes
+# 1 ms, and a pass 2 ms.
 FUNCTIONS = ("linear", "copy", "add", "rmsnorm", "rotary", "silu gated", "attention decode grouped")
 CALIBRATION = Calibration(
     {
@@ -80,7 +80,7 @@ def test_an_overhead_bound_toy_by_hand() -> None:
     # The toy's decode at three positions, in units of work, that is nanoseconds: products
     # 2 x 2 (48 + 72) + 80, attention 2 x 48, joining the cache 2 x 2 x 6 (test_calibrate.py).
     # Elements: embedding 4, norms 5 x 4, activations 2 x 6, additions 4 x 4; rotations 2 (4 + 6),
-    # as the calibration goes by the size of what is written, for keys the cache of 3 x 2.
+    # as the calibration uses the size of the tensor written, for keys the cache of 3 x 2.
     work = 1e-9 * (560 + 96 + 24 + 4 + 20 + 12 + 16 + 20)
     # 33 calls and a pass; four additions have a floor.
     framework, floors = 2e-3 + 33 * 1e-3, 4 * 1e-3

@@ -1,4 +1,4 @@
-"""What operators do: FLOPs from named lengths, and copies that keep every field."""
+"""The geometry of operators: FLOPs from named lengths, and copies that keep every field."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_product_as_a_library_is_asked_for_it() -> None:
     assert Gemm(ROWS, HIDDEN, (HEADS,), beside=(named(ffn=3),)).k == 11
 
 
-def test_matrices_and_biases_are_told_apart_by_their_axes() -> None:
+def test_matrices_and_biases_are_reported_apart_by_their_axes() -> None:
     square = Gemm(ROWS, HIDDEN, (HIDDEN,))  # its bias has the contracted axis, too
     assert [square.is_factor(axes) for axes in (HIDDEN + HIDDEN, HIDDEN)] == [True, False]
     back = Gemm(ROWS, HEADS, (HIDDEN,))

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import memorywall as mw
@@ -18,8 +19,8 @@ from memorywall.core.results import Footprint
 from tests.toys import TOY
 
 NAMES = [quantity.name for quantity in GROUPS["analysis"]]
-# Of an answer, what is no quantity: parts, words about it, and former names.
-NO_QUANTITIES = {
+# Attributes of an answer other than quantities: parts, remarks, and former names.
+OTHER_ATTRIBUTES = {
     "roofs", "cost", "notes", "rates", "prediction", "predicted_s", "low_s", "high_s",
     "time_shares", "ops", "conventions", "ceilings_provenance",
 }  # fmt: skip
@@ -34,7 +35,7 @@ def properties(kind: type) -> dict[str, property | cached_property[Any]]:
 
 
 def test_every_number_of_an_answer_is_in_the_registry() -> None:
-    assert set(properties(mw.Analysis)) - NO_QUANTITIES == set(NAMES) - {"time_provenance"}
+    assert set(properties(mw.Analysis)) - OTHER_ATTRIBUTES == set(NAMES) - {"time_provenance"}
     parts = {field.name for field in fields(Footprint)} | set(properties(Footprint)) - {"fits"}
     assert {quantity.name for quantity in GROUPS["footprint"]} == parts
 
@@ -95,7 +96,6 @@ def test_a_quantity_that_is_none_offers_its_like() -> None:
 
 
 def test_rates_have_the_interval_of_times_the_other_way_round() -> None:
-    pytest.importorskip("statsmodels")
     answer = mw.analyze("llama-3.1-8b", on="forecast:2030", phase="generate", new_tokens=3)
     time, rate = answer.quantity("latency_s"), answer.quantity("tokens_per_s")
     assert time.provenance == "forecast"
@@ -164,7 +164,7 @@ def test_a_grid_is_one_flat_record_a_point() -> None:
             assert value == near, name
 
 
-def test_points_that_do_not_fit_are_said_first() -> None:
+def test_points_that_do_not_fit_come_first() -> None:
     # 16.1 GB of weights; 64 sequences of 4096 positions take 64 x 4096 x 131,072 B = 34.4 GB more.
     answer = grid()
     assert answer.binding.tolist() == [  # type: ignore[union-attr]
@@ -197,10 +197,9 @@ def test_notebooks_escape_what_a_name_holds() -> None:
 
 
 def test_frames_have_a_row_a_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    pandas = pytest.importorskip("pandas")
     answer = grid()
     frame = answer.to_frame()
-    assert isinstance(frame, pandas.DataFrame)
+    assert isinstance(frame, pd.DataFrame)
     assert list(frame.columns) == list(answer.points()[0])
     assert frame["latency_s"].tolist() == answer.latency_s.ravel().tolist()  # type: ignore[union-attr]
     assert len(mw.analyze(TOY, on="h100-sxm").to_frame()) == 1

@@ -45,7 +45,7 @@ def test_known_quantities() -> None:
     ["", "fast", "3.35", "3.35 TB", "3.35 Tb/s", "-1 GB/s", "0 GB/s", "inf GB/s", "nan GB/s", 3.35,
      None, True, "1e999 GB/s", "3,35 TB/s", "x" * 10_000],
 )  # fmt: skip
-def test_what_is_no_bandwidth(text: object) -> None:
+def test_a_text_that_is_not_a_bandwidth(text: object) -> None:
     with pytest.raises(InvalidInputError, match="expected a positive quantity in B/s"):
         parse(text, "byte/s")
 
@@ -108,7 +108,7 @@ def test_thousands_separators_are_ambiguous(text: str, one: str, several: str) -
 @pytest.mark.parametrize(
     "text", ["", "x", "1.5", "1.1k", "2 k", "k", "1e3", "8,", "\u0663", "9" * 33]
 )
-def test_what_is_no_length(text: str) -> None:
+def test_a_text_that_is_not_a_length(text: str) -> None:
     with pytest.raises(InvalidInputError, match="seq_len must be a whole number, got "):
         read_counts(text, "seq_len", length=True)
 

@@ -28,11 +28,11 @@ def test_what_the_architecture_needs_and_what_an_engine_sets_aside(
     words: dict[str, Any] = {"on": "h100-sxm", "batch_size": 3, "seq_len": seq_len}
     answer = mw.analyze(model, cache_page=page, **words)
     assert answer.footprint.kv_cache == 3 * 131_072 * positions
-    # What is set aside is not thereby moved.
+    # Reserved positions are not moved.
     assert answer.moved_bytes == mw.analyze(model, **words).moved_bytes
 
 
-def test_pages_of_a_source_of_its_own() -> None:
+def test_pages_of_a_separate_source() -> None:
     words: dict[str, Any] = {"on": "h100-sxm", "seq_len": 1, "source_len": 5}
     needed, paged = (
         mw.analyze("google-t5/t5-small", cache_page=page, **words).footprint.kv_cache

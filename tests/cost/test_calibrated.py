@@ -14,7 +14,7 @@ from memorywall.core.formats import FORMATS
 from memorywall.core.forward import Forward
 from memorywall.cost.calibrated import estimate
 
-# What a quick measurement has: an element, a FLOP or a byte takes a second, `copy` two.
+# As a quick measurement: an element, a FLOP or a byte takes a second, `copy` two.
 QUICK = (
     "linear", "conv1d", "attention causal", "attention full", "attention decode",
     "attention decode grouped", "add", "layernorm", "rmsnorm", "gelu", "gelu_new", "silu gated",
@@ -42,7 +42,7 @@ def test_a_quick_measurement_prices_every_model(name: str) -> None:
     assert estimate(program, Calibration(CURVES)).seconds > 0
 
 
-def test_what_was_not_measured_goes_by_its_stand_in() -> None:
+def test_what_was_not_measured_uses_its_replacement() -> None:
     config = {
         "model_type": "gemma", "vocab_size": 9, "hidden_size": 4, "intermediate_size": 6,
         "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 2,

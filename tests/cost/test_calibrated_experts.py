@@ -1,4 +1,4 @@
-"""What a calibration makes of experts and of latent attention, by hand."""
+"""Calibrated predictions of experts and of latent attention, by hand."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def by_class(config: dict[str, Any], forward: Forward) -> Any:
     return estimate(mw.model(config).lower(forward), Calibration(CURVES)).by_class
 
 
-def test_products_of_experts_go_by_the_rows_of_one() -> None:
+def test_products_of_experts_follow_the_rows_of_one() -> None:
     config = {
         **TOY, "model_type": "mixtral", "num_local_experts": 2, "num_experts_per_tok": 1,
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a calibration makes of an encoder-decoder, by hand."""
+"""Calibrated predictions of an encoder-decoder, by hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from memorywall.core.calibration import Calibration, Curve
 from memorywall.core.errors import UnsupportedError
 from tests.toys import MARIAN_TOY, WHISPER_TOY
 
-# One second a unit, but ten where queries look back only, so that the kinds tell themselves apart.
+# One second per unit, but ten for causal attention, so that the kinds differ.
 CURVES = {
     (operator, "fp32"): Curve(operator, "fp32", (1.0,), (seconds,), 0.0)
     for operator, seconds in {
@@ -41,7 +41,7 @@ def test_a_step_reads_the_sources_cache_and_copies_only_its_own() -> None:
     assert classes["attention"] == 2 * 2 * 4 * (3 * 4 + 5 * 4)
     assert classes["cache"] == 2 * 2 * 3 * 4
     # q, k, v and o of the text, q and o of the source, two of the feed-forward, and the head: the
-    # encoder and the source's keys and values are no calls.
+    # encoder and the source's keys and values make no calls.
     assert classes["gemm"] == 2 * 2 * (6 * 16 + 2 * 24 + 36)
 
 

@@ -20,7 +20,7 @@ def op(name: str, reads: list[Tensor], writes: list[Tensor]) -> Op:
 
 def test_what_every_repetition_reads_stays_alive() -> None:
     # An encoder's output (100) is read first by a decoder's layer, which then makes a wide tensor
-    # (50) out of its own (10): in all but the last repetition all three are alive together.
+    # (50) from its input (10): in all but the last repetition all three are alive together.
     encoded, x, wide = tensor("encoded", 100), tensor("x", 10), tensor("wide", 50)
     encoder = Block("encoder", (op("encode", [], [encoded, x]),))
     layer = (

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-# What each model type calls the common keys, where it has names of its own.
+# Each model type's names of the common keys, if they differ.
 GPTJ = {
     "hidden_size": "n_embd", "num_attention_heads": "n_head", "num_hidden_layers": "n_layer",
     "intermediate_size": "n_inner", "max_position_embeddings": "n_positions",
@@ -41,7 +41,7 @@ CLASSIFIES, TAGS, ANSWERS = (
     "ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering",
 )  # fmt: skip
 ALL = (CLASSIFIES, TAGS, ANSWERS)
-# The prefix of the classes, and what there is beside the causal LM and the bare model.
+# The prefix of the classes, and the classes other than the causal LM and the bare model.
 CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
     "gpt_neox": ("GPTNeoX", ALL),
     "gptj": ("GPTJ", (CLASSIFIES,)),
@@ -89,8 +89,8 @@ NO_GROUPS = (
     "gpt_neox", "gptj", "codegen", "falcon", "opt", "biogpt", "xglm", "gpt_neo", "gpt_bigcode",
     "bloom", "mpt", "persimmon",
 )  # fmt: skip
-# Whose heads need not fill the hidden size; whose heads must be told, and fill it; and where null
-# says that they fill it.
+# Types whose heads need not fill the hidden size; whose heads must be given, and fill it; and in
+# which null means that they fill it.
 FREE_HEAD_DIM = (
     "gemma", "gemma3_text", "glm", "glm4", "nemotron", "hunyuan_v1_dense", "ministral",
 )  # fmt: skip
@@ -169,7 +169,7 @@ def _attention_types(config: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]
 
 
 _CLIP = st.sampled_from([None, 2.0])
-# What only these have.
+# Keys of these types only.
 OWN: dict[str, Callable[[dict[str, Any]], st.SearchStrategy[dict[str, Any]]]] = {
     "gptj": _rotary_dim,
     "codegen": _rotary_dim,

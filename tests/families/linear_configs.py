@@ -20,7 +20,7 @@ EXPERTS: dict[str, st.SearchStrategy[Any]] = {
 SHARED = {"shared_expert_intermediate_size": st.integers(1, 20)}
 INTERVAL = {"full_attention_interval": st.integers(1, 4)}
 
-# What each draws beside: (class of the causal LM, bare class, keys).
+# Further draws of each: (class of the causal LM, bare class, keys).
 CASES: dict[str, tuple[str, str, dict[str, st.SearchStrategy[Any]]]] = {
     "qwen3_next": (
         "Qwen3NextForCausalLM",

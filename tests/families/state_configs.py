@@ -26,7 +26,7 @@ _TIED = {"zamba": st.just(True), "zamba2": st.just(True), "nemotron_h": st.just(
 
 @st.composite
 def configs(draw: st.DrawFn, model_type: str) -> dict[str, Any]:
-    """Draw a config: what all have, what hybrids have, and what the type has of its own."""
+    """Draw a config: keys of all types, keys of hybrids, and keys of the type."""
     groups, layers = draw(st.integers(1, 2)), draw(st.integers(5, 6))
     common = {
         "model_type": model_type,

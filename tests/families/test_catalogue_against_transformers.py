@@ -14,7 +14,7 @@ from tests.asking import analyze_alike
 from tests.counting import products
 
 ENTRIES = {entry.id: entry for entry in entries()}
-# What sees images is asked about images: test_images_against_transformers.py.
+# Vision models are tested with images in test_images_against_transformers.py.
 TEXTS = [name for name in ENTRIES if mw.model(name).traits.images is None]
 PUBLISHED_CSV = Path(__file__).parent.parent / "published" / "parameters.csv"
 PUBLISHED = list(csv.DictReader(PUBLISHED_CSV.read_text(encoding="utf-8").splitlines()))

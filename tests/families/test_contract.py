@@ -134,7 +134,7 @@ def test_work_grows_with_batch_and_length(config: dict[str, Any]) -> None:
 def test_arrays_answer_like_scalars(config: dict[str, Any]) -> None:
     batches, lengths = [1, 3], [2, 9, 700]
     if only_images(config):
-        lengths = [1]  # its length is no question
+        lengths = [1]  # its length is not a parameter
     grid = ask(config, np.array(batches)[:, None], np.array(lengths))
     shape = (len(batches), len(lengths))
     for i, batch in enumerate(batches):
@@ -284,7 +284,7 @@ def test_every_function_has_its_cost(config: dict[str, Any]) -> None:
 
 
 def test_known_errors_only(config: dict[str, Any]) -> None:
-    """Whatever stands in a key, what is raised is one of the library's own errors."""
+    """For any value of a key, the error is one of the library's."""
     values: tuple[Any, ...] = (None, True, 0, 1.5, "", "x", [], [1], {}, 10**40)
     for key in config:
         for value in values:

@@ -9,7 +9,8 @@ import pytest
 
 import memorywall as mw
 from memorywall.core.errors import InvalidInputError, UnsupportedError
-from tests.families.test_stages import INT8, products
+from tests.counting import products
+from tests.families.test_stages import INT8
 
 # D 4 in two heads, three layers; 8 x 8 pixels a latent, 2 x 2 latents a patch.
 DIT = {
@@ -89,7 +90,7 @@ def test_image_and_prompt_attend_together() -> None:
     # Both streams write a part of the queries: 16 and 1332 rows of four.
     assert found["layers.attention.q_proj"] == (2 * 16 * 16, 64 + 16 + 4 + 64)
     assert found["layers.attention.text_q_proj"] == (2 * 1332 * 16, 5328 + 16 + 4 + 5328)
-    # What comes out is read in parts too.
+    # The output is read in parts too.
     assert found["layers.attention.text_o_proj"] == (2 * 1332 * 16, 5328 + 16 + 4 + 5328)
     # The last layer has no use for the prompt any more.
     assert "last_layer.attention.text_q_proj" in found

@@ -1,4 +1,4 @@
-"""What sets dense decoders apart beside their products, derived by hand."""
+"""Differences of dense decoders other than their products, derived by hand."""
 
 from __future__ import annotations
 

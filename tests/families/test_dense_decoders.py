@@ -58,7 +58,7 @@ def test_products_and_cache_of_a_decode_step(model_type: str, data: st.DataObjec
 def test_defaults_are_those_of_transformers(model_type: str) -> None:
     theirs = transformers.AutoConfig.for_model(model_type)
     own, class_name = NAMES.get(model_type, {}), class_of(model_type)
-    # What has to be given, as transformers has it; MPT and BLOOM have no width of their own.
+    # Required keys, as in transformers; MPT and BLOOM have no separate width.
     needed = ["vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"]
     if model_type not in ("bloom", "mpt"):
         needed.append("intermediate_size")

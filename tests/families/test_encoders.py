@@ -1,4 +1,4 @@
-"""What sets encoders apart, derived by hand in the comment above each number."""
+"""Differences of encoders, derived by hand in the comment above each number."""
 
 from __future__ import annotations
 

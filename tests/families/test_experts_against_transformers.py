@@ -38,7 +38,7 @@ def base(draw: st.DrawFn, model_type: str) -> dict[str, Any]:
     }
 
 
-# What each draws beside: (class prefix, keys).
+# Further draws of each: (class prefix, keys).
 CASES: dict[str, tuple[str, dict[str, st.SearchStrategy[Any]]]] = {
     "mixtral": (
         "Mixtral",

@@ -103,7 +103,7 @@ def test_bytes_of_patches_by_hand() -> None:
     assert moved["embeddings.positions_add"] == 32 * 48 + 48 + 17 * 48 + 34 * 48
 
 
-def test_another_size_makes_positions_anew() -> None:
+def test_another_size_interpolates_positions() -> None:
     # The table of 17 rows is read whole, 31 rows are written, and the add reads those.
     answer = mw.analyze(TOWERS[1], image_size=(48, 40), traffic="unfused", **INT8)
     moved = {op.name: op.moved_bytes for op in answer.ops}
@@ -123,7 +123,7 @@ def test_beit_adds_a_bias_of_each_layer() -> None:
 
 
 def test_texts_of_clip_look_back_only_and_keep_nothing() -> None:
-    # Of 7 tokens 28 pairs, where SigLIP's look at all 49: 2 x 12 FLOPs for each of 4 heads.
+    # Of 7 tokens 28 pairs, where SigLIP's attend to all 49: 2 x 12 FLOPs for each of 4 heads.
     clip, siglip = (mw.analyze(pair, seq_len=7, **INT8) for pair in PAIRS[:2])
     assert flops(clip)["text.layers.attention.scores"] == 3 * 2 * 12 * 4 * 28
     assert flops(siglip)["text.layers.attention.scores"] == 3 * 2 * 12 * 4 * 49
@@ -148,7 +148,7 @@ def test_rows_of_images_enter_in_place_of_words() -> None:
 
 
 def test_phases_add_up() -> None:
-    # What a prefill does is to look, to let the rows in, and to read.
+    # A prefill encodes the image, inserts the rows, and reads the text.
     words: dict[str, Any] = {"batch_size": 2, "traffic": "unfused", **INT8}
     both = mw.analyze(LLAVA, phase="prefill", images=2, seq_len=90, **words)
     look = mw.analyze(LLAVA, phase="encode", images=2, **words)

@@ -1,4 +1,4 @@
-"""What sees images against transformers' classes, to the last digit: images real but for values."""
+"""Vision models against transformers' classes, to the last digit, on images without values."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import memorywall as mw
 from memorywall.catalog.configs import entries
 from tests import oracle
 from tests.asking import analyze_alike
+from tests.counting import products
 from tests.families.image_configs import IMAGE_TEXT, PAIRS, TOWERS, tower_configs
-from tests.families.test_catalogue_against_transformers import products
 
 MODELS = {entry.id: mw.model(entry.id) for entry in entries()}
 LOOKS = {

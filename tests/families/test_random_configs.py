@@ -39,7 +39,7 @@ def llama_configs(draw: st.DrawFn) -> dict[str, Any]:
     head_dim = 2 * draw(st.integers(1, 6))
     explicit = model_type in ("llama", "mistral", "qwen3") and draw(st.booleans())
     hidden = heads * (draw(st.integers(1, 12)) if explicit else head_dim)
-    # What each of transformers' classes has: Olmo2 no token classifier.
+    # The properties of each of transformers' classes: Olmo2 no token classifier.
     heads_known = HEADS[:3] if model_type == "olmo2" else HEADS
     config: dict[str, Any] = {
         "model_type": model_type,

@@ -13,8 +13,8 @@ import memorywall as mw
 from memorywall.catalog.configs import entries
 from tests import oracle
 from tests.asking import analyze_alike
+from tests.counting import products
 from tests.families.state_configs import CLASSES, configs
-from tests.families.test_catalogue_against_transformers import products
 
 PUBLISHED = {
     entry.id: entry.config for entry in entries() if entry.config.get("model_type") in CLASSES

@@ -83,7 +83,7 @@ def test_a_scan_by_heads() -> None:
 def test_a_short_convolution() -> None:
     # 2 W an element: 10 rows of 8 channels, then two, in two layers. A step reads and writes its
     # window, 2 x 8 x 4 numbers, and the weight and bias, 8 x 5; fused, the activation's output is
-    # written in place of its own.
+    # written instead of its output.
     assert total(ask(MAMBA, "prefill"), "conv")[0] == 2 * 8 * 80
     assert total(ask(MAMBA, "decode"), "conv") == (2 * 8 * 16, 2 * 2 * (2 * 16 + 40 + 2 * 64))
 

@@ -1,7 +1,7 @@
 """Decode steps of every published decoder against transformers' class, to the last digit.
 
 Six layers of each, which is every kind that it has: the whole depth is held by the prefill's test.
-Those that keep state are held by tests of their own.
+Models with state have separate tests.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import memorywall as mw
 from memorywall.catalog.configs import entries
 from tests import oracle
 from tests.asking import analyze_alike
-from tests.families.test_catalogue_against_transformers import products
+from tests.counting import products
 
 BATCH, CONTEXTS = 2, (2, 9, 33)
 DECODERS = {

@@ -224,8 +224,8 @@ def test_a_published_model_of_8b(tmp_path: Path) -> None:
         525_336_576 * (144 + 210) + 32 * 218_103_808 * 144 + 16 * 62_914_560 * (210 - 144)
     ) // 256 + 65 * 16_384
     assert answer.footprint.weights == counted
-    # The frequencies of the rotation, 64 of 4 B, are no weights; the published file has some 8 MB
-    # of vocabulary beside.
+    # The frequencies of the rotation, 64 of 4 B, are not weights; the published file also has some
+    # 8 MB of vocabulary.
     assert any("256 B more than is counted" in note for note in answer.notes)
     assert 4.91e9 < nbytes < 4.92e9
 

@@ -13,7 +13,7 @@ from tests.frontends.files import LINEAR, LLAMA, Arrays, linear_paths, plain, re
 
 
 def gptq(path: str, out: int, inner: int, bits: int, group: int) -> Arrays:
-    """8 weights of 4 bits in a word along the inputs, zero points likewise along the outputs."""
+    """8 weights of 4 bits in a word along the inputs, zero points along the outputs."""
     groups = inner // group
     return {
         f"{path}.qweight": np.zeros((inner * bits // 32, out), np.int32),

@@ -1,4 +1,4 @@
-"""Where models come from, in which order, and what is said when they do not."""
+"""Sources of models, their order, and the messages of failures."""
 
 from __future__ import annotations
 

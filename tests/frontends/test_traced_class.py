@@ -1,4 +1,4 @@
-"""What no family reads: transformers' class in a family's place, against families and by hand."""
+"""Configs without a built-in family: transformers' class, against families and by hand."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ UNREAD: dict[str, Any] = {
 
 
 def by_class(name: str) -> Model:
-    """Return a model of the catalogue as if no family read it."""
+    """Return a model of the catalogue as if it had no built-in family."""
     model = mw.model(name)
     architecture = read_traced(model.config, name)
     assert architecture is not None
@@ -124,7 +124,7 @@ def test_a_cache_in_another_format_is_read_as_often(formats: dict[str, str], tim
     assert other == times * plain
 
 
-def test_what_no_family_reads_is_traced_and_said() -> None:
+def test_a_config_without_a_family_is_traced_and_reported() -> None:
     """Parameters of DiffLlama by hand, and the note first."""
     model = mw.model(UNREAD)
     assert model.traits.traced
@@ -150,7 +150,7 @@ def test_a_class_that_a_family_does_not_cover_is_traced() -> None:
     assert model.parameters == tower.parameters + 2 * 768 + 2
 
 
-# What families do not cover, and transformers' classes heed: a key of each.
+# Keys that transformers' classes support and families do not: one of each.
 UNCOVERED = (
     {
         "model_type": "xlm-roberta", "architectures": ["XLMRobertaForCausalLM"],
@@ -247,8 +247,8 @@ def test_what_needs_images_beside_its_text_is_refused_when_read(
         ("blip-2", ["pixel_values='float32[1,3,224,224]'", "input_ids='int64[1,16]'"]),
     ],
 )
-def test_what_reads_neither_text_nor_image_is_said(model_type: str, inputs: list[str]) -> None:
-    """In words, without those of Python, and with the inputs to give."""
+def test_what_reads_neither_text_nor_image_is_reported(model_type: str, inputs: list[str]) -> None:
+    """As text, without Python's message, and with the required inputs."""
     with pytest.raises(UnsupportedError, match="It requires") as caught:
         mw.model({"model_type": model_type})
     assert "Error" not in caught.value.message
@@ -273,7 +273,7 @@ def _glm_ocr() -> Model:
     })  # fmt: skip
 
 
-def test_a_free_grid_looks_at_other_sizes() -> None:
+def test_a_free_grid_encodes_other_sizes() -> None:
     """Squares of 2 x 2 patches of 14 pixels: 4 positions at 56 x 56, and 8 at 112 x 56."""
     model = _glm_ocr()
     seer = model.architecture
@@ -290,7 +290,7 @@ def test_a_free_grid_looks_at_other_sizes() -> None:
         assert flops[1] == times * flops[0] > 0
 
 
-def test_a_fixed_tower_looks_at_its_own_size() -> None:
+def test_a_fixed_tower_encodes_its_own_size() -> None:
     seer = TracedSeer(
         "A", "a", "{}", True, "bf16", None, (), reads="both", image_size=(56, 56), tokens=4
     )
@@ -299,7 +299,7 @@ def test_a_fixed_tower_looks_at_its_own_size() -> None:
         seer.image_tokens(112, 112)
 
 
-def test_towers_that_are_not_looked_through_are_said() -> None:
+def test_towers_that_are_not_traced_are_reported() -> None:
     """Mllama reads a text; its towers, and the layers that attend to them, are weights alone."""
     model = mw.model({"model_type": "mllama"})
     assert model.traits.images_left_out
@@ -308,7 +308,7 @@ def test_towers_that_are_not_looked_through_are_said() -> None:
         mw.analyze(model, on="h100-sxm", seq_len=8, images=1)
 
 
-def test_a_dtype_that_is_assumed_is_said() -> None:
+def test_a_dtype_that_is_assumed_is_reported() -> None:
     said = "The config has no dtype: bf16 is assumed."
     assert said not in mw.model(UNREAD).architecture.notes
     silent = {key: value for key, value in UNREAD.items() if key != "dtype"}
@@ -329,13 +329,13 @@ def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_keys_of_the_config_class_are_read() -> None:
-    """The class has ``lambda_std_dev``; of ``flux`` and of what is not handed on, nobody knows."""
+    """The class has ``lambda_std_dev``; ``flux`` and unused arguments are unknown."""
     reading = mw.model({**UNREAD, "flux": 3, "lambda_std_dev": 0.1, "auto_map": {}}).reading
     assert {*dict(reading.used)} == {*UNREAD, "lambda_std_dev"}
     assert {*dict(reading.unused)} == {"flux", "auto_map"}
 
 
-def test_a_head_for_every_position_is_said() -> None:
+def test_a_head_for_every_position_is_reported() -> None:
     """DiffLlama's class can keep the last position's logits; BERT's cannot."""
     last, every = (
         mw.analyze(UNREAD, on="h100-sxm", phase="prefill", seq_len=32, logits=logits)
@@ -413,7 +413,7 @@ GEMMA3N = {
 
 @pytest.mark.parametrize("config", [PROPHETNET, GEMMA3N], ids=lambda config: config["model_type"])
 def test_checks_of_values_are_left_out(config: dict[str, Any]) -> None:
-    """Both classes check values on their way; nobody else's checks are left out afterwards."""
+    """Both classes check values in their forward; other checks are restored afterwards."""
     import torch
 
     model = mw.model(config)
@@ -503,8 +503,8 @@ def test_experts_of_the_largest_models_are_let_through(layers: int, experts: int
     check_built({"text_config": text}, "config")
 
 
-def test_widths_are_no_counts() -> None:
-    """What looks like a count or a depth, and is a width, a length or an index, is let through."""
+def test_widths_are_not_counts() -> None:
+    """Keys that look like a count or a depth but are a width, length or index are accepted."""
     check_bounds(
         {
             "n_positions": 131_072, "n_embd": 2**17, "stage_out_channels": [2048, 4096],
@@ -591,7 +591,7 @@ def test_keys_that_make_timm_read_are_not_handed_on() -> None:
     }
 
 
-def test_a_class_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_class_that_is_not_there_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Transformers' tables name some that it does not have."""
     monkeypatch.setattr(
         "memorywall.frontends.tracing.transformers.classes.usual_class",
@@ -601,7 +601,7 @@ def test_a_class_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> N
         read_traced({"model_type": "diffllama"}, "config")
 
 
-def test_a_cache_that_cannot_be_made_is_said() -> None:
+def test_a_cache_that_cannot_be_made_is_reported() -> None:
     """Blt's config counts the layers of its parts alone."""
     with pytest.raises(UnsupportedError, match="cannot make a cache for BltForCausalLM") as caught:
         mw.model({"model_type": "blt", "architectures": ["BltForCausalLM"]})
@@ -614,7 +614,7 @@ def test_sizes_of_images_are_whole(size: object) -> None:
         image_size_of(SimpleNamespace(image_size=size))
 
 
-def test_an_odd_size_of_images_is_no_traceback() -> None:
+def test_an_odd_size_of_images_is_not_a_traceback() -> None:
     with pytest.raises(
         InvalidInputError,
         match=r"image_size must be one or two positive whole numbers, got \[3, 'x'\]",
@@ -699,7 +699,7 @@ def test_uneven_growth_is_refused() -> None:
         between(np.array([4.0, 8.0]), lambda n: _program(min(n, 6), min(n, 6)))
 
 
-def test_an_image_is_looked_at_by_size() -> None:
+def test_an_image_is_encoded_by_size() -> None:
     """BiT has no family: four times the pixels are four times the products' FLOPs, but the head."""
     config = {"model_type": "bit", "architectures": ["BitForImageClassification"]}
     small, large = (

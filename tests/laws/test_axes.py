@@ -81,7 +81,7 @@ def test_products_fit_the_arrays_that_they_read_and_write(name: str) -> None:
         written = sum(tensor.moved_elements for tensor in op.writes)
         factors = [t.elements for t in op.reads if t.role == "weight"]
         if isinstance(g, Gemm):
-            # What comes out is rows x groups x n, and a matrix has groups x n x k elements.
+            # The output is rows x groups x n, and a matrix has groups x n x k elements.
             assert written == g.m * size(g.groups) * g.n, path
             assert not factors or size(g.groups) * g.n * g.k in factors, path
             read = op.reads[0].moved_elements + sum(size((*g.rows, *b)) for b in g.beside)
@@ -109,7 +109,7 @@ def test_layers_keep_their_order(name: str) -> None:
     for block in program(name).blocks:
         assert len(block.layers) == block.repeat or (not block.layers and block.repeat == 1)
         assert list(block.layers) == sorted(block.layers)
-        # Halves and towers count apart, by what stands in front; the stages of a map go on.
+        # Halves and towers count separately, by their prefix; the stages of a map continue.
         stack = re.sub(r"stage\d+", "", block.name.rpartition(".")[0])
         found.setdefault(stack, []).extend(block.layers)
     assert any(found.values())

@@ -1,7 +1,7 @@
 """FLOPs of scans, counted by running them on numbers that count their own arithmetic.
 
 The loops follow the papers' equations and no implementation; recurrent and chunked forms must give
-the same values, so that what is counted is what is said.
+the same values, so that the counts belong to the stated equations.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def test_mamba() -> None:
 
 
 class Inputs:
-    """What Mamba-2's scan reads of one sequence: H heads of P, N numbers, G groups."""
+    """The inputs of Mamba-2's scan for one sequence: H heads of P, N numbers, G groups."""
 
     def __init__(self, tokens: int, heads: int, head_dim: int, states: int, groups: int) -> None:
         rng = np.random.default_rng(1)

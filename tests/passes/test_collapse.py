@@ -1,4 +1,4 @@
-"""What PyTorch's operators become in an engine, counted by hand; bf16 is 2 bytes, fp32 4."""
+"""PyTorch's operators collapsed into an engine's, counted by hand; bf16 is 2 bytes, fp32 4."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_gated_layer_as_a_family_writes_it() -> None:
     ]
 
 
-def test_a_sum_is_no_norm() -> None:
+def test_a_sum_is_not_a_norm() -> None:
     class Pool(nn.Module):  # type: ignore[misc]
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return (x * 2).sum(1)
@@ -120,7 +120,7 @@ def test_scores_stay_on_chip() -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(1, 6), st.integers(1, 5).map(lambda n: 2 * n), st.booleans())
-def test_what_is_saved_is_what_is_told(rows: int, width: int, narrow: bool) -> None:
+def test_saved_bytes_are_the_reported_bytes(rows: int, width: int, narrow: bool) -> None:
     dtype = "bf16" if narrow else "fp32"
 
     def layers() -> Any:
@@ -164,7 +164,7 @@ def test_probabilities_that_are_returned_leave_the_chip() -> None:
 
 
 class OneCache(nn.Module):  # type: ignore[misc]
-    """Two layers that look at one cache [2, 1, H, T, D]: each at its own part, or both at one."""
+    """Two layers that read one cache [2, 1, H, T, D]: each a separate part, or both one."""
 
     def __init__(self, parts: tuple[int, int]) -> None:
         super().__init__()

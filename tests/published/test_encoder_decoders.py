@@ -20,7 +20,7 @@ def test_the_big_transformer() -> None:
     # decoder and head share. A layer's attention is 4 x 1024^2, twice in the decoder, and its
     # feed-forward 2 x 1024 x 4096; 6 layers each. Biases: 4 x 1024 an attention, 4096 + 1024 a
     # feed-forward. Norms: two or three a layer, of 2 x 1024. The paper computes its positions;
-    # Marian keeps two tables of them. What is left is 0.6 % above the paper's rounded count.
+    # Marian keeps two tables of them. The rest is 0.6 % above the paper's rounded count.
     config = {
         "model_type": "marian", "vocab_size": 37_000, "d_model": 1024,
         "max_position_embeddings": 512, "activation_function": "relu",

@@ -24,7 +24,7 @@ MIXTRAL_ATTENTION = 2 * 4096**2 + 2 * 4096 * 1024
 MIXTRAL_EXPERT = 3 * 4096 * 14_336
 MIXTRAL_TABLE = 32_000 * 4096  # of words, and as large the head
 MIXTRAL_NORMS = (2 * 32 + 1) * 4096
-# Products that one token takes part in, but for the head: attention, router, two experts.
+# Products of one token, except the head: attention, router, two experts.
 MIXTRAL_TOKEN = 32 * (MIXTRAL_ATTENTION + 8 * 4096 + 2 * MIXTRAL_EXPERT)
 
 # DeepSeek-V3: D 7168, 61 layers of which 3 dense with F 18432, N 128, R 512, P 64, H 128, V 128,
@@ -127,7 +127,7 @@ def test_the_form_is_by_phase_unless_it_is_named() -> None:
         assert by_default.moved_bytes == named.moved_bytes
 
 
-# What a decode step at 2048 must move in bf16: every weight that is used but the table of words,
+# The least traffic of a decode step at 2048 in bf16: every used weight except the table of words,
 # and the cache once. Of 8 experts 64 tokens touch 8 (1 - 0.75^64), of 256 256 (1 - (31/32)^64).
 @pytest.mark.parametrize(
     ("name", "batch", "experts", "gigabytes"),

@@ -12,7 +12,7 @@ import memorywall as mw
 from memorywall.app.cli import main
 from memorywall.catalog.configs import entries
 from memorywall.reading.ignored_keys import bearing
-from memorywall.report.explain import explain_record
+from memorywall.report.explain import explained
 from tests.frontends.files import GGUF_METADATA, LLAMA, gguf, gguf_tensors, plain, save
 from tests.toys import TOY
 
@@ -48,7 +48,7 @@ def test_keys_of_a_mapping_within() -> None:
 
 
 @pytest.mark.parametrize("name", ENTRIES)
-def test_every_key_is_told_once(name: str) -> None:
+def test_every_key_is_reported_once(name: str) -> None:
     reading = mw.model(name).reading
     told = [key for part in (reading.used, reading.unused) for key, _ in part]
     assumed = [key for key, _ in reading.assumed]
@@ -84,7 +84,7 @@ def record_of(capsys: Captured, *arguments: str) -> dict[str, Any]:
 
 
 def test_the_command_says_what_the_library_says(capsys: Captured, tmp_path: Path) -> None:
-    assert record_of(capsys, "gpt2") == explain_record(mw.model("gpt2"))
+    assert record_of(capsys, "gpt2") == explained(mw.model("gpt2")).to_dict()
     folder = save(tmp_path / "toy", LLAMA, plain())
     record = record_of(capsys, str(folder))
     assert record["stored"]["bytes"] == sum(array.nbytes for array in plain().values())
@@ -97,7 +97,7 @@ def test_the_command_says_what_the_library_says(capsys: Captured, tmp_path: Path
     assert "stored: 2,755,072 B in 21 tensors of 1 files: F16 2,755,072 B" in out
 
 
-def test_a_gguf_tells_its_metadata(capsys: Captured, tmp_path: Path) -> None:
+def test_a_gguf_reports_its_metadata(capsys: Captured, tmp_path: Path) -> None:
     path = tmp_path / "toy.gguf"
     path.write_bytes(gguf(GGUF_METADATA, gguf_tensors()))
     record = record_of(capsys, str(path))
@@ -106,7 +106,7 @@ def test_a_gguf_tells_its_metadata(capsys: Captured, tmp_path: Path) -> None:
     assert record["stored"]["bytes_by_format"].keys() == {"Q4_K", "Q6_K", "F32"}
 
 
-def test_a_quantisation_that_is_not_known_is_told(capsys: Captured, tmp_path: Path) -> None:
+def test_a_quantisation_that_is_not_known_is_reported(capsys: Captured, tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text(json.dumps({**TOY, "quantization_config": {"quant_method": "hqq"}}))
     assert "quantised by 'hqq'" in record_of(capsys, str(path))["weights"]

@@ -1,4 +1,4 @@
-"""Answers as text: what is said of models that see images, and what is left unsaid."""
+"""Answers as text: statements on vision models, and omitted conventions."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def shown(model: str, **asked: str) -> str:
 
 
 @pytest.mark.parametrize("model", ["resnet-50", "vit-base-patch16-224", "dit-xl-2-256"])
-def test_what_bears_on_nothing_is_not_printed(model: str) -> None:
+def test_conventions_that_do_not_apply_are_not_printed(model: str) -> None:
     text = shown(model)
     for word in ("kv cache", "kv_cache", "causal", "cache_page", "logits"):
         assert word not in text
@@ -54,7 +54,7 @@ def test_a_missing_head_is_printed() -> None:
     assert "logits none" in shown("resnet-50", logits="none")
 
 
-def test_what_bears_on_something_is_printed() -> None:
+def test_conventions_that_apply_are_printed() -> None:
     text = shown("gpt2")
     for word in ("kv cache", "kv_cache", "causal half", "cache_page", "logits last"):
         assert word in text

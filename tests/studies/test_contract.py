@@ -1,4 +1,4 @@
-"""What every study keeps to, whichever folder it is found in; a folder more is a study more."""
+"""The contract of every study, in any folder; one more folder is one more study."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OPTIONS = [(study, option) for study in STUDIES for option in study.options]
 
 _WORDS = {
     "count": "2", "counts": "1,2", "length": "64", "lengths": "64,128", "number": "1.5",
-    "numbers": "0.5", "name": "bf16", "names": "h100-sxm",
+    "shares": "0.5", "quantity": "5 us", "name": "bf16", "names": "h100-sxm",
 }  # fmt: skip
 
 
@@ -53,6 +53,10 @@ def on_the_command(option: Option) -> list[str]:
         return ["gpt2"]
     if option.kind == "flag":
         return [option.flag]
+    if option.names == "backend":
+        return [option.flag, "cpu"]
+    if option.unit == "Hz":
+        return [option.flag, "2 GHz"]
     return [option.flag, option.choices[0] if option.choices else _WORDS[option.kind]]
 
 
@@ -182,7 +186,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     place.mkdir()
     (place / "__init__.py").write_text(source, encoding="utf-8")
     monkeypatch.setattr(room, "__path__", [*room.__path__, str(tmp_path)])
-    # So that it is imported anew, and forgotten afterwards.
+    # So that it is imported again, and removed afterwards.
     monkeypatch.setitem(sys.modules, "memorywall.studies.idle_arithmetic", None)
     monkeypatch.delitem(sys.modules, "memorywall.studies.idle_arithmetic")
     return place

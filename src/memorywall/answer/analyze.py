@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Any, TypeAlias, Unpack
 
 from memorywall.answer.evaluate import evaluate, evaluate_ops
-from memorywall.answer.fit_trends import FORECAST, forecast_device
 from memorywall.answer.notes import notes_on
-from memorywall.answer.predict import predict, predict_ops, time_provenance
+from memorywall.answer.programs import time_provenance
 from memorywall.answer.settle import settle
 from memorywall.catalog.devices import FOLDER, LARGEST_FILE, find_device, measured_path, read_device
 from memorywall.core.analysis import Analysis
+from memorywall.core.calibration import Prediction
 from memorywall.core.errors import InvalidInputError, shown
 from memorywall.core.files import read_text, user_path
-from memorywall.core.hardware import Hardware
+from memorywall.core.hardware import FORECAST, Hardware
 from memorywall.core.model import Model
 from memorywall.core.parameters import Words, by_part
+from memorywall.core.question import Question
+from memorywall.core.results import OpCost
 from memorywall.core.scenario import Scenario
 from memorywall.core.traced import Traced
 from memorywall.core.workload import Conventions, Precision, Workload
@@ -76,7 +78,7 @@ def analyze(model: ModelSource | Traced, *, on: HardwareSource, **words: Unpack[
 
 
 def analyze_scenario(scenario: Scenario) -> Analysis:
-    """Return the answer to a whole question; ``analyze`` is this with the question in words."""
+    """Return the answer to a whole question; ``analyze`` takes the same question as keywords."""
     question = settle(scenario)
     evaluation = evaluate(question)
     return Analysis(
@@ -87,21 +89,35 @@ def analyze_scenario(scenario: Scenario) -> Analysis:
         evaluation.footprint,
         time_provenance(question),
         price_ops=partial(evaluate_ops, question),
-        predict=partial(predict, question),
-        predict_ops=partial(predict_ops, question),
+        predict=partial(_predict, question),
+        predict_ops=partial(_predict_ops, question),
         note=partial(notes_on, question, evaluation.footprint, scenario.precision),
-        tell=_told,
+        describe=_described,
     )
 
 
-def _told(answer: Analysis) -> str:
-    from memorywall.report.verdict import told  # noqa: PLC0415 - only where text is asked for
+def _predict(question: Question) -> Prediction | None:
+    if question.hardware.calibration is None and question.hardware.draws is None:
+        return None
+    from memorywall.answer.predict import predict  # noqa: PLC0415 - it needs NumPy
 
-    return told(answer)
+    return predict(question)
+
+
+def _predict_ops(question: Question, at_roofs: list[OpCost]) -> list[OpCost]:
+    from memorywall.answer.predict import predict_ops  # noqa: PLC0415 - it needs NumPy
+
+    return predict_ops(question, at_roofs)
+
+
+def _described(answer: Analysis) -> str:
+    from memorywall.report.verdict import sentences  # noqa: PLC0415 - only where text is asked for
+
+    return sentences(answer)
 
 
 def load_hardware(source: HardwareSource) -> Hardware:
-    """Return a device by its name in the catalogue or by the path of a TOML of its own.
+    """Return a device by its name in the catalogue or by the path of its TOML.
 
     ``forecast:2030`` is that of a year by the trends of devices (the extra ``trends``).
 
@@ -112,13 +128,15 @@ def load_hardware(source: HardwareSource) -> Hardware:
     if isinstance(source, Hardware):
         return source
     if isinstance(source, str) and source.startswith(FORECAST):
+        from memorywall.answer.fit_trends import forecast_device  # noqa: PLC0415 - statistics
+
         return forecast_device(source)
     path = _device_path(source)
     return find_device(str(source)) if path is None else read_device(path)
 
 
 def hardware_toml(source: str | os.PathLike[str]) -> str:
-    """Return the text of a device's file, as a pattern for one's own.
+    """Return the text of a device's file, as a template for a custom one.
 
     Raises:
         InvalidInputError: a forecast, which has none.

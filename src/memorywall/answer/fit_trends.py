@@ -1,4 +1,4 @@
-"""Growth of devices and models, and the device that it makes of a year to come."""
+"""Growth of devices and models, and the forecast device of a year."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from pathlib import Path
 from memorywall.core.errors import InvalidInputError, join_words, shown
 from memorywall.core.files import read_text, user_path
 from memorywall.core.growth import Growth, IntervalCoverage, Point, Series
-from memorywall.core.hardware import Hardware
+from memorywall.core.hardware import FORECAST, Hardware
 from memorywall.trends.coverage import coverage
 from memorywall.trends.fit import Line, fit
 from memorywall.trends.forecast import forecast, quantity
 from memorywall.trends.selection import DTYPES, SEGMENTS, Selection
 from memorywall.trends.series import expand, find_series
 
-FORECAST = "forecast:"
 CUT_OFFS = (2018, 2020, 2022)
 DEFAULT = ("today", "derived", "latency")
 _LARGEST_FILE = 2**20
@@ -48,8 +47,8 @@ def trends(
 
     Args:
         names: of series or of groups (``today``, ``derived``, ``latency``, ``paper``, ``blog``), or
-            paths of CSVs with columns ``date``, ``value`` and perhaps ``name``; by default what
-            there is of today.
+            paths of CSVs with columns ``date``, ``value`` and optionally ``name``; by default the
+            group ``today``.
         since, until: first and last year.
         only: segment of devices: data-centre (the default), inference, workstation, consumer or
             all.
@@ -58,8 +57,8 @@ def trends(
 
     Raises:
         UnknownNameError: no such series, segment or dtype.
-        InvalidInputError: a series that no line can be drawn through, a file that is no series, or
-            a segment or dtype that changes none of the series.
+        InvalidInputError: a series without a line, a file that is not a series, or a segment or
+            dtype without effect on the series.
     """
     words = {word: value for word, value in (("only", only), ("dtype", dtype)) if value is not None}
     selection = Selection(since, until, **words)
@@ -103,7 +102,7 @@ def out_of_sample(
 
 
 def load_series(name: str, selection: Selection) -> Series:
-    """Return a series by its name, or one's own by the path of a CSV."""
+    """Return a series by its name, or a custom one by the path of a CSV."""
     if name.casefold().endswith(".csv"):
         return selection.of_years(read_series(user_path(name)))
     return find_series(name, selection)

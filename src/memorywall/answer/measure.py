@@ -1,4 +1,4 @@
-"""Measure this machine: micro-benchmarks in processes of their own, a device and a record out."""
+"""Measure this machine: micro-benchmarks in separate processes, a device and a record out."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from memorywall.frontends.hf import load_model
 
 _NEEDED = ("numba", "torch", "transformers")
 _MOST_RECORDS = 1000
-# Cases between two looks at what a GPU's driver says of it.
+# Cases between two readings of the GPU's driver.
 _LOOK_EVERY = 20
 # The longest that a brief measurement waits for others to be quiet.
 _BRIEF_PATIENCE_S = 1.0
@@ -82,9 +82,9 @@ def measure_machine(
         quick: fewer sizes and shorter samples: under a minute in place of under ten.
         threads: how many to use, each pinned to a core; by default every core that may be used.
         backend: ``cpu`` or ``cuda`` of PyTorch.
-        processes: with more than one, collectives between so many are measured as well.
-        progress: called with how many cases are done, and of how many.
-        stage: called with the number of cases and about how long they take, before the first.
+        processes: with more than one, collectives between them are measured as well. progress:
+            called with the number of finished cases, and the total. stage: called with the number
+            of cases and their estimated time, before the first.
 
     Raises:
         MissingDependencyError: torch, transformers or numba is not installed.
@@ -131,8 +131,8 @@ def measure_briefly(
     One thread, fp32, through the BLAS library that NumPy was built with: reading from memory, a
     matrix product, products of one row with weights from memory, attention of one query and the
     functions of GPT-2. ``to_hardware`` makes a device of it whose predictions hold for runs in
-    NumPy. It needs no extra, and is no replacement for ``measure_machine``: it knows one dtype,
-    no cache levels and no latencies.
+    NumPy. It requires no extra, but does not replace ``measure_machine``: it has one dtype, no
+    cache levels and no latencies.
 
     Args:
         progress: called with the number of cases that are done, and the number of all.
@@ -153,7 +153,7 @@ def measure_briefly(
 
 @dataclass(slots=True)
 class _Run:
-    """What has come in so far."""
+    """The results so far."""
 
     total: int
     backend: str

@@ -1,4 +1,4 @@
-"""In which year decode becomes so many times memory-bound, by the trend of the ridge point."""
+"""The year in which decode becomes N times memory-bound, by the trend of the ridge point."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from memorywall.trends.crossing import crossing
 
 @dataclass(frozen=True, slots=True)
 class MemoryBoundYear:
-    """When traffic takes so many times as long as arithmetic.
+    """The year in which traffic takes a multiple of the time of arithmetic.
 
     Attributes:
         times: how many.
@@ -48,7 +48,7 @@ def memory_bound_year(
         times: how many times memory-bound.
 
     Raises:
-        InvalidInputError: ``times`` is no positive number.
+        InvalidInputError: ``times`` is not a positive number.
         MissingDependencyError: statsmodels is not installed.
     """
     wanted = as_quantity(times, "times")

@@ -1,8 +1,8 @@
 """GPT-2's decode run in NumPy on this machine: predicted first, then measured, then compared.
 
 It needs no PyTorch. The prediction is that of ``analyze`` by the calibration of a brief
-measurement: operator by operator, the bytes and FLOPs of our own counts at the rates that NumPy's
-BLAS reached, and the floor of every call.
+measurement: operator by operator, the counted bytes and FLOPs at the rates that NumPy's BLAS
+reached, and the floor of every call.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _BUDGET_S = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a token of a generation in NumPy is predicted to take on a measured machine.
+    """The predicted time per generated token in NumPy on a measured machine.
 
     Attributes:
         model: its name.
@@ -88,7 +88,7 @@ def predict_decode(
         tokens: how many are generated, one at a time, from nothing.
 
     Raises:
-        UnsupportedError: a device without a calibration, or a model that is no GPT-2.
+        UnsupportedError: a device without a calibration, or a model other than GPT-2.
     """
     loaded = load_model(model)
     if loaded.config.get("model_type") != "gpt2":

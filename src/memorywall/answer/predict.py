@@ -10,10 +10,10 @@ from operator import add, mul
 import numpy as np
 
 from memorywall.answer.evaluate import evaluate
-from memorywall.answer.lowered import BLOCK_POINTS, collect, cut, joined, paste, pieces
+from memorywall.answer.lowered import BLOCK_POINTS, collect, cut, paste, pieces
+from memorywall.answer.programs import joined, program_of
 from memorywall.answer.steps import (
     BLOCK_STEPS,
-    program_of,
     step_programs,
     sum_steps,
     with_step_axis,
@@ -22,24 +22,9 @@ from memorywall.core.calibration import Calibration, Estimate, Prediction
 from memorywall.core.hardware import Hardware
 from memorywall.core.numbers import Array, Number
 from memorywall.core.phase import Pass
-from memorywall.core.quantities import CEILINGS, Provenance
 from memorywall.core.question import Question
 from memorywall.core.results import Cost, OpCost
 from memorywall.cost.calibrated import price_calls
-
-
-def time_provenance(question: Question) -> Provenance:
-    """Return where the times of a question come from.
-
-    They are ``calibrated`` where the device was measured and operators are a family's; PyTorch's
-    own operators, of a traced module, were not measured.
-    """
-    hardware = question.hardware
-    if hardware.draws is not None:
-        return "forecast"
-    if hardware.calibration is not None and not question.model.traits.traced:
-        return "calibrated"
-    return CEILINGS[hardware.kind]
 
 
 def predict(question: Question) -> Prediction | None:
@@ -60,8 +45,8 @@ def predict(question: Question) -> Prediction | None:
 def predict_ops(question: Question, at_roofs: list[OpCost]) -> list[OpCost]:
     """Return every operator's cost with the seconds that a calibration predicts.
 
-    FLOPs, bytes and the times of either resource by itself stay those at the roofs. What a
-    framework does beside the operators has rows of its own.
+    FLOPs, bytes and the times of each resource alone stay those at the roofs. The framework and the
+    joining of caches have separate rows.
     """
     calibration = question.hardware.calibration
     assert calibration is not None
@@ -136,7 +121,7 @@ def _joined_calls(question: Question, one: Pass, calibration: Calibration) -> li
 
 
 def _foresee(question: Question, draws: Hardware) -> Prediction:
-    """Return the roofline's seconds on a device to come, with the middle 80 % of its draws.
+    """Return the roofline's seconds on a future device, with the middle 80 % of its draws.
 
     Every draw is priced, along a trailing axis: the interval is that of the answer and not of the
     ceilings one by one.

@@ -29,9 +29,10 @@ from memorywall.frontends.hf import load_model
 
 DTYPES = ("fp32", "bf16", "fp16")
 _PHASES = ("encode", "prefill", "decode", "generate")
-# What a measuring process takes to start (PyTorch), and a case to be built, about.
+# Approximate seconds to start a measuring process (PyTorch), and to build a case.
 _STARTING_S, _CASE_S = 5.0, 1.0
-# The classes that both sides are told by: what is no product, attention or cache is elementwise.
+# The common classes of both sides: operators other than products, attention and cache are
+# elementwise.
 _CLASS_OF = {"norm": "elementwise", "embedding": "elementwise", "softmax": "attention"}
 
 
@@ -98,7 +99,7 @@ def profile(
     _write(asked)
     stage(f"{render_count(len(cases), 'case')}, about {_expected_s(cases, budget_s):.0f} s")
     done = 0
-    for count in counts:  # every number of threads has a process of its own
+    for count in counts:  # one process for every number of threads
         plan = [
             _case(loaded, case, checkpoint, budget_s) for case in cases if case.threads == count
         ]
@@ -215,14 +216,14 @@ def _measured_here(
         )
         hardware = save(measured).device
     if hardware.calibration is None:
-        raise UnsupportedError(f"{path} has no calibration.", "Measure anew: memorywall measure")
+        raise UnsupportedError(f"{path} has no calibration.", "Measure again: memorywall measure")
     return hardware
 
 
 def _predict(
     model: Model, hardware: Hardware, phase: str, batch: int, length: int, dtype: str, threads: int
 ) -> ProfiledCase:
-    generating = phase == "generate"  # so many tokens from nothing
+    generating = phase == "generate"  # this number of tokens from an empty cache
     # As a plain call of the class does.
     words = applicable(model, phase, {"kv_cache": dtype, "logits": "all"})
     answer: Analysis = analyze(
@@ -246,8 +247,8 @@ def _predict(
     return ProfiledCase(
         phase, batch, length, dtype, threads, predicted, float(predicted * estimate.low),
         float(predicted * estimate.high), float(answer.roofline_s),
-        str(bound_words(answer.roofs.bound_code)), by_class, work,
-        float(hardware.peak(dtype)), float(hardware.bandwidth),
+        str(bound_words(answer.roofs.bound_code)), by_class, work, float(hardware.peak(dtype)),
+        float(hardware.bandwidth),
     )  # fmt: skip
 
 

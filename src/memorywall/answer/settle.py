@@ -137,7 +137,7 @@ def _counting(asked: Conventions) -> Counting:
 
 
 def _asked_words(scenario: Scenario) -> Iterator[tuple[Parameter, Any]]:
-    """Yield the parameters that were given, with their values, but for the phase."""
+    """Yield the parameters that were given, with their values, except the phase."""
     values = _ASKED(scenario)
     for parameter, value in zip(_WORDS, values, strict=True):
         if value is not None:

@@ -53,8 +53,8 @@ def trace(
     ``train()``.
 
     Args:
-        module: a ``torch.nn.Module``, or a function that makes one. What a function makes is made
-            on the meta device, so that a model of any size takes no memory.
+        module: a ``torch.nn.Module``, or a function that makes one. A function runs on the meta
+            device, so that a model of any size takes no memory.
         inputs: tensors, or text such as ``"int64[1,512]"``; lists, tuples and dicts of them too.
         phase: ``encode``, one pass without a cache; of transformers' models that generate also
             ``prefill`` (their default) and ``decode``, the input's tokens on a cache of what is
@@ -62,17 +62,17 @@ def trace(
             training step: forward, backward and the optimizer; ``memory`` of the answer is what the
             steps keep. All that follows ``named`` is for ``train``.
         seq_len: positions that a decode step attends to, itself the last.
-        cache: ``dynamic``, concatenated as it grows, or ``static``, set aside whole; of a module of
-            your own the names of its buffers that hold keys and values, ``*`` for any. There the
+        cache: ``dynamic``, concatenated as it grows, or ``static``, allocated whole; for a custom
+            module the names of its buffers that hold keys and values, ``*`` for any. There the
             buffers' sizes decide, and ``seq_len`` changes nothing.
         dtype: format that a function makes the module in, such as ``bf16``; by default its own.
-        causal: ``half`` counts the pairs that a causal attention looks at, ``full`` all of them.
+        causal: ``half`` counts the unmasked pairs of a causal attention, ``full`` all pairs.
         named: inputs by name.
         optimizer: a name of ``torch.optim``'s or pytorch-optimizer's, or a function that makes an
             optimizer of the module.
         optimizer_options: keyword arguments for an optimizer that is given by name.
-        loss: a scalar of the module's output; by default the output's own ``loss``, else the sum of
-            its first tensor.
+        loss: a scalar of the module's output; by default the output's ``loss``, else the sum of its
+            first tensor.
         autocast: ``bf16`` or ``fp16`` for the forward pass.
         checkpointing: switch the module's own gradient checkpointing on.
         accumulation: batches to a step of the optimizer.
@@ -83,7 +83,7 @@ def trace(
 
     Raises:
         MissingDependencyError: torch is not installed.
-        InvalidInputError: what is no module, or no input; a word that is for another phase.
+        InvalidInputError: not a module, not an input, or a parameter of another phase.
         UnsupportedError: the module cannot be run without values: where, and what to do.
     """
     recipe: dict[str, Any] = {
@@ -163,7 +163,7 @@ def load_factory(place: str) -> Any:
 def _run_file(path: Path) -> Any:
     spec = importlib.util.spec_from_file_location(f"_traced_{path.stem}", path)
     if spec is None or spec.loader is None:
-        raise InvalidInputError(f"{path} is no Python file.", "Its name must end in .py.")
+        raise InvalidInputError(f"{path} must be a Python file.", "Its name must end in .py.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses and pickles look their module up
     sys.path.insert(0, str(path.resolve().parent))
@@ -189,5 +189,5 @@ def _refuse_downloaded(path: Path) -> None:
     if any(real.is_relative_to(Path(folder).expanduser().resolve()) for folder in folders):
         raise UnsupportedError(
             f"{path} was downloaded with a model; code from a hub is not run.",
-            "Read it, copy it to a file of your own, and trace that.",
+            "Review it, copy it to another file, and trace that.",
         )

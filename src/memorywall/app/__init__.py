@@ -1,1 +1,1 @@
-"""What users touch: the library's door, and the command that only calls it."""
+"""The user interface: the library's entry point, and the command that calls it."""

@@ -46,7 +46,7 @@ class Agreement:
 
 
 def compare(before: MachineRecord, now: MachineRecord) -> Agreement:
-    """Return the ceilings that moved by more than 5 %, and why, as far as can be told."""
+    """Return the ceilings that changed by more than 5 %, and the known causes."""
     old, new = roofs(before), roofs(now)
     shared = [path for path in new if path in old]
     moved = {

@@ -117,7 +117,7 @@ class NumpyGpt2:
         self.forget()
 
     def forget(self) -> None:
-        """Empty the cache: the next token stands at position 0."""
+        """Empty the cache: the next token is at position 0."""
         head_dim = self._embedding.shape[1] // self._heads
         nothing = np.empty((self._heads, 0, head_dim), dtype=np.float32)
         self._cache = [(nothing, nothing) for _ in self._layers]

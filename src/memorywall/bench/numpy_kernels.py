@@ -138,7 +138,7 @@ def _cold(*shape: int) -> Iterator[Array]:
 
 
 def _rows(rows: int, width: int = 1) -> Array:
-    """Return a warm array of its own."""
+    """Return a separate warm array."""
     return _pool()[: rows * width].reshape(rows, width).copy()
 
 

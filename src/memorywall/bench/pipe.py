@@ -47,7 +47,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a case found.
+    """The result of a case.
 
     Attributes:
         measurement: every sample; None where it did not run.

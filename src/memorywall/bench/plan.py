@@ -19,8 +19,8 @@ _GPU_DTYPES = ("fp32", "tf32", "bf16", "fp16", "int8", "fp8")
 _CRAWLERS = ("fp16",)
 
 
-# What a case takes beyond its budget (building, warming up), as a share of it, and what a measuring
-# process takes to start, in seconds; from the recorded runs (results/README.md).
+# The time of a case beyond its budget (building, warming up), as a share of it, and the start of a
+# measuring process, in seconds; from the recorded runs (results/README.md).
 _BEYOND_BUDGET, _STARTING_S = 0.6, 8.0
 
 
@@ -51,7 +51,7 @@ def brief_cases() -> list[Case]:
     """Return the cases of a brief measurement, all in NumPy and fp32: what a decode step runs.
 
     Reading from memory and a matrix product, the products of one row with weights from memory,
-    attention of one query and the functions of GPT-2. What decides most of a decode step is
+    attention of one query and the functions of GPT-2. The kernels that dominate a decode step are
     measured twice, at the beginning and at the end. The budgets add up to under 8 s.
     """
     heads = {"dtype": "fp32", "batch": 1, "heads": 16, "kv_heads": 16, "head_dim": 64}

@@ -30,7 +30,7 @@ class Ceilings:
         dram: byte/s of each stream.
         caches: byte/s read from each level.
         gemm: FLOP/s of matrix products by dtype.
-        crawling: dtypes that have no arithmetic of their own.
+        crawling: dtypes without native arithmetic.
         gemv: byte/s of the weights of products of one row, by dtype.
         collectives: byte/s on the bus of each collective.
         latency_s: of one access, by the bytes of the working set.

@@ -63,7 +63,7 @@ def _arrays(count: int) -> list[Any]:
 def _sweep(case: Case, order: Order) -> Answer:
     from memorywall.bench import streams  # noqa: PLC0415
 
-    # Every thread reads a share of its own as large as the working set, which is a core's.
+    # Every thread reads a private share as large as the working set, which is per core.
     threads, nbytes = order.threads, case.parameters["nbytes"]
     array = streams.allocate(max(threads, nbytes // 8 * threads))
     times = max(1, (4 << 20) // nbytes)

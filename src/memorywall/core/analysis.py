@@ -1,4 +1,4 @@
-"""The answer to one scenario, its numbers scalars or arrays."""
+"""The answer to one scenario; its numbers are scalars or arrays."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from html import escape
+from math import prod
 from operator import add
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from memorywall.core.calibration import Estimate, Prediction
 from memorywall.core.errors import MissingDependencyError, UnknownNameError
-from memorywall.core.numbers import Array, Number, plain
+from memorywall.core.numbers import Array, Number, is_array, is_true, plain
 from memorywall.core.phase import Pass
 from memorywall.core.quantities import (
     CEILINGS,
@@ -42,10 +41,10 @@ _SUMMARY = ("batch_size", "seq_len", "latency_s", "bound", "binding")
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """What a model costs on a device.
+    """The cost of a model on a device.
 
-    Times are seconds, sizes bytes, rates per second. Where the question holds arrays, every number
-    is an array of their common shape and ``bound`` one of words; the numbers of ``ops`` have the
+    Times are seconds, sizes bytes, rates per second. If the question holds arrays, every number is
+    an array of their common shape and ``bound`` one of strings; the numbers of ``ops`` have the
     shapes that broadcast to it.
 
     ``quantity("latency_s")`` gives a number with its interval and its provenance;
@@ -56,8 +55,7 @@ class Analysis:
 
     Attributes:
         scenario: the question as asked.
-        question: the same with every word decided.
-        passes: the forward passes that it consists of.
+        question: the same with every parameter decided. passes: its forward passes.
         costs: the cost of each pass at the device's ceilings, over all of its executions.
         footprint: bytes that must be resident.
         time_provenance: where the times come from.
@@ -73,14 +71,14 @@ class Analysis:
     predict: Callable[[], Prediction | None]
     predict_ops: Callable[[list[OpCost]], list[OpCost]]
     note: Callable[[], tuple[str, ...]]
-    tell: Callable[[Analysis], str]
+    describe: Callable[[Analysis], str]
 
     def __repr__(self) -> str:
         latency = plain(self.latency_s) if not self.question.shape else f"{self.question.shape}"
         return f"<Analysis of {self.model} on {self.hardware}: {self.phase}, latency_s {latency}>"
 
     def __str__(self) -> str:
-        return self.tell(self)
+        return self.describe(self)
 
     @cached_property
     def roofs(self) -> Cost:
@@ -111,7 +109,7 @@ class Analysis:
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """Remarks to read before the numbers are used, the gravest first."""
+        """Caveats on the numbers, the gravest first."""
         return self.note()
 
     @property
@@ -151,29 +149,29 @@ class Analysis:
 
     @property
     def source_len(self) -> Number | None:
-        """Positions of each source that an encoder reads; None where there is no such encoder."""
+        """Positions of each source of an encoder; None without such an encoder."""
         source_len = self.question.source_len
         return None if source_len is None else self._on_grid(source_len)
 
     @property
     def image_size(self) -> tuple[int, int] | None:
-        """Height and width of every image in pixels; None where there are none."""
+        """Height and width of every image in pixels; None without images."""
         return self.question.image_size
 
     @property
     def images(self) -> Number | None:
-        """Images of each sequence; None where no text is read, or no image looked at."""
+        """Images of each sequence; None without text, or without images in a pass."""
         images = self.question.images
         return None if images is None else self._on_grid(images)
 
     @property
     def new_tokens(self) -> Number:
-        """Tokens that come out for each sequence: one of a pass, none where no text is made."""
+        """Tokens generated per sequence: one for a pass, None if no text is generated."""
         return sum(one.emits * one.count for one in self.passes)
 
     @property
     def steps(self) -> int | None:
-        """Denoising steps; None where nothing is denoised."""
+        """Denoising steps; None for other models."""
         return self.question.steps
 
     @property
@@ -280,8 +278,8 @@ class Analysis:
     def bound(self) -> str | Array:
         """The resource that binds most of the time.
 
-        ``compute_bound``, ``memory_bound``, ``network_bound`` or ``overhead_bound``; of times that
-        are said whether the footprint fits or not.
+        ``compute_bound``, ``memory_bound``, ``network_bound`` or ``overhead_bound``, whether the
+        footprint fits or not.
         """
         return bound_words(self.cost.bound_code)
 
@@ -309,7 +307,7 @@ class Analysis:
     def images_per_s(self) -> Number | None:
         """Images per second.
 
-        Made, or looked at by towers alone; None elsewhere.
+        Generated, or encoded by towers alone; None for other models.
         """
         return self.rates.get("images")
 
@@ -317,7 +315,7 @@ class Analysis:
     def samples_per_s(self) -> Number | None:
         """Samples of a traced module per second.
 
-        Where its inputs are no tokens; None elsewhere.
+        For inputs other than tokens; else None.
         """
         return self.rates.get("samples")
 
@@ -348,7 +346,7 @@ class Analysis:
 
     @property
     def prediction(self) -> Estimate | None:
-        """What it takes by this device's calibration or forecast, with an interval; else None.
+        """The time by this device's calibration or forecast, with an interval; None without.
 
         Of a forecast the seconds are the roofline's, with the interval of the devices that may
         come.
@@ -387,7 +385,7 @@ class Analysis:
 
     @cached_property
     def time_shares(self) -> dict[str, Number]:
-        """What the time is spent on, as shares of the whole.
+        """Shares of the time, by arithmetic, by role of the memory that is moved, and by overhead.
 
         ``arithmetic``: operators that are compute-bound. By role of memory: operators that are
         memory-bound, each split by the bytes that it moves. ``network`` and ``overhead``: where
@@ -398,7 +396,7 @@ class Analysis:
             spent = {"arithmetic": op.cost.compute_bound_s, **op.waits}
             spent |= {"network": op.cost.network_bound_s, "overhead": op.cost.overhead_bound_s}
             for what, seconds in spent.items():
-                if what in op.waits or what == "arithmetic" or np.any(seconds):
+                if what in op.waits or what == "arithmetic" or not is_true(seconds == 0):
                     shares[what] = shares.get(what, 0.0) + seconds / self.latency_s
         return shares
 
@@ -463,7 +461,7 @@ class Analysis:
 
     @property
     def conventions(self) -> dict[str, Any]:
-        """How everything was counted, in words."""
+        """How everything was counted, as text."""
         question, counting = self.question, self.question.counting
         formats = question.formats
         weights = formats.weights.name if formats.storage is None else formats.storage.name
@@ -483,7 +481,7 @@ class Analysis:
         }
 
     def _conventions_of_the_architecture(self) -> dict[str, str]:
-        """Return the conventions that only some architectures are counted by."""
+        """Return the conventions that apply to some architectures only."""
         traits, counting = self.question.model.traits, self.question.counting
         found: dict[str, str] = {}
         if traits.experts:
@@ -497,9 +495,13 @@ class Analysis:
         return found
 
     def _on_grid(self, number: Number) -> Number:
-        """Broadcast a number of the question to the shape of the answers, if that has one."""
+        """Broadcast a number of the question to the shape of the answers."""
         shape = self.question.shape
-        return np.broadcast_to(number, shape) if shape else number
+        if not shape:
+            return number
+        import numpy as np  # noqa: PLC0415 - answers of scalars need no NumPy
+
+        return np.broadcast_to(number, shape)
 
     def by_class(self) -> list[OpCost]:
         """Return the costs summed by kind of operator, in order of appearance."""
@@ -541,10 +543,12 @@ class Analysis:
             columns[f"footprint_{part}"] = _declared(f"footprint.{part}").read(footprint)
         columns |= {f"share_{what}": share for what, share in self.time_shares.items()}
         shape = self.question.shape
-        size = int(np.prod(shape))
+        import numpy as np  # noqa: PLC0415 - answers of scalars need no NumPy
+
+        size = prod(shape)
         spread = {
             name: np.broadcast_to(value, shape).ravel().tolist()
-            if isinstance(value, np.ndarray)
+            if is_array(value)
             else [as_plain(value)] * size
             for name, value in columns.items()
         }
@@ -605,8 +609,8 @@ def _declared(name: str) -> Quantity:
 
 def _whole(quantity: Quantity, value: Any) -> Any:
     """Return the whole numbers of an array of counts, as integers."""
-    is_count = quantity.format == "whole" and isinstance(value, np.ndarray)
-    return value.astype(np.int64) if is_count else value
+    is_count = quantity.format == "whole" and is_array(value)
+    return value.astype("int64") if is_count else value
 
 
 def _html_table(titles: Sequence[str], rows: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ _AT_ROOFS = ("bound", "tokens_per_s", "images_per_s", "ttft_s", "tpot_s", "step_
 
 @dataclass(frozen=True, slots=True)
 class AnalysisRecord:
-    """A record of an analysis, whatever version wrote it.
+    """A record of an analysis, of any version.
 
     Attributes:
         schema: the version that wrote it.

@@ -1,4 +1,4 @@
-"""What every family states of a model beside its operators."""
+"""The properties that every family states for a model, in addition to its operators."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from memorywall.core.traits import Traits
 
 
 class Architecture(Hashable, Protocol):
-    """An architecture as a family read it from a config."""
+    """An architecture read from a config by a family."""
 
     @property
     def class_name(self) -> str:
@@ -21,7 +21,7 @@ class Architecture(Hashable, Protocol):
 
     @property
     def max_positions(self) -> int | None:
-        """Positions it was made for; None where the architecture sets no limit."""
+        """Positions of its training context; None if the architecture sets no limit."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -29,4 +29,4 @@ class Architecture(Hashable, Protocol):
 
     @property
     def traits(self) -> Traits:
-        """What the model is: causal, with a source, with images, recurrent, traced."""
+        """The traits of the model: causal, with a source, with images, recurrent, traced."""

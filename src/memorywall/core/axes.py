@@ -1,7 +1,7 @@
-"""Named lengths: what the axes of arrays, and of the work of operators, are called.
+"""Named lengths: the names of axes of arrays, and of the work of operators.
 
-The names are one table. A pass that splits a program finds what to split by these names, and by no
-tensor's or operator's name. An axis that follows another is split with it.
+The names are one table. A sharding pass finds the axes to split by these names, not by names of
+tensors or operators. An axis that follows another is split with it.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from memorywall.core.numbers import Number
 Axis: TypeAlias = tuple[str, Number]
 Axes: TypeAlias = tuple[Axis, ...]
 
-UNNAMED = ""  # an axis of which only the length is known, as in most of what was traced
+UNNAMED = ""  # an axis of which only the length is known, as in most traced arrays
 JOINED = "joined"  # an axis of several parts side by side, see ``Tensor.parts``
 
 
 @dataclass(frozen=True, slots=True)
 class Follower:
-    """An axis that is split when another is.
+    """An axis that is split together with another.
 
     Attributes:
         leader: the other axis.
@@ -32,7 +32,7 @@ class Follower:
     floor: int = 0
 
 
-# Name of each axis, and its length in words. Letters as in the notation page.
+# Name of each axis, and its length as text. Letters as on the notation page.
 AXES = {
     "batch": "B: sequences, or images",
     "tokens": "T: new tokens of one sequence; positions of a source, patches of an image",
@@ -68,8 +68,8 @@ AXES = {
     "gate_up": "2: gate and up of one stacked array",
     "query_gate": "2: queries and their gate of one array",
     "parts": "equal arrays side by side: shifts, scales and gates; numbers kept of a channel",
-    "condition": "width of what is asked for: a prompt's positions, a step's sines",
-    JOINED: "unequal parts side by side, each with axes of its own",
+    "condition": "width of the conditioning: a prompt's positions, a step's sines",
+    JOINED: "unequal parts side by side, each with separate axes",
     UNNAMED: "not known by name",
 }
 
@@ -80,7 +80,7 @@ FOLLOWERS = {
     "pairs": Follower("tokens"),
     "chunks": Follower("tokens"),
     "inverses": Follower("tokens"),
-    "keys": Follower("tokens"),  # of what is stored; what an attention reads is gathered
+    "keys": Follower("tokens"),  # of stored arrays; the input of an attention is gathered
 }
 
 
@@ -111,7 +111,7 @@ def names(axes: Axes) -> tuple[str, ...]:
 
 
 def length(axes: Axes, name: str) -> Number:
-    """Return the length of the first axis of that name; 1 where there is none."""
+    """Return the length of the first axis of a name; 1 if there is none."""
     for known, found in axes:
         if known == name:
             return found

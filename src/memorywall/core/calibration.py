@@ -1,4 +1,4 @@
-"""What micro-benchmarks say of a machine: how fast each class of operator runs, by its size."""
+"""A machine's calibration from micro-benchmarks: the speed of each class of operator by size."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ class Curve:
     Attributes:
         operator: such as ``linear``, ``attention causal`` or ``gelu_new``.
         dtype: the arithmetic.
-        sizes: what it depends on, rising: rows of a linear layer, positions of an attention,
-            elements of the rest.
-        seconds: of one unit (FLOP, or byte, or element) at each size, the floor taken off.
-        floor_s: of one call on next to nothing.
+        sizes: rising: rows of a linear layer, positions of an attention, elements of all others.
+        seconds: of one unit (FLOP, or byte, or element) at each size, minus the floor.
+        floor_s: of one call with almost no work.
     """
 
     operator: str
@@ -32,7 +31,7 @@ class Curve:
     def seconds_per_unit(self, size: Number) -> Number:
         """Return the seconds of a unit at a size: straight lines between logarithms.
 
-        Beyond the measured sizes the nearest one holds.
+        Beyond the measured sizes the nearest one applies.
         """
         import numpy as np  # noqa: PLC0415 -- for arrays, and for predictions alone
 
@@ -42,14 +41,14 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A rate that was measured, with its spread.
+    """A measured rate, with its spread.
 
     Attributes:
-        what: what was done, such as ``reading from memory``.
+        what: the operation, such as ``reading from memory``.
         unit: ``byte/s`` or ``FLOP/s``.
         median: of the samples.
         low, high: first and last decile of the samples.
-        samples: how many.
+        samples: their number.
     """
 
     what: str
@@ -62,14 +61,13 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A machine's curves, with the cost of the framework and how far off they are.
+    """A machine's curves, with the overhead of the framework and the error of predictions.
 
     Attributes:
         curves: by (operator, dtype).
-        dispatch_s: what the framework takes for each operator of a program, by dtype.
-        forward_s: what it takes for each forward pass, by dtype.
-        low, high: predictions times these hold about 80 % of what is measured.
-        points: how many measurements were fitted.
+        dispatch_s: overhead of the framework per operator of a program, by dtype. forward_s: its
+            overhead per forward pass, by dtype. low, high: predictions times these are a nominal 80
+            % interval of measured times. points: the number of fitted measurements.
     """
 
     curves: Mapping[tuple[str, str], Curve]
@@ -80,19 +78,19 @@ class Calibration:
     points: int = 0
 
     def curve(self, operator: str, dtype: str) -> Curve | None:
-        """Return the curve of an operator, or None where it was not measured."""
+        """Return the curve of an operator, or None if it was not measured."""
         return self.curves.get((operator, dtype))
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a run is predicted to take by a calibration or a forecast: seconds, and the interval.
+    """The predicted time of a run, by a calibration or a forecast, with its interval.
 
     Attributes:
         by_class: seconds by class of operators; ``framework`` is what asks for them.
         low, high: the sum times these is the interval that is to hold 80 % of what is measured, or
             of the devices that a forecast foresees.
-        cost: the same seconds by the resource that binds; empty where nobody asked for it.
+        cost: the same seconds by the resource that binds; ``Cost()`` if it was not computed.
     """
 
     by_class: Mapping[str, Number]

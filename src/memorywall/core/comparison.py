@@ -1,4 +1,4 @@
-"""A published number beside ours."""
+"""Compare a published number with ours."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from memorywall.core.records import recorded
 AGREES = "agrees"  # to half a unit of the last printed digit
 WITHIN = "within tolerance"
 EXPLAINED = "exception"  # outside, and the reason is known
-UNDEFINED = "not defined"  # the source does not say what it counted
+UNDEFINED = "not defined"  # the source does not define its count
 DIFFERS = "differs"
 
 
@@ -22,11 +22,11 @@ class Comparison:
 
     Attributes:
         table: where it is printed.
-        model, seq_len, operator, quantity: what it is of; quantities carry their unit.
+        model, seq_len, operator, quantity: its subject; quantities include their unit.
         published: as printed, digits and all.
         ours: in the same unit.
         verdict: one of the words above.
-        reason: why it is an exception, is not defined, or is what it is.
+        reason: of an exception, an undefined count, or the verdict.
     """
 
     table: str
@@ -38,7 +38,7 @@ class Comparison:
     ours: float
     verdict: str
     reason: str = ""
-    ours_as_configured: float | None = None  # where ours repeats a slip of the source's
+    ours_as_configured: float | None = None  # if ours repeats an error of the source
 
     @property
     def value(self) -> float:
@@ -47,7 +47,7 @@ class Comparison:
 
     @property
     def deviation(self) -> float:
-        """Ours over the published number, less one."""
+        """Ours over the published number, minus one."""
         return self.ours / self.value - 1
 
 

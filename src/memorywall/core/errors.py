@@ -1,4 +1,4 @@
-"""What goes wrong, said so that the reader knows what to do next."""
+"""Errors with a message and a hint: the fault, and the next step of the reader."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _LONGEST_NAME = 200
 
 
 class MemoryWallError(Exception):
-    """A fault the user can act on.
+    """A fault that the user can correct.
 
-    ``message`` names the offender, the place, what was wanted and what came; ``hint`` is the next
+    ``message`` gives the offender, the place, the requirement and the value; ``hint`` is the next
     step. The command prints both and exits with 2.
     """
 
@@ -29,7 +29,7 @@ class MemoryWallError(Exception):
 
 
 class UnknownNameError(MemoryWallError):
-    """A name that is in no list; the hint offers the near ones."""
+    """An unknown name; the hint lists similar names."""
 
     def __init__(self, what: str, name: object, known: Iterable[str], hint: str = "") -> None:
         near = near_names(str(name), known)
@@ -44,19 +44,19 @@ class InvalidInputError(MemoryWallError):
 
 
 class UnsupportedError(MemoryWallError):
-    """A question that is well put, but that the model of the world here does not cover."""
+    """A valid question that the program does not support."""
 
 
 class UncoveredError(UnsupportedError):
-    """What a family does not cover of an architecture, and transformers' class of it may."""
+    """A part of an architecture that its family does not support; transformers' class may."""
 
 
 class MissingDependencyError(MemoryWallError):
-    """An optional library is needed and not installed."""
+    """A required optional library is not installed."""
 
     def __init__(self, library: str, extra: str, purpose: str, hint: str = "") -> None:
         super().__init__(
-            f"{library} is not installed, and {purpose} needs it.",
+            f"{purpose} requires {library}, which is not installed.",
             f"Install it with: pip install 'memorywall[{extra}]'{hint}",
         )
 
@@ -78,8 +78,8 @@ def near_names(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     candidates = (c for c in islice(known, _MOST_CANDIDATES) if len(c) <= _LONGEST_NAME)
     spelling = {candidate.casefold(): candidate for candidate in candidates}
     wanted = name[:200].casefold()
-    # "h100" is nearest to what contains it, however long the rest of the name; what begins with it
-    # comes first, an owner left aside.
+    # "h100" is nearest to names that contain it, regardless of their length; names that begin with
+    # it come first, without the owner.
     holding = [folded for folded in sorted(spelling) if len(wanted) > 2 and wanted in folded]
     holding.sort(key=lambda folded: not folded.rpartition("/")[2].startswith(wanted))
     close = difflib.get_close_matches(wanted, spelling, n=count, cutoff=0.5)
@@ -95,7 +95,7 @@ def join_words(words: Sequence[str], last: str = "and") -> str:
 
 
 def printable(text: str, limit: int = 120) -> str:
-    """Return text that came from outside as one short line without control characters."""
+    """Return external text as one short line without control characters."""
     return "".join(c if c.isprintable() else "?" for c in text[:limit])
 
 

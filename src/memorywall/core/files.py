@@ -1,4 +1,4 @@
-"""Reading files that anyone may have written, and writing so that no half file is ever seen."""
+"""Read files from untrusted sources, and write files atomically."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def read_text(path: Path, most: int, what: str) -> str:
     """
     try:
         if path.is_dir():
-            raise InvalidInputError(f"{path} is a folder, not {what}.")
+            raise InvalidInputError(f"{path} must be {what}, got a folder.")
         if not path.exists():
-            raise InvalidInputError(f"{path}: there is no such file.", "Check the path.")
+            raise InvalidInputError(f"{path}: no such file.", "Check the path.")
         if not path.is_file():
-            raise InvalidInputError(f"{path} is not a regular file.", f"Give the path of {what}.")
+            raise InvalidInputError(f"{path} is not a regular file.", f"Pass the path of {what}.")
         with path.open("rb") as file:
             data = file.read(most + 1)
     except PermissionError:
@@ -35,22 +35,23 @@ def read_text(path: Path, most: int, what: str) -> str:
         raise InvalidInputError(f"{str(path)[:200]!r} cannot be read: {reason}.") from None
     if len(data) > most:
         raise InvalidInputError(
-            f"{path} is larger than {most // 1024} KiB, which no {what.rsplit(maxsplit=1)[-1]} is.",
-            f"Give the path of {what}.",
+            f"{path} must be at most {most // 1024} KiB, the limit of a "
+            f"{what.rsplit(maxsplit=1)[-1]}.",
+            f"Pass the path of {what}.",
         )
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidInputError(
-            f"{path} is not text in UTF-8 (byte {error.start}).", f"Give the path of {what}."
+            f"{path} is not text in UTF-8 (byte {error.start}).", f"Pass the path of {what}."
         ) from None
 
 
 def user_path(text: str) -> Path:
-    """Return a path as a user writes it, with ``~`` for a home folder.
+    """Return a path with ``~`` expanded to a home folder.
 
     Raises:
-        InvalidInputError: the home of a user who is not known.
+        InvalidInputError: the user of a ``~user`` is not known.
     """
     try:
         return Path(text).expanduser()
@@ -62,7 +63,7 @@ def user_path(text: str) -> Path:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a file beside a path to write to; it takes the path's place when all went well."""
+    """Yield a temporary file next to a path; it replaces the path after a successful write."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
     os.close(handle)
@@ -77,6 +78,6 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file atomically: it is the old one or the new one, never half of it."""
+    """Write a file atomically: readers see the old or the new content, never a part."""
     with replacing(path) as beside:
         beside.write_text(text, encoding="utf-8")

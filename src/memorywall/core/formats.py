@@ -1,4 +1,4 @@
-"""Number formats: how many bits an element takes in memory, its share of scales included.
+"""Number formats: the bits of an element in memory, including its share of scales.
 
 This is the one table of formats. Weights, activations and the cache each name one of them; the
 format of the activations also names the arithmetic.
@@ -14,12 +14,12 @@ from memorywall.core.numbers import Number, Shape, minimum, product
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What a quantised array keeps beside its elements: scales, zero points, indices.
+    """The data stored with the elements of a quantised array: scales, zero points, indices.
 
     Attributes:
         bits: for every block.
         rows, columns: of a block, over the last two axes; 0 for the whole axis.
-        run: where it is not 0, blocks are runs of so many elements, across the ends of rows.
+        run: if not 0, blocks are runs of this number of elements, across the ends of rows.
     """
 
     bits: int
@@ -37,7 +37,7 @@ class Beside:
 
 
 def _parts(length: Number, size: int) -> Number:
-    """Return how many parts of a size a length has; size 0: one, unless there is nothing."""
+    """Return the number of parts of a size in a length; size 0: one, or none for length 0."""
     return -(-length // size) if size else minimum(length, 1)
 
 
@@ -46,12 +46,12 @@ class Format:
     """A number format.
 
     Attributes:
-        name: the word a user gives.
+        name: in questions.
         bits: bits of one element.
-        group: how many elements along the last axis share one scale; 0 for none.
+        group: the number of elements along the last axis with one scale; 0 for none.
         scale_bits: bits of that scale.
         arithmetic: the key under which a device lists its peak for this arithmetic.
-        beside: what else is kept, where groups along the last axis do not say it.
+        beside: further stored data, if groups along the last axis do not describe it.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Format:
     scale_bits: int = 0
     arithmetic: str = ""
     beside: tuple[Beside, ...] = ()
-    whole_bytes: int = field(init=False, repr=False)  # of an element; 0 where that is no answer
+    whole_bytes: int = field(init=False, repr=False)  # of an element; 0 if undefined
 
     def __post_init__(self) -> None:
         plain = self.bits % 8 == 0 and not self.group and not self.beside
@@ -105,7 +105,7 @@ _TABLE = (
 )
 FORMATS = {entry.name: entry for entry in _TABLE}
 
-# What model configs call them (torch's names).
+# Names in model configs (torch's names).
 _ALIASES = {
     "float64": "fp64",
     "float32": "fp32",
@@ -117,8 +117,8 @@ _ALIASES = {
     "float8_e5m2": "fp8",
 }
 
-# Arithmetic that a device may list a peak for, with its width in bits. A dtype without a peak is
-# done in the next wider one; tf32 is left out because it is chosen, never fallen back to.
+# Arithmetic that a device may list a peak for, with its width in bits. A dtype without a peak runs
+# in the next wider one; tf32 is not listed because it is only chosen explicitly.
 ARITHMETIC_BITS = {
     "fp4": 4, "int4": 4, "fp6": 6, "fp8": 8, "int8": 8, "bf16": 16, "fp16": 16, "tf32": 19,
     "fp32": 32, "fp64": 64,
@@ -126,7 +126,7 @@ ARITHMETIC_BITS = {
 
 
 def find_format(name: object) -> Format:
-    """Return the format of that name, torch's spelling allowed.
+    """Return the format of a name, torch's spelling included.
 
     Raises:
         UnknownNameError: no format has that name.

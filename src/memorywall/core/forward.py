@@ -1,4 +1,4 @@
-"""One forward pass: how much runs at once, in which formats, and what is counted of it."""
+"""One forward pass: its sizes, formats and conventions."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class Forward:
         routing: how tokens choose experts: ``uniform`` or ``skewed``.
         mla: the form of latent attention: ``absorbed``, ``expanded`` or ``reexpanded``.
         cache_page: positions that the cache grows by; 0 for one at a time, no more than a window.
-        source: positions that the encoder of an encoder-decoder makes of one source.
-        stacks: which halves of an encoder-decoder run: ``both``, ``encoder`` or ``decoder``; what
-            does not run stays resident. Of an image-text model the towers are the encoder.
-        ahead: pairs of a sequence in which a token looks ahead, as those of an image may.
-        windowed: pairs of a sequence whose tokens look within windows of an image; None for any.
+        source: positions that the encoder of an encoder-decoder makes from one source. stacks: the
+            halves of an encoder-decoder that run: ``both``, ``encoder`` or ``decoder``; the other
+            stays resident. For an image-text model the towers are the encoder. ahead: pairs of a
+            sequence in which a token attends forwards, as those of an image may. windowed: pairs of
+            a sequence whose tokens attend within windows of an image; None for no windows.
         images: images of each sequence.
-        image_size: their height and width in pixels; zeros where there are none.
-        storage: formats of single weights, where they do not all have the format ``weights``.
+        image_size: their height and width in pixels; zeros if there are none. storage: formats of
+            single weights, if they do not all have the format ``weights``.
         state: of recurrent state; None for the activations' format.
-        step: whether it is a decode step, which reads the state that was left and goes by the
-            recurrent form of a scan; else it begins a sequence, and writes state only.
+        step: whether it is a decode step, which reads the previous state and uses the recurrent
+            form of a scan; else it begins a sequence, and only writes state.
     """
 
     batch: Number
@@ -65,17 +65,17 @@ class Forward:
         return self.stacks != "encoder"
 
     def of_source(self) -> Forward:
-        """Return the encoder's part of this pass: the source are its tokens, and it has no past."""
+        """Return the encoder's part of this pass: its tokens are the source, without a past."""
         return replace(self, tokens=self.source, past=0)
 
     def of_images(self, tokens: int) -> Forward:
-        """Return the part of this pass that looks at images, each of so many tokens."""
+        """Return the part of this pass over images, each of a number of tokens."""
         return replace(self, batch=self.batch * self.images, tokens=tokens, past=0)
 
     def keys(self, window: int | None = None, chunk: int | None = None) -> Number:
-        """Positions that the new tokens attend to, all of them together."""
+        """The union of the positions that the new tokens attend to."""
         if chunk is not None:
-            # A framework passes over the last positions as over a window's, and masks.
+            # A framework processes the last positions like a window, and masks.
             past = minimum(self.past, chunk - 1) if self.full else self.past % chunk
         else:
             past = self.past if window is None else minimum(self.past, window - 1)
@@ -85,9 +85,9 @@ class Forward:
         """Count the (query, key) pairs of one sequence and head.
 
         The i-th of T tokens on P cached attends to min(P + i, window) positions: the first
-        ``growing`` tokens to one more each, the rest to a full window. Who looks both ways looks
-        back twice and meets itself once. Of chunks a token attends to the positions of its own up
-        to itself.
+        ``growing`` tokens to one more each, the rest to a full window. Bidirectional attention
+        counts backward pairs twice and the token itself once. With chunks a token attends to the
+        positions of its chunk up to itself.
         """
         if self.windowed is not None:
             return self.windowed
@@ -108,8 +108,8 @@ class Forward:
     def cached(self, window: int | None = None) -> Number:
         """Positions of one sequence that the cache must hold after this pass.
 
-        An engine that pages sets whole pages aside, and in layers with a window as many as in the
-        others (hf-mem#70: so does vLLM).
+        A paging engine allocates whole pages, and the same number in layers with a window
+        (hf-mem#70: vLLM does too).
         """
         held = self.past + self.tokens
         if self.cache_page:
@@ -140,6 +140,6 @@ class Forward:
 
 
 def _chunk_pairs(positions: Number, chunk: int) -> Number:
-    """Count the pairs of the first so many positions: 1 + ... + chunk, and again."""
+    """Count the pairs of the first positions: 1 + ... + chunk, repeated."""
     whole, rest = positions // chunk, positions % chunk
     return whole * (chunk * (chunk + 1) // 2) + halved(rest * (rest + 1))

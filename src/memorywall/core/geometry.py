@@ -1,8 +1,8 @@
-"""What an operator does, in numbers that a cost model, a split and a backward pass can use.
+"""The work of an operator, in numbers for cost models, sharding and backward passes.
 
 FLOPs = the sum, over an operator's spaces, of coefficient x product of the space's named lengths. A
 pass that changes lengths changes FLOPs by the same formula. One fused multiply-add is 2 FLOPs, so
-the coefficient of a product is 2; others stand in ``layers/element_costs.py``. Lengths are Python
+the coefficient of a product is 2; ``layers/element_costs.py`` has the others. Lengths are Python
 numbers, NumPy arrays or symbols: nothing here compares them.
 """
 
@@ -59,7 +59,7 @@ def flops_of(spaces: Sequence[Space]) -> Number:
 # Made for every operator of every question: frozen for the type checker only.
 @dataclass(slots=True, eq=False)
 class _Geometry:
-    """What all geometries have; FLOPs are computed once, when they are first asked for."""
+    """The base of all geometries; FLOPs are computed once, on the first use."""
 
     _flops: Number | None = field(default=None, init=False, repr=False)
 
@@ -70,7 +70,7 @@ class _Geometry:
 
     @property
     def function(self) -> str:
-        """Which one, where a kind covers several."""
+        """The variant, if a kind covers several."""
         return ""
 
     @property
@@ -85,7 +85,7 @@ class _Geometry:
 
     @property
     def linear_in(self) -> tuple[int, ...]:
-        """Positions among the reads of the unfused operator of what it is linear in, jointly."""
+        """Positions of the jointly linear inputs among the reads of the unfused operator."""
         return ()
 
     @property
@@ -109,11 +109,11 @@ class Gemm(_Geometry):
     Attributes:
         rows: axes of the rows.
         inner: axes that are contracted.
-        outs: axes of what comes out; several where one product makes unequal parts side by side.
-        groups: axes of a product that is one for each of them, such as heads with own weights.
-        which: the product as frameworks call it, which says how its weight is stored: ``linear``
-            [out, in], ``conv1d`` [in, out]; of what is traced, PyTorch's name.
-        beside: axes of further arrays that lie beside x, and are contracted by the same weight.
+        outs: axes of the output; several if one product makes unequal parts side by side. groups:
+            axes with one product each, such as heads with separate weights.
+        which: the framework's name of the product, which gives the layout of its weight: ``linear``
+            [out, in], ``conv1d`` [in, out]; in a trace, PyTorch's name.
+        beside: axes of further arrays next to x that are contracted with the same weight.
     """
 
     kind: ClassVar[Kind] = "gemm"
@@ -131,7 +131,7 @@ class Gemm(_Geometry):
 
     @property
     def n(self) -> Number:
-        """Columns of what comes out, of all parts."""
+        """Columns of the output, of all parts."""
         return sum([size(out) for out in self.outs], 0)
 
     @property
@@ -151,7 +151,7 @@ class Gemm(_Geometry):
 
     @property
     def linear_in(self) -> tuple[int, ...]:
-        """Return the positions of x, and of what lies beside it."""
+        """Return the positions of x, and of the arrays next to it."""
         return tuple(range(1 + len(self.beside)))
 
     def is_factor(self, weight: Axes) -> bool:
@@ -173,14 +173,13 @@ class Gemm(_Geometry):
 class Experts(_Geometry):
     """Products with stacked weights [experts, out, inner]: ``chosen`` of them for each row.
 
-    The axis ``experts`` is no part of the space: every row has exactly ``chosen`` products.
+    The axis ``experts`` is not part of the space: every row has exactly ``chosen`` products.
 
     Attributes:
         rows: axes of the rows, without the axis ``routed``.
-        inner, out: axes that are contracted, and that come out.
-        experts, chosen: E and k.
-        routing: the rule by which rows choose, of ``core/routing.py``, which gives how many
-            experts some number of rows touches. That number is no share of the whole's.
+        inner, out: contracted axes, and output axes. experts, chosen: E and k. routing: the rule of
+            choice in ``core/routing.py``, which gives the number of experts that a number of rows
+            touches. That number is not proportional to the rows.
     """
 
     kind: ClassVar[Kind] = "gemm"
@@ -208,7 +207,7 @@ class Experts(_Geometry):
 
     @property
     def touched(self) -> Number:
-        """Experts that the rows are expected to touch."""
+        """The expected number of experts that the rows touch."""
         return distinct(self.experts, self.chosen, size(self.rows), self.routing)
 
     def is_factor(self, weight: Axes) -> bool:
@@ -233,10 +232,11 @@ class Attention(_Geometry):
         queries: new tokens of one sequence; 1 in decode.
         keys: positions of one sequence that are attended to.
         pairs: (query, key) pairs of one sequence and head.
-        mask: ``causal``, ``sliding`` and ``chunked`` look back only, all the way or not; ``full``
-            and ``local`` both ways; ``cross`` at another sequence, which never grows.
+        mask: ``causal``, ``sliding`` and ``chunked`` attend backwards only, fully or within a
+            window; ``full`` and ``local`` in both directions; ``cross`` to another sequence, which
+            never grows.
         latent: whether keys and values are one array, of which values are a part.
-        value_dim: of ``both`` products, axes of a value where they are not those of a key.
+        value_dim: of ``both`` products, axes of a value if they differ from those of a key.
     """
 
     kind: ClassVar[Kind] = "attention"
@@ -274,7 +274,7 @@ class Attention(_Geometry):
 
 @dataclass(slots=True, eq=False)
 class _Listed(_Geometry):
-    """A geometry whose spaces are given."""
+    """A geometry with explicit spaces."""
 
     work: tuple[Space, ...]
 
@@ -323,7 +323,7 @@ class Elementwise(_Listed):
         which: the function.
         linear: positions among the reads that it is jointly linear in.
         sums: axes that it sums over, such as the ``routed`` rows of a token.
-        gated: whether the function is done to one half of what is read, and multiplies the other.
+        gated: whether the function applies to one half of the input, and multiplies the other.
     """
 
     kind: ClassVar[Kind] = "elementwise"
@@ -403,7 +403,7 @@ class Conv(_Listed):
 
 @dataclass(slots=True, eq=False)
 class Scan(_Listed):
-    """A recurrence along ``sequential``: who splits that axis hands the state on."""
+    """A recurrence along ``sequential``: a split of that axis passes the state on."""
 
     kind: ClassVar[Kind] = "scan"
     which: str
@@ -440,9 +440,9 @@ class Collective(_Geometry):
 
 @dataclass(slots=True, eq=False)
 class Counted(_Listed):
-    """Work of a kind of which no more is known: much of what is traced, operators run as one.
+    """Work without a more specific geometry: many traced operators, and merged ones.
 
-    ``which`` is the function, of several operators that of the last.
+    ``which`` is the function, for several operators that of the last.
     """
 
     kind: Kind
@@ -456,18 +456,18 @@ class Counted(_Listed):
 
 @dataclass(slots=True, eq=False)
 class Idle(_Geometry):
-    """An operator that a pass skips, of which only the weights are resident; it has no FLOPs."""
+    """An operator that a pass skips: its weights are resident, and it has no FLOPs."""
 
     of: Geometry
 
     @property
     def kind(self) -> Kind:
-        """The kind of what is skipped."""
+        """The kind of the skipped operator."""
         return self.of.kind
 
     @property
     def function(self) -> str:
-        """The function of what is skipped."""
+        """The function of the skipped operator."""
         return self.of.function
 
 

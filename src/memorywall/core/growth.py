@@ -1,4 +1,4 @@
-"""Growth: dated numbers, the line fitted to their logarithms, and what follows from it."""
+"""Growth: dated numbers, and the line fitted to their logarithms."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def year_of(day: date) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One number of a series: when, how much, and of what. A value that is missing is NaN."""
+    """One number of a series: its date, value and name. A missing value is NaN."""
 
     date: date
     value: float
@@ -44,10 +44,8 @@ class Series:
     """Dated numbers of one definition.
 
     Attributes:
-        name: what the command calls it.
-        title, unit: what a figure writes at its axis.
-        definition: what is counted and what is not.
-        source: where the numbers come from.
+        name: in the command. title, unit: labels of a figure's axis. definition: the included
+            quantity, and exclusions. source: of the numbers.
         points: in any order.
     """
 
@@ -78,7 +76,7 @@ class Interval:
     high: float
 
     def map(self, power: float) -> Interval:
-        """Return 10 to the power of so many times each number: growth, from a slope a year."""
+        """Return 10 to the power of a multiple of each number: growth, from a slope per year."""
         return Interval(*(factor(power * end) for end in (self.middle, self.low, self.high)))
 
 
@@ -90,8 +88,8 @@ class Break:
     Attributes:
         year: of the knot.
         before, after: growth per two years on either side.
-        evidence: the Bayesian information criterion of one line less that of two pieces, the knot
-            counted as a parameter; from 2 on it is positive evidence of a change.
+        evidence: the Bayesian information criterion of one line minus that of two pieces, the knot
+            counted as a parameter; from 2 it is positive evidence of a change.
     """
 
     year: float
@@ -105,6 +103,17 @@ class Break:
         return self.evidence >= 2
 
 
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """The value of a line in a year to come, with the interval that holds ``level`` of points."""
+
+    year: float
+    level: float
+    middle: float
+    low: float
+    high: float
+
+
 @recorded(
     rest="series",
     derived={
@@ -116,6 +125,7 @@ class Break:
         "high": "per_2_years.high",
         "per_20_years": "per_20_years.middle",
         "doubling_years": "doubling_years",
+        "predicted": "predicted",
     },
 )
 @dataclass(frozen=True, slots=True)
@@ -123,14 +133,14 @@ class Growth:
     """The least-squares line of log10(value) on the date, over all points of a series.
 
     Attributes:
-        series: what was fitted.
+        series: the fitted series.
         slope: of log10 a year, with its 95 % confidence interval.
         spread: a typical point lies within this factor of the line (10 to the residual deviation).
         r_squared: share of the variance of log10 that the line explains.
-        change: the best line of two pieces, believed or not; None of too few points.
+        change: the best line of two pieces, accepted or not; None for too few points.
         without: growth per two years with each point left out, in the order of the points.
-        band: years from the first point to the year that was asked for, each with the line's value
-            and the interval that holds 80 % of new points.
+        band: years from the first point to the requested year, each with the line's value and the
+            interval that holds 80 % of new points.
     """
 
     series: Series
@@ -153,13 +163,19 @@ class Growth:
 
     @property
     def doubling_years(self) -> float:
-        """Years to double; negative where it halves, infinite where it stands still."""
+        """Years to double; negative if it halves, infinite if it is constant."""
         return math.log10(2) / self.slope.middle if self.slope.middle else math.inf
 
     @property
     def changed(self) -> bool:
         """Whether there is positive evidence that the growth changed."""
         return self.change is not None and self.change.believed
+
+    @property
+    def predicted(self) -> Foreseen:
+        """The line in the last year that it is followed to, with the 80 % interval."""
+        year, ahead = self.band[-1]
+        return Foreseen(year, 0.8, ahead.middle, ahead.low, ahead.high)
 
     @property
     def count(self) -> int:
@@ -186,14 +202,14 @@ class Growth:
 
 @dataclass(frozen=True, slots=True)
 class IntervalCoverage:
-    """How a line fitted up to a year predicted what came later.
+    """How a line fitted up to a year predicted later points.
 
     Attributes:
-        series, until: which, and the last year that was fitted.
+        series, until: the series, and the last fitted year.
         fitted, later: points before and after.
         covered: share of the later points inside the prediction interval, by its level.
-        before, after: growth per two years on either side, the later None for want of points.
-        reason: why a share is more than ten points from its level; empty where none is.
+        before, after: growth per two years on either side, the later None with too few points.
+            reason: why a share is more than ten points from its level; empty if none is.
     """
 
     series: str
@@ -210,8 +226,8 @@ class IntervalCoverage:
 class Crossing:
     """The year in which a trend passes a level.
 
-    ``year`` is infinite where the trend never does; ``low`` and ``high`` are the ends of the
-    interval of the line's own uncertainty, infinite on a side that has no end.
+    ``year`` is infinite if the trend never does; ``low`` and ``high`` are the ends of the interval
+    of the line, infinite on an unbounded side.
     """
 
     series: str
@@ -220,3 +236,11 @@ class Crossing:
     year: float
     low: float
     high: float
+
+
+@recorded("memorywall.trends/2", names={"growths": "fits"})
+@dataclass(frozen=True, slots=True)
+class FittedTrends:
+    """The growth of some series."""
+
+    growths: tuple[Growth, ...]

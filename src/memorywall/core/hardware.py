@@ -21,6 +21,7 @@ from memorywall.core.quantities import record_of
 from memorywall.core.units import parse
 
 _CHANGED = "changed by hand"
+FORECAST = "forecast:"  # how the name of a device of a year to come begins
 
 HardwareKind: TypeAlias = Literal["spec", "measured", "forecast", "hypothetical"]
 
@@ -31,8 +32,8 @@ class Memory:
 
     Attributes:
         name: such as ``L2`` or ``HBM3``.
-        capacity: byte; None where no source prints it.
-        bandwidth: byte/s, reads and writes together; None where no source prints it.
+        capacity: byte; None if no source prints it.
+        bandwidth: byte/s, reads and writes together; None if no source prints it.
     """
 
     name: str
@@ -47,7 +48,7 @@ class Link:
     Attributes:
         name: such as ``NVLink 4``.
         bandwidth: byte/s in one direction, all lanes of the device together.
-        lanes: how many lanes it has in one direction, if known.
+        lanes: their number in one direction, if known.
         lane_rate: bit/s that one lane signals in one direction, if known.
     """
 
@@ -60,19 +61,19 @@ class Link:
 # Compared by identity: it may hold arrays, and mappings that do not hash.
 @dataclass(frozen=True, slots=True, eq=False)
 class Hardware:
-    """A device that programs are priced on.
+    """A device on which programs are priced.
 
     Attributes:
         name: its id in the catalogue.
         peaks: dense FLOP/s by dtype (integer operations count as FLOPs).
         memories: nearest to the arithmetic first; the last is the main memory.
         links: interconnects, without the network beyond the node.
-        kind: where the numbers come from: a data sheet, a measurement, a forecast or a what-if.
-        title, vendor, device_class, released, tdp, price: what a person wants to see beside it
-            (W, US dollars; None where no source prints it).
+        kind: the origin of the numbers: a data sheet, a measurement, a forecast or a what-if.
+        title, vendor, device_class, released, tdp, price: descriptive fields (W, US dollars; None
+            if no source prints it).
         sources: the source of every number, by its place, such as ``peaks.bf16``.
-        notes: what a user must know before trusting the numbers.
-        calibration: how fast operators run on it, where that was measured.
+        notes: caveats on the numbers. calibration: the measured speed of operators on it, if any.
+        shapes: the shapes of those of its numbers that are arrays.
         draws: of a forecast, the same device with arrays of equally likely numbers, from which
             intervals follow.
     """
@@ -92,14 +93,20 @@ class Hardware:
     notes: tuple[str, ...] = ()
     calibration: Calibration | None = None
     draws: Hardware | None = None
+    shapes: tuple[tuple[int, ...], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "peaks", MappingProxyType(dict(self.peaks)))
         object.__setattr__(self, "sources", MappingProxyType(dict(self.sources)))
+        numbers: list[Number | None] = [*self.peaks.values()]
+        for level in self.memories:
+            numbers += [level.capacity, level.bandwidth]
+        shapes = tuple(number.shape for number in numbers if is_array(number))
+        object.__setattr__(self, "shapes", shapes)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A mapping proxy does not pickle; the constructor makes it anew.
-        values = [getattr(self, f.name) for f in dataclasses.fields(self)]
+        # A mapping proxy does not pickle; the constructor makes it again.
+        values = [getattr(self, f.name) for f in dataclasses.fields(self) if f.init]
         plain = [dict(v) if isinstance(v, MappingProxyType) else v for v in values]
         return Hardware, tuple(plain)
 
@@ -114,8 +121,8 @@ class Hardware:
         found = self.main_memory.bandwidth
         if found is None:
             raise UnsupportedError(
-                f"{self.name}: no bandwidth is known for its main memory.",
-                "Give one: hardware.replace(bandwidth=...).",
+                f"{self.name} has no bandwidth of the main memory.",
+                "Set one: hardware.replace(bandwidth=...).",
             )
         return found
 
@@ -125,18 +132,18 @@ class Hardware:
         return self.main_memory.capacity
 
     def replace(self, **changes: Any) -> Hardware:
-        """Return a copy with other numbers, of kind ``hypothetical`` unless told.
+        """Return a copy with other numbers, of kind ``hypothetical`` unless given.
 
-        Beside the attributes, ``bandwidth`` (byte/s) and ``capacity`` (byte) change the main
-        memory, and ``peaks`` changes only the dtypes that it names (FLOP/s). Numbers may be arrays,
-        or text with a unit, such as ``"80 GiB"`` and ``"3.35 TB/s"``.
-        A forecast that is changed is none any more, and has no draws.
+        In addition to the attributes, ``bandwidth`` (byte/s) and ``capacity`` (byte) change the
+        main memory, and ``peaks`` changes only the dtypes that it names (FLOP/s). Numbers may be
+        arrays, or text with a unit, such as ``"80 GiB"`` and ``"3.35 TB/s"``. A changed forecast is
+        no longer a forecast, and has no draws.
 
         Raises:
             InvalidInputError: no such attribute, a dtype that is not known, or a number that is not
                 positive and finite.
         """
-        known = {f.name for f in dataclasses.fields(self)} | {"bandwidth", "capacity"}
+        known = {f.name for f in dataclasses.fields(self) if f.init} | {"bandwidth", "capacity"}
         unknown = sorted(set(changes) - known)
         if unknown:
             raise InvalidInputError(
@@ -149,7 +156,7 @@ class Hardware:
                 number = None if value is None else _quantity(value, what, unit)
                 levels = changes.get("memories", self.memories)
                 if not levels:
-                    raise InvalidInputError(f"{what}: a device without memories has none.")
+                    raise InvalidInputError(f"{what}requires a device with memories.")
                 last = dataclasses.replace(levels[-1], **{what: number})
                 changes["memories"] = (*levels[:-1], last)
                 places.append(f"memories[{len(levels)}].{what}")
@@ -163,9 +170,9 @@ class Hardware:
         return dataclasses.replace(self, **{"kind": "hypothetical", "draws": None, **changes})
 
     def arithmetic(self, dtype: str) -> str:
-        """Return the dtype in which arithmetic asked for in ``dtype`` runs here.
+        """Return the dtype in which arithmetic requested in ``dtype`` runs on the device.
 
-        That is the dtype itself where the device has a peak for it, else the next wider one.
+        That is the dtype itself if the device has a peak for it, else the next wider one.
 
         Raises:
             UnsupportedError: the device has neither.
@@ -183,11 +190,11 @@ class Hardware:
                 f"{self.name} has no peak for {dtype} arithmetic, nor for any wider one.",
                 f"It has {', '.join(self.peaks)}: choose another format for the activations.",
             )
-        # Of two as wide, the one of the same kind: integers with integers.
+        # Of two with equal width, the one of the same kind: integers with integers.
         return min(wider, key=lambda known: (ARITHMETIC_BITS[known], known[:3] != dtype[:3]))
 
     def peak(self, dtype: str) -> Number:
-        """Peak FLOP/s of arithmetic in a dtype, or in the one that stands in for it."""
+        """Peak FLOP/s of arithmetic in a dtype, or in the one that replaces it."""
         return self.peaks[self.arithmetic(dtype)]
 
     def ridge_point(self, dtype: str) -> Number:
@@ -204,7 +211,7 @@ class Hardware:
         return record_of("device", self)
 
     def map_numbers(self, change: Callable[[Number], Number]) -> Hardware:
-        """Return a copy with every number that prices depend on passed through ``change``."""
+        """Return a copy with every number that affects prices passed through ``change``."""
         memories = tuple(
             Memory(
                 level.name,
@@ -216,19 +223,12 @@ class Hardware:
         peaks = {dtype: change(peak) for dtype, peak in self.peaks.items()}
         return dataclasses.replace(self, peaks=peaks, memories=memories)
 
-    @property
-    def shapes(self) -> list[tuple[int, ...]]:
-        """The shapes of those of its numbers that are arrays."""
-        numbers: list[Number | None] = [*self.peaks.values()]
-        for level in self.memories:
-            numbers += [level.capacity, level.bandwidth]
-        return [number.shape for number in numbers if is_array(number)]
-
 
 def _checked_peaks(peaks: object) -> dict[str, Number]:
     if not isinstance(peaks, Mapping):
         raise InvalidInputError(
-            f"peaks must be FLOP/s by dtype, got {shown(peaks)}", "Such as peaks={'bf16': 1e15}."
+            f"peaks must be FLOP/s by dtype, got {shown(peaks)}",
+            "For example: peaks={'bf16': 1e15}.",
         )
     for dtype in peaks:
         if dtype not in ARITHMETIC_BITS:
@@ -240,6 +240,6 @@ def _quantity(value: object, name: str, unit: str) -> Number:
     """Check a positive quantity, in base units or as text with a unit.
 
     Raises:
-        InvalidInputError: another unit, no number, not positive, or out of range.
+        InvalidInputError: another unit, not a number, not positive, or out of range.
     """
     return parse(value, unit, name) if isinstance(value, str) else as_quantity(value, name)

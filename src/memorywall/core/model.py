@@ -1,4 +1,4 @@
-"""What a model is to the rest of the program: an architecture that can be lowered."""
+"""A model for the rest of the program: an architecture that can be lowered."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from memorywall.core.traits import Traits
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A way of reading configs and of lowering what was read: one file in ``families``.
+    """A reader of configs and a lowering of the architectures read: one file in ``families``.
 
     Attributes:
         name: its module's name.
         model_types: the ``model_type`` of the configs that it reads.
-        read: config and the place it came from, in; architecture out. Raises InvalidInputError
-            with every fault of the config, or UnsupportedError.
+        read: config and its location in; architecture out. Raises InvalidInputError with every
+            fault of the config, or UnsupportedError.
         lower: architecture and forward pass in; unfused program out.
     """
 
@@ -36,12 +36,12 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a config was read; nested keys have dots.
+    """The record of reading a config; nested keys have dots.
 
     Attributes:
-        used: keys that were looked at, with their values.
-        assumed: keys that were looked for and are absent or null, with what was taken instead.
-        unused: keys that nothing looked at, with their values.
+        used: keys that were read, with their values.
+        assumed: keys that are absent or null, with the values assumed instead.
+        unused: keys that were not read, with their values.
     """
 
     used: tuple[tuple[str, Any], ...] = ()
@@ -54,11 +54,9 @@ class Model:
     """A named architecture with the family that lowers it.
 
     Attributes:
-        config: what it was read from.
-        reading: how that was read.
-        storage: the formats of its weights, where they are not all in the config's dtype.
-        stored: what its files hold, where there are files.
-        traits: what it is, as its architecture states it.
+        config: the source config. reading: the record of reading it. storage: the formats of its
+            weights, if they are not all in the config's dtype. stored: the tensors of its files, if
+            any. traits: those that its architecture states.
     """
 
     name: str
@@ -89,12 +87,12 @@ class Model:
 
     @property
     def parameters(self) -> int:
-        """Weights of ``class_name``: counted from the operators' own tensors, never stored."""
+        """Weights of ``class_name``: counted from the operators' tensors, never stored."""
         return _parameters(self.family, self.architecture)[0]
 
     @property
     def active_parameters(self) -> int:
-        """Weights that a single token uses: all but those of the experts that it does not choose.
+        """Weights that a single token uses: all except those of experts that it does not choose.
 
         Embedding tables count whole, as model cards count them.
         """
@@ -113,7 +111,7 @@ def _parameters(family: Family, architecture: Architecture) -> tuple[int, int]:
 
 
 def one_token(architecture: Architecture) -> Forward:
-    """Return the least pass: a token, of the shortest source, and an image where they are seen."""
+    """Return the smallest pass: one token, the shortest source, and one image if it has images."""
     any_format = FORMATS["bf16"]
     forward = Forward(1, 1, 0, any_format, any_format, any_format)
     traits = architecture.traits

@@ -1,10 +1,10 @@
-"""One formula, any number of points: what a quantity may be.
+"""One formula, any number of points: the types of a quantity.
 
-Batch sizes, lengths, bandwidths and all that is computed from them are a Python number or a NumPy
-array. Scalars stay Python integers, exact to the last digit; arrays become float64 at the door,
-because int64 overflows in silence. NumPy is imported where there is an array, and not before: a
-lone question needs none. While a pass is lowered for any length, numbers are symbols
-(``core/symbols.py``), which add and multiply like numbers.
+Batch sizes, lengths, bandwidths and all results computed from them are Python numbers or NumPy
+arrays. Scalars stay Python integers, exact to the last digit; arrays become float64 on input,
+because int64 overflows silently. NumPy is imported only for arrays: a question of scalars does not
+need it. While a pass is lowered for any length, numbers are symbols (``core/symbols.py``), which
+add and multiply like numbers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PLAIN = frozenset((int, float))
 
 # Far above any length or size in use, and far below where float64 loses whole numbers.
 LARGEST = 2**40
-# Rates and sizes outside these belong to no machine, and their quotients would not stay finite.
+# No machine has rates and sizes outside these, and their quotients would not stay finite.
 SMALLEST_QUANTITY, LARGEST_QUANTITY = 1e-6, 1e30
 
 
@@ -42,6 +42,8 @@ def product(shape: Shape, times: int = 1) -> Number:
 
 def is_array(value: object) -> TypeGuard[Array]:
     """Return whether a number is a NumPy array; NumPy is not imported for that."""
+    if type(value) in _PLAIN:
+        return False
     numpy = sys.modules.get("numpy")
     return numpy is not None and isinstance(value, numpy.ndarray)
 
@@ -79,7 +81,7 @@ def maximum(a: Number, b: Number) -> Number:
 
 
 def floored(a: Number, size: int) -> Number:
-    """Return how many whole sizes fit a whole number, element by element."""
+    """Return the number of whole sizes in a whole number, element by element."""
     if is_array(a):
         import numpy as np  # noqa: PLC0415
 
@@ -137,7 +139,7 @@ def as_count(value: object, name: str, least: int = 1) -> int | Array:
     if is_array(number):
         import numpy as np  # noqa: PLC0415
 
-        with np.errstate(invalid="ignore"):  # what is not a number is in no range
+        with np.errstate(invalid="ignore"):  # NaN is in no range
             within = number.min() >= least and number.max() <= LARGEST
             if within and is_true(number == np.floor(number)):
                 return number
@@ -152,7 +154,7 @@ def _is_numpy_scalar(value: object) -> TypeGuard[Array]:
 
 
 def _as_number(value: object, name: str, wanted: str) -> int | float | Array:
-    """Turn what a caller may give for a number into a Python number or a float64 array."""
+    """Convert a caller's number to a Python number or a float64 array."""
     if _is_numpy_scalar(value):
         value = value.item()
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -165,8 +167,6 @@ def _as_number(value: object, name: str, wanted: str) -> int | float | Array:
         except ValueError:
             array = np.empty(0)
         if array.size and array.dtype.kind in "iuf":
-            array = array.astype(
-                np.float64
-            )  # a copy, so that the caller's array stays the caller's
+            array = array.astype(np.float64)  # a copy, so that the caller's array is not shared
             return array if array.ndim else float(array)
     raise InvalidInputError(f"{name} must be {wanted}, got {shown(value)}")

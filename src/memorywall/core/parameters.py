@@ -29,7 +29,7 @@ Numbers: TypeAlias = "Number | str | Sequence[int]"
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """A property that a model must have for a parameter: in words, and as a test of its traits."""
+    """A property that a model must have for a parameter: as text, and as a test of its traits."""
 
     words: str
     holds: Callable[[Traits], bool]
@@ -47,7 +47,7 @@ class Parameter:
             ``pixels``: height and width; ``format``: a name of ``core/formats.py``; ``choice``: one
             of ``choices``.
         help: what it sets, in one sentence.
-        default: the value where nothing was asked, in words; empty where one must be asked for.
+        default: the value if none is given, as text; empty if the parameter is required.
         requires: the property that a model must have for it; None where it applies to every model.
         choices: the words of a choice.
         aliases: other names that the command and the library accept.
@@ -158,7 +158,7 @@ PARAMETERS: dict[str, Parameter] = {
         ),
         Parameter(
             "traffic", "conventions", "choice",
-            "fused: attention scores stay on chip, and elementwise operators ride on their "
+            "fused: attention scores stay on chip, and elementwise operators are fused into their "
             "producer; unfused: every operator reads its inputs and writes its outputs.",
             "fused", choices=get_args(Traffic),
         ),
@@ -174,7 +174,8 @@ PARAMETERS: dict[str, Parameter] = {
         ),
         Parameter(
             "routing", "conventions", "choice",
-            "How tokens choose experts: uniform, all alike; skewed, some are more popular.",
+            "How tokens choose experts: uniform, all equally likely; skewed, some are more "
+            "popular.",
             "uniform", EXPERTS, choices=get_args(Routing),
         ),
         Parameter(
@@ -193,7 +194,7 @@ PARAMETERS: dict[str, Parameter] = {
 
 
 class Words(TypedDict, total=False):
-    """The keywords of ``memorywall.analyze`` but for model and device, with their aliases."""
+    """The keywords of ``memorywall.analyze`` except model and device, with their aliases."""
 
     phase: str | None
     batch_size: Numbers | None

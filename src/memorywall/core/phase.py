@@ -1,4 +1,4 @@
-"""Phases as plans: the forward passes that a question consists of, and the words it takes."""
+"""Phases as plans: the forward passes of a question, and the parameters that apply."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Pass:
         positions: length of a sequence at the first execution, new tokens included.
         count: executions.
         step: each execution takes one new token, with all others cached; else all are new.
-        grows: each execution is one position longer than the one before; else all are alike.
+        grows: each execution is one position longer than the one before; else all are identical.
         stacks: the halves that run of an encoder with a decoder, or of towers with a decoder.
         emits: tokens that one execution gives each sequence.
     """
@@ -53,7 +53,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """The settled words of a workload beside phase and batch size; None where there are none."""
+    """The settled parameters of a workload except phase and batch size; None if not applicable."""
 
     seq_len: Number
     source_len: Number | None = None
@@ -70,15 +70,15 @@ class Phase:
 
     Attributes:
         name: the name of its file.
-        help: the work it stands for, in one sentence.
-        resolve: a model in, the name of the phase that it runs in this one's place out (an encoder
-            encodes where a prefill is asked for). Raises UnsupportedError where it has neither.
-        words: the parameters that have an effect on a model of these traits, beside the phase.
+        help: its work, in one sentence. resolve: a model in, the name of the phase that it runs
+            instead of this one out (for prefill, an encoder encodes). Raises UnsupportedError if it
+            has neither. words: the parameters with an effect on a model of these traits, in
+            addition to the phase.
         lengths: a model and the asked workload in, the settled lengths out. Raises
             InvalidInputError for lengths that conflict.
         passes: a question in, its forward passes out, in order.
         rates: a question in, the units that it processes out, the one of the headline first.
-        sentence: a question without arrays in, its work in words out, as the headline says it.
+        sentence: a question without arrays in, the text of its work in the headline out.
     """
 
     name: str

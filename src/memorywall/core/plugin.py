@@ -1,8 +1,8 @@
-"""Finding what a room holds: one file, one constant.
+"""Find the plug-ins of a room: one file, one constant.
 
 A family, remedy or study is a module holding one constant (``FAMILY = Family(...)``). It is found
 by the module of its name; the whole room, and the entry points by which other packages add to it,
-are walked only on a miss or for a listing, so that start-up stays quick.
+are searched only on a miss or for a listing, so that start-up stays fast.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def find(room: str, name: str, constant: str) -> Any | None:
 
     None where the room has no such module.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):  # so private modules and paths are no names
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):  # so private modules and paths are not names
         return None
     path = f"{room}.{name}"
     try:
@@ -42,7 +42,7 @@ def walk(room: str, constant: str) -> Iterator[Any]:
         found = find(room, name, constant)
         if found is not None:
             yield found
-    from importlib.metadata import entry_points  # noqa: PLC0415 - slow to import, seldom needed
+    from importlib.metadata import entry_points  # noqa: PLC0415 - slow to import, rarely needed
 
     for entry in sorted(entry_points(group=room)):
         yield entry.load()

@@ -1,4 +1,4 @@
-"""The one intermediate form: every source makes it, every pass rewrites it, every cost reads it."""
+"""The intermediate form: every source makes it, every pass rewrites it, every cost reads it."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Op:
 
     Attributes:
         name: its path within the block, such as ``self_attn.q_proj``: a label, and what a
-            quantisation config calls it. What the operator does stands in its geometry.
-        geometry: what it does, from which kind, function and FLOPs follow.
+            quantisation config calls it. The geometry holds the work. geometry: the work, from
+            which kind, function and FLOPs follow.
         reads: tensors that it reads.
         writes: tensors that it writes.
-        dtype: the arithmetic, a key of ``Hardware.peaks``; storage is the tensors' own affair.
+        dtype: the arithmetic, a key of ``Hardware.peaks``; the tensors hold their storage formats.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Op:
 
     @property
     def function(self) -> str:
-        """Which one, where a kind covers several: ``gelu_new``, ``rmsnorm``, ``rotary``."""
+        """The variant, if a kind covers several: ``gelu_new``, ``rmsnorm``, ``rotary``."""
         return self.geometry.function
 
     @property
@@ -73,7 +73,7 @@ class Op:
     @property
     def moved_bytes(self) -> Number:
         """Bytes of all that one execution reads and writes."""
-        # Whole numbers first, so that arrays are passed over as rarely as can be.
+        # Whole numbers first, to minimise the passes over arrays.
         scalar, arrays = 0, None
         for tensor in self.reads + self.writes:
             moved = tensor.moved_bytes
@@ -85,7 +85,7 @@ class Op:
 
     @property
     def runs(self) -> bool:
-        """Whether anything of it runs; what a pass skips only holds its weights resident."""
+        """Whether any of it runs; a skipped operator only holds its weights resident."""
         return bool(self.writes) or not (type(self.flops) is int and self.flops == 0)
 
     @property
@@ -107,10 +107,10 @@ class Block:
     """A run of operators, executed ``repeat`` times one after the other.
 
     Its weights are resident ``repeat`` times, unless the repetitions share them; ``own`` names
-    those that each repetition has of its own all the same. ``held`` says of single names how many
-    arrays they stand for, where that is another number: of a cache that all repetitions use, one.
-    ``layers`` are the positions, from 0, of the layers that its repetitions are, in each stack of
-    layers; () where it is no layer, or the order is not known.
+    weights that each repetition still has separately. ``held`` gives the number of arrays of single
+    names, if it differs: one for a cache that all repetitions use. ``layers`` are the positions,
+    from 0, of its repetitions in each stack of layers; () if it is not a layer, or the order is not
+    known.
     """
 
     name: str
@@ -123,11 +123,11 @@ class Block:
 
     @property
     def copies(self) -> int:
-        """How many times its weights are resident, but for its own ones."""
+        """The number of resident copies of its shared weights."""
         return 1 if self.shared else self.repeat
 
     def copies_of(self, tensor: Tensor) -> int:
-        """How many times what outlives an operator is resident."""
+        """The number of resident copies of a persistent array."""
         if tensor.name in self.held:
             return self.held[tensor.name]
         each = tensor.role not in OF_LAYERS or tensor.name in self.own
@@ -144,8 +144,8 @@ class Program:
     """Blocks of operators in the order of execution.
 
     Attributes:
-        blocks: what runs.
-        returned: names of activations that are answers, and so are written whoever else reads them.
+        blocks: in order. returned: names of activations that are outputs, and so are written even
+            if an operator reads them.
     """
 
     blocks: tuple[Block, ...]
@@ -172,10 +172,10 @@ class Program:
                 yield f"{block.name}.{op.name}", op, block.repeat
 
     def kept(self) -> dict[str, tuple[Tensor, int]]:
-        """Return what outlives an operator, all but activations, by name with its resident copies.
+        """Return the persistent arrays, all except activations, by name with their resident copies.
 
-        A name that stands in several blocks (a tied head) is one array and counts once, or as often
-        as the block that repeats most has copies: a phase of training may set one layer apart.
+        A name in several blocks (a tied head) is one array and counts once, or as often as in the
+        block with the most copies: a phase of training may separate one layer.
         """
         found: dict[str, tuple[Tensor, int]] = {}
         for block in self.blocks:
@@ -189,7 +189,7 @@ class Program:
         return found
 
     def resident_bytes(self) -> dict[str, Number]:
-        """Bytes that all but activations occupy, by role, every repetition counted."""
+        """Bytes of all persistent arrays, by role, every repetition counted."""
         totals: dict[str, Number] = {}
         for tensor, copies in self.kept().values():
             size = tensor.resident_bytes * copies
@@ -198,7 +198,7 @@ class Program:
 
     @property
     def parameters(self) -> int:
-        """How many weights there are, each stored array counted once."""
+        """The number of weights, each stored array counted once."""
         return sum(
             int(tensor.elements) * copies
             for tensor, copies in self.kept().values()
@@ -207,7 +207,7 @@ class Program:
 
     @property
     def idle_parameters(self) -> int:
-        """How many weights belong to experts that this pass is expected not to touch."""
+        """The expected number of weights of experts that this pass does not touch."""
         idle = sum(
             (tensor.elements - tensor.moved_elements) * block.copies_of(tensor)
             for block in self.blocks

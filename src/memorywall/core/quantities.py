@@ -66,7 +66,7 @@ class Quantity:
         return attrgetter(self.path or self.name)(result)
 
     def holds(self, result: Any) -> bool:
-        """Tell whether a result has it."""
+        """Return whether a result has it."""
         return self.applies is None or self.applies(result)
 
     def text(self, value: Any) -> str:

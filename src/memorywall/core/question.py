@@ -1,4 +1,4 @@
-"""A question with every word decided: ``settle`` makes it of a scenario."""
+"""A question with every parameter decided: ``settle`` makes it from a scenario."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Formats:
     """Formats in memory.
 
     Attributes:
-        weights: of those that ``storage`` does not name.
+        weights: of those not in ``storage``.
         state: of recurrent state.
-        storage: formats of single weights; None where all have the format ``weights``.
+        storage: formats of single weights; None if all have the format ``weights``.
     """
 
     weights: Format
@@ -34,7 +34,7 @@ class Formats:
 
 @dataclass(frozen=True, slots=True)
 class Counting:
-    """How things are counted; the words are those of ``Conventions``, none of them left open."""
+    """The counting conventions; as ``Conventions``, with every parameter decided."""
 
     traffic: str = "fused"
     causal: str = "half"
@@ -46,13 +46,13 @@ class Counting:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Question:
-    """A question with every word decided; only ``settle`` makes one.
+    """A question with every parameter decided; only ``settle`` makes one.
 
     Attributes:
         seq_len: positions of each sequence.
-        source_len, image_size, images, new_tokens, steps, guidance: None where they do not apply.
-        arithmetic: the arithmetic that is asked for, a key of ``Hardware.peaks``; a device without
-            it goes by the next wider one.
+        source_len, image_size, images, new_tokens, steps, guidance: None if they do not apply.
+            arithmetic: the requested arithmetic, a key of ``Hardware.peaks``; a device without it
+            uses the next wider one.
     """
 
     model: Model
@@ -71,12 +71,12 @@ class Question:
 
     @property
     def arithmetic(self) -> str:
-        """The arithmetic that is asked for: that of the activations' format."""
+        """The requested arithmetic: that of the activations' format."""
         return arithmetic_of(self.formats.activations)
 
     @property
     def passes(self) -> tuple[Pass, ...]:
-        """The forward passes that the question consists of, in order."""
+        """The forward passes of the question, in order."""
         return self.phase.passes(self)
 
     @property
@@ -87,10 +87,10 @@ class Question:
             InvalidInputError: the arrays do not broadcast.
         """
         sizes = (self.batch_size, self.seq_len, self.source_len, self.images)
+        if all(n is None or type(n) is int for n in sizes) and not self.hardware.shapes:
+            return ()
         shapes = [n.shape if is_array(n) else () for n in sizes]
         shapes += self.hardware.shapes
-        if not any(shapes):
-            return ()
         from numpy import broadcast_shapes  # noqa: PLC0415 - a question of scalars needs no NumPy
 
         try:
@@ -100,7 +100,7 @@ class Question:
                 f"The arrays of the question do not broadcast: batch_size {shapes[0]}, seq_len "
                 f"{shapes[1]}, source_len {shapes[2]}, images {shapes[3]}, "
                 f"hardware {', '.join(str(s) for s in shapes[4:] if s)}.",
-                "Give them shapes that NumPy broadcasts, such as (8, 1) and (1, 16).",
+                "Use shapes that NumPy broadcasts, such as (8, 1) and (1, 16).",
             ) from None
 
     def map_numbers(self, change: Callable[[Number], Number]) -> Question:

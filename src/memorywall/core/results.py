@@ -1,4 +1,4 @@
-"""Answers: what a program costs on a device, by operator and in all."""
+"""Answers: the cost of a program on a device, by operator and in total."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-import numpy as np
-
-from memorywall.core.numbers import Array, Number, maximum
+from memorywall.core.numbers import Array, Number, is_array, maximum
 from memorywall.core.quantities import record_of
 
-# What time is spent on, each with what it is called where it binds. A bound is an index into
-# ``BOUNDS``, so that a million points need no million words until somebody looks.
+# The resources that take time, and the name of each bound. A bound is an index into ``BOUNDS``: the
+# words of a million points are made when they are read.
 RESOURCES = ("compute", "memory", "network", "overhead")
 BOUNDS = (*(f"{resource}_bound" for resource in RESOURCES), "capacity_bound")
 _CAPACITY = BOUNDS.index("capacity_bound")
@@ -20,7 +18,9 @@ _CAPACITY = BOUNDS.index("capacity_bound")
 
 def bound_words(code: Number) -> str | Array:
     """Turn an index into ``BOUNDS``, or an array of them, into words."""
-    if isinstance(code, np.ndarray):
+    if is_array(code):
+        import numpy as np  # noqa: PLC0415 - answers of scalars need no NumPy
+
         return np.asarray(BOUNDS)[code]
     return BOUNDS[int(code)]
 
@@ -31,13 +31,13 @@ class Cost:
 
     Attributes:
         flops, moved_bytes: FLOP and byte.
-        compute_s, memory_s: what arithmetic and traffic take, each by itself.
+        compute_s, memory_s: seconds of arithmetic and of traffic, each alone.
         latency_s: the sum over operators of the largest of the four resources' times.
         overlapped_s: the larger of the two sums, as if all operators overlapped; summed over
             passes that wait for each other.
         waiting_s: the part of ``latency_s`` in operators that are memory-bound.
-        network_s, overhead_s: what collectives take, and what the framework and launches take,
-            each by itself.
+        network_s, overhead_s: seconds of collectives, and of the framework and launches, each
+            alone.
         network_bound_s, overhead_bound_s: the parts of ``latency_s`` that these two bind.
     """
 
@@ -106,7 +106,9 @@ def capacity_code(fits: bool | Array, code: Number) -> Number:
 
 
 def _where(holds: object, then: Number, otherwise: Number) -> Number:
-    if isinstance(holds, np.ndarray):
+    if is_array(holds):
+        import numpy as np  # noqa: PLC0415 - answers of scalars need no NumPy
+
         return np.where(holds, then, otherwise).astype(np.int8)
     return then if holds else otherwise
 
@@ -118,10 +120,9 @@ class OpCost:
     Attributes:
         name: its path, such as ``layers.attention.q_proj``.
         kind: its class.
-        count: how many executions.
-        cost: their sum.
+        count: its executions. cost: their sum.
         traffic: its moved bytes by the role of the tensors.
-        waits: the seconds that it is memory-bound, by the role of what it waits for.
+        waits: the seconds that it is memory-bound, by the role of the tensors that it waits for.
     """
 
     name: str
@@ -148,7 +149,7 @@ class OpCost:
 
     @property
     def bound(self) -> str | Array:
-        """What most of its time is spent on, in words."""
+        """The resource that binds most of its time, as text."""
         return bound_words(self.cost.bound_code)
 
     def to_dict(self) -> dict[str, Any]:
@@ -156,7 +157,7 @@ class OpCost:
         return record_of("operator", self)
 
     def map(self, change: Callable[[Number], Number], executions: int = 1) -> OpCost:
-        """Return a copy with every number passed through ``change``, for so many times the runs."""
+        """Return a copy with every number passed through ``change``, and more ``executions``."""
         traffic = {role: change(moved) for role, moved in self.traffic.items()}
         waits = {role: change(seconds) for role, seconds in self.waits.items()}
         cost = self.cost.map(change)
@@ -177,9 +178,9 @@ def _added(some: dict[str, Number], others: dict[str, Number]) -> dict[str, Numb
 class Footprint:
     """Bytes that must be resident at once; ``capacity`` is the main memory's, if known.
 
-    ``activations`` is the most that is alive at any operator, by liveness over named tensors.
-    ``state`` is what recurrent layers keep in place of a cache: as much at any length. Of a
-    training step all parts are those of the moment when most stands.
+    ``activations`` is the peak of live activations over operators, by liveness of named tensors.
+    ``state`` is the constant-size memory of recurrent layers. For a training step all parts are
+    those at the moment of the peak.
     """
 
     weights: Number
@@ -192,14 +193,14 @@ class Footprint:
 
     @property
     def total(self) -> Number:
-        """All of them together."""
+        """The total."""
         kept = self.weights + self.kv_cache + self.state + self.gradients + self.optimizer_states
         return kept + self.activations
 
     @property
     def fits(self) -> bool | Array:
-        """Whether the total is within the capacity; true where that is not known."""
+        """Whether the total is within the capacity; true if that is not known."""
         if self.capacity is None:
             return True
         fits = self.total <= self.capacity
-        return fits if isinstance(fits, np.ndarray) else bool(fits)
+        return fits if is_array(fits) else bool(fits)

@@ -1,4 +1,4 @@
-"""The whole question as asked: what runs, in which formats, counted how, on what."""
+"""The whole question as asked: workload, formats, conventions and device."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from memorywall.core.workload import Conventions, Precision, Workload
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A question as asked, with None for every word that was not given.
+    """A question as asked, with None for every parameter that was not given.
 
-    It holds no default, so that ``dataclasses.replace(scenario, model=...)`` asks the same of
-    another model. ``memorywall.settle`` makes a ``Question`` of it.
+    It holds no default, so that ``dataclasses.replace(scenario, model=...)`` asks the same question
+    about another model. ``memorywall.settle`` converts it to a ``Question``.
     """
 
     model: Model

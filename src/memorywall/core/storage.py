@@ -1,4 +1,4 @@
-"""How a model's weights lie in memory when nobody names a format: as its files or config say."""
+"""The formats of a model's weights by its files or config, if the question gives none."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from memorywall.core.formats import FORMATS, Format
 from memorywall.core.numbers import Number, Shape, product
 from memorywall.core.quantities import record_of
 
-# Linear layers that no method quantises unless it is told to: what chooses experts or scales the
-# shared one, and heads.
+# Linear layers that no method quantises by default: routers, gates of shared experts, and heads.
 KEPT = ("router", "gate", "shared_gate", "lm_head", "score", "qa_outputs", "classifier", "decoder")
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What the files of a model hold, from their headers.
+    """The contents of a model's files, from their headers.
 
     Attributes:
-        files, tensors, elements: how many; packed formats have several weights in an element.
+        files, tensors, elements: their numbers; packed formats have several weights in an element.
         nbytes: of all tensors.
         bytes_by_format: the same by the files' own names for formats, the most first.
     """
@@ -65,7 +64,7 @@ class Storage:
     """Which format each weight has.
 
     Attributes:
-        name: the whole in words: ``GPTQ int4``.
+        name: the whole as text: ``GPTQ int4``.
         linear: of the weights of linear layers, experts among them.
         rest: of embeddings, norms, biases, routers and heads.
         kept: linear layers that have the format of the rest, each a part of their path.

@@ -35,24 +35,24 @@ Names: TypeAlias = Literal["", "model", "device", "format", "backend"]
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A word of a study's question: a keyword of its run, and a flag of its command.
+    """An option of a study: a keyword of its run, and a flag of its command.
 
     Attributes:
         name: the keyword.
         help: what it sets, in one sentence.
         kind: ``count`` and ``counts``: whole numbers, one or several; ``length`` and ``lengths``:
-            likewise, of positions (k is 1024); ``number``: with a fraction; ``shares``: several of
-            those; ``quantity``: a number with a unit, in base units where it is used; ``name`` and
-            ``names``: words; ``flag``: true where it is given; ``choice``: one of ``choices``.
-        default: what holds where it is not given, in words.
+            whole numbers of positions (k is 1024); ``number``: with a fraction; ``shares``: several
+            of those; ``quantity``: a number with a unit, in base units where it is used; ``name``
+            and ``names``: words; ``flag``: true where it is given; ``choice``: one of ``choices``.
+        default: the value if it is not given, as text.
         flags: of the command; by default the keyword with dashes.
-        names: what its names are of.
+        names: the kind of things that its names denote.
         unit: the base unit of a quantity.
-        choices: the words of a choice.
+        choices: the accepted values.
         requires: the option without which it has no effect.
-        conflicts: options that cannot be given beside it.
+        conflicts: options that cannot be combined with it.
         argument: whether the command takes it without a flag.
-        text: whether it decides what the text shows, and not what is computed.
+        text: whether it affects only the text, not the computation.
     """
 
     name: str
@@ -78,11 +78,11 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What a long run reports to.
+    """The progress reports of a long run.
 
     Attributes:
-        progress: called with the number of parts that are done, and the number of all.
-        stage: called with the stage that begins, in words.
+        progress: called with the number of finished parts, and the total. stage: called with the
+            name of the stage that begins.
     """
 
     progress: Callable[[int, int], object] = lambda _done, _total: None
@@ -91,19 +91,19 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Study(Generic[_Result]):
-    """A question, how it is answered, and how the answer is shown.
+    """A question, its computation, and the presentation of its answer.
 
     Attributes:
         name: of its folder, with dashes.
         question: the question in one line.
-        about: what is computed and how to read it: paragraphs.
+        about: the computation and its interpretation: paragraphs.
         result: the type of the answer, whose record ``core.records`` writes and reads.
         run: the options that are given, by keyword, and a ``Watch``; the answer out.
         show: prints an answer on a page; the options of the text by keyword.
-        options: the words of the question.
-        figures: what draws an answer, by the name of the picture.
-        examples: what follows the name of the command.
-        waits: what a run does that takes longer than some seconds, such as ``tracing``.
+        options: of the question.
+        figures: functions that draw an answer, by the name of the picture. examples: arguments of
+            the command. waits: stages of a run that take longer than a few seconds, such as
+            ``tracing``.
         brief: options under which it answers within seconds; contract tests give them.
     """
 
@@ -124,11 +124,11 @@ class Study(Generic[_Result]):
         return next(option for option in self.options if option.name == name)
 
     def ask(self, watch: Watch | None = None, **given: Any) -> _Result:
-        """Return the answer to the question, with the options that are given.
+        """Return the answer to the question, with the given options.
 
         Raises:
             UnknownNameError: no such option.
-            InvalidInputError: an option without effect on what is computed.
+            InvalidInputError: an option without effect on the computation.
             MemoryWallError: a value that cannot be used; see its hint.
         """
         asked = {option.name for option in self.options if not option.text}
@@ -139,11 +139,11 @@ class Study(Generic[_Result]):
         return self.run(watch=watch or Watch(), **given)
 
     def check(self, given: Mapping[str, Any]) -> None:
-        """Refuse an option that has no effect beside the others.
+        """Refuse an option that has no effect in combination with the others.
 
         Raises:
-            InvalidInputError: an option without the one that it requires, or beside one that it
-                conflicts with.
+            InvalidInputError: an option without the one that it requires, or with one that
+                conflicts.
         """
         for option in map(self.option, given):
             if option.requires and option.requires not in given:

@@ -1,15 +1,15 @@
-"""Exact symbolic numbers: what a formula gives for lengths that are not known yet.
+"""Exact symbolic numbers: the results of formulas for lengths that are not known yet.
 
 A ``Symbol`` is a polynomial with integer coefficients over atoms: variables such as the batch, and
-roundings, remainders and minima of polynomials. It stands where a formula takes a number, so a
-forward pass that is lowered once with symbols holds its work at every batch and length. Arithmetic
-is exact: a polynomial at a point is the integer that the formula gives there.
+roundings, remainders and minima of polynomials. It replaces a number in a formula, so a forward
+pass lowered once with symbols holds its work at every batch and length. Arithmetic is exact: a
+polynomial at a point is the integer that the formula gives there.
 
-What need not be whole (the number of experts that tokens are expected to choose) is an
+A number that need not be whole (the expected number of experts of some tokens) is an
 ``Expression``: operations in the order they were written, so that it rounds at a point as the
 formula does there.
 
-Variables are at least one, and all atoms at least zero. A comparison, ``bool``, ``int`` or
+Variables are at least one. A comparison, ``bool``, ``int`` or
 ``float`` of either kind raises TypeError: a formula that branches on a length has no one answer.
 """
 
@@ -31,18 +31,18 @@ _ONE: Monomial = ()
 
 
 class Atom:
-    """What polynomials are made of; equal atoms are one object, and ``text`` tells them apart.
+    """A factor of polynomials; equal atoms are one object, identified by ``text``.
 
     Attributes:
         text: such as ``S``, ``ceil(B*S/8)``, ``min(S, 4096)``.
-        low, high: bounds of its value; ``high`` is None where it has none.
+        low, high: bounds of its value; None where none is known.
         grows: whether it never falls where a variable grows.
     """
 
     __slots__ = ("__weakref__", "grows", "high", "low", "text")
 
     text: str
-    low: int
+    low: int | None
     high: int | None
     grows: bool
 
@@ -68,18 +68,18 @@ class Variable(Atom):
 
 
 class Rounded(Atom):
-    """A polynomial over a whole number: rounded down, rounded up, or what is left of it."""
+    """A polynomial over a whole number: rounded down, rounded up, or its remainder."""
 
     __slots__ = ("inner", "number", "rounding")
 
     def __init__(self, rounding: Rounding, inner: Symbol, number: int) -> None:
         self.rounding, self.inner, self.number = rounding, inner, number
         self.text = f"{rounding}({inner.text}/{number})"
-        self.low, self.high, self.grows = 0, None, _grows(inner)
+        self.low, self.high, self.grows = None, None, _grows(inner)
+        low = lower_bound(inner)
         if rounding == "rest":
-            self.high, self.grows = number - 1, False
-        else:
-            low = lower_bound(inner) or 0
+            self.low, self.high, self.grows = 0, number - 1, False
+        elif low is not None:
             self.low = -(-low // number) if rounding == "ceil" else low // number
 
     def parts(self) -> tuple[Symbol, ...]:
@@ -102,12 +102,10 @@ class Least(Atom):
     def __init__(self, inner: Symbol, limit: Symbol | int) -> None:
         self.inner, self.limit = inner, limit
         self.text = f"min({inner.text}, {limit.text if isinstance(limit, Symbol) else limit})"
-        low = lower_bound(inner) or 0
-        if isinstance(limit, int):
-            self.low, self.high, self.grows = min(low, limit), limit, _grows(inner)
-        else:
-            self.low, self.high = min(low, lower_bound(limit) or 0), None
-            self.grows = _grows(inner) and _grows(limit)
+        low, other = lower_bound(inner), lower_bound(limit)
+        self.low = None if low is None or other is None else min(low, other)
+        self.high = limit if isinstance(limit, int) else None
+        self.grows = _grows(inner) and (isinstance(limit, int) or _grows(limit))
 
     def parts(self) -> tuple[Symbol, ...]:
         """Return the polynomials that are compared."""
@@ -123,12 +121,12 @@ _ATOMS: WeakValueDictionary[str, Atom] = WeakValueDictionary()
 
 
 def _one_of(atom: Atom) -> Atom:
-    """Return the atom that stands for all of its text."""
+    """Return the atom of its text."""
     return _ATOMS.setdefault(atom.text, atom)
 
 
 class Symbolic:
-    """What symbols and expressions refuse."""
+    """The operations that symbols and expressions refuse."""
 
     __slots__ = ()
 
@@ -143,6 +141,7 @@ class Symbolic:
     __lt__ = __le__ = __gt__ = __ge__ = __bool__ = __int__ = __float__ = __index__ = _refuse
     __len__ = __iter__ = __abs__ = __round__ = __floor__ = __ceil__ = __divmod__ = _refuse
     __array__ = _refuse
+    __array_ufunc__ = None  # an array leaves arithmetic to what is here
     __hash__ = None  # type: ignore[assignment]
 
     def __eq__(self, _: object) -> bool:
@@ -154,30 +153,30 @@ class Symbolic:
     def __repr__(self) -> str:
         return self.text
 
-    # What falls here is no polynomial: it is replayed.
+    # The result is not a polynomial: it is replayed.
 
-    def __truediv__(self, other: Any) -> Expression:
-        return Expression(operator.truediv, self, other)
+    def __truediv__(self, other: Any) -> Any:
+        return _replayed(operator.truediv, self, other)
 
-    def __rtruediv__(self, other: Any) -> Expression:
-        return Expression(operator.truediv, other, self)
+    def __rtruediv__(self, other: Any) -> Any:
+        return _replayed(operator.truediv, other, self)
 
-    def __rpow__(self, other: Any) -> Expression:
-        return Expression(operator.pow, other, self)
+    def __rpow__(self, other: Any) -> Any:
+        return _replayed(operator.pow, other, self)
 
-    def __rfloordiv__(self, other: Any) -> Expression:
-        return Expression(operator.floordiv, other, self)
+    def __rfloordiv__(self, other: Any) -> Any:
+        return _replayed(operator.floordiv, other, self)
 
-    def __rmod__(self, other: Any) -> Expression:
-        return Expression(operator.mod, other, self)
+    def __rmod__(self, other: Any) -> Any:
+        return _replayed(operator.mod, other, self)
 
 
 class Symbol(Symbolic):
-    """A polynomial with integer coefficients, over a common divisor where halves are in it.
+    """A polynomial with integer coefficients, over a common divisor if it contains halves.
 
     Attributes:
         terms: the coefficient of each product of atoms; ``()`` is the product of none, one.
-        divisor: what the whole is divided by, without a remainder at any point.
+        divisor: of the whole, without a remainder at any point.
     """
 
     __slots__ = ("_text", "divisor", "terms")
@@ -201,21 +200,21 @@ class Symbol(Symbolic):
                 return self
             other = Symbol({_ONE: other})
         elif type(other) is not Symbol:
-            return Expression(operator.add, self, other)
+            return _replayed(operator.add, self, other)
         return _sum(self, other, 1)
 
     def __radd__(self, other: Any) -> Any:
-        return self + other if type(other) is int else Expression(operator.add, other, self)
+        return self + other if type(other) is int else _replayed(operator.add, other, self)
 
     def __sub__(self, other: Any) -> Any:
         if type(other) is int:
             return self + -other
         if type(other) is not Symbol:
-            return Expression(operator.sub, self, other)
+            return _replayed(operator.sub, self, other)
         return _sum(self, other, -1)
 
     def __rsub__(self, other: Any) -> Any:
-        return -self + other if type(other) is int else Expression(operator.sub, other, self)
+        return -self + other if type(other) is int else _replayed(operator.sub, other, self)
 
     def __neg__(self) -> Symbol:
         return Symbol({m: -c for m, c in self.terms.items()}, self.divisor)
@@ -226,7 +225,7 @@ class Symbol(Symbolic):
                 return self
             return _settled({m: c * other for m, c in self.terms.items()}, self.divisor)
         if type(other) is not Symbol:
-            return Expression(operator.mul, self, other)
+            return _replayed(operator.mul, self, other)
         terms: dict[Monomial, int] = {}
         for left, times in self.terms.items():
             for right, coefficient in other.terms.items():
@@ -235,23 +234,23 @@ class Symbol(Symbolic):
         return _settled(terms, self.divisor * other.divisor)
 
     def __rmul__(self, other: Any) -> Any:
-        return self * other if type(other) is int else Expression(operator.mul, other, self)
+        return self * other if type(other) is int else _replayed(operator.mul, other, self)
 
     def __pow__(self, other: Any) -> Any:
         if type(other) is not int or other < 0:
-            return Expression(operator.pow, self, other)
+            return _replayed(operator.pow, self, other)
         return prod([self] * other)
 
     def __floordiv__(self, other: Any) -> Any:
         if type(other) is not int or other < 1:
-            return Expression(operator.floordiv, self, other)
+            return _replayed(operator.floordiv, self, other)
         if _is_negative(self):
             return -_rounded("ceil", -self, other)
         return _rounded("floor", self, other)
 
     def __mod__(self, other: Any) -> Any:
         if type(other) is not int or other < 1:
-            return Expression(operator.mod, self, other)
+            return _replayed(operator.mod, self, other)
         number = other * self.divisor
         terms = {m: c % number for m, c in self.terms.items() if c % number}
         shared = gcd(number, *terms.values())
@@ -267,7 +266,7 @@ class Expression(Symbolic):
     """A number that need not be whole: a function of symbols, expressions and constants.
 
     Attributes:
-        function: takes the values of ``parts`` at a point, and is the formula's own.
+        function: the formula's function, of the values of ``parts`` at a point.
         parts: symbols and expressions, and anything else as it is.
     """
 
@@ -285,35 +284,35 @@ class Expression(Symbolic):
             self._text = f"{self.function.__name__}({', '.join(inner)})"
         return self._text
 
-    def __add__(self, other: Any) -> Expression:
-        return Expression(operator.add, self, other)
+    def __add__(self, other: Any) -> Any:
+        return _replayed(operator.add, self, other)
 
-    def __radd__(self, other: Any) -> Expression:
-        return Expression(operator.add, other, self)
+    def __radd__(self, other: Any) -> Any:
+        return _replayed(operator.add, other, self)
 
-    def __sub__(self, other: Any) -> Expression:
-        return Expression(operator.sub, self, other)
+    def __sub__(self, other: Any) -> Any:
+        return _replayed(operator.sub, self, other)
 
-    def __rsub__(self, other: Any) -> Expression:
-        return Expression(operator.sub, other, self)
+    def __rsub__(self, other: Any) -> Any:
+        return _replayed(operator.sub, other, self)
 
-    def __mul__(self, other: Any) -> Expression:
-        return Expression(operator.mul, self, other)
+    def __mul__(self, other: Any) -> Any:
+        return _replayed(operator.mul, self, other)
 
-    def __rmul__(self, other: Any) -> Expression:
-        return Expression(operator.mul, other, self)
+    def __rmul__(self, other: Any) -> Any:
+        return _replayed(operator.mul, other, self)
 
-    def __floordiv__(self, other: Any) -> Expression:
-        return Expression(operator.floordiv, self, other)
+    def __floordiv__(self, other: Any) -> Any:
+        return _replayed(operator.floordiv, self, other)
 
-    def __mod__(self, other: Any) -> Expression:
-        return Expression(operator.mod, self, other)
+    def __mod__(self, other: Any) -> Any:
+        return _replayed(operator.mod, self, other)
 
-    def __pow__(self, other: Any) -> Expression:
-        return Expression(operator.pow, self, other)
+    def __pow__(self, other: Any) -> Any:
+        return _replayed(operator.pow, self, other)
 
-    def __neg__(self) -> Expression:
-        return Expression(operator.neg, self)
+    def __neg__(self) -> Any:
+        return _replayed(operator.neg, self)
 
 
 class Call(Expression):
@@ -322,9 +321,16 @@ class Call(Expression):
     __slots__ = ()
 
     def of(self, value: Any) -> Any:
-        """Return the function of a value in the symbol's place."""
+        """Return the function of a value instead of the symbol."""
         parts = [value if isinstance(part, Symbolic) else part for part in self.parts]
         return self.function(*parts)
+
+
+def _replayed(function: Callable[..., Any], *parts: Any) -> Any:
+    """Return an operation of numbers as an expression; what is no number has none."""
+    if all(isinstance(part, int | float | Symbolic) for part in parts):
+        return Expression(function, *parts)
+    return NotImplemented
 
 
 def variable(name: str) -> Symbol:
@@ -338,7 +344,7 @@ def is_symbolic(value: object) -> bool:
 
 
 def minimum(a: Any, b: Any) -> Any:
-    """Return the smaller of two numbers of which one at least is symbolic."""
+    """Return the smaller of two numbers, at least one of them symbolic."""
     if isinstance(a, Symbol | int) and isinstance(b, Symbol | int):
         return _least(a, b)
     return Expression(numbers.minimum, a, b)
@@ -357,23 +363,23 @@ def halved(a: Any) -> Any:
 
 
 def lower_bound(symbol: Symbol | int) -> int | None:
-    """Return a number that a polynomial never falls below; None where none is found.
+    """Return a lower bound of a polynomial; None if none is found.
 
-    Every atom is taken as its own lower bound plus an excess of at least zero: where no product of
-    excesses has a coefficient below zero, the constant is the bound. What has one must be bounded.
+    Every atom is written as its lower bound plus an excess of at least zero: if no product of
+    excesses has a negative coefficient, the constant is the bound. Products with one must be
+    bounded.
     """
     if isinstance(symbol, int):
         return symbol
-    if min(symbol.terms.values()) > 0:
-        low = sum(c * prod([atom.low for atom in m]) for m, c in symbol.terms.items())
-        return -(-low // symbol.divisor)
     excess = _over_lows(symbol.terms)
+    if excess is None:
+        return None
     low = excess.pop(_ONE, 0)
     for monomial, coefficient in excess.items():
         if coefficient < 0:
             highest = 1
             for atom in monomial:
-                if atom.high is None:
+                if atom.high is None or atom.low is None:
                     return None
                 highest *= atom.high - atom.low
             low += coefficient * highest
@@ -473,12 +479,12 @@ def _times(coefficient: int, product: str) -> str:
 
 
 def _is_negative(symbol: Symbol) -> bool:
-    """Return whether no term but the constant one is positive."""
+    """Return whether no term except the constant one is positive."""
     return all(c < 0 for m, c in symbol.terms.items() if m)
 
 
 def _grows(symbol: Symbol) -> bool:
-    """Return whether a polynomial never falls where a variable grows."""
+    """Return whether a polynomial never falls when a variable grows."""
     positive = all(c > 0 for m, c in symbol.terms.items() if m)
     return positive and all(atom.grows for atom in chain.from_iterable(symbol.terms))
 
@@ -493,7 +499,8 @@ def _rounded(rounding: Literal["floor", "ceil"], symbol: Symbol, number: int) ->
         more = -(-constant // number) if rounding == "ceil" else 0
         return whole + more
     shared = gcd(number, *inside.values())
-    # With all else a multiple of what is shared, the constant counts in whole multiples of it.
+    # If all other terms are multiples of the common factor, the constant counts in whole multiples
+    # of it.
     constant = -(-constant // shared) if rounding == "ceil" else constant // shared
     number //= shared
     inside = {m: c // shared for m, c in inside.items()}
@@ -531,12 +538,14 @@ def _least(a: Symbol | int, b: Symbol | int) -> Symbol | int:
     return _settled({(atom,): shared, _ONE: constant})
 
 
-def _over_lows(terms: dict[Monomial, int]) -> dict[Monomial, int]:
-    """Rewrite a polynomial in what its atoms exceed their lower bounds by."""
+def _over_lows(terms: dict[Monomial, int]) -> dict[Monomial, int] | None:
+    """Rewrite a polynomial in what atoms exceed their lower bounds by; None where one has none."""
     found: dict[Monomial, int] = {}
     for monomial, coefficient in terms.items():
         parts: Iterable[tuple[Monomial, int]] = [(_ONE, coefficient)]
-        for atom in monomial:  # (low + excess) times what is there
+        for atom in monomial:  # (low + excess) times the current product
+            if atom.low is None:
+                return None
             low = [(m, c * atom.low) for m, c in parts if atom.low]
             parts = [*low, *((_product(m, (atom,)), c) for m, c in parts)]
         for product, times in parts:

@@ -36,13 +36,13 @@ class Tensor:
             scales of group formats run along; weights are (out axes, in axes).
         format: how an element is stored.
         role: what kind of memory it is. ``saved`` is an activation kept for the backward pass,
-            ``buffer`` a constant that is no parameter.
+            ``buffer`` a constant other than a parameter.
         touched: the axes of the part that one execution moves; None for all of it. Embedding rows
             and chosen experts make resident and moved bytes differ. The leading length may be a
             fraction: the number of experts that are expected.
         row: number of trailing axes in a stored row.
         column: number of axes before these that are stored as one, which blocks of formats run
-            along; axes before are matrices apart. 0: all of them are stored as one.
+            along; axes before are separate matrices. 0: all of them are stored as one.
         parts: where an axis is ``joined``, the axes of each part that it is made of.
     """
 
@@ -63,12 +63,12 @@ class Tensor:
 
     @property
     def elements(self) -> Number:
-        """How many elements it has."""
+        """The number of its elements."""
         return size(self.axes)
 
     @property
     def moved_elements(self) -> Number:
-        """How many elements one execution of one operator moves."""
+        """The number of elements that one execution of one operator moves."""
         return size(self.axes if self.touched is None else self.touched)
 
     @property
@@ -140,5 +140,5 @@ class Tensor:
         return (*[length for _, length in rows[:apart]], size(rows[apart:]), width)
 
     def _row(self, axes: Axes) -> int:
-        """Return how many axes a stored row of a part has, where ``joined`` stands for several."""
+        """Return the number of axes of a stored row of a part, where ``joined`` covers several."""
         return len(axes) - len(self.axes) + self.row if self.parts else self.row

@@ -1,4 +1,4 @@
-"""The answer to a trace: a module's program, and how much of it is understood."""
+"""The result of a trace: a module's program, and its coverage by formulas."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from memorywall.core.numbers import Number
 from memorywall.core.program import Program
+from memorywall.core.records import recorded, to_record
 from memorywall.core.training import TrainingMemory
 
 SCHEMA = "memorywall.trace/1"
@@ -15,7 +16,7 @@ SCHEMA = "memorywall.trace/1"
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """An operator without a formula: where it ran first, how often, and the bytes it moved."""
+    """An operator without a formula: its first module, its calls, and the bytes it moved."""
 
     op: str
     path: str
@@ -23,9 +24,10 @@ class Unknown:
     moved_bytes: int
 
 
+@recorded(derived=("of_operators", "of_bytes"))
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How much of a trace has a FLOP formula; the rest has its bytes counted and its name said."""
+    """The share of a trace with a FLOP formula; bytes and names of the rest are reported."""
 
     operators: int
     moved_bytes: int
@@ -44,23 +46,41 @@ class Coverage:
         return 1 - missing / self.moved_bytes if self.moved_bytes else 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class TracedOp:
+    """An operator of a trace.
+
+    Attributes:
+        name, kind, function: which; the name is its path.
+        repeat: the number of its runs.
+        flops: of all of them.
+        traffic: bytes of all of them, by role.
+    """
+
+    name: str
+    kind: str
+    function: str
+    repeat: int
+    flops: Number
+    traffic: Mapping[str, Number]
+
+
+@recorded(SCHEMA, hidden=("program",), derived=("flops", "moved_bytes", "traffic", "ops"))
 @dataclass(frozen=True, eq=False)
 class Traced:
     """One pass of a module, or one training step, operator by operator.
 
     Attributes:
         name: the module's class.
-        program: PyTorch's own operators, unfused; layers that repeat stand once, with their number.
-        parameters: weights of the module, tied ones once, those that the pass leaves out too.
-        coverage: how much of it has a FLOP formula.
+        program: PyTorch's operators, unfused; repeated layers occur once, with their number.
+            parameters: weights of the module, tied ones once, including those that the pass does
+            not use. coverage: the share with a FLOP formula.
         phase: ``prefill``, ``decode``, ``encode`` or ``train``.
-        batch_size, seq_len: sequences, of a training step those of all its batches, and positions
-            of each; 1 where an input has none.
-        dtype: the format that most weights are in.
-        inputs: what it was run on, as text.
-        notes: what to know before the numbers are used.
+        batch_size, seq_len: sequences, for a training step those of all its batches, and positions
+            of each; 1 if an input has none. dtype: the format of most weights. inputs: those of the
+            run, as text. notes: caveats on the numbers.
         memory: memory by role over a training step; None for a single pass.
-        unit: what a row of its inputs is: ``tokens``, or ``samples`` such as images.
+        unit: of a row of its inputs: ``tokens``, or ``samples`` such as images.
     """
 
     name: str
@@ -96,7 +116,7 @@ class Traced:
         return self.program.traffic
 
     def by_module(self, depth: int = 2) -> dict[str, tuple[Number, Number]]:
-        """Return FLOPs and bytes by the first so many parts of the modules' paths."""
+        """Return FLOPs and bytes by the first ``depth`` parts of the modules' paths."""
         found: dict[str, tuple[Number, Number]] = {}
         for path, op, repeat in self.program.walk():
             key = ".".join(path.split(".")[:-1][:depth]) or path
@@ -105,39 +125,17 @@ class Traced:
             found[key] = (flops + work.flops, moved + work.moved_bytes)
         return found
 
+    @property
+    def ops(self) -> tuple[TracedOp, ...]:
+        """Every operator with the number of its runs, in their order."""
+        return tuple(
+            TracedOp(
+                path, op.kind, op.function, repeat, op.flops * repeat,
+                {role: moved * repeat for role, moved in op.traffic.items()},
+            )
+            for path, op, repeat in self.program.walk()
+        )  # fmt: skip
+
     def to_dict(self) -> dict[str, Any]:
         """Return the answer as a record of plain values, with the version of its schema."""
-        coverage = self.coverage
-        return {
-            "schema": SCHEMA,
-            "name": self.name,
-            "phase": self.phase,
-            "batch_size": self.batch_size,
-            "seq_len": self.seq_len,
-            "dtype": self.dtype,
-            "inputs": list(self.inputs),
-            "parameters": self.parameters,
-            "flops": self.flops,
-            "moved_bytes": self.moved_bytes,
-            "traffic": self.traffic,
-            "coverage": {
-                "operators": coverage.operators,
-                "of_operators": coverage.of_operators,
-                "of_bytes": coverage.of_bytes,
-                "unknown": [
-                    {"op": u.op, "path": u.path, "calls": u.calls, "moved_bytes": u.moved_bytes}
-                    for u in coverage.unknown
-                ],
-            },
-            "ops": [
-                {
-                    "name": path, "kind": op.kind, "function": op.function, "repeat": repeat,
-                    "flops": op.flops * repeat,
-                    "traffic": {role: moved * repeat for role, moved in op.traffic.items()},
-                }
-                for path, op, repeat in self.program.walk()
-            ],
-            "conventions": dict(self.conventions),
-            "notes": list(self.notes),
-            **({} if self.memory is None else {"memory": self.memory.to_dict()}),
-        }  # fmt: skip
+        return to_record(self)

@@ -1,4 +1,4 @@
-"""What training keeps in memory: a timeline of stored arrays, and its peak."""
+"""The memory of training: a timeline of stored arrays, and its peak."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from memorywall.core.records import recorded, to_record
+
 if TYPE_CHECKING:  # a question of a config imports no NumPy
     import numpy as np
     from numpy.typing import NDArray
@@ -18,7 +20,7 @@ StepStage: TypeAlias = Literal["setup", "forward", "backward", "optimizer"]
 StorageRole: TypeAlias = Literal[
     "weights", "buffers", "inputs", "optimizer_states", "gradients", "activations", "temporaries"
 ]
-# From what stays for good to what comes and goes: the order in which they are stacked and listed.
+# From persistent arrays to temporaries: the order in which they are stacked and listed.
 STORAGE_ROLES: tuple[StorageRole, ...] = (
     "weights", "buffers", "inputs", "optimizer_states", "gradients", "activations", "temporaries",
 )  # fmt: skip
@@ -26,15 +28,14 @@ STORAGE_ROLES: tuple[StorageRole, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """The life of one stored array; views share it.
+    """The lifetime of one stored array; views share it.
 
     Attributes:
-        nbytes: what it occupies.
-        role: what it was kept for. Activations are what a forward pass leaves for the backward
-            pass, temporaries whatever else came and went.
-        module: path of the module that made it, of a weight the one that holds it.
-        operator: what made it.
-        born, died: the first and the last moment at which it stands; None if it outlives the trace.
+        nbytes: its size. role: its use. Activations are arrays that a forward pass leaves for the
+            backward pass, temporaries all other short-lived arrays.
+        module: path of the module that made it, for a weight the one that holds it. operator: the
+            one that made it. born, died: the first and the last moment at which it is alive; None
+            if it outlives the trace.
     """
 
     nbytes: int
@@ -47,16 +48,17 @@ class Allocation:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One operator that ran: in which phase, which, and in which module."""
+    """One operator that ran, with its phase and module."""
 
     phase: StepStage
     operator: str
     module: str
 
 
+@recorded(names={"nbytes": "bytes"})
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Arrays of one role and module that stand at a moment; repeated layers count as one module.
+    """Arrays of one role and module that are alive at a moment; repeated layers are one module.
 
     Attributes:
         role: their role.
@@ -73,11 +75,11 @@ class Standing:
 
 @dataclass(frozen=True)
 class Timeline:
-    """Every operator of some training steps, and the life of every array.
+    """Every operator of some training steps, and the lifetime of every array.
 
     Attributes:
         moments: the operators in the order in which they ran.
-        allocations: the arrays in the order of their birth; times are indices into ``moments``.
+        allocations: the arrays in the order of allocation; times are indices into ``moments``.
     """
 
     moments: tuple[Moment, ...]
@@ -85,7 +87,7 @@ class Timeline:
 
     @cached_property
     def live_bytes(self) -> dict[StorageRole, NDArray[np.int64]]:
-        """Bytes that stand at every moment, by role."""
+        """Live bytes at every moment, by role."""
         import numpy as np  # noqa: PLC0415
 
         changes = {role: np.zeros(len(self.moments) + 1, np.int64) for role in STORAGE_ROLES}
@@ -97,7 +99,7 @@ class Timeline:
 
     @cached_property
     def total_bytes(self) -> NDArray[np.int64]:
-        """Bytes that stand at every moment, all roles together."""
+        """Live bytes at every moment, over all roles."""
         import numpy as np  # noqa: PLC0415
 
         total: NDArray[np.int64] = np.sum(list(self.live_bytes.values()), axis=0)
@@ -105,15 +107,15 @@ class Timeline:
 
     @cached_property
     def peak(self) -> int:
-        """The first moment at which most bytes stand."""
+        """The first moment with the most live bytes."""
         return int(self.total_bytes.argmax())
 
     def by_role(self, moment: int) -> dict[StorageRole, int]:
-        """Return the bytes that stand at a moment, by role."""
+        """Return the live bytes at a moment, by role."""
         return {role: int(live[moment]) for role, live in self.live_bytes.items()}
 
     def standing(self, moment: int) -> tuple[Standing, ...]:
-        """Return what stands at a moment by role and module, most bytes first."""
+        """Return the live arrays at a moment by role and module, most bytes first."""
         sums: dict[tuple[StorageRole, str], list[int]] = defaultdict(lambda: [0, 0])
         for array in self.allocations:
             if array.born <= moment and (array.died is None or moment <= array.died):
@@ -128,24 +130,34 @@ class Timeline:
         return max(i for i, moment in enumerate(self.moments) if moment.phase == "forward")
 
     def thinned(self, count: int) -> list[int]:
-        """Return at most so many moments, each the fullest of its stretch: peaks are kept."""
+        """Return at most ``count`` moments, each the peak of its interval."""
         import numpy as np  # noqa: PLC0415
 
         edges = np.linspace(0, len(self.moments), min(count, len(self.moments)) + 1).astype(int)
         return [int(low + self.total_bytes[low:high].argmax()) for low, high in pairwise(edges)]
 
 
+@recorded(
+    "memorywall.training/1",
+    hidden=("timeline",),
+    derived={
+        "peak_bytes": "peak_bytes",
+        "peak_at": "peak_moment",
+        "at_peak": "at_peak",
+        "by_module": "by_module",
+        "activations": "activations",
+        "most": "most",
+        "timeline": "moments",
+    },
+)
 @dataclass(frozen=True)
 class TrainingMemory:
-    """The answer: what some steps of training keep in memory, and when it is most.
+    """The memory of some training steps, and its peak.
 
     Attributes:
         model: its name.
-        parameters: how many, tied ones once.
-        timeline: the steps.
-        conventions: how the steps were run.
-        notes: what was assumed on the way.
-        inputs: what it was run on, as text.
+        parameters: their number, tied ones once. timeline: the steps. conventions: the settings of
+            the steps. notes: the assumptions. inputs: those of the run, as text.
     """
 
     model: str
@@ -157,12 +169,12 @@ class TrainingMemory:
 
     @property
     def peak_bytes(self) -> int:
-        """The most bytes that stand at once."""
+        """The peak of live bytes."""
         return int(self.timeline.total_bytes[self.timeline.peak])
 
     @property
     def peak_moment(self) -> Moment:
-        """The operator at which they do."""
+        """The operator at the peak."""
         return self.timeline.moments[self.timeline.peak]
 
     @property
@@ -172,7 +184,7 @@ class TrainingMemory:
 
     @property
     def by_module(self) -> tuple[Standing, ...]:
-        """What stands at the peak by role and module, most bytes first."""
+        """The live arrays at the peak by role and module, most bytes first."""
         return self.timeline.standing(self.timeline.peak)
 
     @property
@@ -185,31 +197,16 @@ class TrainingMemory:
         """The most bytes that each role takes at any moment."""
         return {role: int(live.max()) for role, live in self.timeline.live_bytes.items()}
 
+    @property
+    def moments(self) -> dict[str, list[Any]]:
+        """The timeline at 500 moments: the phase of each, and the bytes that stand, by role."""
+        line, times = self.timeline, self.timeline.thinned(500)
+        phases = [line.moments[time].phase for time in times]
+        return {"phase": phases, **{r: live[times].tolist() for r, live in line.live_bytes.items()}}
+
     def to_dict(self) -> dict[str, Any]:
         """Return its record, the timeline thinned to 500 moments."""
-        times = self.timeline.thinned(500)
-        peak = self.peak_moment
-        return {
-            "schema": "memorywall.training/1",
-            "model": self.model,
-            "inputs": list(self.inputs),
-            "parameters": self.parameters,
-            "peak_bytes": self.peak_bytes,
-            "peak_at": {"phase": peak.phase, "operator": peak.operator, "module": peak.module},
-            "at_peak": dict(self.at_peak),
-            "by_module": [
-                {"role": s.role, "module": s.module, "count": s.count, "bytes": s.nbytes}
-                for s in self.by_module
-            ],
-            "activations": self.activations,
-            "most": dict(self.most),
-            "timeline": {
-                "phase": [self.timeline.moments[time].phase for time in times],
-                **{r: live[times].tolist() for r, live in self.timeline.live_bytes.items()},
-            },
-            "conventions": dict(self.conventions),
-            "notes": list(self.notes),
-        }
+        return to_record(self)
 
 
 def _any_layer(path: str) -> str:

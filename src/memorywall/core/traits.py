@@ -1,4 +1,4 @@
-"""Traits: what a model is, as its family states it; nothing else asks an architecture."""
+"""Traits: the properties of a model that its family states; no other code asks an architecture."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Source:
     """An encoder that reads a source for a decoder.
 
     Attributes:
-        fixed: positions of every source (Whisper: 1500); None where the text decides.
+        fixed: positions of every source (Whisper: 1500); None if they follow from the text.
     """
 
     fixed: int | None = None
@@ -29,10 +29,10 @@ def _as_given(height: int, width: int) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """Images that come in, or that come out of a diffusion model.
+    """Images that a model reads, or that a diffusion model generates.
 
     Attributes:
-        size: height and width in pixels that the model was made for, or a usual one.
+        size: the model's height and width in pixels, or a usual one.
         tokens: height and width in; positions of one image out (in the decoder, if there is one).
             Raises InvalidInputError for a size that the model cannot take.
         with_text: whether the model reads a text as well; else an image is the whole sequence.
@@ -49,11 +49,11 @@ class Images:
 
 @dataclass(frozen=True, slots=True)
 class DenoisingSteps:
-    """A model that makes images of noise, step by step.
+    """A model that generates images from noise, step by step.
 
     Attributes:
         steps: denoising steps of the usual pipeline.
-        guided: whether the usual pipeline takes each step with the prompt and without
+        guided: whether the usual pipeline runs each step with and without the prompt
             (classifier-free guidance, Ho and Salimans, 2022).
     """
 
@@ -66,8 +66,8 @@ class State:
     """State that layers keep between steps.
 
     Attributes:
-        dtype: the format that recurrent state is kept in; None where only windows of convolutions
-            are kept, which have the activations' format.
+        dtype: the format of recurrent state; None if only windows of convolutions are kept, which
+            have the activations' format.
     """
 
     dtype: str | None = None
@@ -75,7 +75,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class TracedPass:
-    """The one pass that a traced module has: it was traced with these words.
+    """The one pass of a traced module, with its parameters.
 
     Attributes:
         phase, batch_size, seq_len, causal: as traced.
@@ -97,7 +97,7 @@ class TracedPass:
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What a model is.
+    """The traits of a model.
 
     Attributes:
         causal: it generates text, and has the phases prefill, decode and generate.
@@ -106,15 +106,14 @@ class Traits:
         head: it has a head, whose rows ``logits`` selects.
         experts: some layer is a mixture of experts.
         latent: some layer has latent attention.
-        windows: lengths past which some layer no longer looks back.
+        windows: attention windows of layers, in positions.
         chunks: lengths of the chunks that some layers attend within.
-        state: recurrent state that layers keep in place of a cache, or beside one.
+        state: recurrent state that layers keep instead of a cache, or in addition to one.
         source: the source that an encoder reads for the decoder.
-        images: the images that it sees or makes.
-        images_left_out: it has towers for images, which its trace leaves out.
-        denoising: how it makes images of noise.
+        images: the images that it reads or generates. images_left_out: it has vision towers, which
+            its trace leaves out. denoising: the steps by which it generates images.
         fixed_words: parameters that its class is traced without, so that they have no effect.
-        traced: whether its operators are PyTorch's own.
+        traced: whether its operators are PyTorch's.
         traced_pass: the one pass of a traced module.
     """
 

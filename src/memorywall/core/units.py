@@ -16,7 +16,7 @@ from typing import Any
 from memorywall.core.errors import InvalidInputError, shown
 from memorywall.core.numbers import LARGEST_QUANTITY, SMALLEST_QUANTITY
 
-# How a unit may be spelt at the door -> base unit.
+# Accepted spelling of a unit -> base unit.
 _SPELLINGS = {
     "FLOP/s": "FLOP/s",
     "FLOPS": "FLOP/s",
@@ -32,7 +32,7 @@ _SPELLINGS = {
     "W": "W",
     "Hz": "Hz",
 }
-# A latency may be far shorter than a rate is small.
+# Latencies may be far smaller than any rate.
 _SMALLEST = {"s": 1e-15}
 _LENGTH_UNITS = {"": 1, "k": 2**10, "m": 2**20}
 _COUNT = re.compile(r"(?P<number>-?[0-9][0-9_]*)")
@@ -45,7 +45,7 @@ _PRINTED = {"byte": "B", "byte/s": "B/s", "bit/s": "b/s"}
 
 
 def parse(text: object, unit: str, name: str = "") -> float:
-    """Read ``"3.35 TB/s"`` as 3.35e12, given the base unit that is wanted.
+    """Read ``"3.35 TB/s"`` as 3.35e12, given the required base unit.
 
     Args:
         text: a number and a unit with an SI or binary prefix.
@@ -56,20 +56,20 @@ def parse(text: object, unit: str, name: str = "") -> float:
         InvalidInputError: no number, no unit or another unit, not positive, or not finite.
     """
     wanted = f"a positive quantity in {_PRINTED.get(unit, unit)}, as in {example(unit)!r}"
-    verb = f"{name} must be" if name else "expected"
+    wanted = f"{name} must be {wanted}" if name else f"expected {wanted}"
     if not isinstance(text, str) or "," in text:  # QuantiPhy would read 3,35 as 335
-        raise InvalidInputError(f"{verb} {wanted}, got {shown(text)}")
+        raise InvalidInputError(f"{wanted}, got {shown(text)}")
     quantiphy = _quantiphy()
     try:
         quantity = quantiphy.Quantity(text[:100], binary=True)
     except quantiphy.QuantiPhyError:
-        raise InvalidInputError(f"{verb} {wanted}, got {shown(text)}") from None
+        raise InvalidInputError(f"{wanted}, got {shown(text)}") from None
     value = float(quantity)
     if (
         _SPELLINGS.get(quantity.units) != unit
         or not _SMALLEST.get(unit, SMALLEST_QUANTITY) <= value <= LARGEST_QUANTITY
     ):
-        raise InvalidInputError(f"{verb} {wanted}, got {shown(text)}")
+        raise InvalidInputError(f"{wanted}, got {shown(text)}")
     return value
 
 
@@ -141,7 +141,7 @@ def example(unit: str) -> str:
 
 
 def render_number(value: float, digits: int = 3) -> str:
-    """Write a plain number for people: ``7.48``, ``1,042``; so many digits, thousands apart."""
+    """Write a plain number for people: ``7.48``, ``1,042``; in ``digits`` significant digits."""
     if not math.isfinite(value) or abs(value) >= 1e15:
         return f"{value:.{digits}g}"
     if abs(value) >= 1000:
@@ -165,8 +165,8 @@ def render_count(number: int, word: str) -> str:
 
 @cache
 def _quantiphy() -> Any:
-    """Return QuantiPhy, which is imported where a unit is read or printed, and not before."""
+    """Return QuantiPhy, which is imported when a unit is read or printed."""
     import quantiphy  # noqa: PLC0415
 
-    quantiphy.Quantity.set_prefs(output_sf="EPTGMkmunpfa")  # else nothing past tera is printed
+    quantiphy.Quantity.set_prefs(output_sf="EPTGMkmunpfa")  # else no prefix above tera is printed
     return quantiphy

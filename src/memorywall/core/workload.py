@@ -1,6 +1,6 @@
-"""The words of a question as asked: what a model does, in which formats, and how it is counted.
+"""The parameters of a question as asked: workload, formats and conventions.
 
-None stands for a word that was not given. No default is stored here: ``settle`` fills them in.
+None means that a parameter was not given. No default is stored here: ``settle`` fills them in.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ Logits: TypeAlias = Literal["last", "all", "none"]
 Routing: TypeAlias = Literal["uniform", "skewed"]
 LatentForm: TypeAlias = Literal["auto", "absorbed", "expanded", "reexpanded"]
 
-# A step per new token is priced; past this many the answer would not come quickly.
+# One step per new token is priced; above this number the answer would take too long.
 MOST_NEW_TOKENS = 2**22
-# Denoising steps are all alike, and nobody takes more than a few thousand.
+# Denoising steps are identical, and a few thousand are the most in use.
 MOST_STEPS = 2**20
-# The words whose numbers are positions, of which k is 1024.
+# The parameters that count positions, where k is 1024.
 LENGTHS = ("seq_len", "source_len", "new_tokens", "cache_page")
 _SMALL = 2**30
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What the model is asked to do; the meaning of each word stands in ``core/parameters.py``.
+    """The work of the model; ``core/parameters.py`` defines each parameter.
 
     Numbers may be given as text, such as ``"128k"``, and are kept as numbers.
 
@@ -60,7 +60,7 @@ class Workload:
         self._check("seq_len", self.seq_len, 0)
         self._check("source_len", self.source_len, 1)
         images: object = self.images
-        # One number may be 0, no image at all: the towers stay resident and do not run.
+        # The number may be 0, no image: the towers stay resident and do not run.
         self._check("images", self.images, 0 if isinstance(images, int | str) else 1)
         if self.image_size is not None:
             object.__setattr__(self, "image_size", as_image_size(self.image_size))
@@ -121,7 +121,7 @@ _CHOICES = (
 
 
 def _read(value: object, name: str) -> object:
-    """Return a text as the number or the numbers that it holds, and anything else as it is."""
+    """Return a text as its number or numbers, and any other value unchanged."""
     if not isinstance(value, str):
         return value
     numbers = read_counts(value, name, length=name in LENGTHS)
@@ -162,10 +162,10 @@ def one_count(value: object, name: str, least: int, most: int) -> int:
 
 
 def choose(name: str, value: object, known: tuple[str, ...]) -> None:
-    """Check that a word is one of those known.
+    """Check that a value is one of the known ones.
 
     Raises:
         UnknownNameError: it is not.
     """
     if not isinstance(value, str) or value not in known:
-        raise UnknownNameError(name, value, known, f"Choose one of {', '.join(known)}.")
+        raise UnknownNameError(name, value, known, f"One of {', '.join(known)}.")

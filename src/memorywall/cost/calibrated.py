@@ -51,7 +51,7 @@ _STAND_INS = {
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Seconds of a call: what its work takes, and the floor of a call on next to nothing."""
+    """Seconds of a call: its work, and the floor of a call with almost no work."""
 
     work_s: Number = 0.0
     floor_s: Number = 0.0
@@ -89,12 +89,12 @@ def estimate(program: Program, calibration: Calibration) -> Estimate:
 
 
 def price_calls(program: Program, hardware: Hardware, calibration: Calibration) -> list[OpCost]:
-    """Return what one run of an unfused program takes on a calibrated device, call by call.
+    """Return the cost of one run of an unfused program on a calibrated device, call by call.
 
     The seconds of a call are bound by memory where its traffic takes longer than its arithmetic at
     the device's ceilings, else by compute; its floor, and what the framework takes, is overhead.
-    Joining a cache is memory-bound, and a row of its own. What is part of another operator's call,
-    or does not run, takes no time.
+    Joining a cache is memory-bound, and a separate row. An operator that is part of another one's
+    call, or does not run, takes no time.
 
     Raises:
         UnsupportedError: an operator of the program was not measured.
@@ -170,7 +170,7 @@ def _call(op: Op, calibration: Calibration) -> list[tuple[str, Spent]]:
         )
     if isinstance(geometry, Gemm):
         return [("gemm", _time(calibration, op.function, op.dtype, geometry.m, op.flops))]
-    if isinstance(geometry, Experts):  # a product of its own for each
+    if isinstance(geometry, Experts):  # one product for each
         rows = size(geometry.rows) * geometry.chosen / geometry.touched
         return [("gemm", _time(calibration, "linear", op.dtype, rows, op.flops))]
     elements = op.writes[0].elements
@@ -190,7 +190,7 @@ def _attention(op: Op, geometry: Attention, calibration: Calibration) -> list[tu
     keys = op.reads[1]
     cached = [t for t in op.reads if t.role == "kv_cache" and geometry.mask != "cross"]
     moved = 2 * keys.moved_bytes  # keys and values
-    # The call of Q K^T is that of P V as well; a score of distances is a product of its own.
+    # The call of Q K^T includes P V; a score of distances is a separate product.
     flops = 2 * op.flops if geometry.product == "qk" else op.flops
     queries = geometry.queries
     if isinstance(queries, int) and queries == 1 and geometry.heads > geometry.kv_heads:

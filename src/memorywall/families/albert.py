@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from memorywall.core.model import Family
-from memorywall.layers.encoder import Embedding, Encoder, Layers, lower
+from memorywall.layers.encoder import Embedding, Encoder, EncoderLayers, lower
 from memorywall.layers.encoder_heads import masked_branch
 from memorywall.layers.tape import FeedForward
 from memorywall.reading.config_values import Config
@@ -69,8 +69,8 @@ def _read_embedding(config: Config, *, untied: bool) -> Embedding:
     )
 
 
-def _read_layers(config: Config) -> tuple[Layers, ...]:
-    """Share the layers out among the groups; each has ``inner_group_num`` layers of its own.
+def _read_layers(config: Config) -> tuple[EncoderLayers, ...]:
+    """Assign the layers to the groups; each group has ``inner_group_num`` separate layers.
 
     The inner layers of a group take turns; they are listed one after the other, which adds up to
     the same.
@@ -79,11 +79,11 @@ def _read_layers(config: Config) -> tuple[Layers, ...]:
     groups = config.size("num_hidden_groups", 1, most=min(total, _MOST))
     inner = config.size("inner_group_num", 1, most=_MOST)
     if groups == inner == 1:
-        return (Layers(tuple(range(total)), shared=True),)
+        return (EncoderLayers(tuple(range(total)), shared=True),)
     bounds = [-(-group * total // groups) for group in range(groups + 1)]
     places = [tuple(range(bounds[group], bounds[group + 1])) for group in range(groups)]
     return tuple(
-        Layers(places[group], f"layers_{group}_{number}", shared=True)
+        EncoderLayers(places[group], f"layers_{group}_{number}", shared=True)
         for group in range(groups)
         for number in range(inner)
     )

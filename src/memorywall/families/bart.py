@@ -1,4 +1,4 @@
-"""The first Transformer and its kin: Marian, BART, mBART, Pegasus, BlenderBot, M2M-100, PLBart.
+"""The first Transformer and others: Marian, BART, mBART, Pegasus, BlenderBot, M2M-100, PLBart.
 
 Layers of one kind, biases everywhere, one table of words for encoder, decoder and head. The model
 types differ in where norms stand, in the positions and in the keys' defaults; ``_DIALECTS`` lists
@@ -19,8 +19,8 @@ from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
 from memorywall.core.traits import Source, Traits
 from memorywall.layers.encoder_decoder import (
+    HalfLayers,
     Seq2SeqTape,
-    Stack,
     decoder_layers,
     encoder_layers,
     final_norm,
@@ -33,7 +33,7 @@ from memorywall.reading.config_values import Config
 
 @dataclass(frozen=True, slots=True)
 class _Dialect:
-    """What sets one model type apart; defaults of keys are those of its transformers config.
+    """The differences of one model type; defaults of keys are those of its transformers config.
 
     Attributes:
         prefix: of its transformers classes.
@@ -90,8 +90,8 @@ class Bart:
     position_rows: int | None
     embedding_norm: bool
     scaled: bool
-    encoder: Stack
-    decoder: Stack
+    encoder: HalfLayers
+    decoder: HalfLayers
     notes: tuple[str, ...] = ()
 
     @property
@@ -147,11 +147,11 @@ def _decoder_words(config: Config) -> int | None:
     return config.size("decoder_vocab_size", config.size("vocab_size"))
 
 
-def _read_stack(config: Config, dialect: _Dialect, half: str) -> Stack:
+def _read_stack(config: Config, dialect: _Dialect, half: str) -> HalfLayers:
     hidden, heads = config.size("d_model"), config.size(f"{half}_attention_heads")
     config.divides(f"{half}_attention_heads", heads, "d_model", hidden)
     head_dim = max(1, hidden // heads)
-    return Stack(
+    return HalfLayers(
         config.size(f"{half}_layers"),
         Attention(heads, heads, head_dim, qkv_bias=True, out_bias=True),
         FeedForward(

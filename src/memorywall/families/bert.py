@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from memorywall.core.model import Family
-from memorywall.layers.encoder import Embedding, Encoder, Layers, lower
+from memorywall.layers.encoder import Embedding, Encoder, EncoderLayers, lower
 from memorywall.layers.encoder_heads import Branch, masked_branch
 from memorywall.layers.tape import FeedForward
 from memorywall.reading.config_values import Config
@@ -44,7 +44,7 @@ _ELECTRA_TOPS: Tops = {
 
 @dataclass(frozen=True, slots=True)
 class _Dialect:
-    """What sets one model type apart; defaults of keys are those of its transformers config.
+    """The differences of one model type; defaults of keys are those of its transformers config.
 
     Attributes:
         prefix: of its transformers classes.
@@ -53,12 +53,12 @@ class _Dialect:
         padded: whether positions are counted from the one after ``pad_token_id``.
         norm_first: whether norms stand before each half of a layer.
         embedding_norm: whether the embeddings are normalised.
-        positions: ``max_position_embeddings`` of configs that leave the key out.
-        width_key, width: the key of a width of the embeddings' own, and its default.
+        positions: ``max_position_embeddings`` of configs without the key. width_key, width: the key
+            of a separate width of the embeddings, and its default.
         tasks: whether ``use_task_id`` is read.
         transform: activation of the masked-language head; "" for that of the layers.
-        second_bias: whether an untied masked-language head keeps a second bias, never read:
-            it stands in for the first only where the two are tied.
+        second_bias: whether an untied masked-language head keeps a second bias, never read: it
+            replaces the first only if the two are tied.
         output_width: default of ``output_embedding_size``, the width of a decoder that is never
             tied; 0 where the decoder is as wide as the embeddings.
     """
@@ -118,7 +118,7 @@ def read(data: Mapping[str, Any], where: str) -> Encoder:
         dtype=config.dtype(),
         hidden_size=hidden,
         max_positions=usable_positions(config, embedding.positions, padded=dialect.padded),
-        layers=(Layers(tuple(range(config.size("num_hidden_layers")))),),
+        layers=(EncoderLayers(tuple(range(config.size("num_hidden_layers")))),),
         embedding=embedding,
         attention=read_attention(config),
         mlp=FeedForward(

@@ -1,7 +1,7 @@
 """CLIP and SigLIP: a tower for images beside one for texts, and how like each pair of them is.
 
-The halves are model types of their own as well. CLIP's text looks back only, but generates
-nothing and keeps nothing; SigLIP's looks both ways.
+The halves are separate model types as well. CLIP's text looks back only, but generates nothing and
+keeps nothing; SigLIP's looks both ways.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ from memorywall.layers.encoder_heads import Dense
 from memorywall.layers.image_pooling import Pooling, lower_pooling
 from memorywall.layers.output_head import Head
 from memorywall.layers.tape import Tape, normalised
-from memorywall.layers.vision_tower import Stack, looking, lower_stack, lower_tower, of_images
+from memorywall.layers.vision_tower import (
+    VisionLayers,
+    looking,
+    lower_stack,
+    lower_tower,
+    of_images,
+)
 from memorywall.reading.config_values import Config
 from memorywall.reading.vision_towers import Seeing, projected, read_seeing, read_stack
 
@@ -33,7 +39,7 @@ class TextTower:
 
     vocab_size: int
     positions: int
-    stack: Stack
+    stack: VisionLayers
     top: Pooling
 
 
@@ -88,14 +94,14 @@ class ImageTextEncoder:
 
 @dataclass(frozen=True, slots=True)
 class _Dialect:
-    """What sets one model apart; defaults of keys are those of its transformers config.
+    """The differences of one model; defaults of keys are those of its transformers config.
 
     Attributes:
         prefix: of its transformers classes.
-        vision: its tower, as ``_towers`` knows it.
-        projects: whether classes end in layers to a common width; else the text has one of its own.
-        hidden, words, positions, activation: of a text's config that leaves the keys out.
-        learned: numbers that scale and shift how like images and texts are.
+        vision: its tower, by its name in ``vision_towers``. projects: whether classes end in layers
+            to a common width; else the text has a separate one. hidden, words, positions,
+            activation: of a text's config without the keys. learned: numbers that scale and shift
+            the similarity of images and texts.
     """
 
     prefix: str
@@ -165,7 +171,7 @@ def _class_of(config: Config, dialect: _Dialect, kind: str) -> str:
 
 
 def _part(config: Config, key: str) -> Config:
-    """Return a part of a config; one named ..._dict, as old ones have it, stands in its place."""
+    """Return a section of a config; old configs name it ..._dict."""
     return config.within(f"{key}_dict") or config.within(key) or Config({}, config.where)
 
 
@@ -203,7 +209,7 @@ def lower(model: TextEncoder | ImageTextEncoder, forward: Forward) -> Program:
     seen, images = _look(model.image, of_images(forward, model.image.tower), "vision.")
     blocks, texts = _read_in(model.text, forward, "text.")
     blocks.append(_compare(model, forward, texts, images))
-    # Encoding is all that it does: neither half waits for a phase of its own.
+    # The model only encodes: neither half has a separate phase.
     return halves(looking(replace(forward, stacks="both")), seen, blocks)
 
 

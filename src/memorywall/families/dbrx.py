@@ -16,7 +16,7 @@ from memorywall.reading.heads import decoder_classes, decoder_head
 def read(data: Mapping[str, Any], where: str) -> Decoder:
     """Read a config with ``model_type`` dbrx, whose attention and experts have their own parts."""
     config = Config(data, where)
-    config.refuse("tie_word_embeddings", (True,), "the class has a head of its own")
+    config.refuse("tie_word_embeddings", (True,), "the class has a separate head")
     class_name = config.class_name(
         "DbrxForCausalLM", decoder_classes("Dbrx", "DbrxForCausalLM", ())
     )

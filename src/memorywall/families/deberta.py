@@ -16,7 +16,7 @@ from memorywall.layers.disentangled_attention import Distances, record_table, sc
 from memorywall.layers.encoder import (
     Embedding,
     Encoder,
-    Layers,
+    EncoderLayers,
     embeddings,
     head,
     hidden_states,
@@ -81,8 +81,8 @@ def read(data: Mapping[str, Any], where: str) -> Deberta:
     total = config.size("num_hidden_layers")
     convolution = _read_convolution(config) if second else None
     places = tuple(range(total))
-    first = (Layers(places[:1], "first_layer"), Layers(places[1:]))
-    runs = first if convolution else (Layers(places),)
+    first = (EncoderLayers(places[:1], "first_layer"), EncoderLayers(places[1:]))
+    runs = first if convolution else (EncoderLayers(places),)
     architecture = Deberta(
         class_name=class_name,
         dtype=config.dtype(),
@@ -102,7 +102,7 @@ def read(data: Mapping[str, Any], where: str) -> Deberta:
 
 
 def _refuse_widths(config: Config, hidden: int) -> None:
-    """Refuse widths of their own, which no published model has."""
+    """Refuse separate widths, which no published model has."""
     config.leave("talking_head", (True,), "heads that mix their scores are")
     head_dim = hidden // config.size("num_attention_heads")
     config.only("embedding_size", hidden, "only the hidden size is supported")

@@ -1,7 +1,7 @@
 """DeepSeek V2, V3 and R1, and Kimi K2: latent attention, first layers dense, then experts.
 
-What predicts several tokens at once (V3's MTP layer) is not part of transformers' class, and not
-counted. Kimi K2's configs name a model type of their own for V3's architecture.
+The multi-token prediction layer of V3 is not part of transformers' class and not counted. Kimi K2's
+configs have a separate model type for V3's architecture.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from memorywall.core.model import Family
-from memorywall.layers.encoder import Embedding, Encoder, Layers, lower
+from memorywall.layers.encoder import Embedding, Encoder, EncoderLayers, lower
 from memorywall.layers.encoder_heads import masked_branch
 from memorywall.layers.tape import FeedForward
 from memorywall.reading.config_values import Config
@@ -45,7 +45,7 @@ def read(data: Mapping[str, Any], where: str) -> Encoder:
         dtype=config.dtype(),
         hidden_size=hidden,
         max_positions=positions,
-        layers=(Layers(tuple(range(config.size("n_layers")))),),
+        layers=(EncoderLayers(tuple(range(config.size("n_layers")))),),
         embedding=Embedding(words, hidden, positions),
         attention=read_attention(config, keys=("n_heads", "dim")),
         mlp=FeedForward(config.size("hidden_dim"), activation, bias=True),

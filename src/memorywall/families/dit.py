@@ -1,7 +1,7 @@
-"""DiT: a transformer over patches of latents, told its step and its class by modulation.
+"""DiT: a transformer over patches of latents, conditioned on step and class by modulation.
 
-As diffusers keeps it, every layer has an embedder of steps and classes of its own, all alike, and
-the head runs the first layer's once more; the published 675 M parameters count one.
+In diffusers' class every layer has a separate, identical embedder of steps and classes, and the
+head runs the first layer's again; the published 675 M parameters count one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class DiT(Denoising):
     """A DiT as its config describes it.
 
     Attributes:
-        classes: that an image may be asked to be of; one more stands for none.
+        classes: of the conditioning; one more means no class.
         norm: kind of the norm before the feed-forward.
     """
 

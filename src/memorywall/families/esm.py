@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from memorywall.core.model import Family
-from memorywall.layers.encoder import Embedding, Encoder, Layers, lower
+from memorywall.layers.encoder import Embedding, Encoder, EncoderLayers, lower
 from memorywall.layers.encoder_heads import masked_branch
 from memorywall.layers.tape import FeedForward
 from memorywall.reading.config_values import Config
@@ -49,7 +49,7 @@ def read(data: Mapping[str, Any], where: str) -> Encoder:
         dtype=config.dtype(),
         hidden_size=hidden,
         max_positions=usable_positions(config, rows, padded=True),
-        layers=(Layers(tuple(range(layers))),),
+        layers=(EncoderLayers(tuple(range(layers))),),
         embedding=Embedding(
             words,
             hidden,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from memorywall.core.model import Family
-from memorywall.layers.encoder import Embedding, Encoder, Layers, lower
+from memorywall.layers.encoder import Embedding, Encoder, EncoderLayers, lower
 from memorywall.layers.encoder_heads import Branch, Dense
 from memorywall.layers.output_head import Head
 from memorywall.layers.tape import Attention, FeedForward
@@ -53,7 +53,7 @@ def read(data: Mapping[str, Any], where: str) -> Encoder:
         dtype=config.dtype(),
         hidden_size=hidden,
         max_positions=config.size("max_position_embeddings", 8192),
-        layers=(Layers(tuple(range(config.size("num_hidden_layers")))),),
+        layers=(EncoderLayers(tuple(range(config.size("num_hidden_layers")))),),
         embedding=Embedding(words, hidden, norm=""),
         attention=_read_attention(config),
         mlp=FeedForward(

@@ -1,7 +1,7 @@
 """Qwen3-Next and its like: gated delta rules, and one layer in four that attends.
 
-Qwen's attention gates its output, and experts may stand in place of its feed-forward. OLMo Hybrid's
-layers differ in their norms: those that attend have them after each half, the others before.
+Qwen's attention gates its output, and experts may replace its feed-forward. OLMo Hybrid's layers
+differ in their norms: those that attend have them after each half, the others before.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _olmo_looks(config: Config, layers: int) -> list[Look]:
     return [(None, rope is not None and rope.has("rope_theta"))] * layers
 
 
-# What Qwen's have in common.
+# The common values of Qwen's models.
 _QWEN: dict[str, Any] = {
     "qkv_bias": ATTENTION_BIAS, "out_bias": ATTENTION_BIAS, "qk_norm": "head",
     "gated_attention": True, "head_dim": 256, "rotary": 0.25, "rotary_key": PARTIAL_ROTARY,

@@ -1,6 +1,6 @@
 """Gemma 3 with images: SigLIP's patches, averaged four by four, in place of a decoder's words.
 
-An image's tokens look at one another in both directions.
+An image's tokens attend to one another in both directions.
 """
 
 from __future__ import annotations

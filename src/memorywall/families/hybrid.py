@@ -30,7 +30,7 @@ from memorywall.reading.recurrent_mixers import Keys, read_mamba, read_mamba2
 from memorywall.reading.windows import Look
 
 _CHOSEN = "num_experts_per_tok"
-# What Granite's configs call layers, old names and new; the first two have attention.
+# Names of layers in Granite's configs, old and new; the first two have attention.
 _KINDS = ("attention", "full_attention", "mamba", "linear_attention")
 
 
@@ -59,7 +59,7 @@ class ScanBesideAttention:
 
 
 def _one_in(config: Config, layers: int, name: str, period: int, offset: int) -> list[bool]:
-    """Tell which layers a period and an offset name."""
+    """Return the layers that a period and an offset select."""
     every = config.size(f"{name}_period", period)
     first = config.count(f"{name}_offset", offset)
     if first >= every:

@@ -1,7 +1,7 @@
 """Idefics3 and SmolVLM: an image cut into views, and each view into few rows of joined patches.
 
-The longer side of an image is resized to four views, the shorter one to as many as its share
-comes to; the tower looks at each view, and at the whole made as small as one.
+The longer side of an image is resized to four views, the shorter one to as many as its share comes
+to; the tower encodes each view, and the whole image reduced to one view.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from memorywall.layers.image_pooling import Pooling
 from memorywall.layers.image_text import ImageText, lower, lower_view
 from memorywall.layers.output_head import Head
 from memorywall.layers.projector import Projector
-from memorywall.layers.vision_tower import Stack, Tower, of_images, resized
+from memorywall.layers.vision_tower import Tower, VisionLayers, of_images, resized
 from memorywall.reading.config_values import LARGEST_DEPTH, Config
 from memorywall.reading.vision import read_heads, read_mlp, read_patches, vision_part
 
@@ -36,7 +36,7 @@ _CLASSES = {
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """A tower that looks at several views of an image, all of one size."""
+    """A tower that encodes several views of an image, all of one size."""
 
     tower: Tower
     projector: Projector
@@ -52,7 +52,7 @@ class Views:
         return height, width
 
     def views(self, height: int, width: int) -> int:
-        """How often the tower looks at an image: at each view, and at the whole."""
+        """The number of tower passes per image: one per view, and one for the whole."""
         longer, shorter = max(height, width), min(height, width)
         view = self.tower.patches.image_size[0]
         side = int(_VIEWS * view * shorter / longer)
@@ -63,13 +63,13 @@ class Views:
         return self.views(height, width) * self._rows()
 
     def notes(self, height: int, width: int) -> tuple[str, ...]:
-        """What to know of images of that size."""
+        """Return notes on images of a size."""
         view, size = written(self.tower.patches.image_size), written((height, width))
         cut = f"{self.views(height, width) - 1} views of {view}"
         return (f"The processor is taken to cut images of {size} into {cut}, beside the whole.",)
 
     def lower(self, forward: Forward) -> tuple[list[Block], Tensor]:
-        """Return the blocks that look at all views, and the rows that come out."""
+        """Return the blocks that encode all views, and their output rows."""
         views = forward.images * self.views(*forward.image_size)
         images = of_images(replace(forward, images=views), self.tower)
         return lower_view(self.tower, Pooling(), self.projector, images, self._rows(), normed=True)
@@ -99,7 +99,7 @@ def read(data: Mapping[str, Any], where: str) -> ImageText:
 
 def _read_tower(config: Config) -> Tower:
     """Read SigLIP's tower, with other defaults."""
-    stack = Stack(
+    stack = VisionLayers(
         config.size("hidden_size", 1152),
         config.size("num_hidden_layers", 12, most=LARGEST_DEPTH),
         read_heads(config, 16, hidden=1152),

@@ -1,7 +1,7 @@
 """Kimi Linear: delta rules whose every channel decays by itself, latent attention, experts.
 
-Kimi Linear (arXiv:2510.26692). Latent attention stands in one layer of four, without rotation.
-Letters: B batch, T new tokens, D hidden, N heads, H head dim.
+Kimi Linear (arXiv:2510.26692). One layer in four has latent attention, without rotation. Letters: B
+batch, T new tokens, D hidden, N heads, H head dim.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class DeltaAttention:
 
 
 def _read_delta(config: Config) -> DeltaAttention:
-    """Read the shape, which published configs keep in a mapping of its own."""
+    """Read the shape, which published configs keep in a nested mapping."""
     nested = config.within("linear_attn_config")
     activation = config.activation("hidden_act", "silu")
     if nested is None:

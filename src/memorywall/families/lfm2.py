@@ -14,7 +14,7 @@ from memorywall.core.axes import Axes, named
 from memorywall.core.geometry import Elementwise, Space
 from memorywall.core.model import Family
 from memorywall.core.tensors import Tensor
-from memorywall.layers.decoder import AnyMlp, Decoder, Layers, lower
+from memorywall.layers.decoder import AnyMlp, Decoder, DecoderLayers, lower
 from memorywall.layers.element_costs import FLOPS_PER_ELEMENT
 from memorywall.layers.recurrent import short_convolution
 from memorywall.layers.tape import FeedForward, Tape
@@ -111,7 +111,7 @@ def read(data: Mapping[str, Any], where: str) -> Decoder:
     names = {"intermediate_size": "block_ff_dim"} if model_type == "lfm2" else {}
     config = Config(data, where, names)
     decoder = read_decoder(config, DIALECTS[model_type])
-    if decoder.head is not None:  # older configs have a name of their own for it
+    if decoder.head is not None:  # older configs have another name for it
         tied = config.flag("tie_embedding", decoder.head.tied)
         decoder = replace(decoder, head=replace(decoder.head, tied=tied))
     if model_type == "lfm2":
@@ -121,7 +121,7 @@ def read(data: Mapping[str, Any], where: str) -> Decoder:
     return decoder
 
 
-def _adjusted(config: Config, layers: Layers) -> Layers:
+def _adjusted(config: Config, layers: DecoderLayers) -> DecoderLayers:
     """Return layers whose feed-forward is as wide as the class makes it of what the config says."""
     mlp: AnyMlp | None = layers.mlp
     if not isinstance(mlp, FeedForward) or not config.flag("block_auto_adjust_ff_dim", True):

@@ -63,7 +63,7 @@ def _read_attentions(config: Config, layers: int) -> list[Attention]:
 
 
 def _read_rotated(config: Config, layers: int) -> list[bool]:
-    """Tell which layers have rotary positions; ``no_rope_layers`` says 1 for those that do."""
+    """Return which layers have rotary positions; ``no_rope_layers`` says 1 for those that do."""
     listed = config.data.get("no_rope_layers")
     if not listed:
         every = config.size("no_rope_layer_interval", 4)

@@ -1,7 +1,7 @@
-"""LLaVA: a tower's patches, through two linear layers, stand in place of a decoder's words.
+"""LLaVA: a tower's patches, through two linear layers, replace a decoder's words.
 
-What enters is what the layers before the tower's last one left; the last is run all the same, as
-transformers does, and counted.
+The input is the output of the tower's second to last layer; the last layer runs too, as in
+transformers, and is counted.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class _Text:
 
     @property
     def defaults(self) -> dict[str, int]:
-        """What keys are that a config leaves out."""
+        """Values of absent keys of a config."""
         return dict(zip(_KEYS, self.sizes, strict=True))
 
 
@@ -106,12 +106,10 @@ def read_text(
     """Read the decoder of a config, in its ``text_config`` or ``flat`` in the config itself.
 
     Args:
-        config: of the whole.
-        default: its ``model_type`` where none is named.
-        tied: whether its head is its table of words.
-        more: what keys are that are left out, where the class is no help.
-        flat: whether there is no part of its own.
-        without: keys that the model above reads in the decoder's stead.
+        config: of the whole. default: its ``model_type`` if absent. tied: whether its head is its
+            table of words. more: values of absent keys that the class does not give. flat: whether
+            there is no separate section. without: keys that the outer model reads instead of the
+            decoder.
 
     Raises:
         UnsupportedError: a decoder that is not supported under images.

@@ -1,8 +1,8 @@
 """MiniMax-Text-01: lightning attention in most layers, softmax attention in the others, experts.
 
 MiniMax-01 (arXiv:2501.08313, section 2.2). Lightning attention keeps one matrix a head, which
-decays by a constant of the head. What is added to each half's output is its input after the norm,
-not before; both are scaled. Letters: B batch, T new tokens, D hidden, N heads, H head dim.
+decays by a constant of the head. The residual added to each half's output is its input after the
+norm, not before; both are scaled. Letters: B batch, T new tokens, D hidden, N heads, H head dim.
 """
 
 from __future__ import annotations
@@ -36,9 +36,8 @@ class LightningAttention:
     """Shape of a lightning attention.
 
     Attributes:
-        heads, head_dim: N and H; every head has keys and values of its own.
-        chunk: tokens of a block, within which a prefill works by pairs.
-        activation: done to queries, keys and values.
+        heads, head_dim: N and H; every head has separate keys and values. chunk: tokens of a block,
+            within which a prefill computes pairs. activation: of queries, keys and values.
     """
 
     heads: int

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from memorywall.core.model import Family
-from memorywall.layers.encoder import Embedding, Encoder, Layers, lower
+from memorywall.layers.encoder import Embedding, Encoder, EncoderLayers, lower
 from memorywall.layers.encoder_heads import Branch, Dense, masked_branch
 from memorywall.layers.output_head import Head
 from memorywall.layers.tape import FeedForward
@@ -83,11 +83,11 @@ def _branch(config: Config, part: Part, hidden: int, norm: str, pooling: str) ->
     return Branch(rows, (dense, classifier))
 
 
-def _read_layers(config: Config) -> tuple[Layers, ...]:
+def _read_layers(config: Config) -> tuple[EncoderLayers, ...]:
     """Read which layers look how far: the first, those all around, those near.
 
-    The first has no norm of its own before its attention: the embeddings are normalised.
-    ``local_attention`` is how many tokens are seen, half of them to each side, beside itself.
+    The first has no norm before its attention: the embeddings are normalised. ``local_attention``
+    is how many tokens are seen, half of them to each side, beside itself.
     """
     total = config.size("num_hidden_layers")
     window = config.size("local_attention", 128) // 2 + 1
@@ -99,9 +99,9 @@ def _read_layers(config: Config) -> tuple[Layers, ...]:
     else:
         near = [layer for layer in range(1, total) if kinds[layer] == "sliding_attention"]
     runs = (
-        Layers((0,), "first_layer", first, bare=True),
-        Layers(tuple(layer for layer in range(1, total) if layer not in near)),
-        Layers(tuple(near), "local_layers", window),
+        EncoderLayers((0,), "first_layer", first, bare=True),
+        EncoderLayers(tuple(layer for layer in range(1, total) if layer not in near)),
+        EncoderLayers(tuple(near), "local_layers", window),
     )
     return tuple(run for run in runs if run.count)
 

@@ -97,7 +97,7 @@ DIALECTS = {
             shared_number=("moe_num_shared_experts", 2), layers=by_interval,
         ),
     ),
-    # A feed-forward as wide as an expert stands beside them.
+    # There is also a feed-forward as wide as an expert.
     "hunyuan_v1_moe": Dialect(
         "HunYuanMoEV1", qkv_bias=ATTENTION_BIAS, out_bias=ATTENTION_BIAS, qk_norm="head",
         heads=ALL_HEADS[:1],

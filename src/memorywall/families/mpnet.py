@@ -15,7 +15,7 @@ from memorywall.core.tensors import Tensor
 from memorywall.layers.encoder import (
     Embedding,
     Encoder,
-    Layers,
+    EncoderLayers,
     embeddings,
     head,
     hidden_states,
@@ -29,7 +29,7 @@ from memorywall.reading.encoders import MASKED, ROBERTA_TOPS, branches, read_att
 
 @dataclass(frozen=True, slots=True)
 class MPNet(Encoder):
-    """An MPNet; ``buckets`` are the distances that its bias tells apart."""
+    """An MPNet; ``buckets`` are the distances that its bias distinguishes."""
 
     buckets: int = 32
 
@@ -47,7 +47,7 @@ def read(data: Mapping[str, Any], where: str) -> MPNet:
         dtype=config.dtype(),
         hidden_size=hidden,
         max_positions=max(1, rows - 2),
-        layers=(Layers(tuple(range(config.size("num_hidden_layers")))),),
+        layers=(EncoderLayers(tuple(range(config.size("num_hidden_layers")))),),
         embedding=Embedding(words, hidden, rows, unread=idle),
         attention=read_attention(config),
         mlp=FeedForward(

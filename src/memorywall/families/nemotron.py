@@ -1,6 +1,6 @@
 """Decoders with a plain feed-forward under rotary positions: Nemotron, StarCoder 2 and others.
 
-As Llama's, but for the feed-forward, which is not gated; most of them keep layer norms.
+As Llama's, except for the feed-forward, which is not gated; most of them keep layer norms.
 """
 
 from __future__ import annotations

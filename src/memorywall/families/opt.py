@@ -1,7 +1,7 @@
 """Decoders with absolute positions and layer norms, as GPT-2's: OPT, GPT-Neo, BioGPT, XGLM.
 
-Positions are a learned table, but for XGLM's sinusoids. GPT-2 itself is a family of its own, since
-its weights lie the other way round.
+Positions are a learned table, except XGLM's sinusoids. GPT-2 itself is a separate family, since its
+weights are transposed.
 """
 
 from __future__ import annotations

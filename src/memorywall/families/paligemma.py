@@ -1,6 +1,6 @@
 """PaliGemma: SigLIP's patches, through one linear layer, in place of a Gemma's words.
 
-All tokens of a prefill look at one another in both directions.
+All tokens of a prefill attend to one another in both directions.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """PixArt-alpha and -Sigma: a DiT that attends to a prompt, with one modulation for all layers.
 
-Chen et al., "PixArt-alpha", 2023, section 2.3: scales, shifts and gates are made of the step once,
-and each layer adds a learned table of its own. Models made for images of 1024 pixels may be told
-the size and the shape of the image beside the step.
+Chen et al., "PixArt-alpha", 2023, section 2.3: scales, shifts and gates are computed from the step
+once, and each layer adds a learned table. Models for images of 1024 pixels may be conditioned on
+the size and the shape of the image as well as the step.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from memorywall.reading.config_values import LARGEST_DEPTH, Config
 
 _CLASS = "PixArtTransformer2DModel"
 _TEXT = 120  # positions that diffusers' pipeline of PixArt-alpha pads prompts to
-_TOLD_FROM = 128  # latents of a side from which models are told the size, where none says
+_TOLD_FROM = 128  # side in latents from which models are conditioned on the size by default
 _ACTIVATIONS = {"gelu-approximate": "gelu_pytorch_tanh", "gelu": "gelu"}
 
 

@@ -23,13 +23,13 @@ from memorywall.layers.image_text import ImageText, lower
 from memorywall.layers.output_head import Head
 from memorywall.layers.projector import Projector, lower_projector
 from memorywall.layers.tape import Attention, FeedForward
-from memorywall.layers.vision_tower import Patches, Stack, Tower, lower_stack, lower_tower
+from memorywall.layers.vision_tower import Patches, Tower, VisionLayers, lower_stack, lower_tower
 from memorywall.reading.config_values import LARGEST_DEPTH, Config
 from memorywall.reading.vision import LARGEST_SIDE, vision_part
 
 # Of the processors that are published beside the models; their configs do not say.
 LEAST_PIXELS, MOST_PIXELS = 56 * 56, 28 * 28 * 16_384
-# No size is what the models were made for: one that gives 256 tokens stands for it.
+# The models have no fixed size: the default size gives 256 tokens.
 _USUAL = (448, 448)
 
 
@@ -44,7 +44,7 @@ class AnySize:
 
     tower: Tower
     projector: Projector
-    windowed: Stack | None = None
+    windowed: VisionLayers | None = None
     edge: int = 1
 
     @property
@@ -82,14 +82,14 @@ class AnySize:
         return self.projector.rows(self.tower.patches.grid(*self.resized(height, width)))
 
     def notes(self, height: int, width: int) -> tuple[str, ...]:
-        """What to know of images of that size."""
+        """Return notes on images of a size."""
         size = self.resized(height, width)
         if size == (height, width):
             return ()
         return (f"Images of {written((height, width))} are resized to {written(size)} pixels.",)
 
     def lower(self, forward: Forward) -> tuple[list[Block], Tensor]:
-        """Return the blocks that look at all images, and the rows that come out."""
+        """Return the blocks that encode all images, and their output rows."""
         size = self.resized(*forward.image_size)
         images = replace(forward, image_size=size)
         images = images.of_images(self.tower.image_tokens(*size))
@@ -117,7 +117,7 @@ def _squares(length: int, edge: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Dialect:
-    """What sets one model type apart."""
+    """The differences of one model type."""
 
     class_name: str
     text: str
@@ -159,18 +159,20 @@ def _read_older(config: Config) -> AnySize:
         bias=True,
     )
     depth = config.size("depth", 32, most=LARGEST_DEPTH)
-    stack = Stack(width, depth, _read_heads(config, "embed_dim", width), mlp)
+    stack = VisionLayers(width, depth, _read_heads(config, "embed_dim", width), mlp)
     return _joined(config, stack, config.size("hidden_size", 3584))
 
 
 def _read_newer(config: Config) -> AnySize:
-    """Read Qwen2.5-VL's tower, of which a few layers look at everything."""
+    """Read Qwen2.5-VL's tower, in which a few layers have full attention."""
     width, depth = config.size("hidden_size", 3584), config.size("depth", 32, most=LARGEST_DEPTH)
     mlp = FeedForward(
         config.size("intermediate_size", 3420), config.activation("hidden_act", "silu"),
         gated=True, bias=True,
     )  # fmt: skip
-    stack = Stack(width, depth, _read_heads(config, "hidden_size", width), mlp, norm="rmsnorm")
+    stack = VisionLayers(
+        width, depth, _read_heads(config, "hidden_size", width), mlp, norm="rmsnorm"
+    )
     full = len(set(_read_full(config, depth)))
     sight = _joined(config, replace(stack, layers=full), config.size("out_hidden_size", 3584))
     unit = sight.tower.patches.size[0] * sight.projector.joined
@@ -182,7 +184,7 @@ def _read_newer(config: Config) -> AnySize:
 
 
 def _read_full(config: Config, depth: int) -> tuple[int, ...]:
-    """Return which layers look at everything."""
+    """Return which layers have full attention."""
     if config.has("fullatt_block_indexes"):
         return config.layer_list("fullatt_block_indexes", depth)
     usual = [layer for layer in (7, 15, 23, 31) if layer < depth]
@@ -198,8 +200,8 @@ def _read_heads(config: Config, key: str, width: int) -> Attention:
     )
 
 
-def _joined(config: Config, stack: Stack, out: int) -> AnySize:
-    """Read how patches are cut, and joined to rows of so many numbers."""
+def _joined(config: Config, stack: VisionLayers, out: int) -> AnySize:
+    """Read the size of patches, and of the rows into which they are joined."""
     side = config.size("patch_size", 14, most=LARGEST_SIDE)
     merge = config.size("spatial_merge_size", 2, most=LARGEST_SIDE)
     channels = config.size("in_channels", 3)

@@ -74,7 +74,7 @@ class GatedRecurrence:
         return record_scan(tape, "recurrent.scan", rg_lru(x.axes), reads, state, out)
 
     def _diagonal(self, tape: Tape, name: str, x: Tensor) -> Tensor:
-        """Multiply every head of x by a weight of its own: 2 C FLOPs a head's channel, a row."""
+        """Multiply every head of x by a separate weight: 2 C FLOPs a head's channel, a row."""
         heads, width = x.row_axes
         weight = tape.weight(f"{name}.weight", (heads, width, width), column=1)
         reads = (x, weight, tape.weight(f"{name}.bias", (heads, width)))

@@ -24,7 +24,7 @@ from memorywall.reading.vision import read_classifier, read_depths
 _REDUCTION = 4  # of channels within a bottleneck
 _USUAL_SIZE = 224  # configs name no size of images
 _LAYERS = ("basic", "bottleneck")
-_WITHIN = "relu"  # what a layer applies within, whatever the config says of its end
+_WITHIN = "relu"  # the activation within a layer, independent of the config's activation at its end
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from memorywall.core.model import Family
-from memorywall.layers.encoder import Embedding, Encoder, Layers, lower
+from memorywall.layers.encoder import Embedding, Encoder, EncoderLayers, lower
 from memorywall.layers.encoder_heads import masked_branch
 from memorywall.layers.tape import Attention, FeedForward
 from memorywall.reading.config_values import Config
@@ -51,7 +51,7 @@ _NOMIC_TOPS: Tops = {
 
 @dataclass(frozen=True, slots=True)
 class _Dialect:
-    """What sets one model type apart; defaults of keys are those of its transformers config.
+    """The differences of one model type; defaults of keys are those of its transformers config.
 
     Attributes:
         prefix: of its transformers classes.
@@ -108,7 +108,7 @@ def read(data: Mapping[str, Any], where: str) -> Encoder:
         dtype=config.dtype(),
         hidden_size=hidden,
         max_positions=config.size("max_position_embeddings", dialect.positions),
-        layers=(Layers(tuple(range(config.size("num_hidden_layers")))),),
+        layers=(EncoderLayers(tuple(range(config.size("num_hidden_layers")))),),
         embedding=embedding,
         attention=attention,
         mlp=FeedForward(width, activation, gated=dialect.gated, bias=dialect.bias),

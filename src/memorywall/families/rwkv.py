@@ -35,7 +35,7 @@ class Rwkv:
 
     Attributes:
         channels: A, of the recurrence.
-        rescale_every: the hidden states are halved after every so many layers, so that half
+        rescale_every: the hidden states are halved after every this number of layers, so that half
             precision does not overflow; 0 for never.
     """
 

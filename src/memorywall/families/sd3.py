@@ -1,8 +1,8 @@
-"""Stable Diffusion 3 and 3.5: an image and its prompt, each with weights of its own.
+"""Stable Diffusion 3 and 3.5: an image and its prompt, with separate weights.
 
 A layer modulates both streams, lets them attend together, and feeds each forward; the last has no
 use for the prompt's any more. Layers of 3.5 medium attend once more, over the image alone. Sines of
-positions lie in the checkpoint, ``pos_embed_max_size`` squared of them, and are no parameters:
+positions lie in the checkpoint, ``pos_embed_max_size`` squared of them, and are not parameters:
 their memory is not counted.
 """
 
@@ -23,7 +23,8 @@ from memorywall.layers.tape import Attention, FeedForward
 from memorywall.reading.config_values import LARGEST_DEPTH, Config
 
 _CLASS = "SD3Transformer2DModel"
-# What diffusers' pipeline pads prompts to: 77 positions of CLIP's encoders and 256 of T5's.
+# The length to which diffusers' pipeline pads prompts: 77 positions of CLIP's encoders and 256 of
+# T5's.
 _TEXT = 77 + 256
 _NORMS = {"rms_norm": "rmsnorm", "layer_norm": "layernorm"}
 

@@ -122,7 +122,7 @@ def _read_stages(config: Config, second: bool, side: int) -> tuple[Stage, ...]:
         # The second version takes windows as small as the maps that it was made for.
         own = min(window, side >> index) if second else window
         if not own:
-            config.fault("image_size", "'image_size' is too small for so many stages")
+            config.fault("image_size", "'image_size' is too small for the number of stages")
         mlp = FeedForward(max(1, int(ratio * channels)), activation, bias=True)
         stages.append(Stage(depth, _attention(count, channels, bias, second), mlp, max(1, own)))
     return tuple(stages)
@@ -180,7 +180,7 @@ def _merge(model: Swin, forward: Forward, index: int, x: FeatureMap, out: Featur
 
 
 def _layers(model: Swin, forward: Forward, index: int, stage: Stage, x: FeatureMap) -> Block:
-    """Note one layer of a stage; each window is a sequence of its own."""
+    """Record one layer of a stage; each window is a separate sequence."""
     height, width = whole_windows((x.height, x.width), stage.window)
     area = stage.window**2
     windows = replace(forward, batch=forward.batch * (height * width // area), tokens=area, past=0)

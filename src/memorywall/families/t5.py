@@ -1,11 +1,11 @@
-"""T5 and its kin: no biases, RMS norms, and positions as a bias that the scores are given.
+"""T5 and similar models: no biases, RMS norms, and positions as a bias on the scores.
 
 A table of relative positions holds one number for each bucket of distances and head. It is read
-whole in every pass, and makes a bias [N, T, S] that every layer's softmax reads as it would read a
-mask: no FLOP of its own. UMT5 has a table in every layer, T5 and mT5 one in each half.
+whole in every pass, and makes a bias [N, T, S] that every layer's softmax reads like a mask,
+without FLOPs. UMT5 has a table in every layer, T5 and mT5 one in each half.
 
-What version 1.0 does to the last hidden states, a scale by D^-1/2, folds into the gain of the norm
-before it, and is not counted.
+The scale of the last hidden states by D^-1/2 in version 1.0 folds into the gain of the preceding
+norm, and is not counted.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from memorywall.core.tensors import Tensor
 from memorywall.core.traits import Source, Traits
 from memorywall.layers.element_costs import ACTIVATION_FLOPS
 from memorywall.layers.encoder_decoder import (
+    HalfLayers,
     Seq2SeqTape,
-    Stack,
     decoder_layers,
     encoder_layers,
     final_norm,
@@ -37,7 +37,7 @@ from memorywall.reading.config_values import Config
 
 @dataclass(frozen=True, slots=True)
 class _Dialect:
-    """What sets one model type apart.
+    """The differences of one model type.
 
     Attributes:
         prefix: of its transformers classes.
@@ -70,8 +70,8 @@ class T5:
     vocab_size: int
     hidden_size: int
     buckets: int | None
-    encoder: Stack
-    decoder: Stack
+    encoder: HalfLayers
+    decoder: HalfLayers
     notes: tuple[str, ...] = ()
     max_positions: int | None = None
 
@@ -92,7 +92,7 @@ class T5Encoder:
     vocab_size: int
     hidden_size: int
     buckets: int | None
-    encoder: Stack
+    encoder: HalfLayers
     notes: tuple[str, ...] = ()
     max_positions: int | None = None
 
@@ -123,7 +123,7 @@ def read(data: Mapping[str, Any], where: str) -> T5 | T5Encoder:
     if class_name == alone:
         config.check()
         return T5Encoder(**common)
-    # A checkpoint with a head of its own, as version 1.1 and mT5 have, keeps it apart.
+    # A checkpoint with an untied head, as in version 1.1 and mT5, stores it separately.
     tied = config.flag("tie_word_embeddings", True)
     head = Head("lm_head", config.size("vocab_size"), tied=tied, axis="vocab")
     layers = config.size("num_decoder_layers", encoder.layers)
@@ -135,10 +135,10 @@ def read(data: Mapping[str, Any], where: str) -> T5 | T5Encoder:
     )
 
 
-def _read_stack(config: Config, dialect: _Dialect) -> Stack:
+def _read_stack(config: Config, dialect: _Dialect) -> HalfLayers:
     heads = config.size("num_heads")
     buckets = config.size("relative_attention_num_buckets", 32)
-    return Stack(
+    return HalfLayers(
         config.size("num_layers"),
         Attention(heads, heads, config.size("d_kv", 64)),
         _read_mlp(config, dialect.feed_forward),

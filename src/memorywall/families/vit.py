@@ -1,4 +1,4 @@
-"""ViT and its siblings: an image cut into patches, and layers that look at all of them.
+"""ViT and similar models: an image cut into patches, and layers that attend to all of them.
 
 The model types differ in the tokens that stand before the patches, in how positions enter, in
 layers scaled by learned vectors, and in what is read of the last hidden states.
@@ -18,12 +18,12 @@ from memorywall.layers.encoder_heads import Dense
 from memorywall.layers.image_pooling import Pooling, lower_pooling
 from memorywall.layers.output_head import Head
 from memorywall.layers.tape import FeedForward
-from memorywall.layers.vision_tower import Patches, Stack, Tower, lower_tower
+from memorywall.layers.vision_tower import Patches, Tower, VisionLayers, lower_tower
 from memorywall.reading.config_values import LARGEST_DEPTH, Config
 from memorywall.reading.encoders import LABELS
 from memorywall.reading.vision import read_heads, read_mlp, read_patches
 
-_POOLER, _PIXELS = -1, -2  # widths that the config says by keys of their own
+_POOLER, _PIXELS = -1, -2  # widths with separate keys in the config
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class ImageEncoder:
 
 @dataclass(frozen=True, slots=True)
 class _Top:
-    """What a class puts on a tower, before the config's sizes are filled in.
+    """The head of a class on a tower, before the config's sizes are filled in.
 
     Attributes:
         rows: as in ``Pooling``; ``pooled`` and ``unpooled`` as the config says.
@@ -61,7 +61,7 @@ class _Top:
 
 @dataclass(frozen=True, slots=True)
 class _Dialect:
-    """What sets one model type apart; defaults of keys are those of its transformers config.
+    """The differences of one model type; defaults of keys are those of its transformers config.
 
     Attributes:
         prefix: of its transformers classes.
@@ -76,9 +76,9 @@ class _Dialect:
     patch: int = 16
 
 
-def _read_stack(config: Config) -> Stack:
+def _read_stack(config: Config) -> VisionLayers:
     """Read ViT's layers."""
-    return Stack(
+    return VisionLayers(
         config.size("hidden_size", 768),
         config.size("num_hidden_layers", 12, most=LARGEST_DEPTH),
         read_heads(config, bias=config.flag("qkv_bias", True)),
@@ -87,7 +87,7 @@ def _read_stack(config: Config) -> Stack:
 
 
 def _plain(tokens: int) -> Callable[[Config, Patches], Tower]:
-    """Return a reader of ViT's tower, with so many learned tokens before the patches."""
+    """Return a reader of ViT's tower, with a number of learned tokens before the patches."""
     return lambda config, patches: Tower(patches, _read_stack(config), tokens, placed=tokens)
 
 
@@ -101,7 +101,7 @@ def _read_dino(config: Config, patches: Patches) -> Tower:
         mlp = FeedForward(width, config.activation("hidden_act", "gelu"), bias=True)
     attention = read_heads(config, bias=config.flag("qkv_bias", True))
     depth = config.size("num_hidden_layers", 12, most=LARGEST_DEPTH)
-    stack = Stack(hidden, depth, attention, mlp, scaled=True)
+    stack = VisionLayers(hidden, depth, attention, mlp, scaled=True)
     unread = hidden if config.flag("use_mask_token", True) else 0
     return Tower(patches, stack, tokens=1, placed=1, unread=unread)
 
@@ -133,7 +133,7 @@ def _read_dino3(config: Config, patches: Patches) -> Tower:
     )
     depth = config.size("num_hidden_layers", 12, most=LARGEST_DEPTH)
     tokens = 1 + config.count("num_register_tokens", 0)
-    stack = Stack(hidden, depth, attention, mlp, scaled=True)
+    stack = VisionLayers(hidden, depth, attention, mlp, scaled=True)
     return Tower(patches, stack, tokens=tokens, positions=False, unread=hidden)
 
 
@@ -142,10 +142,10 @@ def _read_beit(config: Config, patches: Patches) -> Tower:
     shared = config.flag("use_shared_relative_position_bias", False)
     own = config.flag("use_relative_position_bias", False)
     if shared:
-        what = "a table of its own in each layer beside a shared one is"
+        what = "a table in each layer in addition to a shared one is"
         config.leave("use_relative_position_bias", (True,), what)
     rows, columns = patches.grid(*patches.image_size)
-    stack = Stack(
+    stack = VisionLayers(
         config.size("hidden_size", 768),
         config.size("num_hidden_layers", 12, most=LARGEST_DEPTH),
         read_heads(config, key_bias=False),

@@ -1,7 +1,7 @@
 """Whisper: an encoder of speech under a decoder of text.
 
-Two convolutions turn a mel spectrogram of 30 seconds, two frames a position, into the encoder's
-1500 positions, whatever was said; the spectrogram itself is not counted.
+Two convolutions turn a mel spectrogram of 30 seconds, two frames per position, into the encoder's
+1500 positions, independent of the speech; the spectrogram itself is not counted.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
 from memorywall.core.traits import Source, Traits
 from memorywall.layers.encoder_decoder import (
+    HalfLayers,
     Seq2SeqTape,
-    Stack,
     decoder_layers,
     encoder_layers,
     final_norm,
@@ -44,8 +44,8 @@ class Whisper:
     hidden_size: int
     max_positions: int
     fixed_source: int
-    encoder: Stack
-    decoder: Stack
+    encoder: HalfLayers
+    decoder: HalfLayers
     notes: tuple[str, ...] = ()
 
     @property
@@ -84,11 +84,11 @@ def read(data: Mapping[str, Any], where: str) -> Whisper:
     return architecture
 
 
-def _read_stack(config: Config, half: str) -> Stack:
+def _read_stack(config: Config, half: str) -> HalfLayers:
     hidden, heads = config.size("d_model"), config.size(f"{half}_attention_heads")
     config.divides(f"{half}_attention_heads", heads, "d_model", hidden)
     head_dim = max(1, hidden // heads)
-    return Stack(
+    return HalfLayers(
         config.size(f"{half}_layers"),
         Attention(heads, heads, head_dim, qkv_bias=True, out_bias=True, key_bias=False),
         FeedForward(

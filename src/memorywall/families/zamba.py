@@ -1,9 +1,9 @@
 """Zamba 1 and 2: layers of one scan each, some of which first run a transformer that they share.
 
-A hybrid layer reads its input beside the words' embeddings, twice as wide; attention and a
-feed-forward, whose weights all such layers share (in Zamba 2 so many sets take turns), and a linear
-layer of its own make what is added to the input of its scan. Zamba 2's layers have adapters of
-their own to what is shared, of low rank. Glorioso et al., arXiv 2405.16712 and 2411.15242.
+A hybrid layer reads its input concatenated with the words' embeddings, twice as wide; attention and
+a feed-forward, whose weights all such layers share (in Zamba 2 several sets alternate), and a
+separate linear layer compute the addend to the input of its scan. Zamba 2's layers have separate
+low-rank adapters to the shared weights. Glorioso et al., arXiv 2405.16712 and 2411.15242.
 """
 
 from __future__ import annotations

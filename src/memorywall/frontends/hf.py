@@ -51,23 +51,18 @@ def load_model(source: str | os.PathLike[str] | Mapping[str, Any] | Model) -> Mo
         raise InvalidInputError(
             f"a model must be a name, a path or a config, got {shown(source)}", "Try 'gpt2'."
         )
-    path = _named_path(source)
+    path = None if _in_catalogue(source) else _named_path(source)
     return _from_name(source) if path is None else _from_path(path)
 
 
 def _named_path(source: str) -> Path | None:
-    """Return the source as a path where it is written as one, or names a file and no model.
-
-    The catalogue comes before the file system: a folder of the name of a model does not hide it.
-    """
+    """Return the source as a path where it is written as one, or names a file."""
     if (
         source.startswith((".", "/", "~"))
         or source.endswith((".json", ".safetensors", ".gguf", "/"))
         or source.count("/") > 1
     ):
         return user_path(source)
-    if _in_catalogue(source):
-        return None
     try:
         return user_path(source) if os.path.lexists(source) else None
     except (OSError, ValueError):  # not a valid file name
@@ -76,7 +71,9 @@ def _named_path(source: str) -> Path | None:
 
 @lru_cache(maxsize=256)
 def _in_catalogue(name: str) -> bool:
-    return find_config(name) is not None
+    """Whether the catalogue has a model of this name; it comes before a folder of the name."""
+    written_as_path = name.endswith((".json", ".safetensors", ".gguf", "/")) or name[:1] in "./~"
+    return not written_as_path and find_config(name) is not None
 
 
 def _from_path(path: Path) -> Model:

@@ -1,6 +1,6 @@
 """Decoders whose layers are attention and a feed-forward, and the one way of lowering them.
 
-Attention may be latent, another mixer (a scan) may stand in its place, and experts in place of a
+Attention may be latent, another mixer (a scan) may replace it, and experts may replace a
 feed-forward; a layer may have one of the halves only. Families differ in how their configs say so,
 and in where the norms stand; they read into a ``Decoder``, and ``lower`` writes its forward pass.
 """
@@ -50,7 +50,7 @@ AnyMlp: TypeAlias = FeedForward | Experts
 
 
 @dataclass(frozen=True, slots=True)
-class Layers:
+class DecoderLayers:
     """Layers of one kind: their block's name, their positions, and what each is made of.
 
     One of the halves may be missing; ``attention`` may be another mixer. ``norms`` says where the
@@ -72,18 +72,18 @@ class Layers:
 Halves: TypeAlias = tuple[AnyMixer | None, AnyMlp | None]
 
 
-def grouped(layers: Iterable[Halves]) -> tuple[Layers, ...]:
+def grouped(layers: Iterable[Halves]) -> tuple[DecoderLayers, ...]:
     """Sort layers by kind, in the order in which the kinds first come."""
     return by_kind(enumerate(layers))
 
 
-def by_kind(layers: Iterable[tuple[int, Halves]]) -> tuple[Layers, ...]:
+def by_kind(layers: Iterable[tuple[int, Halves]]) -> tuple[DecoderLayers, ...]:
     """Sort layers, each with its position, by kind."""
     places: dict[Halves, list[int]] = {}
     for place, kind in layers:
         places.setdefault(kind, []).append(place)
     kinds = tuple(places)
-    return tuple(Layers(_name(kind, kinds), tuple(places[kind]), *kind) for kind in kinds)
+    return tuple(DecoderLayers(_name(kind, kinds), tuple(places[kind]), *kind) for kind in kinds)
 
 
 def _name(kind: Halves, kinds: tuple[Halves, ...]) -> str:
@@ -142,7 +142,7 @@ class Decoder:
     vocab_size: int
     hidden_size: int
     max_positions: int | None
-    layers: tuple[Layers, ...]
+    layers: tuple[DecoderLayers, ...]
     norm: str = "rmsnorm"
     norms: str = "before"
     positions: int = 0
@@ -243,7 +243,7 @@ def record_embeddings(model: Decoder, forward: Forward, hidden: Tensor) -> Block
     return tape.close()
 
 
-def record_layers(model: Decoder, forward: Forward, hidden: Tensor, layers: Layers) -> Block:
+def record_layers(model: Decoder, forward: Forward, hidden: Tensor, layers: DecoderLayers) -> Block:
     """Note the layers of one kind: [B T, D] in and out."""
     tape = Tape(forward, layers.name)
     attention, mlp = layers.attention, layers.mlp

@@ -1,4 +1,4 @@
-"""What diffusion transformers share: latents cut into patches, and layers that a step modulates.
+"""Common parts of diffusion transformers: latents cut into patches, and modulated layers.
 
 An autoencoder makes latents of an image, one for 8 x 8 pixels; it runs once and is not counted, nor
 are the encoders of the prompt. A step embeds its number and what is asked for into one vector a
@@ -23,7 +23,7 @@ from memorywall.layers.element_costs import FLOPS_PER_ELEMENT
 from memorywall.layers.tape import Attention, FeedForward, Tape
 from memorywall.layers.vision_tower import Patches, patches
 
-LATENT = 8  # pixels of a side that one latent stands for
+LATENT = 8  # pixels per side of one latent
 _FREQUENCIES = 256  # sines and cosines of a step's number
 LEFT_OUT = "The encoders of the prompt and the autoencoder of the image are not counted."
 _PLAIN = "layernorm_plain"
@@ -31,7 +31,7 @@ _PLAIN = "layernorm_plain"
 
 @dataclass(frozen=True, slots=True)
 class Latents:
-    """What is denoised, and what comes out.
+    """The denoised latents, and the output.
 
     Attributes:
         side: latents of a side that the model was made for.
@@ -61,7 +61,7 @@ class Latents:
         return self.side * LATENT, self.side * LATENT
 
     def tokens(self, height: int, width: int) -> int:
-        """Count the patches of an image of so many pixels.
+        """Count the patches of an image of a size in pixels.
 
         Raises:
             InvalidInputError: patches do not divide it, or it has another shape or is too large.
@@ -85,12 +85,11 @@ class Latents:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Denoising:
-    """What every diffusion transformer's config describes.
+    """The common part of every diffusion transformer's config.
 
     Attributes:
-        layers: how many.
-        steps: denoising steps where nobody says how many, as in diffusers' pipeline.
-        guided: whether a step is usually taken with what is asked for and without.
+        layers: their number. steps: default denoising steps, as in diffusers' pipeline. guided:
+            whether a step usually runs with and without the prompt.
     """
 
     class_name: str
@@ -163,7 +162,7 @@ class DenoisingTape(Tape):
         rows: Axes | None = None,
         out: Tensor | None = None,
     ) -> Tensor:
-        """Embed the number of the step, or another number that is told: [B, D] or [rows, D]."""
+        """Embed the number of the step, or another conditioning number: [B, D] or [rows, D]."""
         rows = named(batch=self.forward.batch) if rows is None else rows
         numbers = self.activation(f"{name}.frequencies", rows + named(condition=_FREQUENCIES))
         return self.two_layers(name, numbers, width, out=out)

@@ -21,7 +21,7 @@ class Distances:
     """How distances are scored.
 
     Attributes:
-        reach: distances told apart to each side; the table has twice as many rows.
+        reach: distinct distances to each side; the table has twice as many rows.
         growing: whether only the rows within the length of the text are read.
         terms: ``c2p`` scores each query with the distances, ``p2c`` each key.
         shared: whether they go through the projections of the words.

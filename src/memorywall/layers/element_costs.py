@@ -1,4 +1,4 @@
-"""FLOPs of an element of everything that is no matrix product.
+"""FLOPs per element of every operator other than matrix products.
 
 One addition, multiplication, division, maximum, exponential, square root or hyperbolic tangent is
 one FLOP. These are conventions, listed so that they can be disputed: no
@@ -33,7 +33,7 @@ FLOPS_PER_ELEMENT = {
     "alibi": 1,  # plus a bias by distance, which is made once for all layers
 }
 
-# What each kind of norm learns.
+# The learned vectors of each kind of norm.
 NORM_WEIGHTS = {
     "layernorm": ("weight", "bias"),
     "layernorm_unbiased": ("weight",),

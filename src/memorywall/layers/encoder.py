@@ -42,7 +42,7 @@ class Embedding:
 
 
 @dataclass(frozen=True, slots=True)
-class Layers:
+class EncoderLayers:
     """A run of layers of one shape.
 
     Attributes:
@@ -76,7 +76,7 @@ class Encoder:
     dtype: str
     hidden_size: int
     max_positions: int
-    layers: tuple[Layers, ...]
+    layers: tuple[EncoderLayers, ...]
     embedding: Embedding
     attention: Attention
     mlp: FeedForward
@@ -124,7 +124,7 @@ def embeddings(model: Encoder, forward: Forward, hidden: Tensor) -> Block:
 
 
 def layers(
-    model: Encoder, run: Layers, forward: Forward, hidden: Tensor, terms: Terms | None = None
+    model: Encoder, run: EncoderLayers, forward: Forward, hidden: Tensor, terms: Terms | None = None
 ) -> Block:
     """Note one layer of a run; ``terms`` notes what is added to the scores of its attention."""
     tape = Tape(forward, run.name)

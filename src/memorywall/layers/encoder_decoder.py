@@ -1,4 +1,4 @@
-"""What encoder-decoders share: stacks of layers, cross-attention, and halves that do not run.
+"""Common parts of encoder-decoders: stacks of layers, cross-attention, and skipped halves.
 
 Letters as in ``tape``; S is the positions of the source. The encoder runs over the source, all
 pairs of it. The decoder runs over its own tokens as any decoder does, and attends to the encoder's
@@ -21,7 +21,7 @@ from memorywall.layers.tape import NOTHING, Attention, FeedForward, Tape
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
+class HalfLayers:
     """The layers of one half.
 
     Attributes:
@@ -110,7 +110,7 @@ class Seq2SeqTape(Tape):
 
 
 def encoder_layers(
-    stack: Stack, source: Forward, hidden: Tensor, *, bias: Tensor | None = None
+    stack: HalfLayers, source: Forward, hidden: Tensor, *, bias: Tensor | None = None
 ) -> Block:
     """Note the layers of an encoder over hidden [B S, D]; ``bias`` is added to the scores."""
     tape = Seq2SeqTape(source, "encoder.layers")
@@ -128,7 +128,12 @@ def encoder_layers(
 
 
 def decoder_layers(
-    stack: Stack, forward: Forward, hidden: Tensor, source: Tensor, *, bias: Tensor | None = None
+    stack: HalfLayers,
+    forward: Forward,
+    hidden: Tensor,
+    source: Tensor,
+    *,
+    bias: Tensor | None = None,
 ) -> Block:
     """Note the layers of a decoder over hidden [B T, D], which attend to the source [B S, D]."""
     tape = Seq2SeqTape(forward, "decoder.layers")
@@ -151,7 +156,7 @@ def decoder_layers(
 
 def _sublayer(
     tape: Tape,
-    stack: Stack,
+    stack: HalfLayers,
     name: str,
     x: Tensor,
     sublayer: Callable[[Tensor], Tensor],
@@ -166,7 +171,9 @@ def _sublayer(
         tape.add(f"{name}_add", x, y, out=out)
 
 
-def final_norm(stack: Stack, forward: Forward, half: str, hidden: Tensor) -> tuple[Block, Tensor]:
+def final_norm(
+    stack: HalfLayers, forward: Forward, half: str, hidden: Tensor
+) -> tuple[Block, Tensor]:
     """Note the norm on top of a half, if it has one; return it with what leaves the half."""
     tape = Tape(forward, f"{half}.top")
     out = hidden if stack.norm_after else tape.norm("norm", hidden, stack.norm)

@@ -1,4 +1,4 @@
-"""What stands on an encoder: pooler, classifier, masked-language head, alone or together.
+"""Heads of an encoder: pooler, classifier, masked-language head, alone or together.
 
 Letters: B batch, T tokens, D hidden.
 """
@@ -52,7 +52,7 @@ def masked_branch(
 def record_branch(tape: Tape, hidden: Tensor, branch: Branch, embedding: Tensor) -> None:
     """Note the layers of one branch; ``embedding`` is what a tied layer multiplies by.
 
-    One row a sequence is read whatever the convention on logits, unless there is no head at all.
+    One row per sequence is read for every convention on logits except 'none'.
     """
     rows = _rows(tape.forward, branch.rows)
     x = _mean(tape, "pool", hidden, rows) if branch.rows == "mean" else hidden

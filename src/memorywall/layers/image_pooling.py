@@ -1,4 +1,4 @@
-"""What a class makes of an image's hidden states: one vector of each, a classifier, or nothing.
+"""Heads on an image's hidden states: one vector per image, a classifier, or none.
 
 Letters: B images, T tokens, P patches, D hidden.
 """
@@ -17,21 +17,20 @@ from memorywall.layers.element_costs import FLOPS_PER_ELEMENT, NORM_WEIGHTS
 from memorywall.layers.encoder_heads import Dense, one_row
 from memorywall.layers.output_head import record_head
 from memorywall.layers.tape import Attention, Tape, normalised
-from memorywall.layers.vision_tower import Stack
+from memorywall.layers.vision_tower import VisionLayers
 
 
 @dataclass(frozen=True, slots=True)
 class Pooling:
-    """What stands on a tower or on a stack of text.
+    """The head of a tower or of a stack of text.
 
     Attributes:
         norm: which rows the last norm reads: ``each``, those that are ``pooled``, or "" for none.
         rows: what the layers read: ``first``, one row of each; ``mean`` of the patches; ``both``
             of these side by side; ``probe``, what a learned query attends to; ``patches``, all.
-        layers: linear layers, with what follows each.
-        beside: whether each linear layer reads a row of its own, and their mean is what comes out;
-            else they follow one another.
-        probed: whether a learned query attends to the tokens, whoever reads what it finds.
+        layers: linear layers, each with its following function. beside: whether each linear layer
+            reads a separate row, and the output is their mean; else they run in sequence. probed:
+            whether a learned query attends to the tokens, with or without a reader.
     """
 
     norm: str = "each"
@@ -43,7 +42,7 @@ class Pooling:
 
 def lower_pooling(
     top: Pooling,
-    stack: Stack,
+    stack: VisionLayers,
     forward: Forward,
     hidden: Tensor,
     prefix: str = "",
@@ -71,10 +70,10 @@ def lower_pooling(
 
 
 def _finish(tape: Tape, top: Pooling, x: Tensor, rows: Axes) -> tuple[Block, Tensor]:
-    """Note the linear layers on so many rows."""
+    """Record the linear layers on a number of rows."""
     if top.beside:
         found = [record_head(tape, x, layer.head, rows, x) for layer in top.layers]
-        x = tape.add("mean", *found)  # halved as well, which is no FLOP of a row's size
+        x = tape.add("mean", *found)  # halved as well, which is less than one FLOP per row element
         return tape.close(), x
     for layer in top.layers:
         x = record_head(tape, x, layer.head, rows, x)
@@ -107,11 +106,11 @@ class _ProbeTape(Tape):
     """Notes what one query of each image does."""
 
     def look(self, q: Tensor, k: Tensor, v: Tensor, a: Attention, tokens: Number) -> Tensor:
-        """Attend from q [B, D] to so many tokens of each image."""
+        """Attend from q [B, D] to a number of tokens of each image."""
         return self._attend(q, k, v, a, "attention", sources=tokens)
 
 
-def _probe(tape: Tape, stack: Stack, x: Tensor) -> Tensor:
+def _probe(tape: Tape, stack: VisionLayers, x: Tensor) -> Tensor:
     """Let a learned query attend to x [B T, D], then a feed-forward: [B, D]."""
     forward, a = tape.forward, stack.attention
     single = _ProbeTape(replace(forward, tokens=1), tape.block)

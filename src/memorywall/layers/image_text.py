@@ -1,7 +1,7 @@
 """Image-text models: a tower's rows enter a decoder in place of words.
 
 The decoder is one that another family reads, by the ``model_type`` of its part of the config, and
-is lowered as there. A prefill looks at the images and runs the decoder over all positions;
+is lowered as there. A prefill encodes the images and runs the decoder over all positions;
 ``encode`` looks alone, ``decode`` leaves the tower resident.
 """
 
@@ -25,23 +25,23 @@ from memorywall.layers.vision_tower import Tower, looking, lower_tower, of_image
 
 
 class Sight(Protocol):
-    """How a model looks at an image: its tower, what follows it, and the rule of its tokens."""
+    """The vision part of a model: its tower, its projector, and the number of tokens per image."""
 
     @property
     def image_size(self) -> tuple[int, int]:
         """Height and width that it was made for, or a usual one."""
 
     def resized(self, height: int, width: int) -> tuple[int, int]:
-        """Return the size that an image is resized to before it is looked at."""
+        """Return the size to which an image is resized before the tower."""
 
     def tokens(self, height: int, width: int) -> int:
         """Positions of the decoder that an image takes."""
 
     def notes(self, height: int, width: int) -> tuple[str, ...]:
-        """What to know of images of that size."""
+        """Return notes on images of a size."""
 
     def lower(self, forward: Forward) -> tuple[list[Block], Tensor]:
-        """Return the blocks that look at all images, and the rows that come out."""
+        """Return the blocks that encode all images, and their output rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +71,11 @@ class OneView:
         return kept + self.projector.rows(self.tower.patches.grid(height, width))
 
     def notes(self, height: int, width: int) -> tuple[str, ...]:
-        """What to know of images of that size."""
+        """Return notes on images of a size."""
         return self.tower.image_notes(height, width)
 
     def lower(self, forward: Forward) -> tuple[list[Block], Tensor]:
-        """Return the blocks that look at all images, and the rows that come out."""
+        """Return the blocks that encode all images, and their output rows."""
         images, rows = of_images(forward, self.tower), self.tokens(*forward.image_size)
         return lower_view(self.tower, self.top, self.projector, images, rows, normed=self.normed)
 
@@ -83,7 +83,7 @@ class OneView:
 def lower_view(
     tower: Tower, top: Pooling, projector: Projector, images: Forward, rows: int, *, normed: bool
 ) -> tuple[list[Block], Tensor]:
-    """Return the blocks of a tower over images, and so many rows of each that come out."""
+    """Return the blocks of a tower over images, with a number of output rows per image."""
     blocks, hidden = lower_tower(tower, images, "vision.")
     head, _ = lower_pooling(top, tower.stack, images, hidden, "vision.", before=tower.tokens)
     read = head.ops[0].writes[0] if normed else hidden
@@ -113,7 +113,7 @@ class ImageText:
 
     @property
     def traits(self) -> Traits:
-        """A generative model that looks at images before it reads."""
+        """A generative model that encodes images before it reads text."""
         sight = self.sight
         images = Images(
             sight.image_size, sight.tokens, with_text=True, notes=sight.notes, resized=sight.resized

@@ -1,4 +1,4 @@
-"""Joint attention: an image and its prompt have weights of their own, and attend to both together.
+"""Joint attention: an image and its prompt have separate weights, and attend to both together.
 
 Esser et al., "Scaling Rectified Flow Transformers for High-Resolution Image Synthesis", 2024,
 section 4. Queries, keys and values of the two lie side by side, each part written by its own
@@ -19,7 +19,7 @@ from memorywall.layers.tape import Attention, FeedForward, join
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """What flows from layer to layer: the image [B P, D], the prompt [B S, D], and what is asked.
+    """The state between layers: the image [B P, D], the prompt [B S, D], and the conditioning.
 
     ``condition`` is a vector [B, D] of the step and of the whole prompt.
     """
@@ -32,7 +32,7 @@ class Streams:
 class JointTape(DenoisingTape):
     """Notes a block whose forward pass is over the tokens of image and prompt together.
 
-    ``text`` is the positions of a prompt that has weights of its own; 0 for none.
+    ``text`` is the positions of a prompt with separate weights; 0 for none.
     """
 
     def __init__(self, forward: Forward, block: str, text: int) -> None:

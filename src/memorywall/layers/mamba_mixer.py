@@ -28,7 +28,7 @@ class Mamba:
 
     Attributes:
         channels, states, rank, kernel: C, N, R, W.
-        heads: parts of the channels that have time steps, B and C of their own (Zamba's two).
+        heads: parts of the channels with separate time steps, B and C (Zamba's two).
         bias, conv_bias: whether the projections in and out, and the convolution, have one.
         activation: after the convolution.
         norm: the kind of norm on time step, B and C; nothing for none.

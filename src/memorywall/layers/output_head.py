@@ -1,4 +1,4 @@
-"""What stands on top of a decoder: the language model's head, a classifier, or nothing."""
+"""The head of a decoder: the language model's head, a classifier, or none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What leads from a tower's hidden states to the rows that a decoder reads in place of words.
+"""Projectors from a tower's hidden states to the rows that a decoder reads instead of words.
 
 Letters: B images, T tokens of each in the tower, D hidden, k a side of what becomes one row.
 """
@@ -47,7 +47,7 @@ class Projector:
 def lower_projector(
     projector: Projector, forward: Forward, hidden: Tensor, rows: int
 ) -> tuple[Block, Tensor]:
-    """Return the block from hidden [B T, D] to so many rows of each image."""
+    """Return the block from hidden [B T, D] to a number of rows per image."""
     tape, width = Tape(forward, "projector"), hidden.row_axes
     k = projector.joined
     kept = named(batch=forward.batch, tokens=rows * (projector.averaged * k) ** 2)

@@ -1,9 +1,9 @@
 """The work of the scans of linear attention and of gated linear recurrences.
 
 Letters: B batch, T new tokens, N heads, K and V the widths of a head's keys and values, C the
-length of a chunk. A state is K x V for each head, or one number a channel. What depends on weights
-alone, such as the exponential of a decay that is the same for all tokens, is made once and left
-out.
+length of a chunk. A state is K x V for each head, or one number a channel. Functions of weights
+only, such as the exponential of a decay that is the same for all tokens, are computed once and not
+counted.
 """
 
 from __future__ import annotations

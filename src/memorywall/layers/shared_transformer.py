@@ -1,4 +1,4 @@
-"""The transformer that Zamba's hybrid layers share, with the adapters that each has of its own."""
+"""The transformer that Zamba's hybrid layers share, with the separate adapters of each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from memorywall.layers.tape import Attention, FeedForward, Tape, normalised
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What hybrid layers run before their scan.
+    """The part of hybrid layers before their scan.
 
     Attributes:
         attention, mlp: of the transformer.
@@ -32,7 +32,7 @@ def record_shared(
 ) -> tuple[Tensor, frozenset[str]]:
     """Run the shared transformer on the input beside the embeddings; no sum goes around it.
 
-    Returns what comes out, and the names of the adapters' weights, which each layer has of its own.
+    Returns the output, and the names of the adapters' weights, which are separate per layer.
     """
     rows, width = hidden.rows_axes, hidden.row_axes
     wide = (("parts", 2), *width)

@@ -66,7 +66,7 @@ class WindowTape(StageTape):
     def network_bias(self, stage: Stage) -> Tensor:
         """Make the bias of the distances' coordinates by two layers, and 16 times a sigmoid.
 
-        What scales the scores, a number for each head, is clipped beside it.
+        The scale of the scores, one number per head, is clipped too.
         """
         heads = named(heads=stage.attention.heads)
         scale = self.weight("attention.logit_scale", heads)

@@ -57,14 +57,14 @@ class Attention:
         key_bias: whether ``qkv_bias`` covers the keys too; Whisper's have none.
         rotary: elements of each head that are rotated; 0 for no rotary positions.
         qk_norm: ``head`` normalises each head of query and key with one gain for all heads, ``all``
-            the whole row, or each head with a gain of its own: weights and FLOPs are the same.
-        window: how far a token looks back, itself included; None for all the way.
+            the whole row, or each head with a separate gain: weights and FLOPs are the same.
+        window: positions that a token attends to, including itself; None for all the way.
         causal: whether it only looks back, and so keeps a cache; else it looks ahead as far.
         qk_norm_kind: ``rmsnorm`` or another kind of norm.
         on_scores: ``softcap`` or ``alibi``, done to every score before the softmax.
         clip: whether queries, keys and values are clamped.
         sinks: whether each head has a learned score that takes part in the softmax alone.
-        chunk: tokens attend within chunks of so many positions; None for no chunks.
+        chunk: tokens attend within chunks of this number of positions; None for no chunks.
         gated: whether the projection of the queries also makes a gate for what attention returns.
         kept: whether keys and values are kept for later tokens; CLIP's text looks back for none.
     """
@@ -162,7 +162,7 @@ class Tape:
     def op(self, name: str, geometry: Geometry, reads: tuple[Tensor, ...], *writes: Tensor) -> None:
         """Note one operator; one without rows (a head that is not asked for) moves no weights.
 
-        Where weights have formats of their own, what the operator is decides which.
+        If weights have separate formats, the operator determines the format.
         """
         forward = self.forward
         if forward.storage is not None:
@@ -295,9 +295,9 @@ class Tape:
     ) -> Tensor:
         """Project, attend and project back: [B T, D] in and out.
 
-        ``mask`` stands in a mask's place within the softmax; ``terms`` are added to the scores.
-        What comes out has the ``width`` of x unless one is given; ``project`` makes queries, keys
-        and values where that is no linear layer alone.
+        ``mask`` is read like a mask within the softmax; ``terms`` are added to the scores. The
+        output has the ``width`` of x unless one is given; ``project`` makes queries, keys and
+        values if that is not a single linear layer.
         """
         q, k, v = self._queries_keys_values(x, a, path, project or self.linear)
         added = terms(self, q, k) if terms else ()
@@ -405,7 +405,7 @@ class Tape:
         """Q K^T, softmax and P V: 2 H FLOPs each for every pair of every query head.
 
         ``sources`` are the keys of a cross-attention, which every query is paired with. A ``mask``
-        is read within the softmax and adds no FLOP of its own; what is ``added`` does.
+        is read within the softmax and adds no FLOP; an ``added`` array does.
         """
         forward = self.forward
         if sources is None:

@@ -1,4 +1,4 @@
-"""Towers that look at images: patches become tokens, and layers look at all of them.
+"""Vision towers: patches become tokens, and layers attend to all of them.
 
 Letters: B images, P patches and T tokens of each, D hidden, N heads. The pixels that a patch is
 made of are read as they lie, in the activations' format.
@@ -80,7 +80,7 @@ class Patches:
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
+class VisionLayers:
     """Layers of one shape, each half behind a norm.
 
     Attributes:
@@ -101,7 +101,7 @@ class Stack:
 
 @dataclass(frozen=True, slots=True)
 class Tower:
-    """What turns an image into hidden states [T, D].
+    """The tower from an image to hidden states [T, D].
 
     Attributes:
         tokens: learned tokens before the patches: of a class, of a teacher, registers.
@@ -112,7 +112,7 @@ class Tower:
     """
 
     patches: Patches
-    stack: Stack
+    stack: VisionLayers
     tokens: int = 0
     placed: int = 0
     positions: bool = True
@@ -120,12 +120,12 @@ class Tower:
     first_norm: bool = False
 
     def image_tokens(self, height: int, width: int) -> int:
-        """Tokens of an image of so many pixels."""
+        """Tokens of an image of a size in pixels."""
         rows, columns = self.patches.grid(height, width)
         return self.tokens + rows * columns
 
     def image_notes(self, height: int, width: int) -> tuple[str, ...]:
-        """What to know of images of that size."""
+        """Return notes on images of a size."""
         notes = self.patches.notes(height, width)
         if self.interpolates(height, width):
             made = written(self.patches.image_size)
@@ -133,7 +133,7 @@ class Tower:
         return notes
 
     def seen(self, *, with_text: bool = False) -> Images:
-        """Return the images that it looks at, as a trait."""
+        """Return its images, as a trait."""
         return Images(
             self.patches.image_size,
             self.image_tokens,
@@ -212,7 +212,7 @@ def patches(tape: Tape, cut: Patches, forward: Forward, width: Axes) -> Tensor:
 
 
 def _positions(tape: Tape, tower: Tower, forward: Forward) -> Tensor:
-    """Return the rows of positions, made anew for images of another size."""
+    """Return the rows of positions, interpolated for images of another size."""
     rows, columns = tower.patches.grid(*tower.patches.image_size)
     width = named(hidden=tower.stack.hidden_size)
     every = named(positions=rows * columns + tower.placed)
@@ -224,7 +224,7 @@ def _positions(tape: Tape, tower: Tower, forward: Forward) -> Tensor:
     return tape.move("positions_resize", (table,), tape.activation("positions", every + width))
 
 
-def _distances(tape: Tape, stack: Stack) -> Tensor:
+def _distances(tape: Tape, stack: VisionLayers) -> Tensor:
     """Make the bias [N, T T] of all pairs from a table of distances, which is read whole."""
     tokens, heads = tape.forward.tokens, ("heads", stack.attention.heads)
     bias = tape.activation("bias", (heads, ("tokens", tokens), ("keys", tokens)), 2)
@@ -233,7 +233,12 @@ def _distances(tape: Tape, stack: Stack) -> Tensor:
 
 
 def lower_stack(
-    stack: Stack, forward: Forward, hidden: Tensor, prefix: str = "", *, bias: Tensor | None = None
+    stack: VisionLayers,
+    forward: Forward,
+    hidden: Tensor,
+    prefix: str = "",
+    *,
+    bias: Tensor | None = None,
 ) -> Block:
     """Note the layers of a stack over hidden [B T, D]; ``bias`` is added to the scores."""
     tape = Tape(forward, f"{prefix}layers")
@@ -249,7 +254,7 @@ def lower_stack(
     return tape.close(stack.layers, layers=tuple(range(stack.layers)))
 
 
-def _add(tape: Tape, stack: Stack, half: str, x: Tensor, y: Tensor, out: Tensor) -> None:
+def _add(tape: Tape, stack: VisionLayers, half: str, x: Tensor, y: Tensor, out: Tensor) -> None:
     """Note out = x + y, y times a learned vector where the stack has one."""
     if stack.scaled:
         scaled = tape.like(f"{half}_scale", y)
@@ -261,7 +266,7 @@ def _add(tape: Tape, stack: Stack, half: str, x: Tensor, y: Tensor, out: Tensor)
 
 
 def of_images(forward: Forward, tower: Tower) -> Forward:
-    """Return the part of a pass that a tower runs: its images, each of so many tokens."""
+    """Return the part of a pass that a tower runs: its images, each of a number of tokens."""
     return forward.of_images(tower.image_tokens(*forward.image_size))
 
 

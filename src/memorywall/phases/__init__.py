@@ -19,7 +19,7 @@ def find_phase(name: object) -> Phase:
     found = _find(name) if isinstance(name, str) else None
     if found is None:
         known = phase_names()
-        raise UnknownNameError("phase", name, known, f"Choose one of {', '.join(known)}.")
+        raise UnknownNameError("phase", name, known, f"One of {', '.join(known)}.")
     return found
 
 
@@ -42,7 +42,7 @@ def phase_names() -> tuple[str, ...]:
 
 
 def usual_phase(traits: Traits) -> str:
-    """Return the phase of a question that names none."""
+    """Return the phase of a question without one."""
     if traits.denoising is not None:
         return "denoise"
     return "decode" if traits.causal else "encode"

@@ -1,4 +1,4 @@
-"""Lengths that several phases settle alike: of texts, sources and images."""
+"""Lengths that several phases settle in the same way: of texts, sources and images."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ DEFAULT_ENCODER_LENGTH = 512
 
 
 def refuse_denoiser(model: Model, phase: str) -> None:
-    """Refuse a phase of texts to a diffusion model.
+    """Refuse a text phase for a diffusion model.
 
     Raises:
-        UnsupportedError: the model makes images of noise.
+        UnsupportedError: the model is a diffusion model.
     """
     if model.traits.denoising is not None:
         raise UnsupportedError(
-            f"phase {phase} requires a model that reads; {model.name} makes images of noise.",
+            f"phase {phase} requires a model that reads text or images, got the diffusion model "
+            f"{model.name}.",
             "Use phase 'denoise'.",
         )
 
@@ -76,9 +77,9 @@ def image_size_of(images: Images, asked: Workload) -> tuple[int, int]:
 
 
 def with_images(model: Model, asked: Workload, seq_len: Number) -> Lengths:
-    """Return the lengths of a pass that looks at images, if the model sees any.
+    """Return the lengths of a pass that encodes images, if the model reads any.
 
-    Images of a generative model stand in its sequence, and must leave room for one another.
+    Images of a generative model are part of its sequence and must fit.
 
     Raises:
         InvalidInputError: the images do not fit the sequence, or cannot have that size.

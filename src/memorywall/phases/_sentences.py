@@ -8,7 +8,7 @@ from memorywall.core.units import render_count
 
 
 def images_in_words(question: Question) -> str:
-    """Return the number and size of the images that a question looks at or makes; "" for none."""
+    """Return the number and size of the images of a question; "" for none."""
     size, seen = question.image_size, question.model.traits.images
     if size is None or seen is None:
         return ""
@@ -19,7 +19,7 @@ def images_in_words(question: Question) -> str:
 
 
 def beside_images(sentence: str, question: Question) -> str:
-    """Return a sentence with the images that its pass looks at, if any."""
+    """Return a sentence with the images that its pass encodes, if any."""
     seen = images_in_words(question)
     return f"{sentence} with {seen}" if seen else sentence
 

@@ -1,4 +1,4 @@
-"""Parameters by the part of a model that they apply to; phases add them up."""
+"""Parameters by the part of a model to which they apply; phases add them up."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WHOLE_PASS = ALWAYS | LENGTH | SOURCE | SIGHT | CACHE | LAYERS | MASKS | HEAD
 
 
 def of_a_step(traits: Traits) -> frozenset[str]:
-    """Return the parameters of a decode step: one token, which no mask hides anything from.
+    """Return the parameters of a decode step: one token, from which no mask hides a position.
 
     Layers that attend within chunks are the exception: a framework reads across their border.
     """

@@ -1,4 +1,4 @@
-"""Denoise: the steps in which a diffusion transformer makes an image of noise."""
+"""Denoise: the steps in which a diffusion transformer generates an image from noise."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from memorywall.phases._words import ALWAYS, ROUNDS
 def _resolve(model: Model) -> str:
     if model.traits.denoising is None:
         raise UnsupportedError(
-            f"phase denoise requires a diffusion model; {model.name} makes no images of noise.",
-            "Leave phase out; diffusion transformers such as facebook/DiT-XL-2-256 have it.",
+            f"phase denoise requires a diffusion model, got {model.name}.",
+            "Remove phase, or use a diffusion transformer such as facebook/DiT-XL-2-256.",
         )
     return "denoise"
 
@@ -56,7 +56,7 @@ def _sentence(question: Question) -> str:
 
 PHASE = Phase(
     "denoise",
-    "The denoising steps in which a diffusion transformer makes an image of noise.",
+    "The denoising steps in which a diffusion transformer generates an image from noise.",
     _resolve,
     _words,
     _lengths,

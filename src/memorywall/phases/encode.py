@@ -86,7 +86,7 @@ def _sentence(question: Question) -> str:
     traits, seen = question.model.traits, images_in_words(question)
     if seen and (traits.causal or question.images is None):
         return f"encoding {seen}"
-    # The source of speech is no tokens.
+    # The source of speech does not consist of tokens.
     speech = traits.source is not None and traits.source.fixed is not None
     read = render_count(int(question.seq_len), "position" if speech else "token")
     return beside_images(f"encoding {read}", question)

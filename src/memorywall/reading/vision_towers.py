@@ -9,7 +9,7 @@ from math import isqrt
 from memorywall.layers.encoder_heads import Dense
 from memorywall.layers.image_pooling import Pooling
 from memorywall.layers.output_head import Head
-from memorywall.layers.vision_tower import Patches, Stack, Tower
+from memorywall.layers.vision_tower import Patches, Tower, VisionLayers
 from memorywall.reading.config_values import LARGEST_DEPTH, Config
 from memorywall.reading.vision import LARGEST_SIDE, read_heads, read_mlp, read_patches
 
@@ -56,10 +56,10 @@ def _probing(config: Config) -> Pooling:
     return Pooling("each", "probe" if probed else "first", probed=probed)
 
 
-def read_stack(config: Config, activation: str, hidden: int = 768) -> Stack:
+def read_stack(config: Config, activation: str, hidden: int = 768) -> VisionLayers:
     """Read layers of one shape, of a tower or of text, with biases everywhere."""
     heads = 12 if hidden == 768 else 8
-    return Stack(
+    return VisionLayers(
         config.size("hidden_size", hidden),
         config.size("num_hidden_layers", 12, most=LARGEST_DEPTH),
         read_heads(config, heads, hidden=hidden),

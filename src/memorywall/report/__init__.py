@@ -1,1 +1,1 @@
-"""Reports: results in, something to look at out."""
+"""Reports: results in; tables, figures, records and text out."""

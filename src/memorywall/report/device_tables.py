@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
-from rich.table import Table
 
 from memorywall.core.formats import ARITHMETIC_BITS
 from memorywall.core.hardware import Hardware
 from memorywall.core.numbers import Number
 from memorywall.core.units import render, render_number
-from memorywall.report.table import columns, remark, say
+from memorywall.report.table import remark, say
+from memorywall.report.wide_table import print_table
 
 
 def summary(device: Hardware) -> tuple[str, ...]:
@@ -33,8 +33,6 @@ def summary(device: Hardware) -> tuple[str, ...]:
     )
 
 
-_GAP = 2  # between columns
-_LONGEST_ROW = "seconds to read all memory"
 SUMMARY_TITLES = (
     "device", "released", "bf16/fp16", "fp8", "int8", "memory", "bandwidth", "FLOP/B", "title",
 )  # fmt: skip
@@ -62,31 +60,27 @@ def quantities(device: Hardware) -> list[tuple[str, str, str]]:
     return rows
 
 
-def hardware_table(devices: Iterable[Hardware]) -> Table:
-    """Return devices as a list, one row each, peaks in TFLOP/s, GB and TB/s in their columns.
+def show_devices(devices: Iterable[Hardware], console: Console) -> None:
+    """Print devices as a list, peaks in TFLOP/s, main memory in GB and TB/s.
 
     FLOP/B is the ridge point of the 16-bit peak, else of the fp32 one.
     """
-    table = columns(("device", "released", "16-bit", "fp8", "int8", "GB", "TB/s", "FLOP/B"))
+    rows = []
     for device in devices:
-        half = next((device.peaks[d] for d in ("bf16", "fp16") if d in device.peaks), None)
-        table.add_row(
-            device.name,
-            device.released,
-            *(
-                _in(peak, 1e12)
-                for peak in (half, device.peaks.get("fp8"), device.peaks.get("int8"))
-            ),
-            _in(device.capacity, 1e9),
-            _in(device.bandwidth, 1e12),
-            _ridge_of(device) or "-",
+        peaks = device.peaks
+        half = next((peaks[dtype] for dtype in ("bf16", "fp16") if dtype in peaks), None)
+        rows.append(
+            (
+                device.name,
+                device.released,
+                *(_in(peak, 1e12) for peak in (half, peaks.get("fp8"), peaks.get("int8"))),
+                _in(device.capacity, 1e9),
+                _in(device.bandwidth, 1e12),
+                _ridge_of(device) or "-",
+            )
         )
-    return table
-
-
-def show_devices(devices: Iterable[Hardware], console: Console) -> None:
-    """Print devices as a list, with what its columns are."""
-    console.print(hardware_table(devices))
+    titles = ("device", "released", "16-bit", "fp8", "int8", "GB", "TB/s", "FLOP/B")
+    print_table(console, titles, rows)
     console.print()
     say(
         console,
@@ -100,12 +94,12 @@ def show_device(device: Hardware, console: Console) -> None:
     """Print every number of one device with its source, and the notes on it."""
     say(console, f"{device.title}, {device.released}", style="bold")
     sources = list(dict.fromkeys(device.sources.values()))
-    table = columns(("quantity", "value", "ridge point", "source"))
+    rows = []
     for title, value, place in quantities(device):
         dtype = place.removeprefix("peaks.")
         ridge = f"{_ridge(device, dtype)} FLOP/B" if dtype in device.peaks else ""
-        table.add_row(title, value, ridge, f"[{sources.index(device.sources[place]) + 1}]")
-    console.print(table)
+        rows.append((title, value, ridge, f"[{sources.index(device.sources[place]) + 1}]"))
+    print_table(console, ("quantity", "value", "ridge point", "source"), rows)
     console.print()
     for number, source in enumerate(sources, start=1):
         say(console, f"[{number}] {source}")
@@ -113,31 +107,13 @@ def show_device(device: Hardware, console: Console) -> None:
         remark(console, "note:", note)
 
 
-def compared_devices(devices: Sequence[Hardware], width: int) -> Iterator[Table]:
-    """Yield tables of devices side by side, one column each, as many in each as fit a width.
-
-    Rows are peaks, memory, links, power and ridge points.
-    """
-    each = max(len("1.98 PFLOP/s"), *(len(device.name) for device in devices)) + _GAP
-    most = max(1, (width - len(_LONGEST_ROW)) // each)
-    for start in range(0, len(devices), most):
-        yield _compared(devices[start : start + most])
-
-
 def show_compared(devices: Sequence[Hardware], console: Console) -> None:
-    """Print devices side by side, in as many tables as the console's width asks for."""
-    for number, table in enumerate(compared_devices(devices, console.width)):
-        if number:
-            console.print()
-        console.print(table)
-
-
-def _compared(devices: Sequence[Hardware]) -> Table:
-    table = columns(("quantity", *(device.name for device in devices)))
+    """Print devices side by side: peaks, memory, links, power and ridge points."""
+    rows: list[tuple[str, ...] | None] = []
 
     def row(title: str, values: Sequence[str]) -> None:
         if any(values):
-            table.add_row(title, *(value or "-" for value in values))
+            rows.append((title, *(value or "-" for value in values)))
 
     row("released", [device.released for device in devices])
     for dtype in ARITHMETIC_BITS:
@@ -150,11 +126,11 @@ def _compared(devices: Sequence[Hardware]) -> Table:
     row("fastest link, one way", [_quantity(link, "byte/s") for link in fastest])
     row("power", [_quantity(device.tdp, "W") for device in devices])
     row("price", ["" if d.price is None else f"${d.price:,.0f}" for d in devices])
-    table.add_section()
+    rows.append(None)
     for dtype in ARITHMETIC_BITS:
         row(f"ridge point {dtype}, FLOP/B", [_ridge(device, dtype) for device in devices])
     row("seconds to read all memory", [_sweep(device) for device in devices])
-    return table
+    print_table(console, ("quantity", *(device.name for device in devices)), rows)
 
 
 def _ridge_of(device: Hardware) -> str:

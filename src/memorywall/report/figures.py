@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".svg", ".png", ".pdf")
 
-# Okabe and Ito's colours, which colour-blind readers tell apart; shapes tell them apart in grey.
+# Okabe and Ito's colours, distinct for colour-blind readers; shapes are distinct in grey.
 STYLES = (("#0072B2", "o"), ("#E69F00", "s"), ("#D55E00", "^"), ("#009E73", "D"))
 LOOK = {
     "font.size": 10,

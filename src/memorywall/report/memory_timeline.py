@@ -29,7 +29,7 @@ _POINTS = 1200  # of a timeline; a picture is no wider
 
 
 def draw_timeline(memory: TrainingMemory) -> Figure:
-    """Draw what stands at every moment of the steps, by role, and mark the peak.
+    """Draw the live arrays at every moment of the steps, by role, and mark the peak.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -87,7 +87,7 @@ def _subtitle(memory: TrainingMemory) -> str:
 def _draw_peak(
     axes: Axes, memory: TrainingMemory, roles: Sequence[StorageRole], unit: float, width: float
 ) -> None:
-    """Draw what stands at the peak as a bar: one operator among thousands would not be seen."""
+    """Draw the live arrays at the peak as a bar, since one operator would not be visible."""
     bottom = 0.0
     for role in roles:
         height = memory.at_peak[role] / unit

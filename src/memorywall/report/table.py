@@ -9,7 +9,6 @@ from operator import add
 from textwrap import fill, wrap
 from typing import Any
 
-import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -21,12 +20,9 @@ from memorywall.core.numbers import Array, Number
 from memorywall.core.results import Footprint, OpCost
 from memorywall.core.units import render, render_number
 from memorywall.report.verdict import grid_headline, headline, verdict
+from memorywall.report.wide_table import print_table
 
-# The columns of text that no table or prose exceeds where the terminal is no wider, and those of
-# words in a table that is folded.
-WIDTH = 80
-_NARROWEST = 4
-# What the numbers of a table of operators take beside its paths, and the least left for those.
+# The width of the numbers in a table of operators, and the least width of its paths.
 _NUMBERS, _NARROWEST_PATH = 60, 20
 
 
@@ -40,9 +36,7 @@ def show_analysis(analysis: Analysis, console: Console, *, by_op: bool = False) 
         say(console, line, style="bold")
     say(console, verdict(analysis))
     console.print()
-    rows = [row for row in (analysis.ops if by_op else analysis.by_class()) if row.count]
-    room = max(_NARROWEST_PATH, console.width - _NUMBERS)
-    console.print(_cost_table(analysis, rows, "operator" if by_op else "class", room))
+    _print_costs(analysis, console, by_op=by_op)
     say(console, _bounds_line(analysis), style="dim")
     console.print()
     say(console, footprint_line(analysis.footprint))
@@ -71,11 +65,11 @@ def show_grid(analysis: Analysis, console: Console) -> None:
     """
     for line in grid_headline(analysis).splitlines():
         say(console, line, style="bold")
-    console.print(_grid_table(analysis))
+    _print_points(analysis, console)
     _print_small_print(analysis, console)
 
 
-def _grid_table(analysis: Analysis) -> Table:
+def _print_points(analysis: Analysis, console: Console) -> None:
     texts: dict[str, Callable[[Any], str]] = {}
     grids: dict[str, Number | Array | str | bool] = {}
 
@@ -88,7 +82,8 @@ def _grid_table(analysis: Analysis) -> Table:
         column("source", analysis.source_len, _whole)
     if analysis.images is not None:
         column("images", analysis.images, _whole)
-    if len(grids) == 2:  # a third length takes its place
+    keys = len(grids)
+    if keys == 2:  # a third length takes its place
         column("FLOP/B", analysis.arithmetic_intensity, render_number)
     column("time", analysis.latency_s, _seconds)
     if analysis.latency_low_s is not None and analysis.latency_high_s is not None:
@@ -101,11 +96,14 @@ def _grid_table(analysis: Analysis) -> Table:
         column("MBU", analysis.mbu, _share)
     column("memory", analysis.footprint.total, lambda size: render(size, "byte"))
     column("bound", analysis.binding, lambda bound: str(bound).removesuffix("_bound"))
-    table = columns(tuple(grids), words=0)
+    import numpy as np  # noqa: PLC0415 - answers of scalars need no NumPy
+
     spread = np.broadcast_arrays(*grids.values())
-    for point in zip(*(grid.ravel() for grid in spread), strict=True):
-        table.add_row(*(text(value) for text, value in zip(texts.values(), point, strict=True)))
-    return table
+    rows = [
+        [text(value) for text, value in zip(texts.values(), point, strict=True)]
+        for point in zip(*(grid.ravel() for grid in spread), strict=True)
+    ]
+    print_table(console, tuple(grids), rows, keys=keys, words=())
 
 
 def _whole(number: float) -> str:
@@ -120,19 +118,23 @@ def _share(number: float) -> str:
     return f"{number:.1%}"
 
 
-def models_table(models: Iterable[Model], *, in_full: bool = False) -> Table:
-    """Return models side by side: one row each, ``in_full`` with class and family below."""
-    table = columns(("model", "dtype", "parameters", "positions"), words=2)
+def show_models(models: Iterable[Model], console: Console, *, in_full: bool = False) -> None:
+    """Print models side by side: one row each, ``in_full`` with class and family below."""
+    rows = []
     for model in models:
         architecture = model.architecture
         more = f"\n  {architecture.class_name}, family {model.family.name}" if in_full else ""
-        table.add_row(
-            f"{model.name}{more}",
-            architecture.dtype,
-            f"{model.parameters:,}",
-            "-" if architecture.max_positions is None else f"{architecture.max_positions}",
+        limit = architecture.max_positions
+        rows.append(
+            (
+                f"{model.name}{more}",
+                architecture.dtype,
+                f"{model.parameters:,}",
+                "-" if limit is None else f"{limit}",
+            )
         )
-    return table
+    titles = ("model", "dtype", "parameters", "positions")
+    print_table(console, titles, rows, words=(0, 1), sentences=(0,))
 
 
 def say(console: Console, text: str, style: str = "") -> None:
@@ -156,7 +158,7 @@ _PARTS = ("weights", "kv_cache", "state", "gradients", "optimizer_states", "acti
 
 
 def footprint_line(footprint: Footprint) -> str:
-    """Return what must be resident, against what there is."""
+    """Return the bytes that must be resident, against the capacity."""
     parts = ", ".join(
         f"{name.replace('_', ' ')} {render(float(getattr(footprint, name)), 'byte')}"
         for name in _PARTS
@@ -172,17 +174,10 @@ def footprint_line(footprint: Footprint) -> str:
 
 
 def columns(titles: Sequence[str], *, words: int = 1) -> Table:
-    """Return an empty table whose first ``words`` columns hold words and the others numbers.
-
-    Where it is wider than the console, words are folded and numbers kept.
-    """
+    """Return an empty table whose first ``words`` columns hold words and the others numbers."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for index, title in enumerate(titles):
-        is_word = index < words
-        table.add_column(
-            title, justify="left" if is_word else "right", no_wrap=not is_word, overflow="fold",
-            min_width=_NARROWEST if is_word else None,
-        )  # fmt: skip
+        table.add_column(title, justify="left" if index < words else "right", no_wrap=True)
     return table
 
 
@@ -206,27 +201,29 @@ def _silent(analysis: Analysis) -> set[str]:
     return silent
 
 
-def _cost_table(analysis: Analysis, rows: Sequence[OpCost], what: str, room: int) -> Table:
-    """Return rows with their total; operators stand below the first part of their paths."""
-    titles = (what, "runs", "FLOPs", "bytes", "FLOP/B", "time", "share", "bound")
-    table = columns(titles)
+def _print_costs(analysis: Analysis, console: Console, *, by_op: bool) -> None:
+    """Print rows with their total; operators stand below the first part of their paths."""
+    costs = [row for row in (analysis.ops if by_op else analysis.by_class()) if row.count]
     latency = float(analysis.latency_s)
+    room = max(_NARROWEST_PATH, console.width - _NUMBERS)
+    rows: list[tuple[str, ...] | None] = []
     block = ""
-    for row in rows:
-        first, dot, rest = row.name.partition(".")
+    for cost in costs:
+        first, dot, rest = cost.name.partition(".")
         if dot and first != block:
-            table.add_row(f"{first}:")
+            rows.append((f"{first}:", *[""] * 7))
         block = first
-        _cost_row(table, row, _in_lines(rest or first, room), latency)
-    table.add_section()
-    total = replace(reduce(add, rows), cost=analysis.cost)  # whose numbers are exact
-    _cost_row(table, total, "total", latency)
-    return table
+        rows.append(_cost_row(cost, _in_lines(rest or first, room), latency))
+    total = replace(reduce(add, costs), cost=analysis.cost)  # whose numbers are exact
+    rows += [None, _cost_row(total, "total", latency)]
+    what = "operator" if by_op else "class"
+    titles = (what, "runs", "FLOPs", "bytes", "FLOP/B", "time", "share", "bound")
+    print_table(console, titles, rows)
 
 
-def _cost_row(table: Table, row: OpCost, name: str, latency: float) -> None:
+def _cost_row(row: OpCost, name: str, latency: float) -> tuple[str, ...]:
     moved, flops = float(row.moved_bytes), float(row.flops)
-    table.add_row(
+    return (
         name,
         f"{row.count}",
         render(flops, "FLOP"),

@@ -23,8 +23,8 @@ _WORDS = {
 }
 
 
-def told(analysis: Analysis) -> str:
-    """Return what ``str()`` says of an answer: headline and verdict, of a grid its headline."""
+def sentences(analysis: Analysis) -> str:
+    """Return an answer as text: headline and verdict, of a grid its headline."""
     if analysis.question.shape:
         return grid_headline(analysis)
     return f"{headline(analysis)}\n{verdict(analysis)}"
@@ -83,10 +83,10 @@ def _intensity(analysis: Analysis) -> str:
 
 
 def headline(analysis: Analysis) -> str:
-    """Return what matters most first: what does not fit, on a line of its own; time and rate.
+    """Return the question with its time and rate, after a line that reports a lack of memory.
 
-    Times at a data sheet's ceilings are said to be bounds; on a measured machine they are
-    predicted, with the roofs beside them.
+    Times at the ceilings of a device are bounds; on a measured machine they are predictions, with
+    the bound beside them.
     """
     text = f"{analysis.model} on {analysis.hardware}, {asked(analysis.question)}: "
     text += ", ".join(filter(None, (_time(analysis), _rate(analysis))))
@@ -146,7 +146,7 @@ def _time(analysis: Analysis) -> str:
 
 
 def asked(question: Question) -> str:
-    """Return the work of a question without arrays, in words."""
+    """Return the work of a question without arrays, as text."""
     traced = question.model.traits.traced_pass
     if traced is None:
         return f"{question.phase.sentence(question)}, batch {question.batch_size}"

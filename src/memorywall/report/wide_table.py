@@ -11,8 +11,8 @@ from rich.table import Table
 
 # The least width of a column of sentences, which wraps.
 _SENTENCE = 24
-# Between two columns: the padding of both, and the space that divides them.
-_GAP = 3
+# Between two columns: the padding of the first, and the space that divides them.
+_GAP = 2
 
 
 def print_table(
@@ -81,7 +81,7 @@ def _table(
     *,
     fits: bool,
 ) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for column in chosen:
         wraps = column in sentences
         table.add_column(

@@ -94,8 +94,8 @@ def test_backward_names_the_module_of_the_forward_operator() -> None:
 
 
 def test_after_a_checkpoint_has_stopped_early() -> None:
-    # Recomputation ends by an error of its own; that must neither hide the real one nor keep
-    # its frames, and they the activations, alive.
+    # Recomputation ends by a separate error; that must neither hide the real one nor keep its
+    # frames, and they the activations, alive.
     class Net(nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
@@ -212,7 +212,7 @@ def test_checkpointing_that_a_class_of_transformers_refuses() -> None:
     ],
     ids=["none", "given", "own"],
 )
-def test_what_the_loss_was_is_said(act: Any, loss: Any, said: str) -> None:
+def test_what_the_loss_was_is_reported(act: Any, loss: Any, said: str) -> None:
     traced = train(partial(Faulty, act), BATCH, loss=loss)
     assert traced.conventions["loss"] == said
     assert any("there are no labels" in note for note in traced.notes) == (said[:7] == "the sum")

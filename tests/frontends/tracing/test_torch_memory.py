@@ -151,7 +151,7 @@ def test_what_blocks_leave_and_checkpoints_do_not() -> None:
         training_memory(partial(Blocks, checkpointed=True), BATCH, optimizer="sgd"),
         training_memory(Blocks, BATCH, optimizer="sgd", checkpointing=True),
     ):
-        # What goes into the last three; the batch goes into the first.
+        # The inputs of the last three; the batch is the input of the first.
         assert checkpointed.activations == 3 * one + 4
         # The last block's two results are computed again: linear and tanh; and the loss and
         # its gradient. All three kept inputs still stand.

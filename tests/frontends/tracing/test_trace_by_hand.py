@@ -216,7 +216,7 @@ def test_grouped_products_read_the_experts_that_are_chosen() -> None:
     assert product(2, 4).reads[1].resident_bytes == 2 * 4 * 24
 
 
-def test_parts_of_a_product_are_tensors_of_their_own() -> None:
+def test_parts_of_a_product_are_separate_tensors() -> None:
     def split(self: Any, x: torch.Tensor) -> Any:
         q, k, v = self.qkv(x).chunk(3, dim=-1)
         return q + 1, k + 1, v + 1
@@ -450,7 +450,7 @@ def test_a_module_keeps_what_it_had() -> None:
 
 
 class OwnScan(nn.Module):  # type: ignore[misc]
-    """A recurrence that nobody stands in for: a loop over positions."""
+    """A recurrence without a replacement: a loop over positions."""
 
     def forward(self, x: torch.Tensor, decay: torch.Tensor) -> torch.Tensor:
         state, out = torch.zeros_like(x[:, 0]), []

@@ -381,7 +381,7 @@ def test_buffers_that_layers_share_are_resident_once(
 
 
 @pytest.mark.parametrize("order", ["0000", "0101", "0011", "01230", "0123", "012012"])
-def test_buffers_count_once_in_whatever_order_they_are_read(order: str) -> None:
+def test_buffers_count_once_in_any_order_they_are_read(order: str) -> None:
     class Reads(nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()

@@ -88,7 +88,7 @@ def test_modules_that_fail_half_way() -> None:
     assert "KeyError: 'lost'" in fault(broken).message
 
 
-def test_fixed_devices_are_traced_and_said() -> None:
+def test_fixed_devices_are_traced_and_reported() -> None:
     def elsewhere(x: torch.Tensor) -> torch.Tensor:
         ones = torch.ones(4, device="cuda:1") + torch.arange(4, device="cpu")
         return x.cuda() + ones.to("cuda") + torch.tensor([1.0, 2.0, 3.0, 4.0], device="cpu")
@@ -126,7 +126,7 @@ def test_inputs_that_are_none(inputs: tuple[str, ...], said: str) -> None:
     assert said in raised.value.message
 
 
-def test_what_is_no_module() -> None:
+def test_a_text_that_is_not_a_module() -> None:
     with pytest.raises(mw.MemoryWallError, match="must be a module"):
         mw.trace(3)
     with pytest.raises(mw.MemoryWallError, match=r"must return a torch\.nn\.Module, got 3"):
@@ -203,7 +203,7 @@ def test_importing_needs_no_torch() -> None:
         (({"x": "float32[2,8]"},), "not a tensor"),
     ],
 )
-def test_what_is_no_input_is_said(inputs: tuple[Any, ...], said: str) -> None:
+def test_a_text_that_is_not_a_input_is_reported(inputs: tuple[Any, ...], said: str) -> None:
     with pytest.raises(UnsupportedError, match=said) as caught:
         mw.trace(nn.Linear(8, 8), *inputs)
     assert "--input" in str(caught.value)

@@ -42,7 +42,7 @@ def _settings() -> dict[str, Any]:
 
 
 def test_threads_do_not_meet() -> None:
-    """Twelve widths at once, and twice a module of one's own, are what each is alone."""
+    """Twelve widths at once, and a custom module twice, give the same as each alone."""
     widths = [64 * n for n in range(1, 13)]
     before = _settings()
     start = threading.Barrier(14)

@@ -106,7 +106,7 @@ def test_fusing_moves_no_byte_more(factory: Any, words: dict[str, Any]) -> None:
     before, after = program.work, fused.work
     assert after.flops == before.flops
     assert after.moved_bytes == before.moved_bytes - excess.total < before.moved_bytes
-    # What must be read and written in any case: each weight in every forward pass, each gradient.
+    # The least traffic: each weight in every forward pass, each gradient.
     least = program.resident_bytes()
     assert fused.traffic["optimizer_state"] >= 2 * least["optimizer_state"]
     assert fused.traffic["gradient"] >= 2 * least["gradient"]
@@ -154,7 +154,7 @@ def test_going_back_is_twice_going_forward(widths: list[int], batch: int) -> Non
         )
         for phase in ("forward", "backward")
     }
-    # Nobody asks for the gradient of the first layer's input.
+    # The gradient of the first layer's input is not needed.
     first = 2 * batch * widths[0] * widths[1]
     assert by_phase["backward"] == 2 * by_phase["forward"] - first
 

@@ -39,7 +39,8 @@ def test_products_go_back_as_two_products_each() -> None:
     traced = step(optimizer="sgd")
     first, second = 2 * B * D * F, 2 * B * F * V
     assert [op.flops for op in of(traced, "forward", "gemm")] == [first, second]
-    # The second layer's weight and input, the first layer's weight: nobody asks for the batch's.
+    # The second layer's weight and input, the first layer's weight; the batch's gradient is not
+    # needed.
     assert sorted(op.flops for op in of(traced, "backward", "gemm")) == [second, second, first]
     assert traced.by_module(1)["backward"][0] == (
         first + 2 * second
@@ -184,7 +185,7 @@ def test_layers_fold_in_every_phase(
     assert traced.memory is not None
     most = traced.memory.most
     assert resident["weight"] == most["gradients"] == 4 * weights
-    if not words:  # one kernel over all gradients does not tell how many layers it goes over
+    if not words:  # one kernel over all gradients is independent of the number of layers
         assert resident["gradient"] == most["gradients"]
     assert resident["optimizer_state"] == most["optimizer_states"]
 
@@ -194,7 +195,7 @@ def test_the_price_of_a_step() -> None:
     assert traced.memory is not None
     answer = mw.analyze(traced, on="h100-sxm")
     assert answer.phase == "train"
-    # What stands at the peak, by hand in test_torch_memory.
+    # The live arrays at the peak, by hand in test_torch_memory.
     assert answer.footprint.total == traced.memory.peak_bytes
     assert answer.footprint.optimizer_states == traced.memory.at_peak["optimizer_states"]
     assert any("at the peak of the step, in the optimizer phase" in note for note in answer.notes)

@@ -1,4 +1,4 @@
-"""What a module's tensors bring along: hooks on them, storage that they share, LSTMs' kernels."""
+"""Hooks on a module's tensors, shared storage, and LSTMs' kernels."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ ADAM = partial(torch.optim.Adam, foreach=False)
 @pytest.mark.parametrize("built", [False, True], ids=["factory", "module"])
 def test_hooks_step_on_the_way_back(make: Any, states: int, built: bool) -> None:
     traced = training_memory(make() if built else make, BATCH, optimizer="sgd")
-    # A gradient goes before the next one comes; at the most it stands beside one that is made.
+    # A gradient is freed before the next one; at the peak it coexists with one being computed.
     assert traced.most["gradients"] == 0
     assert traced.most["optimizer_states"] == states
     assert traced.most["weights"] == LAYERS * WEIGHT
@@ -159,7 +159,7 @@ def test_an_lstm_runs_operator_by_operator() -> None:
 
 
 class Twice(torch.autograd.Function):  # type: ignore[misc]
-    """x squared, whose gradient is a sum of its own."""
+    """x squared, whose gradient is a sum within the Function."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
@@ -182,7 +182,7 @@ class Squared(nn.Module):  # type: ignore[misc]
         return squared
 
 
-def test_sums_of_a_functions_own_are_no_gradients_added_up() -> None:
+def test_sums_within_a_function_are_not_gradients_added_up() -> None:
     """Both products stand when their sum is made; autograd adds gradients to those it has."""
     given = torch.empty(4096, 64, device="meta")
     real = measure_training(Squared, (given,), {}, Recipe(optimizer="sgd"))

@@ -1,4 +1,4 @@
-"""What is different on a GPU, as far as a machine without one can tell."""
+"""Differences on a GPU, as far as a machine without one can test them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_optimizers_go_over_all_weights_at_once(
 
 
 class Allocator:
-    """Stands for a GPU's: what it had handed out before, and at most."""
+    """Replaces a GPU's allocator: bytes allocated before, and at the peak."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []

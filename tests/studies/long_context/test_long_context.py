@@ -270,7 +270,7 @@ def test_record_and_figure(capsys: Captured, tmp_path: Path) -> None:
         assert word in drawn
 
 
-def test_names_are_kinds_where_they_tell_apart(study: LongContexts) -> None:
+def test_names_are_kinds_where_they_are_distinct(study: LongContexts) -> None:
     assert names(study)[:2] == ["full attention", "GQA"]
     two = long_contexts(["llama-3.1-8b", "qwen2.5-7b"], contexts=[1024])
     assert names(two) == ["Llama-3.1-8B", "Qwen2.5-7B"]
@@ -286,7 +286,7 @@ def test_text(capsys: Captured) -> None:
         assert word in out
 
 
-def test_weights_that_do_not_fit_are_told(capsys: Captured, tmp_path: Path) -> None:
+def test_weights_that_do_not_fit_are_reported(capsys: Captured, tmp_path: Path) -> None:
     figure = tmp_path / "long.svg"
     # 51.57e9 parameters of 2 B are 103 GB of the 80 GB.
     words = ["--models", "jamba-v0.1,zamba2-7b", "--contexts", "4k,8K,1M", "--figure", str(figure)]
@@ -324,10 +324,10 @@ def test_no_name_is_cut(study: LongContexts) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--models", "bert-base-uncased"], "is no decoder"),
+        (["--models", "bert-base-uncased"], "must be a decoder"),
         (["--contexts", "4q"], "--contexts must be a whole number, got '4q'"),
         (["--contexts", "k"], "must be a whole number, got 'k'"),
-        (["--models", "t5-small"], "is no decoder"),
+        (["--models", "t5-small"], "must be a decoder"),
         (["--models", "llama-3.1-8c"], "llama-3.1-8c"),
         (["--contexts", "2048,1024"], "rising order"),
         (["--contexts", "0"], "contexts"),

@@ -16,7 +16,7 @@ from memorywall.core.errors import UnknownNameError
 from memorywall.studies.memory import computation as memory
 from memorywall.studies.memory.question import SOURCES, examples
 
-# What is outside: BERT-Large's parameters are printed in another unit, the Transformer's features
+# The exceptions: BERT-Large's parameters are printed in another unit, the Transformer's features
 # are more than its stated batch can keep.
 EXCEPTIONS = {
     ("Transformer Big", "features"),

@@ -27,7 +27,7 @@ EXCEPTIONS = {
 def test_all_189_numbers_are_compared() -> None:
     # 45 rows of Tables 3, 10 and 11 and 18 points of Figs 4-6, three numbers each.
     assert len(CELLS) == (45 + 18) * 3 == 189
-    # BERT-Large stands in the figures only, six lengths of three numbers.
+    # BERT-Large is in the figures only, six lengths of three numbers.
     assert sum(cell.ours_as_configured is not None for cell in CELLS) == 18
     assert len({(c.table, c.model, c.seq_len, c.operator, c.quantity) for c in CELLS}) == 189
 

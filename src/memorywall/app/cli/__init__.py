@@ -14,7 +14,7 @@ from memorywall.core.errors import MemoryWallError
 @click.group(cls=Subcommands.of(__name__), context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="memorywall")
 def app() -> None:
-    """What holds a model back on a machine, by how much, and the cheapest way past it.
+    """Find the bottleneck of a model on a machine, its size, and the cheapest way past it.
 
     \b
     Try:
@@ -30,7 +30,7 @@ def app() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code.
 
-    0, or 2 with a message on standard error for whatever the user can mend.
+    0, or 2 with a message on standard error for errors that the user can fix.
     """
     try:
         app(args=arguments, prog_name="memorywall")

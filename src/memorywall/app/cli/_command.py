@@ -1,4 +1,4 @@
-"""What every subcommand is: under a heading of the help, with options that are given once."""
+"""The class of every subcommand: under a heading of the help, with options given once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What subcommands that draw share: the option, the files, and the line that names them."""
+"""Common parts of subcommands that draw: the option, the files, and the line with their names."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _LENGTHS = "N[k|M][,...]"
 class Words(click.ParamType[str]):
     """A word, or several between commas; the shell completes them, and the library checks them.
 
-    ``files``: whether a path may stand for a word.
+    ``files``: whether a path is accepted in place of a name.
     """
 
     def __init__(

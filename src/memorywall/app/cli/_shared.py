@@ -1,23 +1,22 @@
-"""What several subcommands share: where output goes, how JSON leaves, the axes of a grid."""
+"""Common parts of subcommands: output, JSON, and the axes of a grid."""
 
 from __future__ import annotations
 
 import io
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import click
-import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from memorywall.core.model import Model
 from memorywall.frontends.hf import load_model
 from memorywall.report.json_records import to_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 json_flag = click.option("--json", "as_json", is_flag=True, help="One JSON record, for machines.")
 
@@ -31,19 +30,23 @@ def console() -> Console:
 
     A narrower terminal wraps a wide table's lines; to squeeze them would cut digits and units.
     """
+    from rich.console import Console  # noqa: PLC0415 - JSON needs none
+
     return Console(file=sys.stdout, highlight=False, markup=False, emoji=False, width=_WIDTH)
 
 
 def page() -> Console:
-    """Return standard output as wide as the terminal, and 80 columns where there is none.
+    """Return standard output as wide as the terminal, or 80 columns where there is none.
 
-    It is blind to markup in names. Sentences wrap; tables that are wider go on below. A terminal
-    narrower than 80 columns wraps lines, which keeps digits whole.
+    It is blind to markup in names. Sentences wrap; tables that are wider go on below.
     """
+    from rich.console import Console  # noqa: PLC0415 - JSON needs none
+
     terminal = sys.stdout.isatty()
-    width = shutil.get_terminal_size((_PAGE, 24)).columns if terminal else _PAGE
     file = sys.stdout if terminal else cast("IO[str]", _Trimmed())
-    return Console(file=file, highlight=False, markup=False, emoji=False, width=max(_PAGE, width))
+    return Console(
+        file=file, highlight=False, markup=False, emoji=False, width=None if terminal else _PAGE
+    )
 
 
 class _Trimmed(io.TextIOBase):
@@ -55,7 +58,7 @@ class _Trimmed(io.TextIOBase):
 
 
 def load_and_tell(name: str) -> Model:
-    """Return a model, and say so where transformers' own class stands in for a family."""
+    """Return a model, and report on standard error if it is traced from transformers."""
     model = load_model(name)
     if model.traits.traced:
         click.echo(f"{model.architecture.notes[0]} Each pass takes seconds.", err=True)
@@ -73,6 +76,8 @@ def axis(values: list[int], position: int, axes: int) -> Any:
         return values[0]
     shape = [1] * axes
     shape[position] = len(values)
+    import numpy as np  # noqa: PLC0415 - one point needs no NumPy
+
     return np.array(values, dtype=np.float64).reshape(shape)
 
 
@@ -89,9 +94,18 @@ def stage_bar(
 ) -> Iterator[tuple[Callable[[int, int], None], Callable[[str], None]]]:
     """Show how far a long command is and its stage, on standard error.
 
-    Yield what to call with (done, total), and what to call with a stage in words. A terminal shows
-    the stage beside the bar; elsewhere each stage is a line, and how far it is one every 10 s.
+    Yield a callback of (done, total), and a callback of the name of a stage. A terminal shows the
+    stage next to the bar; elsewhere each stage is a line, and the progress one every 10 s.
     """
+    from rich.console import Console  # noqa: PLC0415 - slow to import, and not needed by all
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
     console = Console(file=sys.stderr, highlight=False, markup=False)
     with Progress(
         TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),

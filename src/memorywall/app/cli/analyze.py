@@ -75,7 +75,7 @@ _AXES = [parameter.name for parameter in PARAMETERS.values() if parameter.axis]
 
 
 def _axes(words: Mapping[str, list[int]]) -> dict[str, Any]:
-    """Return the numbers of every axis along a dimension of its own; None where none is given.
+    """Return the numbers of every axis along a separate dimension; None where none is given.
 
     Batch sizes and lengths are the first two dimensions of every grid.
     """

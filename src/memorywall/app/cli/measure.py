@@ -17,7 +17,7 @@ from memorywall.core.errors import InvalidInputError
     help="In NumPy alone, at most 15 seconds, without the extra; a record, and no device.",
 )  # fmt: skip
 @count("--threads", help="Threads, each pinned.  [default: every usable core]")
-@backend("What PyTorch runs on.", default="cpu")
+@backend("Backend of PyTorch.", default="cpu")
 @count(
     "--processes",
     default="1",

@@ -31,7 +31,7 @@ from memorywall.app.cli._shared import json_flag, page, print_json, stage_bar
     show_default=True, help="Formats of weights and arithmetic.",
 )  # fmt: skip
 @counts("--threads", help="Threads, each pinned.  [default: every usable core]")
-@backend("What PyTorch runs on.", default="cpu")
+@backend("Backend of PyTorch.", default="cpu")
 @click.option(
     "--figure", type=click.Path(dir_okay=False, path_type=Path),
     help="Draw the machine's roofs with the operators under them (.svg, .png or .pdf).",

@@ -13,7 +13,7 @@ from memorywall.answer.analyze import analyze
 from memorywall.app.cli._command import command
 from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
 from memorywall.app.cli._options import DEVICES, backend, choice, count, names
-from memorywall.app.cli._shared import console, json_flag, print_json
+from memorywall.app.cli._shared import json_flag, page, print_json
 from memorywall.core.errors import InvalidInputError, join_words
 from memorywall.core.workload import Causal, Traffic
 from memorywall.report.table import show_analysis
@@ -45,7 +45,7 @@ _OF_TRAINING = ("optimizer", "loss", "autocast", "checkpointing", "accumulation"
 )
 @click.option(
     "--cache", "caches", multiple=True, metavar="KIND|PATTERN",
-    help="dynamic or static; of a module of your own its buffers of keys and values, such as "
+    help="dynamic or static; for a custom module its buffers of keys and values, such as "
     "'*.k_cache' (can be repeated).  [default: dynamic]",
 )  # fmt: skip
 @click.option("--dtype", metavar="FORMAT", help="Build the module in it.  [default: its own]")
@@ -67,7 +67,7 @@ _OF_TRAINING = ("optimizer", "loss", "autocast", "checkpointing", "accumulation"
     "--checkpointing", is_flag=True, help="Use the module's gradient checkpointing, with --train."
 )
 @count("--accumulation", help="Batches of a training step, with --train.  [default: 1]")
-@backend("What PyTorch would train on, with --train.")
+@backend("Backend of PyTorch in training, with --train.")
 @figure_option("Draw the memory of training over time")
 @click.option(
     "--traffic", type=choice(get_args(Traffic)), help="How traffic is counted, with --on.  "
@@ -130,7 +130,7 @@ def COMMAND(  # noqa: N802
     if as_json:
         print_json(_record(traced, priced))
         return
-    out = console()
+    out = page()
     show = show_traced if traced.memory is None else show_step
     for lacking in filter(None, map(does_not_fit, priced)):  # before any time
         out.print(lacking, style="bold")

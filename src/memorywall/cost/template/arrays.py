@@ -4,7 +4,7 @@ latency = sum over classes of max(arithmetic, traffic). With D = arithmetic - tr
 D <= 0 at all points is memory-bound and one with D >= 0 compute-bound: both go into one sum over
 terms. Of the others half of both goes there as well, and |D| / 2 is added. Where a device's numbers
 are arrays everything is counted in bytes, arithmetic times the rate of bytes a FLOP, and divided by
-the bandwidth at last. What an answer is not asked for is not worked out.
+the bandwidth at last. Fields that are not read are not computed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from memorywall.cost.template.tables import Table
 
 
 class ArrayPrices:
-    """What a program costs at many points."""
+    """The cost of a program at many points."""
 
     def __init__(self, program: Program) -> None:
         self._classes = Classes(program)
@@ -174,7 +174,7 @@ def _never_above(bounds: Bounds, a: Sum, b: Sum) -> bool:
 
 
 class _Weights(NamedTuple):
-    """What makes FLOPs and bytes of one unit: seconds, or bytes to be divided by the bandwidth.
+    """The rates that convert FLOPs and bytes to one unit: seconds, or bytes over the bandwidth.
 
     Attributes:
         in_bytes: whether it is bytes.
@@ -200,7 +200,7 @@ def _weights(bandwidth: Number, peaks: tuple[Number, ...]) -> _Weights:
 
 
 class _Binding:
-    """What binds which class at some points, as sums over terms.
+    """The bounds of the classes at some points, as sums over terms.
 
     Attributes:
         in_bytes: whether sums are bytes, to be divided by the bandwidth; else they are seconds.

@@ -1,8 +1,9 @@
-"""What sums over terms are at the least and at the most, over some points."""
+"""Lower and upper bounds of sums over terms, over some points."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import inf
 
 from memorywall.core.numbers import Number, is_array
 from memorywall.cost.template.points import Points, Sum
@@ -12,8 +13,8 @@ from memorywall.cost.template.rows import Terms
 class Bounds:
     """The least and the largest value of every column over some points.
 
-    Terms never fall where a variable grows, so both are found at two corners. What is left of a
-    division, or an expression, is only known to be at least zero.
+    Terms that never fall where a variable grows have both at two corners. Others are not known:
+    what is left of a division is at least zero.
     """
 
     def __init__(self, terms: Terms, points: Points) -> None:
@@ -43,8 +44,12 @@ class Bounds:
             origin = self._terms.origins[place]
             if isinstance(origin, tuple) and all(atom.grows for atom in origin):
                 self._known[place] = float(low[place]), float(high[place])
+            elif isinstance(origin, tuple) and all(
+                a.low is not None and a.low >= 0 for a in origin
+            ):
+                self._known[place] = 0.0, inf
             else:
-                self._known[place] = 0.0, float("inf")
+                self._known[place] = -inf, inf
 
 
 def _least(number: Number) -> Number:

@@ -1,9 +1,9 @@
 """Operators that bind alike, merged: what a total needs of a program.
 
 A maximum of sums is not a sum of maxima, but max(a F, a M) is a max(F, M): operators of one dtype
-whose FLOPs and bytes have one ratio at every point are one class. What has no bytes, or no FLOPs,
-is bound the same way everywhere and is a plain sum. Of 20 to 70 operators some 5 to 15 classes
-stay. Sums in this order are equal to those by operator up to rounding.
+whose FLOPs and bytes have one ratio at every point are one class. Operators without bytes, or
+without FLOPs, have the same bound everywhere and are a plain sum. Of 20 to 70 operators some 5 to
+15 classes stay. Sums in this order are equal to those by operator up to rounding.
 """
 
 from __future__ import annotations

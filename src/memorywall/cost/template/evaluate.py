@@ -1,8 +1,8 @@
 """Sums over terms at many points, each part of them only where it varies.
 
 On a grid of batches, lengths and bandwidths the products with weights depend on batch and bandwidth
-alone. What adds up is taken apart by the axes that it varies along, worked out on a grid of these
-axes, and added where they meet.
+alone. A sum is split by the axes along which its parts vary; each part is computed on the grid of
+these axes, and the parts are added by broadcasting.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Sums over terms on an outer grid: terms are products of a row's factor and a column's.
 
 Where every input varies along one axis, or along others, that axis is the columns and all others
-are the rows. A row then has coefficients of its own over few terms of the columns: bounds settle
-it by itself, and a block of rows is one small product. A term that mixes both, as
-min(B S, vocabulary) does, is worked out at every point.
+are the rows. A row then has separate coefficients over few terms of the columns: bounds settle it
+alone, and a block of rows is one small product. A term that mixes both, as min(B S, vocabulary)
+does, is worked out at every point.
 """
 
 from __future__ import annotations

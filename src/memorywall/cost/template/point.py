@@ -1,4 +1,4 @@
-"""Where a template is asked: the lengths that its symbols stand for."""
+"""The point of a template's evaluation: the lengths of its symbols."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class Points:
 
 
 def axes_of(number: Number, shape: tuple[int, ...]) -> list[bool]:
-    """Tell along which axes of a shape a number varies."""
+    """Return the axes of a shape along which a number varies."""
     own = number.shape if is_array(number) else ()
     return [False] * (len(shape) - len(own)) + [length > 1 for length in own]
 

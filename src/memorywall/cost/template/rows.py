@@ -31,11 +31,11 @@ Form: TypeAlias = dict[int, Any]
 
 
 class Terms:
-    """What rows are sums of: one, the variables, then atoms, their products and expressions.
+    """The terms of rows: one, the variables, then atoms, their products and expressions.
 
     Attributes:
-        origins: what stands at each place: a product of atoms, a polynomial, an expression; None
-            of a variable that nothing has.
+        origins: the source of each place: a product of atoms, a polynomial, an expression; None of
+            a variable that nothing has.
     """
 
     def __init__(self) -> None:
@@ -120,7 +120,7 @@ class Terms:
         return self._keep(monomial, lambda v: v[left] * v[right], (left, right), monomial)
 
     def _whole(self, number: Symbol | Expression) -> int:
-        """Return the place of a symbol or an expression, as a term of its own."""
+        """Return the place of a symbol or an expression, as a separate term."""
         if isinstance(number, Expression):
             return self._expression(number)
         form, divisor = self._sum(number), number.divisor
@@ -218,13 +218,14 @@ class Rows:
     def at(self, point: Point) -> list[Number]:
         """Return the values of all rows at a point."""
         v = self._terms.values(point)
-        return [
-            *self._constants,
-            *[a * v[i] for a, i in self._ones],
-            *[a * v[i] + b * v[j] for a, i, b, j in self._twos],
-            *[a * v[i] + b * v[j] + c * v[k] for a, i, b, j, c, k in self._threes],
-            *[sum([a * v[i] for a, i in row]) for row in self._longer],
-        ]
+        found = self._constants + [a * v[i] for a, i in self._ones]
+        if self._twos:
+            found += [a * v[i] + b * v[j] for a, i, b, j in self._twos]
+        if self._threes:
+            found += [a * v[i] + b * v[j] + c * v[k] for a, i, b, j, c, k in self._threes]
+        if self._longer:
+            found += [sum([a * v[i] for a, i in row]) for row in self._longer]
+        return found
 
 
 def _sort(
@@ -253,5 +254,5 @@ def added(a: Form, b: Form) -> Form:
 
 
 def scaled(form: Form, times: int) -> Form:
-    """Return a sum over terms, so many times."""
+    """Return a multiple of a sum over terms."""
     return {place: coefficient * times for place, coefficient in form.items()}

@@ -18,7 +18,7 @@ from memorywall.cost.template.rows import Rows, Terms
 
 
 class Prices:
-    """What a program costs as a whole."""
+    """The cost of a whole program."""
 
     def __init__(self, program: Program) -> None:
         self._dtypes: list[str] = []
@@ -75,7 +75,7 @@ class Prices:
 
 
 class Listing:
-    """What every operator of a program costs."""
+    """The cost of every operator of a program."""
 
     def __init__(self, program: Program) -> None:
         numbers: list[Any] = []

@@ -34,7 +34,7 @@ Bound: TypeAlias = Callable[[list[Pair], Any, Any], tuple[Any, Any]]
 
 
 class Run:
-    """What decode steps in a row cost as a whole.
+    """The total cost of consecutive decode steps.
 
     Attributes:
         dtypes: the arithmetic of the operators.
@@ -66,11 +66,13 @@ class Run:
         """
         bandwidth = hardware.bandwidth
         peaks = [hardware.peak(dtype) for dtype in self.dtypes]
-        total: list[Any] = [0, 0, 0.0, 0.0, 0.0, 0.0, 0.0]
-        for stretch in self.bends.stretches(point, steps):
-            ends = point._replace(length=stretch.first), point._replace(length=stretch.last)
-            part = self.stretch(*ends, stretch.count, bandwidth, peaks, bound_at_one)
-            total = [a + b for a, b in zip(total, part, strict=True)]
+        batch, _, source, images = point
+        total: tuple[Any, ...] = ()
+        for first, stride, count in self.bends.stretches(point, steps):
+            at_first = Point(batch, first, source, images)
+            at_last = Point(batch, first + (count - 1) * stride, source, images)
+            part = self.stretch(at_first, at_last, count, bandwidth, peaks, bound_at_one)
+            total = tuple([a + b for a, b in zip(total, part, strict=True)]) if total else part
         return Cost(*total)
 
     def stretch(
@@ -83,10 +85,10 @@ class Run:
             at_first, at_last: its ends.
             count: how many steps it has.
             bandwidth, peaks: of the device, the peaks by dtype.
-            bound: what tells the steps that are compute-bound from those that are memory-bound.
+            bound: distinguishes compute-bound from memory-bound steps.
         """
         first: list[Any] = self._rows.at(at_first)
-        last: list[Any] = first if at_last is at_first else self._rows.at(at_last)
+        last: list[Any] = self._rows.at(at_last)
         flops = series(first[self._flops], last[self._flops], count)
         moved = series(first[self._moved], last[self._moved], count)
         memory_s = moved / bandwidth
@@ -108,7 +110,7 @@ class Run:
 
 
 class RunListing:
-    """What every operator costs over decode steps in a row."""
+    """The cost of every operator over consecutive decode steps."""
 
     def __init__(self, program: Program) -> None:
         terms = Terms()

@@ -79,7 +79,7 @@ class Bends:
             slope, value = _line(rounding.inner, point)
             number = rounding.number
             multiples = _most(floored(slope * steps, number)) + 1
-            period = number if is_array(slope) else number // gcd(number, slope)
+            period = number if is_array(slope) else number // gcd(number, int(slope))
             if period < multiples:
                 stride = lcm(stride, period)
                 continue
@@ -111,6 +111,8 @@ class Bends:
 
 def _line(symbol: Symbol, point: Point) -> tuple[Any, Any]:
     """Return the slope of a polynomial along the length, and its value at a point."""
+    if symbol.text == _LENGTH:  # nearly always
+        return 1, point.length
     at = dict(zip(VARIABLES, point, strict=True))
     value = evaluate(symbol, at)
     return evaluate(symbol, {**at, _LENGTH: at[_LENGTH] + 1}) - value, value

@@ -1,4 +1,4 @@
-"""What decode and prefill cost from 1k to 1M positions, one model of each kind."""
+"""The cost of decode and prefill from 1k to 1M positions, one model of each kind."""
 
 from __future__ import annotations
 

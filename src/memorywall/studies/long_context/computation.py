@@ -3,9 +3,9 @@
 Of each model: bytes a token by role, memory, time, where its cache passes its weights, where the
 memory is full, and where decode leaves the memory roof: at the batch that is asked for, at the
 largest that fits, and in a batch without end, in which weights cost a token nothing and only what
-is each sequence's own is left: its cache and state against its arithmetic. A pass has left the
-roof where it does more FLOPs per byte, as a whole, than the ridge point. (`Analysis.bound` goes by
-operator, and prices the scores and the values of attention apart; one kernel does both.)
+is each sequence's own is left: its cache and state against its arithmetic. A pass has left the roof
+where it does more FLOPs per byte, as a whole, than the ridge point. (`Analysis.bound` is per
+operator, and prices the scores and the values of attention separately; one kernel does both.)
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ NOTES = (
     "Kernels reach part of the ceilings, and launching each takes time that is not counted.",
     "Scans are priced at the peak of matrix units, of which elementwise recurrences reach little.",
     "Time to first token is of one uninterrupted pass, whether or not its activations fit.",
-    "What a model still knows of what it read is not asked: a window or a state forgets.",
+    "The quality of the model is not considered: a window or a state forgets.",
 )
 
 
@@ -87,7 +87,7 @@ def long_contexts(
     if hardware.capacity is None:
         raise InvalidInputError(
             f"{hardware.name} has no known capacity, which the study fills.",
-            "Give a TOML of your own that says it: --on ./device.toml",
+            "Pass a custom TOML with it: --on ./device.toml",
         )
     lengths = _checked(contexts)
     batch = int(as_count(batch_size, "batch_size"))
@@ -150,7 +150,7 @@ def _decoder(source: ModelSource) -> Model:
     model = load_model(source)
     if not model.causal or model.traits.source is not None:
         raise UnsupportedError(
-            f"{model.name} is no decoder that reads a text of any length.",
+            f"{model.name} must be a decoder of text of any length.",
             f"Such as: {', '.join(MODELS)}",
         )
     return model

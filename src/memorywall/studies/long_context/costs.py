@@ -1,4 +1,4 @@
-"""What one model costs on one device at some contexts, in the words of the study of contexts."""
+"""The cost of one model on one device at some contexts, in the terms of the study."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from memorywall.core.numbers import Array
 from memorywall.studies.long_context.findings import ROLES, Limit, Prefills, Steps
 from memorywall.studies.long_context.thresholds import LONGEST
 
-# So many sequences that weights cost each of them nothing.
+# The limit of an infinite batch, in which weights have no cost per sequence.
 ENDLESS = 2.0**34
 _LINEAR = ("gemm", "conv", "scan")
 
@@ -130,7 +130,7 @@ def compute_bound(answer: Analysis) -> Array:
 
 
 def leaves_filled(asked: ModelOnDevice, contexts: Array) -> Array:
-    """Tell, by context, whether the largest batch that fits is compute-bound."""
+    """Return, by context, whether the largest batch that fits is compute-bound."""
     return steps_at(asked, most_that_fit(asked, contexts), contexts).compute_bound
 
 

@@ -34,7 +34,7 @@ class _Panel:
     """One quantity of every model over the context.
 
     Attributes:
-        title, unit: in words, with {batch} where that belongs.
+        title, unit: as text, with {batch} as a placeholder.
         values: the quantity; not a number where there is none.
         dot: the context to mark on a line, if any.
         line, line_text: a level across the panel, and what it is.

@@ -1,4 +1,4 @@
-"""What the study of long contexts holds: a model's decode and prefill over the context."""
+"""The findings of the study of long contexts: a model's decode and prefill over the context."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 from memorywall.core.numbers import Array
 from memorywall.core.records import recorded, to_record
 
-# The roles of memory that a decode step moves, as the study tells them apart.
+# The roles of memory that a decode step moves, as the study distinguishes them.
 ROLES = ("weight", "kv_cache", "state", "activation")
 
 
 class Span(NamedTuple):
-    """Contexts from ``first`` to ``last``, in tokens; None for no end within what was looked at."""
+    """Contexts from ``first`` to ``last``, in tokens; None for no end within the study."""
 
     first: int
     last: int | None
@@ -74,7 +74,7 @@ class Steps:
 
     @property
     def cache_share(self) -> Array:
-        """What part of the bytes is cache and state."""
+        """The share of cache and state in the bytes."""
         share: Array = (self.kv_cache_bytes + self.state_bytes) / self.moved_bytes
         return share
 
@@ -103,7 +103,7 @@ class Prefills:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What a token costs a sequence in a batch so large that weights cost it nothing.
+    """The cost per token and sequence in an infinite batch, in which weights have no cost.
 
     Attributes:
         context: positions of the sequence.
@@ -126,23 +126,23 @@ class LongContext:
     Attributes:
         model, kind: its name, and how it looks back, as its operators show.
         parameters, active_parameters: all, and those that one token uses.
-        max_positions: what it was made for; None where nothing says.
+        max_positions: what it was made for; None if not known.
         weights: resident bytes.
         cache_per_token: bytes that the cache grows by with the first positions.
-        cache_growth: likewise at the longest context, past all windows; 0 where it has stopped.
+        cache_growth: the same at the longest context, past all windows; 0 where it has stopped.
         cache_intensity, state_intensity: FLOP per byte of cache that attention does, and of state
             that a scan does; None without.
-        steps: decode at the batch that was asked for.
+        steps: decode at the requested batch.
         filled: decode at the largest batch that fits at each context.
         prefills: of one sequence.
         cache_passes: first context at which a step moves more cache and state than weights.
         memory_full: first context that does not fit the memory.
-        attention_passes: first context at which attention's products in a prefill pass all else.
-        leaves: contexts at which decode is compute-bound, at the batch that was asked for.
-        leaves_filled: likewise at the largest batch that fits.
-        leaves_ever: likewise in a batch without end, for which no memory is large enough.
-        limit: what a token costs in such a batch, at the first context.
-        verdict: where it leaves the memory roof, and why, in a sentence.
+        attention_passes: first context at which attention's products in a prefill exceed all other
+            FLOPs. leaves: contexts at which decode is compute-bound, at the requested batch.
+            leaves_filled: the same at the largest batch that fits. leaves_ever: the same in an
+            infinite batch, for which no memory is large enough. limit: the cost per token in such a
+            batch, at the first context. verdict: the context at which it leaves the memory roof,
+            and the reason, in a sentence.
     """
 
     model: str

@@ -33,7 +33,7 @@ def short(name: str) -> str:
 
 
 def where(span: Span | None) -> str:
-    """Return contexts in words: ``never``, ``always``, ``to 375``."""
+    """Return contexts as text: ``never``, ``always``, ``to 375``."""
     if span is None:
         return "never"
     if span.last is None:

@@ -9,7 +9,7 @@ import numpy as np
 from memorywall.core.numbers import Array
 from memorywall.studies.long_context.findings import Span
 
-# Longer than any context in use: what does not happen up to here is said never to happen.
+# Longer than any context in use: an event that does not happen up to here is reported as never.
 LONGEST = 2**30
 
 

@@ -1,4 +1,4 @@
-"""Fig. 4 of "AI and Memory Wall": what training keeps of eight models, traced anew.
+"""Fig. 4 of "AI and Memory Wall": the training memory of eight models, traced.
 
 Its bars are parameters, the optimizer's states and features; gradients are left out. Features are
 what PyTorch keeps of a forward pass in 32 bits, the inputs apart, as it does on a CPU: there

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours; what stands for good is dark, what comes and goes is light.
+# Okabe and Ito's colours; persistent memory is dark, temporary memory is light.
 _PARTS = {"parameters": "#0072B2", "optimizer": "#E69F00", "features": "#009E73"}
 
 

@@ -1,4 +1,4 @@
-"""What the study of training memory holds: one model's parts, ours and published."""
+"""The findings of the study of training memory: one model's parts, ours and published."""
 
 from __future__ import annotations
 
@@ -24,15 +24,12 @@ class Bar:
     """One model of a figure of training memory: each part in GiB, ours and published.
 
     Attributes:
-        model, setting, optimizer: which, at which batch and input, trained by what.
-        published: as printed, by part: parameters, optimizer, features.
+        model, setting, optimizer: the model, its batch and input, its optimizer. published: as
+            printed, by part: parameters, optimizer, features.
         ours: of the same parts.
-        verdicts: how they compare, by part.
-        reason: why a part is an exception.
-        gradients, peak: what the figure leaves out: the gradients, and the most that stands at once
-            over two steps.
-        parameters: how many.
-        limit: the memory of the GPUs of its year, as the figure draws it.
+        verdicts: of the comparison, by part. reason: of an exception. gradients, peak: not in the
+            figure: the gradients, and the peak of live bytes over two steps. parameters: their
+            number. limit: the memory of the GPUs of its year, as the figure draws it.
     """
 
     model: str

@@ -22,7 +22,7 @@ def _cnn(name: str) -> Callable[[int, int, str], Source]:
 
 
 def _resnet152(batch: int, size: int, _attention: str) -> Source:
-    """Return He's network of 2015: its strides stand in the first, 1x1 convolution of a stage."""
+    """Return He's network of 2015, with its strides in the first, 1x1 convolution of a stage."""
     transformers = _transformers()
 
     config = transformers.ResNetConfig(

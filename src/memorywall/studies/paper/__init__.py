@@ -102,7 +102,7 @@ STUDY = Study(
             "threads", "Threads, pinned.", "count", "every usable core", requires="measured"
         ),
         Option(
-            "backend", "What PyTorch runs on.", "name", "cpu", names="backend",
+            "backend", "Backend of PyTorch.", "name", "cpu", names="backend",
             requires="measured",
         ),
     ),

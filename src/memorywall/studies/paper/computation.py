@@ -30,7 +30,7 @@ from memorywall.studies.paper.findings import LengthCurve, Roof
 
 MODELS = ("BERT-Base", "BERT-Large", "GPT-2")
 LENGTHS = (128, 256, 512, 1024, 2048, 4096)
-MOST_SEQUENCES = 8192  # the largest batch that is looked at
+MOST_SEQUENCES = 8192  # the largest batch that is tried
 CPU = "xeon-gold-6242"
 TOLERANCE = 0.015
 
@@ -39,8 +39,8 @@ _THIRTY_TWO_BIT = {"weights": "fp32", "activations": "fp32", "kv_cache": "fp32"}
 _OTHER = "Other"
 
 _NOT_PUBLISHED = "the survey does not say what it counts as Other"
-# Why printed numbers are not ours: misprints, shown by the other columns of their own rows, and two
-# roundings.
+# Reasons why printed numbers differ from ours: misprints, shown by the other columns of their rows,
+# and two roundings.
 _REASONS = {
     ("Table 3", "BERT-Base", 128, "MHA (act-to-act)", "GMOPs"): (
         "misprint: its own 7 % of 0.14 and 0.60 GFLOPs / 63.62 both need 0.0094"
@@ -131,7 +131,7 @@ def roofs(batch_sizes: Sequence[int], devices: Iterable[str], seq_len: int = 128
 
     The whole model, in 16 bits where the device has such arithmetic, else in 32. A batch shares the
     weights and not the cache, so that past some context no batch leaves the roof. Batches up to
-    8192 are looked at, and contexts up to GPT-2's own 1024.
+    8192 are tried, and contexts up to GPT-2's 1024.
     """
     return [_roof(load_hardware(device), tuple(batch_sizes), seq_len) for device in devices]
 

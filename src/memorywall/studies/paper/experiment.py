@@ -1,8 +1,8 @@
 """The case study's latencies on this machine: predicted, then measured.
 
-What differs from the survey's run is said, not tuned away: another processor and number of threads,
-PyTorch's eager mode, 32 bits, and whole models with their embedding and head. BERT's 512 positions
-are extended, as the survey ignores them.
+The differences from the survey's run are reported, not tuned away: another processor and number of
+threads, PyTorch's eager mode, 32 bits, and whole models with their embedding and head. BERT's 512
+positions are extended, as the survey ignores them.
 """
 
 from __future__ import annotations

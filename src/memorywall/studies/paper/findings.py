@@ -1,4 +1,4 @@
-"""What the case study holds: quantities over lengths, latencies, and decode by batch."""
+"""The findings of the case study: quantities over lengths, latencies, and decode by batch."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Roof:
         batch_sizes: those asked for.
         waiting: for each, the share of the time in memory-bound operators.
         leaves_at: the smallest batch that is compute-bound at this context; None for none.
-        longest_leaving: the longest of the contexts looked at where a batch is compute-bound, or 0.
+        longest_leaving: the longest of the tried contexts with a compute-bound batch, or 0.
     """
 
     device: str
@@ -137,11 +137,11 @@ def _version_2(record: Values) -> Values:
 @recorded("memorywall.study.paper/2", names={"roofs": "batch"}, upgrades={1: _version_2})
 @dataclass(frozen=True, slots=True)
 class CaseStudy:
-    """What the study found.
+    """The findings of the study.
 
     Attributes:
-        cells: the printed counts beside ours; empty in a record of the runs alone.
-        curves: the four panels; likewise.
+        cells: the printed counts and ours; empty in a record of the runs alone. curves: the four
+            panels; empty in such a record too.
         roofs: GPT-2's decode by batch, one for each device that was asked for.
         here: the models run on this machine; None where they did not run.
     """

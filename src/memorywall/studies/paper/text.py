@@ -148,8 +148,8 @@ def _verdict(cells: Sequence[Comparison], curves: Sequence[LengthCurve]) -> str:
         f"them with the same FLOPs; {times['GPT-2']:.0f} times was measured "
         f"on the survey's Xeon, "
         f"and over all lengths the predicted latencies are {low:+.0%} to {high:+.0%} of the "
-        f"measured. {slips} of the counts that agree are BERT-Large's, and do so only with a slip "
-        "of the survey's, told below."
+        f"measured. {slips} of the counts that agree are BERT-Large's, and do so only with an "
+        "error of the survey's, described below."
     )
 
 

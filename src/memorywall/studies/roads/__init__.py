@@ -17,7 +17,7 @@ def _run(*, watch: Watch, models: Sequence[str] = (), tokens: int = 128) -> Road
 STUDY = Study(
     name="roads",
     question="Does a config count as transformers' class does, traced?",
-    about="""What a config says of MODELS beside transformers' class, traced.
+    about="""MODELS analysed from their configs, compared with traces of transformers' classes.
 
     Equal to the last digit should be FLOPs of products and scans, and bytes of weights, the cache
     and state, class by class; within 2 % fused bytes. By default all of the catalogue but diffusion

@@ -3,8 +3,8 @@
 For a model of the catalogue, in each of its passes: the FLOPs of matrix products, convolutions and
 scans, and the bytes of weights, of the cache and of state, class by class, which must be equal; and
 fused bytes, which should lie within 2 %. Where a class stays wholly on chip by the config, what the
-trace moves for it is compared with the whole pass. What PyTorch's operators move beyond that is
-told by class and cause. Every pair of a query and a key is counted.
+trace moves for it is compared with the whole pass. The excess traffic of PyTorch's operators is
+reported by class and cause. Every pair of a query and a key is counted.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from functools import partial
 from typing import Any
 
 from memorywall.answer.analyze import analyze
+from memorywall.answer.programs import program_of
 from memorywall.answer.settle import applicable
-from memorywall.answer.steps import program_of
 from memorywall.catalog.configs import entries
 from memorywall.core.errors import MemoryWallError, MissingDependencyError, UnsupportedError
 from memorywall.core.forward import Forward
@@ -82,7 +82,7 @@ def _asked(model: Model, phase: str, tokens: int, dtype: str) -> dict[str, Any]:
 
 
 def _positions(model: Model, phase: str, tokens: int) -> int:
-    """Return so many positions of text, and those of one image where it stands among them."""
+    """Return a number of positions of text, with those of one image if it is among them."""
     images = model.traits.images
     if images is None or "images" not in find_phase(phase).words(model.traits) or not model.causal:
         return tokens
@@ -134,7 +134,7 @@ _EXACTLY: dict[str, Callable[[Program], Counter[str]]] = {
 def passes(names: Iterable[str] = ()) -> Iterator[tuple[str, str]]:
     """Yield models and phases to compare, by default of all the catalogue.
 
-    What makes images of noise is left out: its classes are not transformers'.
+    Diffusion models are left out: their classes are not part of transformers.
     """
     for name in names or [entry.id for entry in entries()]:
         model = load_model(name)

@@ -1,4 +1,4 @@
-"""What the study of two roads holds: passes by both roads, and what they add up to."""
+"""The findings of the study of two roads: passes by both roads, and their totals."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class PassComparison:
 
     @property
     def unequal(self) -> dict[str, tuple[int, int]]:
-        """What should be equal and is not."""
+        """The quantities that should be equal and are not."""
         return {what: pair for what, pair in self.exact.items() if pair[0] != pair[1]}
 
     @property
@@ -101,7 +101,7 @@ def total(passes: Iterable[PassComparison]) -> Totals:
 )
 @dataclass(frozen=True, slots=True)
 class Roads:
-    """What the study found.
+    """The findings of the study.
 
     Attributes:
         tokens: positions of a pass.

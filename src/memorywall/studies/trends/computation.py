@@ -10,7 +10,7 @@ from memorywall.trends.paper_series import PRINTED
 from memorywall.trends.selection import Selection
 from memorywall.trends.series import find_series
 
-# What of today stands beside each of the paper's series: by a definition stated, not the paper's.
+# The current series for each of the paper's, by a stated definition, not the paper's.
 _TODAY = {
     "flops": "peak",
     "dram": "bandwidth",

@@ -1,4 +1,4 @@
-"""The paper's Figs 1, 2a, 2b and 4 anew, in its layout: its points, its lines, its labels."""
+"""The paper's Figs 1, 2a, 2b and 4 redrawn in its layout: its points, its lines, its labels."""
 
 from __future__ import annotations
 

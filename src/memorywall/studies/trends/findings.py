@@ -1,4 +1,4 @@
-"""What the studies of growth hold: refits, the paper's figures, a machine's latencies."""
+"""The findings of the studies of growth: refits, the paper's figures, a machine's latencies."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Refit:
 
 @dataclass(frozen=True, slots=True)
 class PrintedBar:
-    """What training a model kept in memory, in GB, and the memory of a device of its year."""
+    """The training memory of a model, in GB, and the memory of a device of its year."""
 
     name: str
     year: int
@@ -52,11 +52,11 @@ class PrintedBar:
 
 @dataclass(frozen=True, slots=True)
 class PaperFigures:
-    """What the paper's Figs 1, 2a, 2b and 4 show.
+    """The content of the paper's Figs 1, 2a, 2b and 4.
 
     Attributes:
-        growths: what they fit, by the name of the series.
-        marks: what they draw and do not fit, likewise.
+        growths: the fits, by the name of the series. marks: points that are drawn but not fitted,
+            by the name of the series.
         bars: of Fig. 4.
     """
 
@@ -71,7 +71,7 @@ class PaperFigures:
 )
 @dataclass(frozen=True, slots=True)
 class RefittedTrends:
-    """What the study found.
+    """The findings of the study.
 
     Attributes:
         refits: every printed rate beside its fit, the paper's series to today, and today's own.

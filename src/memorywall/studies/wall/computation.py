@@ -56,8 +56,8 @@ def hit_needed(dram: float) -> float:
 def hit_of_wall(cache: float, dram: float, references: float = REFERENCES) -> float:
     """Return the hit rate at which an average access takes as long as comes between two.
 
-    The reading of 1995: of so many references an instruction, the wall is p t_c + (1 - p) t_m =
-    1 / references.
+    The reading of 1995: for a number of references per instruction, the wall is p t_c + (1 - p) t_m
+    = 1 / references.
     """
     pace = 1 / references
     if dram <= pace:
@@ -92,7 +92,7 @@ def machines() -> list[Machine]:
 
 
 def your_machine(dram_ns: float, clock_ghz: float, cache_cycles: float) -> Machine:
-    """Return a machine of one's own.
+    """Return a custom machine.
 
     Raises:
         InvalidInputError: a number that is not positive.

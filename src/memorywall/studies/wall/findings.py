@@ -1,4 +1,4 @@
-"""What the study of the wall holds: machines, the hit rates they need, what 1995 foresaw."""
+"""The findings of the study of the wall: machines, required hit rates, the forecast of 1995."""
 
 from __future__ import annotations
 
@@ -37,13 +37,11 @@ class Machine:
 @recorded(rest="machine")
 @dataclass(frozen=True, slots=True)
 class MachineAtWall:
-    """What a machine's latencies mean for a program.
+    """The effect of a machine's latencies on a program.
 
     Attributes:
-        machine: which.
-        average_access_cycles: by hit rate.
-        hit_needed: hit rate that it needs, by the paper's reading.
-        hit_of_1995: likewise by that of 1995.
+        machine: its name. average_access_cycles: by hit rate. hit_needed: the required hit rate by
+            the paper's reading. hit_of_1995: the same by that of 1995.
     """
 
     machine: Machine
@@ -54,7 +52,7 @@ class MachineAtWall:
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """What 1995 foresaw of a year, and what it printed; None where it printed nothing.
+    """The forecast of 1995 for a year, and its printed value; None where it printed nothing.
 
     Attributes:
         year: of which.
@@ -75,7 +73,7 @@ class Projection:
 )
 @dataclass(frozen=True, slots=True)
 class Wall:
-    """What the study found.
+    """The findings of the study.
 
     Attributes:
         hits: hit rates that were asked for.

@@ -70,7 +70,7 @@ def _joined(values: Sequence[Any], join: Join) -> Any:
 
 
 def _touched(tensors: Sequence[Tensor], join: Join) -> Axes | None:
-    """Return the part that is moved; one that is whole here and there goes by its elements."""
+    """Return the moved part; if it is whole in only some programs, by its elements."""
     parts = [one.touched for one in tensors if one.touched is not None]
     if not parts:
         return None

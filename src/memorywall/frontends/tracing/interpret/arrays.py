@@ -129,7 +129,7 @@ class View:
         moved: Number = prod(part) if touched is None else touched
         if moved >= prod(shape):
             return Tensor(name, unnamed(*shape), array.format, array.role)
-        # Which part of a cache it is, of keys and values side by side, its sizes would not tell.
+        # The sizes alone do not identify a part of a cache with keys and values side by side.
         sized = touched is not None or array.role == "kv_cache"
         some = unnamed(moved) if sized else unnamed(*part)
         return Tensor(name, unnamed(*shape), array.format, array.role, some)

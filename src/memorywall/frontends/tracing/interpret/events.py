@@ -23,7 +23,7 @@ from memorywall.frontends.tracing.interpret.arrays import Array, View
 
 UNKNOWN = "unknown"  # the function of an operator that has no formula
 
-# What is known of a call.
+# The known work of a call.
 Work: TypeAlias = Gemm | Attention | Conv | Scan | Softmax | tuple[Space, ...]
 # Parts of arrays, each with the elements moved where that is not all of them.
 Parts: TypeAlias = "tuple[tuple[View, Number | None], ...]"
@@ -62,9 +62,8 @@ class Event:
     Attributes:
         name: its path, such as ``layers.0.mlp.up_proj.mm``.
         op: the operator, such as ``aten::mm``.
-        work: what it does, or the spaces that its FLOPs fill; None where nobody knows.
-        reads, writes: what it moves.
-        function: what it does, as ``Op.function``.
+        work: its geometry, or the spaces of its FLOPs; None if unknown. reads, writes: the moved
+            parts. function: as ``Op.function``.
     """
 
     name: str
@@ -79,14 +78,14 @@ class Event:
 
     @property
     def flops(self) -> Number | None:
-        """FLOPs of the call; None where nobody knows."""
+        """FLOPs of the call; None if unknown."""
         if self.work is None:
             return None
         return flops_of(self.work) if isinstance(self.work, tuple) else self.work.flops
 
     @property
     def geometry(self) -> Geometry:
-        """What the call does, as an operator of a program says it.
+        """The geometry of the call, as of an operator of a program.
 
         A product of activations is attention's, and one within an optimizer's step its own: of
         these the spaces alone are known.

@@ -12,9 +12,10 @@ from typing import Any, TypeAlias
 from memorywall.core.errors import InvalidInputError, shown
 from memorywall.core.geometry import Attention, Conv, Gemm, Kind, Space
 
-# What a formula says: FLOPs, a space that they fill, or a whole geometry.
+# The result of a formula: FLOPs, a space that they fill, or a whole geometry.
 Found: TypeAlias = int | Space | Gemm | Attention | Conv
-# What a formula is given: ``op``, ``args``, ``kwargs``, and the tensors ``inputs`` and ``outputs``.
+# The argument of a formula: ``op``, ``args``, ``kwargs``, and the tensors ``inputs`` and
+# ``outputs``.
 Count: TypeAlias = Callable[[Any], Found]
 
 

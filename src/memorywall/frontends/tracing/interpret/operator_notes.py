@@ -107,7 +107,7 @@ class Notes:
         out: torch.Tensor,
         kept: torch.Tensor | tuple[torch.Tensor, ...] | None,
     ) -> None:
-        """Note an operator that stands for many of PyTorch's."""
+        """Record an operator that replaces many of PyTorch's."""
         kind, function = geometry.kind, geometry.function
         path = self.frame.unique(function)
         self.arrays.add(out, path).name = path

@@ -1,4 +1,4 @@
-"""What transformers' classes multiply beyond the architecture where they write scans out, by hand.
+"""Extra products of transformers' classes with explicit scans, counted by hand.
 
 Kernels run a scan and a short convolution each as one operator; the classes' own fallback, which
 runs where there are none, writes them out as products that torch counts. Letters: B batch,
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.written_out_linear import linear_written_out
+from tests.oracle.written_out_linear import linear_written_out
 
 _SELECTIVE = ("mamba", "falcon_mamba", "jamba", "zamba")
 _BY_HEADS = ("mamba2", "zamba2", "bamba", "granitemoehybrid", "falcon_h1", "nemotron_h")

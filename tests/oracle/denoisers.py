@@ -9,7 +9,7 @@ import diffusers
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-LATENT = 8  # pixels of a side that one latent stands for
+LATENT = 8  # pixels per side of one latent
 
 
 def build(config: dict[str, Any], class_name: str) -> Any:
@@ -28,7 +28,7 @@ def parameters(config: dict[str, Any], class_name: str) -> int:
 def step_flops(
     config: dict[str, Any], class_name: str, rows: int, height: int, width: int, text: int
 ) -> int:
-    """Count the products of one step over ``rows`` images of so many pixels."""
+    """Count the products of one step over ``rows`` images of a size in pixels."""
     model = build(config, class_name)
     inputs = _INPUTS[class_name](model.config, rows, height // LATENT, width // LATENT, text)
     with FlopCounterMode(display=False) as counter, torch.no_grad():

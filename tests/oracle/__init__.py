@@ -14,13 +14,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import masking_utils
 from transformers.models.minimax.modeling_minimax import MiniMaxCache
 
-from tests.written_out import written_out
+from tests.oracle.written_out import written_out
 
 transformers.logging.set_verbosity_error()
 
-# What keeps state, and so looks at a mask's values, without saying so.
+# Types with state, which read a mask's values without declaring it.
 _KEEP_STATE = ("minimax", "lfm2", "lfm2_moe")
-# Published under a name of its own with another's architecture.
+# Published under a separate name with another's architecture.
 _TWINS = {"kimi_k2": "deepseek_v3"}
 
 
@@ -50,7 +50,7 @@ def build(config: dict[str, Any], class_name: str, device: str = "") -> Any:
 
 
 def _without_shortcut(forward: Any) -> Any:
-    """Run with a mask: encoders look at its values for a shortcut of other kernels."""
+    """Run with a mask: encoders read its values for a shortcut of other kernels."""
 
     @functools.wraps(forward)
     def run(*args: Any, **words: Any) -> Any:
@@ -98,8 +98,8 @@ def prefill_flops(config: dict[str, Any], class_name: str, batch: int, tokens: i
     ids = torch.ones(batch, tokens, dtype=torch.long, device=_device(config))
     if class_name.endswith("ForMultipleChoice"):
         ids = ids[:, None]  # one choice a question
-    # With a mask no model looks at ids or positions for padding; those with state look at a mask's
-    # values instead, but with a cache at nothing.
+    # With a mask no model reads ids or positions for padding; those with state read a mask's values
+    # instead, but not with a cache.
     stateful = model._is_stateful or model.config.model_type in _KEEP_STATE
     words = {"use_cache": True} if stateful else {"attention_mask": torch.ones_like(ids)}
     if model.config.model_type == "rwkv":  # whose lone token is taken for a step, which is wrong
@@ -318,10 +318,10 @@ def image_text_flops(
     config: dict[str, Any], class_name: str, batch: int, tokens: int, images: int,
     size: tuple[int, int],
 ) -> tuple[int, int]:  # fmt: skip
-    """Count the products of looking at images of a size, and of the decoder over all positions.
+    """Count the products of encoding images of a size, and of the decoder over all positions.
 
-    What the tower is given are the pixels that a processor would hand it. The decoder is given as
-    many positions; what stands in them changes no product.
+    The tower receives the pixels that a processor would pass. The decoder receives as many
+    positions; their contents change no product.
     """
     model = build(config, class_name)
     with FlopCounterMode(display=False) as looking, torch.no_grad(), _masked():
@@ -333,9 +333,9 @@ def image_text_flops(
 
 
 def _look(model: Any, pixels: dict[str, Any]) -> None:
-    """Run what looks at images.
+    """Run the vision part.
 
-    Which of Idefics' views are padding, no array without content says: all are looked at.
+    An array without content does not show which of Idefics' views are padding: all are encoded.
     """
     if hasattr(model, "connector"):
         model.connector(model.vision_model(**pixels).last_hidden_state)
@@ -354,7 +354,7 @@ def image_text_step(
         before = ids[:, 1:]
         model(input_ids=before, attention_mask=torch.ones_like(before), past_key_values=past)
         with FlopCounterMode(display=False) as counter:
-            # With a mask no model looks at positions for packed sequences.
+            # With a mask no model reads positions for packed sequences.
             model(input_ids=ids[:, :1], attention_mask=torch.ones_like(ids), past_key_values=past)
     elements = sum(layer.keys.numel() + layer.values.numel() for layer in past.layers)
     return int(counter.get_total_flops()), elements

@@ -1,4 +1,4 @@
-"""What transformers' classes of linear attention multiply beyond the architecture, by hand.
+"""Extra products of transformers' classes of linear attention, counted by hand.
 
 As in ``written_out``: their fallback writes a scan out as products that torch counts, and convolves
 positions that are cut off. Letters: B batch, T tokens, K and V the widths of a head's keys and
