@@ -6,9 +6,6 @@ import dataclasses
 import inspect
 import io
 import json
-import re
-import runpy
-import sys
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,7 +22,6 @@ from memorywall.core.study import Option, Study
 from memorywall.studies import find_study, studies
 
 Captured = pytest.CaptureFixture[str]
-ROOT = Path(__file__).parent.parent.parent
 STUDIES = list(studies())
 NAMES = [study.name for study in STUDIES]
 SLOW = {"memory"}  # eight models are traced, twice a step
@@ -176,42 +172,3 @@ def test_unknown_studies_and_options() -> None:
         mw.study("wal")
     with pytest.raises(UnknownNameError, match="Did you mean hits"):
         mw.study("wall", hit=[0.8])
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The study of docs/howto/extend.md, as a folder that is not there otherwise."""
-    page = (ROOT / "docs" / "howto" / "extend.md").read_text(encoding="utf-8")
-    (source,) = re.findall(r"^```py\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    place = tmp_path / "idle_arithmetic"
-    place.mkdir()
-    (place / "__init__.py").write_text(source, encoding="utf-8")
-    monkeypatch.setattr(room, "__path__", [*room.__path__, str(tmp_path)])
-    # So that it is imported again, and removed afterwards.
-    monkeypatch.setitem(sys.modules, "memorywall.studies.idle_arithmetic", None)
-    monkeypatch.delitem(sys.modules, "memorywall.studies.idle_arithmetic")
-    return place
-
-
-@pytest.mark.usefixtures("folder")
-def test_a_new_folder_is_a_new_study(capsys: Captured) -> None:
-    assert main(["study", "--help"]) == 0
-    listed = " ".join(capsys.readouterr().out.split())
-    assert "idle-arithmetic How much of the arithmetic is idle in a decode step?" in listed
-    assert main(["study", "idle-arithmetic"]) == 0
-    # gpt2 on an H100 at batch 1 does about 1 of 295 FLOP a byte: over 99 % idle.
-    text = capsys.readouterr().out
-    assert re.search(r"on h100-sxm: 99\.\d% of the arithmetic is idle\.", text)
-    assert main(["study", "idle-arithmetic", "--model", "llama-3.1-8b", "--json"]) == 0
-    record = json.loads(capsys.readouterr().out)
-    assert record["schema"] == "memorywall.study.idle-arithmetic/1"
-    assert record["idle"] == 1 - record["mfu"]
-    assert mw.study("idle-arithmetic", model="llama-3.1-8b").to_dict() == record
-    new = find_study("idle-arithmetic")
-    test_it_says_what_it_asks(new, capsys)
-    test_its_options_are_the_words_of_its_run(new)
-    test_its_text_fits_80_columns(new)
-    test_its_record_is_read_back(new)
-    pages = runpy.run_path(str(ROOT / "tools" / "reference.py"))
-    assert "## idle-arithmetic" in pages["_studies_page"]()
-    assert "## memorywall study idle-arithmetic" in pages["_command_page"]()
