@@ -280,7 +280,7 @@ def test_paths(capsys: Captured, tmp_path: Path) -> None:
         assert said in refused(capsys, "analyze", str(tmp_path / name), "--on", "h100-sxm")
     assert "is not a regular file" in refused(capsys, "analyze", "/dev/zero", "--on", "h100-sxm")
     for name, said in [
-        ("empty", "is a folder, not a device TOML"),
+        ("empty", "must be a device TOML, got a folder"),
         ("missing.toml", "no such file"),
         ("pipe.json", "is not a regular file"),
     ]:
@@ -479,7 +479,7 @@ MANY = ",".join("1" * 64)
         (["models", "gpt2", "gpt9"], "'gpt9' is not known"),
         (["models", "--explain"], "--explain requires a model"),
         (["models", "gpt2", "--stored"], "--stored requires --explain"),
-        (["models", "./no-such.gguf"], "no-such.gguf: no such file"),
+        (["models", "./no-such.gguf"], "no-such.gguf: there is no such file"),
         (["models", "./no-such.safetensors"], "has no config.json"),
         (["models", "~nobody-of-that-name/x"], "home is not known"),
         (["hardware", "~nobody-of-that-name/x.toml"], "home is not known"),
