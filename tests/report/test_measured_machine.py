@@ -68,7 +68,7 @@ def test_a_profile_fits_the_page() -> None:
     assert "did not run: generate, batch 1, seq 128: MemoryError" in flat
     assert "Others used 1.5 cores" in flat
     assert "every case: fp32, 1 thread" in text
-    # Every case stands in both pieces, with its phase, batch and length.
+    # Every case is in both pieces, with its phase, batch and length.
     assert text.count("\ngenerate      1   128  ") == 2 * 2  # one of them did not run
     wide = on_a_page(lambda page: show_profile(found, page), 200)
     assert wide.count("\ngenerate      1   128  ") == 2

@@ -68,6 +68,7 @@ def test_every_folder_is_a_study() -> None:
 @pytest.mark.parametrize("study", STUDIES, ids=NAMES)
 def test_it_says_what_it_asks(study: Study[Any], capsys: Captured) -> None:
     assert study.question.endswith("?")
+    assert len(study.question) <= 62  # one line of the listing
     assert recording_of(study.result).name == f"memorywall.study.{study.name}"
     assert dataclasses.is_dataclass(study.result)
     assert main(["study", "--help"]) == 0

@@ -53,7 +53,7 @@ class Recording:
         derived: attributes by the keys that hold them beside the fields; they are not read back. A
             path such as ``slope.low`` is followed.
         hidden: fields that the record leaves out; such a result is written and not read.
-        rest: the field whose own keys stand in the record itself: a mapping, or a dataclass.
+        rest: the field whose own keys are keys of the record itself: a mapping, or a dataclass.
         upgrades: by the version that each starts from, what makes the values of a record those of
             the next version; a record without a schema is of version 0.
     """
@@ -93,7 +93,7 @@ def recorded(
 
     Args:
         schema, names, hidden, rest, upgrades: see ``Recording``.
-        derived: likewise, or the names of attributes that are keys of the same name.
+        derived: see ``Recording``, or the names of attributes that are keys of the same name.
     """
     paths = derived if isinstance(derived, Mapping) else {name: name for name in derived}
 

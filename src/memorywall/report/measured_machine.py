@@ -161,7 +161,7 @@ def _profile_verdict(found: Profile) -> str:
     )
 
 
-# What a case was run with, by the title of its column.
+# The settings of a case, by the title of their column.
 _ASKED: dict[str, Callable[[ProfiledCase], str]] = {
     "phase": lambda case: case.phase,
     "dtype": lambda case: case.dtype,
@@ -172,7 +172,7 @@ _ASKED: dict[str, Callable[[ProfiledCase], str]] = {
 
 
 def _common(cases: Sequence[ProfiledCase]) -> dict[str, str]:
-    """Return what all of several cases were run with, of dtype and threads, in words."""
+    """Return the dtype and threads that several cases share, as text by title."""
     if len(cases) < 2:
         return {}
     first = cases[0]
