@@ -166,7 +166,7 @@ class Analysis:
 
     @property
     def new_tokens(self) -> Number:
-        """Tokens generated per sequence: one for a pass, None if no text is generated."""
+        """Tokens generated per sequence: one for a pass, 0 if no text is generated."""
         return sum(one.emits * one.count for one in self.passes)
 
     @property

@@ -18,7 +18,7 @@ Display: TypeAlias = Literal["prefixed", "number", "whole", "share", "text"]
 Provenance: TypeAlias = Literal[
     "counted", "data sheet", "class default", "calibrated", "measured", "forecast", "hypothetical"
 ]
-# What a device's kind says of its ceilings.
+# The provenance of ceilings by the kind of a device.
 CEILINGS: dict[str, Provenance] = {
     "spec": "data sheet",
     "measured": "measured",
@@ -46,7 +46,7 @@ class Quantity:
             from (ceilings, or a calibration).
         applies: whether a result has it; None for always.
         path: the attribute, or a path of attributes, where that is not the name.
-        compute: a result in, the value out, where it is no attribute.
+        compute: a result in, the value out, for a value that is not an attribute.
     """
 
     name: str
@@ -186,12 +186,12 @@ ANALYSIS = (
     Quantity("phase", "", "The name of the phase.", "text"),
     Quantity("batch_size", "", "Sequences.", "whole"),
     Quantity("seq_len", "", "Positions of each sequence.", "whole"),
-    Quantity("source_len", "", "Positions of each source that an encoder reads.", "whole"),
+    Quantity("source_len", "", "Positions of each source of an encoder.", "whole"),
     Quantity(
         "image_size", "pixel", "Height and width of every image.", "text", applies=_of_images
     ),
     Quantity("images", "", "Images of each sequence.", "whole", applies=_of_images),
-    Quantity("new_tokens", "", "Tokens that come out for each sequence.", "whole"),
+    Quantity("new_tokens", "", "Tokens generated per sequence.", "whole"),
     Quantity("steps", "", "Denoising steps.", "whole", applies=_of_denoising),
     Quantity(
         "guidance", "", "Whether each denoising step runs with the prompt and without it.", "text",
@@ -255,7 +255,7 @@ FOOTPRINT = (
     Quantity("optimizer_states", "byte", "States of the optimizer, in training.", "prefixed"),
     Quantity("total", "byte", "All of them together.", "prefixed"),
     Quantity("capacity", "byte", "The device's main memory.", "prefixed", origin="ceilings"),
-    Quantity("state", "byte", "What recurrent layers keep in place of a cache.", "prefixed"),
+    Quantity("state", "byte", "State that recurrent layers keep in place of a cache.", "prefixed"),
 )
 
 OPERATOR = (
@@ -305,7 +305,9 @@ LINK = (
     Quantity("name", "", "Such as ``NVLink 4``.", "text"),
     Quantity("bandwidth", "byte/s", "In one direction, all lanes.", "prefixed", origin="ceilings"),
     Quantity("lanes", "", "Lanes in one direction.", "whole", origin="ceilings"),
-    Quantity("lane_rate", "bit/s", "What one lane signals.", "prefixed", origin="ceilings"),
+    Quantity(
+        "lane_rate", "bit/s", "The signalling rate of one lane.", "prefixed", origin="ceilings"
+    ),
 )
 
 DEVICE = (
@@ -332,7 +334,7 @@ DEVICE = (
     Quantity("price", "USD", "Price in US dollars.", "number", origin="ceilings"),
     Quantity("sources", "", "The source of every number.", "text"),
     Quantity(
-        "notes", "", "What to know before its numbers are used.", "text",
+        "notes", "", "Remarks to read before its numbers are used.", "text",
         compute=lambda device: list(device.notes),
     ),
 )  # fmt: skip
