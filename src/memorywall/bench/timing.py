@@ -40,7 +40,8 @@ class Measurement:
         name: the call, such as ``gemm``.
         seconds: of one call, sample by sample.
         loops: calls in each sample.
-        flops, moved_bytes: of one call, counted by hand; 0 if not used. parameters: of the call.
+        flops, moved_bytes: of one call, counted by hand; 0 if not used.
+        parameters: of the call.
     """
 
     name: str

@@ -44,8 +44,10 @@ class Series:
     """Dated numbers of one definition.
 
     Attributes:
-        name: in the command. title, unit: labels of a figure's axis. definition: the included
-            quantity, and exclusions. source: of the numbers.
+        name: in the command.
+        title, unit: labels of a figure's axis.
+        definition: the included quantity, and exclusions.
+        source: of the numbers.
         points: in any order.
     """
 
@@ -191,7 +193,7 @@ class IntervalCoverage:
         fitted, later: points before and after.
         covered: share of the later points inside the prediction interval, by its level.
         before, after: growth per two years on either side, the later None with too few points.
-            reason: why a share is more than ten points from its level; empty if none is.
+        reason: why a share is more than ten points from its level; empty if none is.
     """
 
     series: str

@@ -71,7 +71,8 @@ class Hardware:
         title, vendor, device_class, released, tdp, price: descriptive fields (W, US dollars; None
             if no source prints it).
         sources: the source of every number, by its place, such as ``peaks.bf16``.
-        notes: caveats on the numbers. calibration: the measured speed of operators on it, if any.
+        notes: caveats on the numbers.
+        calibration: the measured speed of operators on it, if any.
         shapes: the shapes of those of its numbers that are arrays.
         draws: of a forecast, the same device with arrays of equally likely numbers, from which
             intervals follow.

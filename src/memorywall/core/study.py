@@ -81,8 +81,8 @@ class Watch:
     """The progress reports of a long run.
 
     Attributes:
-        progress: called with the number of finished parts, and the total. stage: called with the
-            name of the stage that begins.
+        progress: called with the number of finished parts, and the total.
+        stage: called with the name of the stage that begins.
     """
 
     progress: Callable[[int, int], object] = lambda _done, _total: None
@@ -101,9 +101,9 @@ class Study(Generic[_Result]):
         run: the options that are given, by keyword, and a ``Watch``; the answer out.
         show: prints an answer on a page; the options of the text by keyword.
         options: of the question.
-        figures: functions that draw an answer, by the name of the picture. examples: arguments of
-            the command. waits: stages of a run that take longer than a few seconds, such as
-            ``tracing``.
+        figures: functions that draw an answer, by the name of the picture.
+        examples: arguments of the command.
+        waits: stages of a run that take longer than a few seconds, such as ``tracing``.
         brief: options under which it answers within seconds; contract tests give them.
     """
 

@@ -51,12 +51,15 @@ class Traced:
     Attributes:
         name: the module's class.
         program: PyTorch's operators, unfused; repeated layers occur once, with their number.
-            parameters: weights of the module, tied ones once, including those that the pass does
-            not use. coverage: the share with a FLOP formula.
+        parameters: weights of the module, tied ones once, including those that the pass does not
+            use.
+        coverage: the share with a FLOP formula.
         phase: ``prefill``, ``decode``, ``encode`` or ``train``.
         batch_size, seq_len: sequences, for a training step those of all its batches, and positions
-            of each; 1 if an input has none. dtype: the format of most weights. inputs: those of the
-            run, as text. notes: caveats on the numbers.
+            of each; 1 if an input has none.
+        dtype: the format of most weights.
+        inputs: those of the run, as text.
+        notes: caveats on the numbers.
         memory: memory by role over a training step; None for a single pass.
         unit: of a row of its inputs: ``tokens``, or ``samples`` such as images.
     """

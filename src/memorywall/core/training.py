@@ -29,11 +29,13 @@ class Allocation:
     """The lifetime of one stored array; views share it.
 
     Attributes:
-        nbytes: its size. role: its use. Activations are arrays that a forward pass leaves for the
-            backward pass, temporaries all other short-lived arrays.
-        module: path of the module that made it, for a weight the one that holds it. operator: the
-            one that made it. born, died: the first and the last moment at which it is alive; None
-            if it outlives the trace.
+        nbytes: its size.
+        role: its use. Activations are arrays that a forward pass leaves for the backward pass,
+            temporaries all other short-lived arrays.
+        module: path of the module that made it, for a weight the one that holds it.
+        operator: the one that made it.
+        born, died: the first and the last moment at which it is alive; None if it outlives the
+            trace.
     """
 
     nbytes: int
@@ -140,8 +142,11 @@ class TrainingMemory:
 
     Attributes:
         model: its name.
-        parameters: their number, tied ones once. timeline: the steps. conventions: the settings of
-            the steps. notes: the assumptions. inputs: those of the run, as text.
+        parameters: their number, tied ones once.
+        timeline: the steps.
+        conventions: the settings of the steps.
+        notes: the assumptions.
+        inputs: those of the run, as text.
     """
 
     model: str

@@ -138,11 +138,12 @@ class LongContext:
         cache_passes: first context at which a step moves more cache and state than weights.
         memory_full: first context that does not fit the memory.
         attention_passes: first context at which attention's products in a prefill exceed all other
-            FLOPs. leaves: contexts at which decode is compute-bound, at the requested batch.
-            leaves_filled: the same at the largest batch that fits. leaves_ever: the same in an
-            infinite batch, for which no memory is large enough. limit: the cost per token in such a
-            batch, at the first context. verdict: the context at which it leaves the memory roof,
-            and the reason, in a sentence.
+            FLOPs.
+        leaves: contexts at which decode is compute-bound, at the requested batch.
+        leaves_filled: the same at the largest batch that fits.
+        leaves_ever: the same in an infinite batch, for which no memory is large enough.
+        limit: the cost per token in such a batch, at the first context.
+        verdict: the context at which it leaves the memory roof, and the reason, in a sentence.
     """
 
     model: str

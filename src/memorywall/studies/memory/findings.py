@@ -24,12 +24,15 @@ class Bar:
     """One model of a figure of training memory: each part in GiB, ours and published.
 
     Attributes:
-        model, setting, optimizer: the model, its batch and input, its optimizer. published: as
-            printed, by part: parameters, optimizer, features.
+        model, setting, optimizer: the model, its batch and input, its optimizer.
+        published: as printed, by part: parameters, optimizer, features.
         ours: of the same parts.
-        verdicts: of the comparison, by part. reason: of an exception. gradients, peak: not in the
-            figure: the gradients, and the peak of live bytes over two steps. parameters: their
-            number. limit: the memory of the GPUs of its year, as the figure draws it.
+        verdicts: of the comparison, by part.
+        reason: of an exception.
+        gradients, peak: not in the figure: the gradients, and the peak of live bytes over two
+            steps.
+        parameters: their number.
+        limit: the memory of the GPUs of its year, as the figure draws it.
     """
 
     model: str

@@ -55,8 +55,8 @@ class PaperFigures:
     """The content of the paper's Figs 1, 2a, 2b and 4.
 
     Attributes:
-        growths: the fits, by the name of the series. marks: points that are drawn but not fitted,
-            by the name of the series.
+        growths: the fits, by the name of the series.
+        marks: points that are drawn but not fitted, by the name of the series.
         bars: of Fig. 4.
     """
 

@@ -40,8 +40,10 @@ class MachineAtWall:
     """The effect of a machine's latencies on a program.
 
     Attributes:
-        machine: its name. average_access_cycles: by hit rate. hit_needed: the required hit rate by
-            the paper's reading. hit_of_1995: the same by that of 1995.
+        machine: its name.
+        average_access_cycles: by hit rate.
+        hit_needed: the required hit rate by the paper's reading.
+        hit_of_1995: the same by that of 1995.
     """
 
     machine: Machine
