@@ -3,13 +3,16 @@
 #                   machine, predicted and then run in NumPy
 #   make demo-here  in some minutes, with PyTorch: a long measurement of this machine, and the
 #                   paper's three models run on it, predicted first
-#   make test       lint, types, contracts, tests
+#   make test       lint, types, contracts, and the fast tests
+#   make test-all   the slow tests
 
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt
+PYTEST := $(BIN)/pytest -n 2 --dist loadgroup
 
-.PHONY: help demo demo-here test lint types contracts tests bench reference format words-history clean
+.PHONY: help demo demo-here test test-all lint types contracts fast bench reference format \
+	words-history clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,8 +27,11 @@ demo-here:  ## Measure this machine at length, and run the paper's models on it:
 	@$(BIN)/memorywall measure --threads 1
 	@$(BIN)/memorywall study paper --measured --quick --threads 1 --figure build/study-here.svg
 
-test: .venv/test.stamp  ## Lint, types, contracts and tests
-	@$(MAKE) --no-print-directory lint types contracts tests
+test: .venv/test.stamp  ## Lint, types, contracts and the fast tests: within five minutes
+	@$(MAKE) --no-print-directory lint types contracts fast
+
+test-all: .venv/test.stamp  ## The slow tests, which `make test` leaves out
+	$(PYTEST) -m slow
 
 lint: .venv/test.stamp
 	$(BIN)/ruff check .
@@ -39,8 +45,8 @@ contracts: .venv/test.stamp
 	$(BIN)/lint-imports
 	$(BIN)/python tools/rooms.py
 
-tests: .venv/test.stamp
-	$(BIN)/pytest -n 2 --dist loadgroup
+fast: .venv/test.stamp
+	$(PYTEST) -m 'not slow'
 
 bench: .venv/base.stamp  ## Time one scenario, a million, and the command as a whole
 	$(BIN)/python benchmarks/analyze.py

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.tiers import mark_beyond_the_sample
+from tests.tiers import FAST, files_with_fast_tests, mark_beyond_the_sample
 
 # Machines are shared: no test has a time limit.
 settings.register_profile("memorywall", deadline=None)
@@ -22,8 +22,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m deselects
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     mark_beyond_the_sample(items)
+    config.stash[FAST] = files_with_fast_tests(items)
 
 
 @pytest.fixture(scope="session", autouse=True)

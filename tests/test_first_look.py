@@ -32,7 +32,6 @@ def test_the_readme_shows_what_is_printed(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The three parts that no machine changes; the fourth is of the machine that the README names.
-    pytest.importorskip("matplotlib")
     monkeypatch.chdir(tmp_path)
     demo = first_look()
     demo["draw_roofline"](demo["on_a_data_sheet"]())
@@ -56,7 +55,6 @@ def test_what_does_not_fit_is_reported_before_any_time(capsys: pytest.CaptureFix
 
 @pytest.mark.slow
 def test_the_whole_demo(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     run = subprocess.run(
         [sys.executable, str(PATH)], cwd=tmp_path, capture_output=True, text=True, check=False,
         env={**os.environ, "COLUMNS": "80"},

@@ -12,10 +12,13 @@ of the same models sample different ones.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
-from itertools import groupby
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
+
+# Whether each collected file has a test of the fast tier.
+FAST = pytest.StashKey[dict[Path, bool]]()
 
 
 def sampled_indices(name: str, count: int, every: int) -> range:
@@ -23,17 +26,24 @@ def sampled_indices(name: str, count: int, every: int) -> range:
     return range(zlib.crc32(name.encode()) % min(every, count), count, every)
 
 
-def mark_beyond_the_sample(items: Iterable[pytest.Item]) -> None:
-    """Mark those cases ``slow`` that the tests marked ``sampled`` leave to the slow tier.
-
-    The cases of one test stand side by side, as pytest collects them.
-    """
-    for name, group in groupby(items, key=lambda item: item.nodeid.partition("[")[0]):
-        cases = list(group)
-        mark = cases[0].get_closest_marker("sampled")
-        if mark is None:
-            continue
-        fast = sampled_indices(name, len(cases), mark.kwargs["every"])
-        for index, case in enumerate(cases):
+def mark_beyond_the_sample(items: Sequence[pytest.Item]) -> None:
+    """Mark those cases ``slow`` that the tests marked ``sampled`` leave to the slow tier."""
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("sampled"):
+            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for name, group in cases.items():
+        mark = group[0].get_closest_marker("sampled")
+        assert mark is not None
+        fast = sampled_indices(name, len(group), mark.kwargs["every"])
+        for index, case in enumerate(group):
             if index not in fast:
                 case.add_marker(pytest.mark.slow)
+
+
+def files_with_fast_tests(items: Sequence[pytest.Item]) -> dict[Path, bool]:
+    """Return for each file of the tests whether one of them is fast."""
+    found: dict[Path, bool] = {}
+    for item in items:
+        found[item.path] = found.get(item.path, False) or not item.get_closest_marker("slow")
+    return found

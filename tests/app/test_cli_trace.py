@@ -43,7 +43,9 @@ def place(tmp_path: Path) -> str:
 
 def test_text(place: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trace", f"{place}:make", "--input", "float32[2,4]", "--on", "h100-sxm"]) == 0
-    out = capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    out = " ".join(text.split())
     # 2 x 3 outputs of 4 multiply-adds, and 6 relus; 8 + 12 + 3 + 6 numbers and 6 + 6.
     assert "15 parameters (fp32), 54 FLOP, 164 B as PyTorch's operators move them" in out
     # The relu rides on the product, whose output is neither written nor read: 116 bytes.

@@ -56,7 +56,6 @@ def test_80_columns(capsys: Captured, command: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("command", TRENDS, ids=" ".join)
 def test_80_columns_of_trends(capsys: Captured, command: tuple[str, ...]) -> None:
-    pytest.importorskip("statsmodels")
     check(capsys, command)
 
 

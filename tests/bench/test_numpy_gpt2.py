@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+import transformers
 
 import memorywall as mw
 from memorywall.bench import numpy_kernels
@@ -19,8 +21,6 @@ SMALL = {
 
 @pytest.fixture
 def transformers_gpt2() -> Any:
-    torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
     torch.manual_seed(0)
     values = {key: value for key, value in SMALL.items() if key != "model_type"}
     model = transformers.GPT2LMHeadModel(transformers.GPT2Config(**values)).eval()
@@ -31,8 +31,6 @@ def transformers_gpt2() -> Any:
 
 
 def test_logits_are_those_of_transformers(transformers_gpt2: Any) -> None:
-    import torch
-
     # The state includes masks of old versions; a tied head has no separate name.
     state = {
         name.removeprefix("transformer."): values.numpy()

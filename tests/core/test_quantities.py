@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import memorywall as mw
@@ -95,7 +96,6 @@ def test_a_quantity_that_is_none_offers_its_like() -> None:
 
 
 def test_rates_have_the_interval_of_times_the_other_way_round() -> None:
-    pytest.importorskip("statsmodels")
     answer = mw.analyze("llama-3.1-8b", on="forecast:2030", phase="generate", new_tokens=3)
     time, rate = answer.quantity("latency_s"), answer.quantity("tokens_per_s")
     assert time.provenance == "forecast"
@@ -197,10 +197,9 @@ def test_notebooks_escape_what_a_name_holds() -> None:
 
 
 def test_frames_have_a_row_a_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    pandas = pytest.importorskip("pandas")
     answer = grid()
     frame = answer.to_frame()
-    assert isinstance(frame, pandas.DataFrame)
+    assert isinstance(frame, pd.DataFrame)
     assert list(frame.columns) == list(answer.points()[0])
     assert frame["latency_s"].tolist() == answer.latency_s.ravel().tolist()  # type: ignore[union-attr]
     assert len(mw.analyze(TOY, on="h100-sxm").to_frame()) == 1

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import memorywall as mw
 from memorywall.catalog.configs import entries
-from tests import denoisers
 from tests.counting import products
+from tests.oracle import denoisers
 
 ENTRIES = {e.id: e.config for e in entries() if "_class_name" in e.config}
 

@@ -134,8 +134,3 @@ def test_defaults_are_those_of_transformers(model_type: str) -> None:
     masked = (name for kind, name in CLASSES if kind == model_type and "MaskedLM" in name)
     config = {"model_type": model_type, "architectures": [next(masked)], **sizes, **width}
     agrees({**config, "vocab_size": 9, "pad_token_id": 0, "mask_token_id": 2}, 2, 3)
-
-
-def test_enough_masked_language_models() -> None:
-    masked = {kind for kind, name in CLASSES if name.endswith("ForMaskedLM")}
-    assert len(masked) >= 14

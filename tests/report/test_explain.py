@@ -12,7 +12,7 @@ import memorywall as mw
 from memorywall.app.cli import main
 from memorywall.catalog.configs import entries
 from memorywall.reading.ignored_keys import bearing
-from memorywall.report.explain import explain_record
+from memorywall.report.explain import explained
 from tests.frontends.files import GGUF_METADATA, LLAMA, gguf, gguf_tensors, plain, save
 from tests.toys import TOY
 
@@ -84,7 +84,7 @@ def record_of(capsys: Captured, *arguments: str) -> dict[str, Any]:
 
 
 def test_the_command_says_what_the_library_says(capsys: Captured, tmp_path: Path) -> None:
-    assert record_of(capsys, "gpt2") == explain_record(mw.model("gpt2"))
+    assert record_of(capsys, "gpt2") == explained(mw.model("gpt2")).to_dict()
     folder = save(tmp_path / "toy", LLAMA, plain())
     record = record_of(capsys, str(folder))
     assert record["stored"]["bytes"] == sum(array.nbytes for array in plain().values())

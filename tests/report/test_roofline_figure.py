@@ -10,7 +10,6 @@ import pytest
 import memorywall as mw
 from memorywall.report.roofline_figure import draw_answers
 
-pytest.importorskip("matplotlib")
 DEVICE = "h100-sxm"
 
 

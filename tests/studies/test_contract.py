@@ -37,7 +37,7 @@ OPTIONS = [(study, option) for study in STUDIES for option in study.options]
 
 _WORDS = {
     "count": "2", "counts": "1,2", "length": "64", "lengths": "64,128", "number": "1.5",
-    "numbers": "0.5", "name": "bf16", "names": "h100-sxm",
+    "shares": "0.5", "quantity": "5 us", "name": "bf16", "names": "h100-sxm",
 }  # fmt: skip
 
 
@@ -53,6 +53,10 @@ def on_the_command(option: Option) -> list[str]:
         return ["gpt2"]
     if option.kind == "flag":
         return [option.flag]
+    if option.names == "backend":
+        return [option.flag, "cpu"]
+    if option.unit == "Hz":
+        return [option.flag, "2 GHz"]
     return [option.flag, option.choices[0] if option.choices else _WORDS[option.kind]]
 
 
@@ -64,6 +68,7 @@ def test_every_folder_is_a_study() -> None:
 @pytest.mark.parametrize("study", STUDIES, ids=NAMES)
 def test_it_says_what_it_asks(study: Study[Any], capsys: Captured) -> None:
     assert study.question.endswith("?")
+    assert len(study.question) <= 62  # one line of the listing
     assert recording_of(study.result).name == f"memorywall.study.{study.name}"
     assert dataclasses.is_dataclass(study.result)
     assert main(["study", "--help"]) == 0

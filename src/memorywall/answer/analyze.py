@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Any, TypeAlias, Unpack
 
 from memorywall.answer.evaluate import evaluate, evaluate_ops
-from memorywall.answer.fit_trends import FORECAST, forecast_device
 from memorywall.answer.notes import notes_on
-from memorywall.answer.predict import predict, predict_ops, time_provenance
+from memorywall.answer.programs import time_provenance
 from memorywall.answer.settle import settle
 from memorywall.catalog.devices import FOLDER, LARGEST_FILE, find_device, measured_path, read_device
 from memorywall.core.analysis import Analysis
+from memorywall.core.calibration import Prediction
 from memorywall.core.errors import InvalidInputError, shown
 from memorywall.core.files import read_text, user_path
-from memorywall.core.hardware import Hardware
+from memorywall.core.hardware import FORECAST, Hardware
 from memorywall.core.model import Model
 from memorywall.core.parameters import Words, by_part
+from memorywall.core.question import Question
+from memorywall.core.results import OpCost
 from memorywall.core.scenario import Scenario
 from memorywall.core.traced import Traced
 from memorywall.core.workload import Conventions, Precision, Workload
@@ -87,11 +89,25 @@ def analyze_scenario(scenario: Scenario) -> Analysis:
         evaluation.footprint,
         time_provenance(question),
         price_ops=partial(evaluate_ops, question),
-        predict=partial(predict, question),
-        predict_ops=partial(predict_ops, question),
+        predict=partial(_predict, question),
+        predict_ops=partial(_predict_ops, question),
         note=partial(notes_on, question, evaluation.footprint, scenario.precision),
         describe=_described,
     )
+
+
+def _predict(question: Question) -> Prediction | None:
+    if question.hardware.calibration is None and question.hardware.draws is None:
+        return None
+    from memorywall.answer.predict import predict  # noqa: PLC0415 - it needs NumPy
+
+    return predict(question)
+
+
+def _predict_ops(question: Question, at_roofs: list[OpCost]) -> list[OpCost]:
+    from memorywall.answer.predict import predict_ops  # noqa: PLC0415 - it needs NumPy
+
+    return predict_ops(question, at_roofs)
 
 
 def _described(answer: Analysis) -> str:
@@ -112,6 +128,8 @@ def load_hardware(source: HardwareSource) -> Hardware:
     if isinstance(source, Hardware):
         return source
     if isinstance(source, str) and source.startswith(FORECAST):
+        from memorywall.answer.fit_trends import forecast_device  # noqa: PLC0415 - statistics
+
         return forecast_device(source)
     path = _device_path(source)
     return find_device(str(source)) if path is None else read_device(path)

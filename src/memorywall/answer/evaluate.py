@@ -8,8 +8,7 @@ from functools import partial, reduce
 from math import prod
 from operator import mul
 
-from memorywall.answer.lowered import evaluate_lowered, evaluate_lowered_ops, joined
-from memorywall.answer.steps import rewrite_of
+from memorywall.answer.programs import joined, rewrite_of
 from memorywall.core.errors import InvalidInputError
 from memorywall.core.numbers import maximum
 from memorywall.core.phase import Pass
@@ -50,6 +49,8 @@ def evaluate(question: Question) -> Evaluation:
             "Ask for fewer batch sizes or lengths, or for parts of the grid.",
         )
     if question.model.traits.traced:
+        from memorywall.answer.lowered import evaluate_lowered  # noqa: PLC0415 - NumPy, PyTorch
+
         return Evaluation(passes, *evaluate_lowered(question))
     price = _price_many if shape else _price_one
     costs, residents = [], []
@@ -97,6 +98,8 @@ def _together(residents: Sequence[Footprint]) -> Footprint:
 def evaluate_ops(question: Question) -> list[OpCost]:
     """Return every operator's cost over all of its executions, whole grids at once."""
     if question.model.traits.traced:
+        from memorywall.answer.lowered import evaluate_lowered_ops  # noqa: PLC0415 - as above
+
         return evaluate_lowered_ops(question)
     costs: list[OpCost] = []
     for one in question.passes:

@@ -13,14 +13,13 @@ from pathlib import Path
 from memorywall.core.errors import InvalidInputError, join_words, shown
 from memorywall.core.files import read_text, user_path
 from memorywall.core.growth import Growth, IntervalCoverage, Point, Series
-from memorywall.core.hardware import Hardware
+from memorywall.core.hardware import FORECAST, Hardware
 from memorywall.trends.coverage import coverage
 from memorywall.trends.fit import Line, fit
 from memorywall.trends.forecast import forecast, quantity
 from memorywall.trends.selection import DTYPES, SEGMENTS, Selection
 from memorywall.trends.series import expand, find_series
 
-FORECAST = "forecast:"
 CUT_OFFS = (2018, 2020, 2022)
 DEFAULT = ("today", "derived", "latency")
 _LARGEST_FILE = 2**20

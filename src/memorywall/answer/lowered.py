@@ -14,7 +14,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from memorywall.answer.steps import BLOCK_STEPS, price_step_ops, price_steps, program_of
+from memorywall.answer.programs import joined, program_of
+from memorywall.answer.steps import BLOCK_STEPS, price_step_ops, price_steps
 from memorywall.core.numbers import Array, Number, is_array, maximum
 from memorywall.core.question import Question
 from memorywall.core.results import Cost, Footprint, OpCost
@@ -90,14 +91,6 @@ def _evaluate_piece(question: Question) -> tuple[tuple[Cost, ...], Footprint]:
         return tuple(costs), training_footprint(traced.memory, hardware)
     most = reduce(maximum, [resident.activations for resident in residents])
     return tuple(costs), replace(residents[-1], activations=most)
-
-
-def joined(first: list[OpCost], rest: list[OpCost]) -> list[OpCost]:
-    """Add costs up by operator; a prefill may run them in another order than a step."""
-    found = {op.name: op for op in first}
-    for op in rest:
-        found[op.name] = found[op.name] + op if op.name in found else op
-    return list(found.values())
 
 
 def cut(number: Number, piece: tuple[slice, ...]) -> Number:

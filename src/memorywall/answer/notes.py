@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from functools import reduce
 
-import numpy as np
-
-from memorywall.core.numbers import Number, maximum
+from memorywall.core.numbers import Number, is_array, maximum
 from memorywall.core.question import Question
 from memorywall.core.results import Footprint
 from memorywall.core.units import render
@@ -22,8 +20,7 @@ def notes_on(question: Question, footprint: Footprint, asked: Precision) -> tupl
     notes: list[str] = []
     fits = footprint.fits
     if not _all(fits):
-        fits = np.asarray(fits)
-        which = f"{(~fits).sum()} of {fits.size} points do" if fits.size > 1 else "It does"
+        which = f"{(~fits).sum()} of {fits.size} points do" if is_array(fits) else "It does"
         notes.append(
             f"{which} not fit this device's memory; the times are what it would take if it did."
         )
@@ -50,7 +47,7 @@ def notes_on(question: Question, footprint: Footprint, asked: Precision) -> tupl
         offer = f"; with activations in {twin} it would be" if twin in hardware.peaks else ""
         notes.append(
             f"{hardware.name} has no peak for {wanted}; arithmetic is priced as {done}{offer}"
-            + (f" {render(float(np.max(hardware.peaks[twin])), 'FLOP/s')}." if offer else ".")
+            + (f" {render(_largest(hardware.peaks[twin]), 'FLOP/s')}." if offer else ".")
         )
     notes += [*_cache_notes(question, footprint, asked), *_arithmetic_notes(question, asked)]
     if model.traits.state is not None and hardware.calibration is not None:
@@ -98,7 +95,7 @@ def _cache_notes(question: Question, footprint: Footprint, asked: Precision) -> 
     if asked.activations is None or asked.kv_cache is not None:
         return ()
     done, cache = question.formats.activations, question.formats.kv_cache
-    if cache.bits <= done.bits or not np.any(footprint.kv_cache):
+    if cache.bits <= done.bits or not _largest(footprint.kv_cache):
         return ()
     times = cache.bits // done.bits
     less = "halves it" if times == 2 else f"makes it {times} times smaller"
@@ -108,7 +105,7 @@ def _cache_notes(question: Question, footprint: Footprint, asked: Precision) -> 
 
 def _arithmetic_notes(question: Question, asked: Precision) -> tuple[str, ...]:
     """Return a note if fp32 is the default and much slower than 16 bits on the device."""
-    peaks = {name: float(np.max(peak)) for name, peak in question.hardware.peaks.items()}
+    peaks = {name: _largest(peak) for name, peak in question.hardware.peaks.items()}
     if asked.activations is not None or question.arithmetic != "fp32" or "fp32" not in peaks:
         return ()
     narrow = next((name for name in ("bf16", "fp16") if name in peaks), "fp32")
@@ -143,8 +140,12 @@ def _longest(question: Question) -> Number:
 
 
 def _all(truth: object) -> bool:
-    return bool(truth.all()) if isinstance(truth, np.ndarray) else bool(truth)
+    return bool(truth.all()) if is_array(truth) else bool(truth)
 
 
 def _most(number: Number) -> int:
-    return int(np.max(number))
+    return int(_largest(number))
+
+
+def _largest(number: Number) -> float:
+    return float(number.max() if is_array(number) else number)

@@ -10,10 +10,10 @@ from operator import add, mul
 import numpy as np
 
 from memorywall.answer.evaluate import evaluate
-from memorywall.answer.lowered import BLOCK_POINTS, collect, cut, joined, paste, pieces
+from memorywall.answer.lowered import BLOCK_POINTS, collect, cut, paste, pieces
+from memorywall.answer.programs import joined, program_of
 from memorywall.answer.steps import (
     BLOCK_STEPS,
-    program_of,
     step_programs,
     sum_steps,
     with_step_axis,
@@ -22,24 +22,9 @@ from memorywall.core.calibration import Calibration, Estimate, Prediction
 from memorywall.core.hardware import Hardware
 from memorywall.core.numbers import Array, Number
 from memorywall.core.phase import Pass
-from memorywall.core.quantities import CEILINGS, Provenance
 from memorywall.core.question import Question
 from memorywall.core.results import Cost, OpCost
 from memorywall.cost.calibrated import price_calls
-
-
-def time_provenance(question: Question) -> Provenance:
-    """Return where the times of a question come from.
-
-    They are ``calibrated`` where the device was measured and operators are a family's; PyTorch's
-    own operators, of a traced module, were not measured.
-    """
-    hardware = question.hardware
-    if hardware.draws is not None:
-        return "forecast"
-    if hardware.calibration is not None and not question.model.traits.traced:
-        return "calibrated"
-    return CEILINGS[hardware.kind]
 
 
 def predict(question: Question) -> Prediction | None:

@@ -10,6 +10,7 @@ from operator import add
 
 import numpy as np
 
+from memorywall.answer.programs import program_of
 from memorywall.core.hardware import Hardware
 from memorywall.core.numbers import Number, halved
 from memorywall.core.phase import Pass
@@ -18,29 +19,9 @@ from memorywall.core.question import Question
 from memorywall.core.results import Cost, OpCost
 from memorywall.core.traits import Traits
 from memorywall.cost.roofline import price, price_ops
-from memorywall.passes.collapse import fuse_traced
-from memorywall.passes.fuse import fuse
 
 # Steps priced at once: their arrays fit the processor's cache.
 BLOCK_STEPS = 4096
-
-
-def program_of(question: Question, one: Pass, positions: Number | None = None) -> Program:
-    """Return the operators of one execution of a pass, fused if the question counts so."""
-    program = question.model.lower(question.forward(one, positions))
-    rewrite = rewrite_of(question)
-    return program if rewrite is None else rewrite(program)
-
-
-def rewrite_of(question: Question) -> Callable[[Program], Program] | None:
-    """Return the pass that a lowered program goes through before it is priced; None for none."""
-    if question.counting.traffic == "unfused":
-        return None
-    return _fuse_traced if question.model.traits.traced else fuse
-
-
-def _fuse_traced(program: Program) -> Program:
-    return fuse_traced(program)[0]
 
 
 def price_steps(question: Question, run: Pass) -> Cost:

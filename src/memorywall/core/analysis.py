@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from html import escape
+from math import prod
 from operator import add
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from memorywall.core.calibration import Estimate, Prediction
 from memorywall.core.errors import MissingDependencyError, UnknownNameError
-from memorywall.core.numbers import Array, Number, plain
+from memorywall.core.numbers import Array, Number, is_array, is_true, plain
 from memorywall.core.phase import Pass
 from memorywall.core.quantities import (
     CEILINGS,
@@ -398,7 +397,7 @@ class Analysis:
             spent = {"arithmetic": op.cost.compute_bound_s, **op.waits}
             spent |= {"network": op.cost.network_bound_s, "overhead": op.cost.overhead_bound_s}
             for what, seconds in spent.items():
-                if what in op.waits or what == "arithmetic" or np.any(seconds):
+                if what in op.waits or what == "arithmetic" or not is_true(seconds == 0):
                     shares[what] = shares.get(what, 0.0) + seconds / self.latency_s
         return shares
 
@@ -499,7 +498,11 @@ class Analysis:
     def _on_grid(self, number: Number) -> Number:
         """Broadcast a number of the question to the shape of the answers."""
         shape = self.question.shape
-        return np.broadcast_to(number, shape) if shape else number
+        if not shape:
+            return number
+        import numpy as np  # noqa: PLC0415 - answers of scalars need no NumPy
+
+        return np.broadcast_to(number, shape)
 
     def by_class(self) -> list[OpCost]:
         """Return the costs summed by kind of operator, in order of appearance."""
@@ -541,10 +544,12 @@ class Analysis:
             columns[f"footprint_{part}"] = _declared(f"footprint.{part}").read(footprint)
         columns |= {f"share_{what}": share for what, share in self.time_shares.items()}
         shape = self.question.shape
-        size = int(np.prod(shape))
+        import numpy as np  # noqa: PLC0415 - answers of scalars need no NumPy
+
+        size = prod(shape)
         spread = {
             name: np.broadcast_to(value, shape).ravel().tolist()
-            if isinstance(value, np.ndarray)
+            if is_array(value)
             else [as_plain(value)] * size
             for name, value in columns.items()
         }
@@ -605,8 +610,8 @@ def _declared(name: str) -> Quantity:
 
 def _whole(quantity: Quantity, value: Any) -> Any:
     """Return the whole numbers of an array of counts, as integers."""
-    is_count = quantity.format == "whole" and isinstance(value, np.ndarray)
-    return value.astype(np.int64) if is_count else value
+    is_count = quantity.format == "whole" and is_array(value)
+    return value.astype("int64") if is_count else value
 
 
 def _html_table(titles: Sequence[str], rows: Sequence[str]) -> str:

@@ -105,6 +105,17 @@ class Break:
         return self.evidence >= 2
 
 
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """The value of a line in a future year, with the interval that holds ``level`` of points."""
+
+    year: float
+    level: float
+    middle: float
+    low: float
+    high: float
+
+
 @recorded(
     rest="series",
     derived={
@@ -116,6 +127,7 @@ class Break:
         "high": "per_2_years.high",
         "per_20_years": "per_20_years.middle",
         "doubling_years": "doubling_years",
+        "predicted": "predicted",
     },
 )
 @dataclass(frozen=True, slots=True)
@@ -160,6 +172,12 @@ class Growth:
     def changed(self) -> bool:
         """Whether there is positive evidence that the growth changed."""
         return self.change is not None and self.change.believed
+
+    @property
+    def predicted(self) -> Foreseen:
+        """The line in the last year that it is followed to, with the 80 % interval."""
+        year, ahead = self.band[-1]
+        return Foreseen(year, 0.8, ahead.middle, ahead.low, ahead.high)
 
     @property
     def count(self) -> int:
@@ -220,3 +238,11 @@ class Crossing:
     year: float
     low: float
     high: float
+
+
+@recorded("memorywall.trends/2", names={"growths": "fits"})
+@dataclass(frozen=True, slots=True)
+class FittedTrends:
+    """The growth of some series."""
+
+    growths: tuple[Growth, ...]

@@ -21,6 +21,7 @@ from memorywall.core.quantities import record_of
 from memorywall.core.units import parse
 
 _CHANGED = "changed by hand"
+FORECAST = "forecast:"  # the prefix of the names of forecast devices
 
 HardwareKind: TypeAlias = Literal["spec", "measured", "forecast", "hypothetical"]
 

@@ -42,6 +42,8 @@ def product(shape: Shape, times: int = 1) -> Number:
 
 def is_array(value: object) -> TypeGuard[Array]:
     """Return whether a number is a NumPy array; NumPy is not imported for that."""
+    if type(value) in _PLAIN:
+        return False
     numpy = sys.modules.get("numpy")
     return numpy is not None and isinstance(value, numpy.ndarray)
 

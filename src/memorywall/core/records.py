@@ -52,14 +52,16 @@ class Recording:
         names: keys by the fields that they hold, where they differ.
         derived: attributes by the keys that hold them beside the fields; they are not read back. A
             path such as ``slope.low`` is followed.
-        rest: the field whose keys are part of the record itself: a mapping, or a dataclass.
-        upgrades: by the version that each starts from, the conversion of a record's values to the
-            next version; a record without a schema is of version 0.
+        hidden: fields that the record leaves out; such a result is written and not read.
+        rest: the field whose own keys are keys of the record itself: a mapping, or a dataclass.
+        upgrades: by the version that each starts from, what makes the values of a record those of
+            the next version; a record without a schema is of version 0.
     """
 
     schema: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
     derived: Mapping[str, str] = field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
     rest: str = ""
     upgrades: Mapping[int, Callable[[Values], Values]] = field(default_factory=dict)
 
@@ -83,19 +85,20 @@ def recorded(
     *,
     names: Mapping[str, str] | None = None,
     derived: Mapping[str, str] | Sequence[str] = (),
+    hidden: tuple[str, ...] = (),
     rest: str = "",
     upgrades: Mapping[int, Callable[[Values], Values]] | None = None,
 ) -> Callable[[type[_T]], type[_T]]:
     """Return the decorator that declares how the record of a dataclass differs from its fields.
 
     Args:
-        schema, names, rest, upgrades: see ``Recording``.
+        schema, names, hidden, rest, upgrades: see ``Recording``.
         derived: see ``Recording``, or the names of attributes that are keys of the same name.
     """
     paths = derived if isinstance(derived, Mapping) else {name: name for name in derived}
 
     def declare(cls: type[_T]) -> type[_T]:
-        _RECORDINGS[cls] = Recording(schema, names or {}, paths, rest, upgrades or {})
+        _RECORDINGS[cls] = Recording(schema, names or {}, paths, hidden, rest, upgrades or {})
         return cls
 
     return declare
@@ -118,6 +121,8 @@ def to_record(result: Any) -> Values:
     recording = recording_of(cls)
     record: Values = {"schema": recording.schema} if recording.schema else {}
     for one in fields(cls):
+        if one.name in recording.hidden:
+            continue
         value = getattr(result, one.name)
         if one.name == recording.rest:
             record |= _written(value)
@@ -211,28 +216,34 @@ def _read_dataclass(cls: type, values: object, where: str) -> Any:
     if not isinstance(values, dict):
         raise _wrong(where, "an object", values)
     recording, hints = recording_of(cls), _hints(cls)
+    if recording.hidden:
+        raise UnsupportedError(
+            f"{where}: a {cls.__name__} is not read back, since its record leaves out "
+            f"{' and '.join(recording.hidden)}."
+        )
     left = dict(values)
     if recording.schema:
         left = _upgraded(recording, left, where)
     given: Values = {}
     for one in fields(cls):
         key = recording.names.get(one.name, one.name)
-        if one.name == recording.rest:
-            continue
-        if key in left:
+        if one.name != recording.rest and key in left:
             given[one.name] = _read(hints[one.name], left.pop(key), f"{where}.{key}")
-        elif _required(one):
+        elif one.name != recording.rest and _required(one):
             raise InvalidInputError(f"{where} requires {key!r}, which is missing.")
-    for key in recording.derived:
-        left.pop(key, None)
+    left = {key: value for key, value in left.items() if key not in recording.derived}
     if recording.rest:
         given[recording.rest] = _read(hints[recording.rest], left, where)
     elif left:
-        key = next(iter(left))
-        near = near_names(key, [recording.names.get(f.name, f.name) for f in fields(cls)])
-        hint = f"Near names: {', '.join(near)}." if near else ""
-        raise InvalidInputError(f"{where} has no key {shown(key)}.", hint)
+        raise _unknown_key(next(iter(left)), cls, where)
     return cls(**given)
+
+
+def _unknown_key(key: str, cls: type, where: str) -> InvalidInputError:
+    names = recording_of(cls).names
+    near = near_names(key, [names.get(one.name, one.name) for one in fields(cls)])
+    hint = f"Near names: {', '.join(near)}." if near else ""
+    return InvalidInputError(f"{where} has no key {shown(key)}.", hint)
 
 
 def _required(one: Field[Any]) -> bool:

@@ -6,9 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-import numpy as np
-
-from memorywall.core.numbers import Array, Number, maximum
+from memorywall.core.numbers import Array, Number, is_array, maximum
 from memorywall.core.quantities import record_of
 
 # The resources that take time, and the name of each bound. A bound is an index into ``BOUNDS``: the
@@ -19,8 +17,10 @@ _CAPACITY = BOUNDS.index("capacity_bound")
 
 
 def bound_words(code: Number) -> str | Array:
-    """Convert an index into ``BOUNDS``, or an array of them, to names."""
-    if isinstance(code, np.ndarray):
+    """Turn an index into ``BOUNDS``, or an array of them, into words."""
+    if is_array(code):
+        import numpy as np  # noqa: PLC0415 - answers of scalars need no NumPy
+
         return np.asarray(BOUNDS)[code]
     return BOUNDS[int(code)]
 
@@ -106,7 +106,9 @@ def capacity_code(fits: bool | Array, code: Number) -> Number:
 
 
 def _where(holds: object, then: Number, otherwise: Number) -> Number:
-    if isinstance(holds, np.ndarray):
+    if is_array(holds):
+        import numpy as np  # noqa: PLC0415 - answers of scalars need no NumPy
+
         return np.where(holds, then, otherwise).astype(np.int8)
     return then if holds else otherwise
 
@@ -202,4 +204,4 @@ class Footprint:
         if self.capacity is None:
             return True
         fits = self.total <= self.capacity
-        return fits if isinstance(fits, np.ndarray) else bool(fits)
+        return fits if is_array(fits) else bool(fits)

@@ -78,10 +78,10 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """The progress reports of a long run.
+    """The receivers of a long run's reports.
 
     Attributes:
-        progress: called with the number of finished parts, and the total.
+        progress: called with the number of parts that are done, and the number of all.
         stage: called with the name of the stage that begins.
     """
 

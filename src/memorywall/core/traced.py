@@ -8,6 +8,7 @@ from typing import Any
 
 from memorywall.core.numbers import Number
 from memorywall.core.program import Program
+from memorywall.core.records import recorded, to_record
 from memorywall.core.training import TrainingMemory
 
 SCHEMA = "memorywall.trace/1"
@@ -23,6 +24,7 @@ class Unknown:
     moved_bytes: int
 
 
+@recorded(derived=("of_operators", "of_bytes"))
 @dataclass(frozen=True, slots=True)
 class Coverage:
     """The share of a trace with a FLOP formula; bytes and names of the rest are reported."""
@@ -44,6 +46,26 @@ class Coverage:
         return 1 - missing / self.moved_bytes if self.moved_bytes else 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class TracedOp:
+    """An operator of a trace.
+
+    Attributes:
+        name, kind, function: which; the name is its path.
+        repeat: the number of its runs.
+        flops: of all of them.
+        traffic: bytes of all of them, by role.
+    """
+
+    name: str
+    kind: str
+    function: str
+    repeat: int
+    flops: Number
+    traffic: Mapping[str, Number]
+
+
+@recorded(SCHEMA, hidden=("program",), derived=("flops", "moved_bytes", "traffic", "ops"))
 @dataclass(frozen=True, eq=False)
 class Traced:
     """One pass of a module, or one training step, operator by operator.
@@ -106,39 +128,17 @@ class Traced:
             found[key] = (flops + work.flops, moved + work.moved_bytes)
         return found
 
+    @property
+    def ops(self) -> tuple[TracedOp, ...]:
+        """Every operator with the number of its runs, in their order."""
+        return tuple(
+            TracedOp(
+                path, op.kind, op.function, repeat, op.flops * repeat,
+                {role: moved * repeat for role, moved in op.traffic.items()},
+            )
+            for path, op, repeat in self.program.walk()
+        )  # fmt: skip
+
     def to_dict(self) -> dict[str, Any]:
         """Return the answer as a record of plain values, with the version of its schema."""
-        coverage = self.coverage
-        return {
-            "schema": SCHEMA,
-            "name": self.name,
-            "phase": self.phase,
-            "batch_size": self.batch_size,
-            "seq_len": self.seq_len,
-            "dtype": self.dtype,
-            "inputs": list(self.inputs),
-            "parameters": self.parameters,
-            "flops": self.flops,
-            "moved_bytes": self.moved_bytes,
-            "traffic": self.traffic,
-            "coverage": {
-                "operators": coverage.operators,
-                "of_operators": coverage.of_operators,
-                "of_bytes": coverage.of_bytes,
-                "unknown": [
-                    {"op": u.op, "path": u.path, "calls": u.calls, "moved_bytes": u.moved_bytes}
-                    for u in coverage.unknown
-                ],
-            },
-            "ops": [
-                {
-                    "name": path, "kind": op.kind, "function": op.function, "repeat": repeat,
-                    "flops": op.flops * repeat,
-                    "traffic": {role: moved * repeat for role, moved in op.traffic.items()},
-                }
-                for path, op, repeat in self.program.walk()
-            ],
-            "conventions": dict(self.conventions),
-            "notes": list(self.notes),
-            **({} if self.memory is None else {"memory": self.memory.to_dict()}),
-        }  # fmt: skip
+        return to_record(self)

@@ -10,6 +10,8 @@ from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from memorywall.core.records import recorded, to_record
+
 if TYPE_CHECKING:  # a question of a config imports no NumPy
     import numpy as np
     from numpy.typing import NDArray
@@ -55,6 +57,7 @@ class Moment:
     module: str
 
 
+@recorded(names={"nbytes": "bytes"})
 @dataclass(frozen=True, slots=True)
 class Standing:
     """Arrays of one role and module that are alive at a moment; repeated layers are one module.
@@ -136,6 +139,19 @@ class Timeline:
         return [int(low + self.total_bytes[low:high].argmax()) for low, high in pairwise(edges)]
 
 
+@recorded(
+    "memorywall.training/1",
+    hidden=("timeline",),
+    derived={
+        "peak_bytes": "peak_bytes",
+        "peak_at": "peak_moment",
+        "at_peak": "at_peak",
+        "by_module": "by_module",
+        "activations": "activations",
+        "most": "most",
+        "timeline": "moments",
+    },
+)
 @dataclass(frozen=True)
 class TrainingMemory:
     """The memory of some training steps, and its peak.
@@ -186,31 +202,16 @@ class TrainingMemory:
         """The most bytes that each role takes at any moment."""
         return {role: int(live.max()) for role, live in self.timeline.live_bytes.items()}
 
+    @property
+    def moments(self) -> dict[str, list[Any]]:
+        """The timeline at 500 moments: the phase of each, and the bytes that stand, by role."""
+        line, times = self.timeline, self.timeline.thinned(500)
+        phases = [line.moments[time].phase for time in times]
+        return {"phase": phases, **{r: live[times].tolist() for r, live in line.live_bytes.items()}}
+
     def to_dict(self) -> dict[str, Any]:
         """Return its record, the timeline thinned to 500 moments."""
-        times = self.timeline.thinned(500)
-        peak = self.peak_moment
-        return {
-            "schema": "memorywall.training/1",
-            "model": self.model,
-            "inputs": list(self.inputs),
-            "parameters": self.parameters,
-            "peak_bytes": self.peak_bytes,
-            "peak_at": {"phase": peak.phase, "operator": peak.operator, "module": peak.module},
-            "at_peak": dict(self.at_peak),
-            "by_module": [
-                {"role": s.role, "module": s.module, "count": s.count, "bytes": s.nbytes}
-                for s in self.by_module
-            ],
-            "activations": self.activations,
-            "most": dict(self.most),
-            "timeline": {
-                "phase": [self.timeline.moments[time].phase for time in times],
-                **{r: live[times].tolist() for r, live in self.timeline.live_bytes.items()},
-            },
-            "conventions": dict(self.conventions),
-            "notes": list(self.notes),
-        }
+        return to_record(self)
 
 
 def _any_layer(path: str) -> str:

@@ -1,10 +1,9 @@
-"""Growth as text and as records: series by series, and how lines fared out of sample."""
+"""Growth as text: series by series, and how lines fared out of sample."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from rich.console import Console
 
@@ -80,49 +79,6 @@ def verdict(growths: Sequence[Growth]) -> str:
     return f"{text}; {_said(ridge)}." if ridge else f"{text}."
 
 
-def growth_record(growth: Growth) -> dict[str, Any]:
-    """Return what is known of a series' growth as plain values."""
-    series, per_2_years = growth.series, growth.per_2_years
-    year, ahead = growth.band[-1]
-    return {
-        "series": series.name,
-        "title": series.title,
-        "unit": series.unit,
-        "definition": series.definition,
-        "source": series.source,
-        "n": len(series.points),
-        "first": min(point.date for point in series.points).isoformat(),
-        "last": max(point.date for point in series.points).isoformat(),
-        "per_2_years": per_2_years.middle,
-        "low": per_2_years.low,
-        "high": per_2_years.high,
-        "doubling_years": growth.doubling_years if math.isfinite(growth.doubling_years) else None,
-        "per_20_years": growth.per_20_years.middle,
-        "spread": growth.spread,
-        "r_squared": growth.r_squared,
-        "predicted": {"year": year, "level": 0.8, **_interval(ahead)},
-        "change": None if growth.change is None else _change_record(growth),
-        "without": [
-            {"name": point.name, "date": point.date.isoformat(), "per_2_years": rate}
-            for point, rate in zip(series.points, growth.without, strict=True)
-        ],
-    }
-
-
-def coverage_record(row: IntervalCoverage) -> dict[str, Any]:
-    """Return how one line fared as plain values."""
-    return {
-        "series": row.series,
-        "until": row.until,
-        "fitted": row.fitted,
-        "later": row.later,
-        "covered": {f"{level:.0%}": share for level, share in row.covered.items()},
-        "before": row.before,
-        "after": row.after,
-        "reason": row.reason,
-    }
-
-
 def rate(interval: Interval) -> str:
     """Return the ends of an interval of growth: ``1.54 to 1.82``."""
     return f"{times(interval.low)} to {times(interval.high)}"
@@ -182,22 +138,6 @@ def _changed(growth: Growth) -> str:
     return (
         f"{change.year:.1f}: {change.before:.3g}x to {change.after:.3g}x ({change.evidence:+.1f})"
     )
-
-
-def _change_record(growth: Growth) -> dict[str, Any]:
-    change = growth.change
-    assert change is not None
-    return {
-        "year": change.year,
-        "before": change.before,
-        "after": change.after,
-        "evidence": change.evidence,
-        "believed": growth.changed,
-    }
-
-
-def _interval(interval: Interval) -> dict[str, float]:
-    return {"middle": interval.middle, "low": interval.low, "high": interval.high}
 
 
 def _said(growth: Growth) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -13,7 +13,7 @@ from memorywall.bench.profiles import Profile, ProfiledCase
 from memorywall.bench.samples import Ceilings, MachineRecord
 from memorywall.core.calibration import Rate
 from memorywall.core.hardware import Hardware
-from memorywall.core.units import render
+from memorywall.core.units import render, render_count
 from memorywall.report.table import remark
 from memorywall.report.wide_table import print_table
 
@@ -107,11 +107,18 @@ def show_profile(found: Profile, console: Console) -> None:
     """Print how good the predictions were, then every case, then time by class."""
     console.print(_profile_verdict(found), style="bold")
     console.print()
+    common = _common(found.cases)
+    if common:
+        console.print(f"every case: {', '.join(common.values())}", style="dim")
+    asked = [title for title in _ASKED if title not in common]
     titles = (
-        "phase", "dtype", "threads", "batch", "seq", "predicted", "from", "to", "measured", "ratio",
-        "roof", "MFU", "MBU", "bound",
+        *asked, "predicted", "from", "to", "measured", "ratio", "roof", "MFU", "MBU", "bound"
     )  # fmt: skip
-    print_table(console, titles, [_profile_row(case) for case in found.cases], keys=5, words=(0, 1))
+    rows = [
+        (*(_ASKED[title](case) for title in asked), *_profile_row(case)) for case in found.cases
+    ]
+    words = [at for at, title in enumerate(asked) if title in ("phase", "dtype")]
+    print_table(console, titles, rows, keys=len(asked), words=words)
     console.print()
     _show_classes(found.ran, console)
     warn_of_company(found.machine, console)
@@ -154,14 +161,32 @@ def _profile_verdict(found: Profile) -> str:
     )
 
 
+# The settings of a case, by the title of their column.
+_ASKED: dict[str, Callable[[ProfiledCase], str]] = {
+    "phase": lambda case: case.phase,
+    "dtype": lambda case: case.dtype,
+    "threads": lambda case: str(case.threads),
+    "batch": lambda case: str(case.batch_size),
+    "seq": lambda case: str(case.seq_len),
+}
+
+
+def _common(cases: Sequence[ProfiledCase]) -> dict[str, str]:
+    """Return the dtype and threads that several cases share, as text by title."""
+    if len(cases) < 2:
+        return {}
+    first = cases[0]
+    words = {"dtype": first.dtype, "threads": render_count(first.threads, "thread")}
+    return {
+        title: text
+        for title, text in words.items()
+        if len({_ASKED[title](case) for case in cases}) == 1
+    }
+
+
 def _profile_row(case: ProfiledCase) -> tuple[str, ...]:
     seconds, ratio, mfu, mbu = case.measured_s, case.ratio, case.mfu, case.mbu
     return (
-        case.phase,
-        case.dtype,
-        str(case.threads),
-        str(case.batch_size),
-        str(case.seq_len),
         render(case.predicted_s, "s"),
         render(case.low_s, "s"),
         render(case.high_s, "s"),

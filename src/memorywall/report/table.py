@@ -9,7 +9,6 @@ from operator import add
 from textwrap import fill, wrap
 from typing import Any
 
-import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -97,6 +96,8 @@ def _print_points(analysis: Analysis, console: Console) -> None:
         column("MBU", analysis.mbu, _share)
     column("memory", analysis.footprint.total, lambda size: render(size, "byte"))
     column("bound", analysis.binding, lambda bound: str(bound).removesuffix("_bound"))
+    import numpy as np  # noqa: PLC0415 - answers of scalars need no NumPy
+
     spread = np.broadcast_arrays(*grids.values())
     rows = [
         [text(value) for text, value in zip(texts.values(), point, strict=True)]

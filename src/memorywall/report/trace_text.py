@@ -10,7 +10,7 @@ from rich.table import Table
 from memorywall.core.numbers import Number
 from memorywall.core.traced import Traced
 from memorywall.core.units import render, render_number
-from memorywall.report.table import columns, remark
+from memorywall.report.table import columns, remark, say
 
 _MOST_MODULES = 24
 
@@ -20,14 +20,14 @@ def show_traced(
 ) -> None:
     """Print a trace: totals, modules, what a fused engine would not move, coverage."""
     given = ", ".join(traced.inputs) or "no inputs"
-    console.print(f"{traced.name}, {traced.phase} of {given}", style="bold", soft_wrap=True)
+    say(console, f"{traced.name}, {traced.phase} of {given}", style="bold")
     flops, moved = float(traced.flops), float(traced.moved_bytes)
     saved = float(sum(excess.values()))
-    console.print(
+    say(
+        console,
         f"{traced.parameters:,} parameters ({traced.dtype}), {render(flops, 'FLOP')}, "
         f"{render(moved, 'byte')} as PyTorch's operators move them, "
         f"{render(moved - saved, 'byte')} fused",
-        soft_wrap=True,
     )
     console.print()
     console.print(modules(traced, depth))
@@ -68,10 +68,10 @@ def _excess(excess: Mapping[tuple[str, str], Number], moved: float) -> Table:
 def show_coverage(traced: Traced, console: Console) -> None:
     """Print how much has a FLOP formula, what has none, and what else to know."""
     coverage = traced.coverage
-    console.print(
+    say(
+        console,
         f"coverage: {coverage.of_operators:.1%} of {coverage.operators} operators and "
         f"{coverage.of_bytes:.1%} of the bytes have a FLOP formula",
-        soft_wrap=True,
     )
     for unknown in coverage.unknown:
         remark(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rich.console import Console
-from rich.table import Table
 
 from memorywall.core.errors import join_words
 from memorywall.core.numbers import Number
@@ -13,8 +12,9 @@ from memorywall.core.program import Program
 from memorywall.core.traced import Traced
 from memorywall.core.training import TrainingMemory
 from memorywall.core.units import render
-from memorywall.report.table import columns, remark
+from memorywall.report.table import columns, remark, say
 from memorywall.report.trace_text import modules, show_coverage
+from memorywall.report.wide_table import print_table
 
 _MOST_MODULES = 15
 _ROLES = {
@@ -44,10 +44,10 @@ def training_headline(memory: TrainingMemory) -> str:
 
 def show_training(memory: TrainingMemory, console: Console) -> None:
     """Print a training trace: headline, roles, live arrays at the peak by module, conventions."""
-    console.print(training_headline(memory), style="bold", soft_wrap=True)
+    say(console, training_headline(memory), style="bold")
     _show_memory(memory, console)
     words = ", ".join(f"{key} {value}" for key, value in memory.conventions.items())
-    console.print(f"conventions: {words}", style="dim", soft_wrap=True)
+    say(console, f"conventions: {words}", style="dim")
     for note in memory.notes:
         remark(console, "note:", note)
 
@@ -57,22 +57,22 @@ def show_step(
 ) -> None:
     """Print a training step: the peak, its live arrays, and the work of every phase and module."""
     assert traced.memory is not None
-    console.print(training_headline(traced.memory), style="bold", soft_wrap=True)
+    say(console, training_headline(traced.memory), style="bold")
     moved = float(traced.moved_bytes)
     fused = moved - float(sum(excess.values()))
-    console.print(
+    say(
+        console,
         f"One step on {', '.join(traced.inputs)} does {render(float(traced.flops), 'FLOP')}, and "
         f"moves {render(moved, 'byte')} as PyTorch's operators do, {render(fused, 'byte')} fused.",
-        soft_wrap=True,
     )  # fmt: skip
     _show_memory(traced.memory, console)
-    console.print(_phases(traced))
+    _show_phases(traced, console)
     console.print()
     console.print(modules(traced, depth))
     console.print()
     show_coverage(traced, console)
     words = ", ".join(f"{key} {value}" for key, value in traced.conventions.items())
-    console.print(f"conventions: {words}", style="dim", soft_wrap=True)
+    say(console, f"conventions: {words}", style="dim")
 
 
 def _show_memory(memory: TrainingMemory, console: Console) -> None:
@@ -96,16 +96,21 @@ def _show_memory(memory: TrainingMemory, console: Console) -> None:
     console.print()
 
 
-def _phases(traced: Traced) -> Table:
-    """Return FLOPs and bytes of every phase, the bytes by role."""
+def _show_phases(traced: Traced, console: Console) -> None:
+    """Print FLOPs and bytes of every phase, the bytes by role."""
     roles = [role for role in _ROLES if traced.traffic.get(role)]
-    table = columns(("phase", "FLOPs", "", "bytes", *(_ROLES[role] for role in roles)))
+    rows = []
     for phase in ("forward", "backward", "optimizer"):
         part = Program(tuple(b for b in traced.program.blocks if b.name.split(".")[0] == phase))
         flops, traffic = part.work.flops, part.traffic
-        table.add_row(
-            phase, render(float(flops), "FLOP"), f"{float(flops) / float(traced.flops):.1%}",
-            render(float(part.work.moved_bytes), "byte"),
-            *(render(float(traffic.get(role, 0)), "byte") for role in roles),
-        )  # fmt: skip
-    return table
+        sizes = (part.work.moved_bytes, *(traffic.get(role, 0) for role in roles))
+        rows.append(
+            (
+                phase,
+                render(float(flops), "FLOP"),
+                f"{float(flops) / float(traced.flops):.1%}",
+                *(render(float(size), "byte") for size in sizes),
+            )
+        )
+    titles = ("phase", "FLOPs", "", "bytes", *(_ROLES[role] for role in roles))
+    print_table(console, titles, rows, joined=(2,))

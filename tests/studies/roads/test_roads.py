@@ -102,7 +102,6 @@ def test_config_and_module_agree(name: str, phase: str) -> None:
 def test_nine_in_ten_classes_agree() -> None:
     pairs = sum(len(compared(*case).fused) for case in PASSES)
     outside = sum(len(compared(*case).outside) for case in PASSES)
-    assert len({name for name, _ in PASSES}) >= 25
     assert outside == len(APART)
     assert outside / pairs < 0.1
 

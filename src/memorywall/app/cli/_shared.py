@@ -7,16 +7,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import click
-import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from memorywall.core.model import Model
 from memorywall.frontends.hf import load_model
 from memorywall.report.json_records import to_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 json_flag = click.option("--json", "as_json", is_flag=True, help="One JSON record, for machines.")
 
@@ -30,6 +30,8 @@ def console() -> Console:
 
     A narrower terminal wraps a wide table's lines; to squeeze them would cut digits and units.
     """
+    from rich.console import Console  # noqa: PLC0415 - JSON needs none
+
     return Console(file=sys.stdout, highlight=False, markup=False, emoji=False, width=_WIDTH)
 
 
@@ -38,6 +40,8 @@ def page() -> Console:
 
     It is blind to markup in names. Sentences wrap; tables that are wider go on below.
     """
+    from rich.console import Console  # noqa: PLC0415 - JSON needs none
+
     terminal = sys.stdout.isatty()
     file = sys.stdout if terminal else cast("IO[str]", _Trimmed())
     return Console(
@@ -72,6 +76,8 @@ def axis(values: list[int], position: int, axes: int) -> Any:
         return values[0]
     shape = [1] * axes
     shape[position] = len(values)
+    import numpy as np  # noqa: PLC0415 - one point needs no NumPy
+
     return np.array(values, dtype=np.float64).reshape(shape)
 
 
@@ -91,6 +97,15 @@ def stage_bar(
     Yield a callback of (done, total), and a callback of the name of a stage. A terminal shows the
     stage next to the bar; elsewhere each stage is a line, and the progress one every 10 s.
     """
+    from rich.console import Console  # noqa: PLC0415 - slow to import, and not needed by all
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
     console = Console(file=sys.stderr, highlight=False, markup=False)
     with Progress(
         TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),

@@ -13,7 +13,7 @@ from memorywall.catalog.configs import config_names
 from memorywall.core.errors import InvalidInputError
 from memorywall.frontends.hf import load_model
 from memorywall.frontends.hub import stored_on_hub
-from memorywall.report.explain import explain_record, show_reading
+from memorywall.report.explain import explained, show_reading
 from memorywall.report.table import show_models
 
 
@@ -50,7 +50,7 @@ def COMMAND(names: tuple[str, ...], explain: bool, stored: bool, as_json: bool) 
             for model in models
         ]
     if as_json:
-        records = (explain_record(model) if explain else model.to_dict() for model in models)
+        records = ((explained(model) if explain else model).to_dict() for model in models)
         print_json({"models": list(records)})
     elif explain:
         for model in models:

@@ -13,7 +13,7 @@ from memorywall.answer.analyze import analyze
 from memorywall.app.cli._command import command
 from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
 from memorywall.app.cli._options import DEVICES, backend, choice, count, names
-from memorywall.app.cli._shared import console, json_flag, print_json
+from memorywall.app.cli._shared import json_flag, page, print_json
 from memorywall.core.errors import InvalidInputError, join_words
 from memorywall.core.workload import Causal, Traffic
 from memorywall.report.table import show_analysis
@@ -130,7 +130,7 @@ def COMMAND(  # noqa: N802
     if as_json:
         print_json(_record(traced, priced))
         return
-    out = console()
+    out = page()
     show = show_traced if traced.memory is None else show_step
     for lacking in filter(None, map(does_not_fit, priced)):  # before any time
         out.print(lacking, style="bold")

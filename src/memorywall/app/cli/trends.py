@@ -14,9 +14,10 @@ from memorywall.app.cli._command import command
 from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
 from memorywall.app.cli._shared import json_flag, page, print_json
 from memorywall.core.errors import InvalidInputError
-from memorywall.core.growth import Growth
+from memorywall.core.growth import FittedTrends, Growth
+from memorywall.core.records import to_record
 from memorywall.report.growth_figure import draw_growths
-from memorywall.report.growth_text import growth_record, show_growths
+from memorywall.report.growth_text import show_growths
 from memorywall.studies.trends.computation import paper_figures
 from memorywall.studies.trends.figure import PAPER_FIGURES
 from memorywall.trends.selection import DTYPES, SEGMENTS
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MODERN = "modern"
-_SCHEMA = "memorywall.trends/1"
 
 
 @command("trends", "Learn", "How fast devices and models grow.")
@@ -81,7 +81,7 @@ def COMMAND(  # noqa: N802
         partial(_draw, growths, draw),
     )
     if as_json:
-        print_json({"schema": _SCHEMA, "fits": [growth_record(growth) for growth in growths]})
+        print_json(to_record(FittedTrends(tuple(growths))))
         return
     out = page()
     show_growths(growths, out)

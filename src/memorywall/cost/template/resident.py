@@ -8,11 +8,9 @@ point has a handful left to compare.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import reduce
 from typing import Any
 
 from memorywall.core.hardware import Hardware
-from memorywall.core.numbers import maximum
 from memorywall.core.program import Program
 from memorywall.core.results import Footprint
 from memorywall.core.symbols import lower_bound
@@ -39,13 +37,13 @@ class Residents:
         self.alive = [self.terms.exact(total) for total in _largest(totals_alive(program))]
         forms = [self.weights, self.kv_cache, self.state, *self.alive]
         self._rows = Rows(self.terms, forms)
+        self._places = self._rows.places
 
     def at(self, point: Point, hardware: Hardware) -> Footprint:
         """Return the footprint at one point, its numbers scalars."""
-        values = self._rows.at(point)
-        weights, kv_cache, state, *alive = [values[place] for place in self._rows.places]
-        most = reduce(maximum, alive)
-        return Footprint(weights, kv_cache, most, hardware.capacity, state)
+        values: list[Any] = self._rows.at(point)
+        weights, kv_cache, state, *alive = [values[place] for place in self._places]
+        return Footprint(weights, kv_cache, max(alive), hardware.capacity, state)
 
 
 def _largest(totals: Iterable[Any]) -> list[Any]:

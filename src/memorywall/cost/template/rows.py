@@ -218,13 +218,14 @@ class Rows:
     def at(self, point: Point) -> list[Number]:
         """Return the values of all rows at a point."""
         v = self._terms.values(point)
-        return [
-            *self._constants,
-            *[a * v[i] for a, i in self._ones],
-            *[a * v[i] + b * v[j] for a, i, b, j in self._twos],
-            *[a * v[i] + b * v[j] + c * v[k] for a, i, b, j, c, k in self._threes],
-            *[sum([a * v[i] for a, i in row]) for row in self._longer],
-        ]
+        found = self._constants + [a * v[i] for a, i in self._ones]
+        if self._twos:
+            found += [a * v[i] + b * v[j] for a, i, b, j in self._twos]
+        if self._threes:
+            found += [a * v[i] + b * v[j] + c * v[k] for a, i, b, j, c, k in self._threes]
+        if self._longer:
+            found += [sum([a * v[i] for a, i in row]) for row in self._longer]
+        return found
 
 
 def _sort(

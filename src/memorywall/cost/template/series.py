@@ -66,11 +66,13 @@ class Run:
         """
         bandwidth = hardware.bandwidth
         peaks = [hardware.peak(dtype) for dtype in self.dtypes]
-        total: list[Any] = [0, 0, 0.0, 0.0, 0.0, 0.0, 0.0]
-        for stretch in self.bends.stretches(point, steps):
-            ends = point._replace(length=stretch.first), point._replace(length=stretch.last)
-            part = self.stretch(*ends, stretch.count, bandwidth, peaks, bound_at_one)
-            total = [a + b for a, b in zip(total, part, strict=True)]
+        batch, _, source, images = point
+        total: tuple[Any, ...] = ()
+        for first, stride, count in self.bends.stretches(point, steps):
+            at_first = Point(batch, first, source, images)
+            at_last = Point(batch, first + (count - 1) * stride, source, images)
+            part = self.stretch(at_first, at_last, count, bandwidth, peaks, bound_at_one)
+            total = tuple([a + b for a, b in zip(total, part, strict=True)]) if total else part
         return Cost(*total)
 
     def stretch(
@@ -86,7 +88,7 @@ class Run:
             bound: distinguishes compute-bound from memory-bound steps.
         """
         first: list[Any] = self._rows.at(at_first)
-        last: list[Any] = first if at_last is at_first else self._rows.at(at_last)
+        last: list[Any] = self._rows.at(at_last)
         flops = series(first[self._flops], last[self._flops], count)
         moved = series(first[self._moved], last[self._moved], count)
         memory_s = moved / bandwidth

@@ -111,6 +111,8 @@ class Bends:
 
 def _line(symbol: Symbol, point: Point) -> tuple[Any, Any]:
     """Return the slope of a polynomial along the length, and its value at a point."""
+    if symbol.text == _LENGTH:  # nearly always
+        return 1, point.length
     at = dict(zip(VARIABLES, point, strict=True))
     value = evaluate(symbol, at)
     return evaluate(symbol, {**at, _LENGTH: at[_LENGTH] + 1}) - value, value

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Hashable
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 from memorywall.core.forward import Forward
@@ -24,6 +24,7 @@ Rewrite: TypeAlias = Callable[[Program], Program]
 
 # Templates kept: some 100 KiB each, and half a millisecond to make.
 MOST_TEMPLATES = 256
+_TEMPLATES: dict[tuple[Hashable, ...], tuple[Template, tuple[object, ...]]] = {}
 
 
 class Template:
@@ -125,42 +126,29 @@ def template_of(model: Model, forward: Forward, rewrite: Rewrite | None = None) 
     """Return the template of a model's forward pass, made once for all of its lengths.
 
     Args:
-        model: the lowered model; identified by its architecture.
-        forward: the pass at any point: its batch, tokens, past, source and images do not matter,
-            except whether there are images and whether it is a step.
-        rewrite: the pass over the lowered program, such as ``fuse``; None: it is unfused.
+        model: the lowered model; identified by its architecture. forward: the pass at any point:
+            its batch, tokens, past, source and images do not matter, except whether there are
+            images and whether it is a step. rewrite: the pass over the lowered program, such as
+            ``fuse``; None: it is unfused.
+
+    Raises:
+        TypeError: a formula compares or converts a length, so it has no one program.
     """
-    return _made(_Structure(model, forward, rewrite))
-
-
-class _Structure:
-    """The key of the operators of a pass, without lengths; parts are compared by identity.
-
-    It holds what it knows by identity, so that no other object takes its place.
-    """
-
-    __slots__ = ("_hash", "_parts", "forward", "model", "rewrite")
-
-    def __init__(self, model: Model, forward: Forward, rewrite: Rewrite | None) -> None:
-        self.model, self.forward, self.rewrite = model, forward, rewrite
-        f = forward
-        self._parts = (
-            id(model.family), id(model.architecture), id(rewrite),
-            id(f.weights), id(f.activations), id(f.kv_cache), id(f.state), id(f.storage),
-            f.step, f.stacks, f.full, f.logits, f.routing, f.mla, f.cache_page, f.image_size,
-            isinstance(f.images, int) and f.images == 0,
-        )  # fmt: skip
-        self._hash = hash(self._parts)
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Structure) and self._parts == other._parts
-
-
-@lru_cache(maxsize=MOST_TEMPLATES)
-def _made(structure: _Structure) -> Template:
-    program = structure.model.lower(symbolic(structure.forward))
-    rewrite = structure.rewrite
-    return Template(program if rewrite is None else rewrite(program))
+    f = forward
+    # What decides the operators of a pass, apart from its lengths; parts are known by identity.
+    key = (
+        id(model.family), id(model.architecture), id(rewrite),
+        id(f.weights), id(f.activations), id(f.kv_cache), id(f.state), id(f.storage),
+        f.step, f.stacks, f.full, f.logits, f.routing, f.mla, f.cache_page, f.image_size,
+        type(f.images) is int and f.images == 0,
+    )  # fmt: skip
+    known = _TEMPLATES.get(key)
+    if known is None:
+        program = model.lower(symbolic(forward))
+        template = Template(program if rewrite is None else rewrite(program))
+        # With what is known by identity, so that no other object takes its place in memory.
+        known = template, (model, forward, rewrite)
+        while len(_TEMPLATES) >= MOST_TEMPLATES:
+            del _TEMPLATES[next(iter(_TEMPLATES))]
+        _TEMPLATES[key] = known
+    return known[0]

@@ -30,7 +30,7 @@ def _run(
 
 STUDY = Study(
     name="long-context",
-    question="What does a token cost from 1k to 1M positions, and when does memory stop binding?",
+    question="What does a token cost from 1k to 1M positions?",
     about="""Decode and prefill over the context, and where each model leaves the memory roof.
 
     Full attention, grouped queries, latents, a sliding window, hybrids and pure state, side by

@@ -48,7 +48,7 @@ def _draw(found: _Answer) -> Figure:
 
 STUDY: Study[_Answer] = Study(
     name="memory",
-    question="What does training keep of eight models, from AlexNet to GPT-2?",
+    question="What does training keep in memory, from AlexNet to GPT-2?",
     about="""Fig. 4 of "AI and Memory Wall": parameters, optimizer states and features.
 
     Two steps of each model are traced at the stated batch, input and optimizer, without memory for

@@ -140,7 +140,7 @@ class CaseStudy:
     """The findings of the study.
 
     Attributes:
-        cells: the printed counts and ours; empty in a record of the runs alone.
+        cells: the printed counts beside ours; empty in a record of the runs alone.
         curves: the four panels; empty in such a record too.
         roofs: GPT-2's decode by batch, one for each device that was asked for.
         here: the models run on this machine; None where they did not run.

@@ -15,8 +15,8 @@ from functools import partial
 from typing import Any
 
 from memorywall.answer.analyze import analyze
+from memorywall.answer.programs import program_of
 from memorywall.answer.settle import applicable
-from memorywall.answer.steps import program_of
 from memorywall.catalog.configs import entries
 from memorywall.core.errors import MemoryWallError, MissingDependencyError, UnsupportedError
 from memorywall.core.forward import Forward

@@ -32,7 +32,7 @@ def _draw_today(_found: RefittedTrends) -> Figure:
 
 STUDY = Study(
     name="trends",
-    question="Do the paper's growth rates follow from its points, and do they hold today?",
+    question="Do the paper's growth rates hold for its points, and today?",
     about="""The rates of "AI and Memory Wall", refitted to today's devices and models.
 
     Every printed growth rate beside the least-squares line of the points that were drawn, the same

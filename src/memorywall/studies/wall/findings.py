@@ -37,13 +37,13 @@ class Machine:
 @recorded(rest="machine")
 @dataclass(frozen=True, slots=True)
 class MachineAtWall:
-    """The effect of a machine's latencies on a program.
+    """The hit rates that a machine's latencies require of a program.
 
     Attributes:
-        machine: its name.
+        machine: which.
         average_access_cycles: by hit rate.
-        hit_needed: the required hit rate by the paper's reading.
-        hit_of_1995: the same by that of 1995.
+        hit_needed: hit rate that it needs, by the paper's reading.
+        hit_of_1995: the same by the reading of 1995.
     """
 
     machine: Machine

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.written_out_linear import linear_written_out
+from tests.oracle.written_out_linear import linear_written_out
 
 _SELECTIVE = ("mamba", "falcon_mamba", "jamba", "zamba")
 _BY_HEADS = ("mamba2", "zamba2", "bamba", "granitemoehybrid", "falcon_h1", "nemotron_h")

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import masking_utils
 from transformers.models.minimax.modeling_minimax import MiniMaxCache
 
-from tests.written_out import written_out
+from tests.oracle.written_out import written_out
 
 transformers.logging.set_verbosity_error()
 

@@ -11,7 +11,7 @@ import pytest
 
 from memorywall.core.model import Family
 
-_TOOL = Path(__file__).parent.parent / "tools" / "rooms.py"
+_TOOL = Path(__file__).parents[2] / "tools" / "rooms.py"
 
 
 def breaches(path: Path, source: Path) -> list[str]:

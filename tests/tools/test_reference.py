@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def test_generated_pages_are_up_to_date() -> None:
-    tool = Path(__file__).parent.parent / "tools" / "reference.py"
+    tool = Path(__file__).parents[2] / "tools" / "reference.py"
     run = subprocess.run(
         [sys.executable, str(tool), "--check"], capture_output=True, text=True, check=False
     )
@@ -16,11 +16,11 @@ def test_generated_pages_are_up_to_date() -> None:
 
 
 def test_coverage_page_is_up_to_date() -> None:
-    tool = Path(__file__).parent.parent / "tools" / "coverage.py"
+    tool = Path(__file__).parents[2] / "tools" / "coverage.py"
     run = subprocess.run(
         [sys.executable, str(tool), "--check"], capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stdout + run.stderr[-500:] + "\nRun: make reference"
-    page = (tool.parent.parent / "docs" / "reference" / "coverage.md").read_text(encoding="utf-8")
+    page = (tool.parents[1] / "docs" / "reference" / "coverage.md").read_text(encoding="utf-8")
     assert "DIFFERS" not in page
     assert page.count("| exact |") >= 40

@@ -1,0 +1,55 @@
+"""Common parts of all answers: programs as they are priced, sums, and the provenance of times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from memorywall.core.numbers import Number
+from memorywall.core.phase import Pass
+from memorywall.core.program import Program
+from memorywall.core.quantities import CEILINGS, Provenance
+from memorywall.core.question import Question
+from memorywall.core.results import OpCost
+from memorywall.passes.fuse import fuse
+
+
+def program_of(question: Question, one: Pass, positions: Number | None = None) -> Program:
+    """Return the operators of one execution of a pass, fused if the question counts so."""
+    program = question.model.lower(question.forward(one, positions))
+    rewrite = rewrite_of(question)
+    return program if rewrite is None else rewrite(program)
+
+
+def rewrite_of(question: Question) -> Callable[[Program], Program] | None:
+    """Return the pass that a lowered program goes through before it is priced; None for none."""
+    if question.counting.traffic == "unfused":
+        return None
+    return _fuse_traced if question.model.traits.traced else fuse
+
+
+def _fuse_traced(program: Program) -> Program:
+    from memorywall.passes.collapse import fuse_traced  # noqa: PLC0415 - of traces alone
+
+    return fuse_traced(program)[0]
+
+
+def joined(first: list[OpCost], rest: list[OpCost]) -> list[OpCost]:
+    """Add costs up by operator; a prefill may run them in another order than a step."""
+    found = {op.name: op for op in first}
+    for op in rest:
+        found[op.name] = found[op.name] + op if op.name in found else op
+    return list(found.values())
+
+
+def time_provenance(question: Question) -> Provenance:
+    """Return where the times of a question come from.
+
+    They are ``calibrated`` where the device was measured and operators are a family's; PyTorch's
+    own operators, of a traced module, were not measured.
+    """
+    hardware = question.hardware
+    if hardware.draws is not None:
+        return "forecast"
+    if hardware.calibration is not None and not question.model.traits.traced:
+        return "calibrated"
+    return CEILINGS[hardware.kind]
