@@ -55,7 +55,8 @@ class Analysis:
 
     Attributes:
         scenario: the question as asked.
-        question: the same with every parameter decided. passes: its forward passes.
+        question: the same with every parameter decided.
+        passes: its forward passes.
         costs: the cost of each pass at the device's ceilings, over all of its executions.
         footprint: bytes that must be resident.
         time_provenance: where the times come from.

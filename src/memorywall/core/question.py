@@ -51,8 +51,8 @@ class Question:
     Attributes:
         seq_len: positions of each sequence.
         source_len, image_size, images, new_tokens, steps, guidance: None if they do not apply.
-            arithmetic: the requested arithmetic, a key of ``Hardware.peaks``; a device without it
-            uses the next wider one.
+        arithmetic: the requested arithmetic, a key of ``Hardware.peaks``; a device without it uses
+            the next wider one.
     """
 
     model: Model

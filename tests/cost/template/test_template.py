@@ -145,11 +145,11 @@ def test_one_template_serves_all_lengths() -> None:
         replace(LLAMA, model=mw.model("gpt2")),
     ],
 )
-def test_what_changes_the_program_has_a_template_of_its_own(other: Kind) -> None:
+def test_changes_of_the_program_have_separate_templates(other: Kind) -> None:
     assert other.template(Point(1, 1)) is not LLAMA.template(Point(1, 1))
 
 
-def test_a_pass_without_images_has_a_template_of_its_own() -> None:
+def test_a_pass_without_images_has_a_separate_template() -> None:
     seeing = kinds_of("google/gemma-3-27b-it")[0]
     with_one, without = (seeing.template(Point(1, 300, 1, images)) for images in (1, 0))
     assert with_one is not without
