@@ -55,7 +55,8 @@ class Analysis:
 
     Attributes:
         scenario: the question as asked.
-        question: the same with every parameter decided. passes: its forward passes.
+        question: the same with every parameter decided.
+        passes: its forward passes.
         costs: the cost of each pass at the device's ceilings, over all of its executions.
         footprint: bytes that must be resident.
         time_provenance: where the times come from.
@@ -166,7 +167,7 @@ class Analysis:
 
     @property
     def new_tokens(self) -> Number:
-        """Tokens generated per sequence: one for a pass, None if no text is generated."""
+        """Tokens generated per sequence: one for a pass, 0 if no text is generated."""
         return sum(one.emits * one.count for one in self.passes)
 
     @property

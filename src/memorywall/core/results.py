@@ -120,7 +120,8 @@ class OpCost:
     Attributes:
         name: its path, such as ``layers.attention.q_proj``.
         kind: its class.
-        count: its executions. cost: their sum.
+        count: its executions.
+        cost: their sum.
         traffic: its moved bytes by the role of the tensors.
         waits: the seconds that it is memory-bound, by the role of the tensors that it waits for.
     """
