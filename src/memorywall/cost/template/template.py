@@ -126,10 +126,10 @@ def template_of(model: Model, forward: Forward, rewrite: Rewrite | None = None) 
     """Return the template of a model's forward pass, made once for all of its lengths.
 
     Args:
-        model: the lowered model; identified by its architecture. forward: the pass at any point:
-            its batch, tokens, past, source and images do not matter, except whether there are
-            images and whether it is a step. rewrite: the pass over the lowered program, such as
-            ``fuse``; None: it is unfused.
+        model: the lowered model; identified by its architecture.
+        forward: the pass at any point: its batch, tokens, past, source and images do not matter,
+            except whether there are images and whether it is a step.
+        rewrite: the pass over the lowered program, such as ``fuse``; None: it is unfused.
 
     Raises:
         TypeError: a formula compares or converts a length, so it has no one program.
