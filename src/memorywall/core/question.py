@@ -44,7 +44,8 @@ class Counting:
     cache_page: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+# Not frozen, since a frozen dataclass takes three times as long to make; nothing changes one.
+@dataclass(slots=True, eq=False)
 class Question:
     """A question with every parameter decided; only ``settle`` makes one.
 
@@ -73,6 +74,11 @@ class Question:
     def arithmetic(self) -> str:
         """The requested arithmetic: that of the activations' format."""
         return arithmetic_of(self.formats.activations)
+
+    @property
+    def rows(self) -> Number:
+        """Sequences of a forward pass: guidance runs each with the prompt and without it."""
+        return self.batch_size * 2 if self.guidance == "on" else self.batch_size
 
     @property
     def passes(self) -> tuple[Pass, ...]:
@@ -121,10 +127,9 @@ class Question:
         latent_form = self.counting.mla
         if latent_form == "auto":
             latent_form = "absorbed" if one.step else "reexpanded"
-        batch = self.batch_size * 2 if self.guidance == "on" else self.batch_size
         formats = self.formats
         return Forward(
-            batch=batch,
+            batch=self.rows,
             tokens=1 if one.step else length,
             past=length - 1 if one.step else 0,
             weights=formats.weights,

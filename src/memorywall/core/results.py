@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from operator import add, attrgetter
 from typing import Any
 
 from memorywall.core.numbers import Array, Number, is_array, maximum
@@ -54,11 +55,11 @@ class Cost:
     overhead_bound_s: Number = 0.0
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Cost)))
+        return Cost(*map(add, _numbers(self), _numbers(other)))
 
     def map(self, change: Callable[[Number], Number]) -> Cost:
         """Return a copy with every number passed through ``change``."""
-        return Cost(*(change(getattr(self, f.name)) for f in fields(Cost)))
+        return Cost(*map(change, _numbers(self)))
 
     def predicted(self, times: Cost) -> Cost:
         """Return the same work with the seconds of a prediction."""
@@ -98,6 +99,9 @@ class Cost:
             code = _where(seconds >= most, index, code)
             most = maximum(most, seconds)
         return code
+
+
+_numbers = attrgetter(*(f.name for f in fields(Cost)))
 
 
 def capacity_code(fits: bool | Array, code: Number) -> Number:
