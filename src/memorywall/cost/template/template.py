@@ -135,7 +135,7 @@ def template_of(model: Model, forward: Forward, rewrite: Rewrite | None = None) 
         TypeError: a formula compares or converts a length, so it has no one program.
     """
     f = forward
-    # What decides the operators of a pass, apart from its lengths; parts are known by identity.
+    # The key of the operators of a pass, without its lengths; parts are compared by identity.
     key = (
         id(model.family), id(model.architecture), id(rewrite),
         id(f.weights), id(f.activations), id(f.kv_cache), id(f.state), id(f.storage),
