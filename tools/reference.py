@@ -8,7 +8,6 @@ With ``--check`` nothing is written, and the exit code is 1 if a page is out of 
 from __future__ import annotations
 
 import argparse
-import runpy
 import sys
 from collections.abc import Sequence
 from inspect import cleandoc
@@ -64,7 +63,6 @@ def pages() -> dict[str, str]:
         "datasets.md": _HEAD + _datasets_page(),
         "studies.md": _HEAD + _studies_page(),
         "quantities.md": _HEAD + _quantities_page(),
-        "words.md": _HEAD + _words_page(),
     }
 
 
@@ -228,16 +226,16 @@ def _quantities_page() -> str:
 
 
 _QUANTITIES_INTRODUCTION = """
-The fields of answers, records and tables, by result. `Analysis` has an attribute of each name in
-the first table: a number, or for a question with arrays a NumPy array. `to_dict()` has a key of it,
-and `to_frame()` a column.
+The contents of answers, records and tables, by result. `Analysis` has an attribute of each name in
+the first table: a number, or a NumPy array for a question with arrays. `to_dict()` has a key of
+that name, and `to_frame()` a column.
 
 - `answer.quantity(name)` is the value with `low`, `high` and `provenance`, and `bound`: times at a
   device's ceilings are `at least`, rates `at most`. Parts of the footprint are `footprint.weights`
   and so on.
-- `answer.provenance(name)` is `counted` for quantities that follow from shapes; `data sheet`,
-  `measured`, `forecast` or `hypothetical` for quantities that follow from a device's ceilings;
-  times, and quantities that follow from them, are `calibrated` on a measured machine.
+- `answer.provenance(name)` is `counted` for what follows from shapes; `data sheet`, `measured`,
+  `forecast` or `hypothetical` for what follows from a device's ceilings; times, and what follows
+  from them, are `calibrated` on a machine that was measured.
 - `bound` is the resource that binds most of the time, whether the footprint fits or not; `binding`
   is `capacity_bound` where it does not fit, and else the same.
 - A record of a question with arrays holds `points`, one flat record each, where parts of the
@@ -254,26 +252,6 @@ _GROUP_TITLES = {
     "memory": "A memory level",
     "link": "An interconnect",
 }
-
-
-def _words_page() -> str:
-    glossary = runpy.run_path(str(Path(__file__).parent / "words.py"))["glossary"]
-    lines = ["# Plain words", "", *_WORDS_INTRODUCTION.strip().splitlines(), ""]
-    lines += ["| instead of | write |", "| --- | --- |"]
-    lines += [f"| {phrase} | {plain} |" for phrase, plain in glossary()]
-    return "\n".join(lines) + "\n"
-
-
-_WORDS_INTRODUCTION = """
-Messages, docstrings and pages are written in plain technical English: a named thing is the subject,
-the field's noun is used, one idea per sentence. Errors name the offender, the requirement and the
-value: "X requires Y", "X conflicts with Y", "X must be Y, got Z"; the hint is the next command or
-similar names. Commit subjects begin with an imperative verb and name the changed thing.
-
-`python tools/words.py`, run by `make lint`, reports the phrases of this table; `make words-history`
-lists commit subjects without an imperative verb. The terms of the field are defined in the
-[notation](notation.md).
-"""
 
 
 def _parameters_page() -> str:

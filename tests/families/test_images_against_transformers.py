@@ -98,7 +98,8 @@ def check_image_text(config: dict[str, Any], length: int, size: tuple[int, int])
     prefill = analyze_alike(config, phase="prefill", images=2, seq_len=length, **words)
     assert products(prefill) == looking + reading
     assert products(analyze_alike(config, phase="encode", images=2, **words)) == looking
-    alone = analyze_alike(config, phase="prefill", images=0, seq_len=length, **words)
+    text = {name: word for name, word in words.items() if name != "image_size"}
+    alone = analyze_alike(config, phase="prefill", images=0, seq_len=length, **text)
     assert products(alone) == reading
     for context in (2, 9, 33):
         step = analyze_alike(config, phase="decode", seq_len=context, kv_cache="bf16", **words)

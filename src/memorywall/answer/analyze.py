@@ -31,6 +31,8 @@ from memorywall.frontends.traced import model_of
 ModelSource: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Model
 HardwareSource: TypeAlias = str | os.PathLike[str] | Hardware
 
+_NO_FORMATS, _NO_CONVENTIONS = Precision(), Conventions()
+
 
 def analyze(model: ModelSource | Traced, *, on: HardwareSource, **words: Unpack[Words]) -> Analysis:
     """Return what a model costs on a device: FLOPs, bytes, times, memory, and what binds.
@@ -71,8 +73,8 @@ def analyze(model: ModelSource | Traced, *, on: HardwareSource, **words: Unpack[
             loaded,
             Workload(**parts["workload"]),
             load_hardware(on),
-            Precision(**parts["precision"]),
-            Conventions(**parts["conventions"]),
+            Precision(**parts["precision"]) if parts["precision"] else _NO_FORMATS,
+            Conventions(**parts["conventions"]) if parts["conventions"] else _NO_CONVENTIONS,
         )
     )
 

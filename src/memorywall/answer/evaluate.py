@@ -14,7 +14,7 @@ from memorywall.core.numbers import maximum
 from memorywall.core.phase import Pass
 from memorywall.core.question import Question
 from memorywall.core.results import Cost, Footprint, OpCost
-from memorywall.cost.template import Point, Template, point_of, template_of
+from memorywall.cost.template import Point, Template, template_of
 
 # Past it the arrays of an answer would not fit the memory.
 MOST_POINTS = 2**28
@@ -82,8 +82,9 @@ def _price_many(question: Question, one: Pass) -> tuple[Cost, Footprint]:
 
 
 def _template(question: Question, one: Pass) -> tuple[Template, Point]:
-    forward = question.forward(one)
-    return template_of(question.model, forward, rewrite_of(question)), point_of(forward)
+    forward = question.forward(one, positions=1)  # a template is the same at all lengths
+    point = Point(forward.batch, one.positions, forward.source, forward.images)
+    return template_of(question.model, forward, rewrite_of(question)), point
 
 
 def _together(residents: Sequence[Footprint]) -> Footprint:

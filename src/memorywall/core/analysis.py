@@ -81,17 +81,24 @@ class Analysis:
     def __str__(self) -> str:
         return self.describe(self)
 
-    @cached_property
+    @property
     def roofs(self) -> Cost:
         """FLOPs, bytes and times of the whole at the device's ceilings."""
-        return reduce(add, self.costs)
+        return self.costs[0] if len(self.costs) == 1 else self._sum
 
     @cached_property
+    def _sum(self) -> Cost:
+        return reduce(add, self.costs)
+
+    @property
     def cost(self) -> Cost:
         """FLOPs, bytes and times of the whole; on a measured machine the times are predicted."""
-        if self._calibrated is None:
-            return self.roofs
-        return self.roofs.predicted(self._calibrated.whole.cost)
+        return self._predicted if self.time_provenance == "calibrated" else self.roofs
+
+    @cached_property
+    def _predicted(self) -> Cost:
+        calibrated = self._calibrated
+        return self.roofs if calibrated is None else self.roofs.predicted(calibrated.whole.cost)
 
     @cached_property
     def _prediction(self) -> Prediction | None:
@@ -167,7 +174,7 @@ class Analysis:
 
     @property
     def new_tokens(self) -> Number:
-        """Tokens generated per sequence: one for a pass, None if no text is generated."""
+        """Tokens generated per sequence: one for a pass, 0 if no text is generated."""
         return sum(one.emits * one.count for one in self.passes)
 
     @property
@@ -289,7 +296,7 @@ class Analysis:
         """``capacity_bound`` where the footprint does not fit, else ``bound``."""
         return bound_words(capacity_code(self.fits, self.cost.bound_code))
 
-    @cached_property
+    @property
     def rates(self) -> dict[str, Number]:
         """Units per second by their name, ``tokens``, ``images`` or ``samples``, the main first."""
         found = self.question.phase.rates(self.question)

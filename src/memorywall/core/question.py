@@ -121,10 +121,10 @@ class Question:
         latent_form = self.counting.mla
         if latent_form == "auto":
             latent_form = "absorbed" if one.step else "reexpanded"
-        rows_each = 2 if self.guidance == "on" else 1
+        batch = self.batch_size * 2 if self.guidance == "on" else self.batch_size
         formats = self.formats
         return Forward(
-            batch=self.batch_size * rows_each,
+            batch=batch,
             tokens=1 if one.step else length,
             past=length - 1 if one.step else 0,
             weights=formats.weights,

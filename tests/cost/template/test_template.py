@@ -18,7 +18,7 @@ from memorywall.core.routing import distinct
 from memorywall.core.symbols import variable
 from memorywall.core.tensors import Tensor
 from memorywall.cost.roofline import price
-from memorywall.cost.template import Point, Template, point_of, template_of
+from memorywall.cost.template import Point, Template, template_of
 from memorywall.cost.template.tables import Table
 from memorywall.passes.fuse import fuse
 from tests.cost.template.passes import Kind, kinds_of
@@ -155,12 +155,6 @@ def test_a_pass_without_images_has_a_separate_template() -> None:
     assert with_one is not without
     program = seeing.lower(Point(2, 300, 1, 0))
     assert without.price(Point(2, 300, 1, 0), H100) == price(program, H100)
-
-
-@pytest.mark.parametrize("step", [False, True])
-def test_the_point_of_a_pass_is_what_it_was_made_at(step: bool) -> None:
-    point = Point(3, 17, 5, 2)
-    assert point_of(replace(LLAMA, step=step).forward(point)) == point
 
 
 def test_a_formula_that_branches_on_a_length_is_refused() -> None:
