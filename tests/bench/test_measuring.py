@@ -361,7 +361,7 @@ def test_without_a_library_the_message_names_the_extra(library: str) -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert run.returncode == 2, run.stderr
-    assert f"{library} is not installed" in run.stderr
+    assert f"requires {library}, which is not installed" in run.stderr
     assert "pip install 'memorywall[measure]'" in run.stderr
 
 

@@ -191,7 +191,7 @@ def test_importing_needs_no_torch() -> None:
         "except mw.MemoryWallError as error:\n    print(error)\n"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "torch is not installed, and tracing a module needs it." in run.stdout
+    assert "tracing a module requires torch, which is not installed." in run.stdout
     assert "memorywall[measure]" in run.stdout
 
 
