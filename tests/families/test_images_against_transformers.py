@@ -15,6 +15,8 @@ from tests.asking import analyze_alike
 from tests.counting import products
 from tests.families.image_configs import IMAGE_TEXT, PAIRS, TOWERS, tower_configs
 
+pytestmark = pytest.mark.sampled(every=4)  # the other models are in the slow tier
+
 MODELS = {entry.id: mw.model(entry.id) for entry in entries()}
 LOOKS = {
     name: m.traits.images

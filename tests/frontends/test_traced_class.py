@@ -279,7 +279,7 @@ def test_a_free_grid_encodes_other_sizes() -> None:
     seer = model.architecture
     assert isinstance(seer, TracedSeer)
     assert [seer.image_tokens(56, 56), seer.image_tokens(112, 56)] == [4, 8]
-    with pytest.raises(InvalidInputError, match="a multiple of 28x28"):
+    with pytest.raises(InvalidInputError, match="must be a multiple of 28x28"):
         seer.image_tokens(60, 56)
     small, large = (
         mw.analyze(model, on="h100-sxm", phase="encode", image_size=side, images=1)
@@ -581,7 +581,9 @@ def test_timm_makes_nothing(config: dict[str, Any], monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(
         "memorywall.frontends.tracing.transformers.classes.built_class", lambda *_: 1 / 0
     )
-    with pytest.raises(UnsupportedError, match=r"built by timm|got the location"):
+    with pytest.raises(
+        UnsupportedError, match=r"are built by timm|must be a name, got the location"
+    ):
         read_traced(config, "config")
 
 

@@ -186,7 +186,7 @@ ANALYSIS = (
     Quantity("phase", "", "The name of the phase.", "text"),
     Quantity("batch_size", "", "Sequences.", "whole"),
     Quantity("seq_len", "", "Positions of each sequence.", "whole"),
-    Quantity("source_len", "", "Positions of each source that an encoder reads.", "whole"),
+    Quantity("source_len", "", "Positions of each source of an encoder.", "whole"),
     Quantity(
         "image_size", "pixel", "Height and width of every image.", "text", applies=_of_images
     ),
