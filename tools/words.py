@@ -207,7 +207,8 @@ _VERBS = """
     Accept Add Adopt Align Allow Answer Apply Ask Attach Avoid Bound Build Bump Cache Carry Check
     Choose Clarify Collapse Compare Compute Connect Convert Correct Count Cover Cut Declare Default
     Define Delete Derive Describe Disable Distinguish Document Draw Drop Enable Expand Explain
-    Export Express Extend Extract Fill Fix Fold Generalise Generate Give Group Guard Handle Hide
+    Export Express Extend Extract Fill Fix Fold Follow Format Generalise Generate Give Group Guard
+    Handle Head Hide Hold
     Ignore Implement Import Improve Infer Inline Install Interpolate Introduce Join Keep Label Lay
     Limit Link List Load Log Look Lower Make Mark Match Measure Memoise Merge Move Name Normalise
     Order Parse Pass Pin Place Plan Plot Port Predict Price Print Propagate Prove Publish Put

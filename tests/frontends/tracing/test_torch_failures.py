@@ -237,5 +237,5 @@ def test_values_that_an_optimizer_reads_are_noted() -> None:
 
 @pytest.mark.skipif(torch.version.cuda is not None, reason="PyTorch is built with CUDA")
 def test_cuda_needs_a_build_with_it() -> None:
-    with pytest.raises(UnsupportedError, match="built without CUDA"):
+    with pytest.raises(UnsupportedError, match="built with CUDA"):
         train(lambda: nn.Linear(8, 8), BATCH, backend="cuda")
