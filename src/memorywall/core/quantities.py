@@ -191,7 +191,7 @@ ANALYSIS = (
         "image_size", "pixel", "Height and width of every image.", "text", applies=_of_images
     ),
     Quantity("images", "", "Images of each sequence.", "whole", applies=_of_images),
-    Quantity("new_tokens", "", "Tokens generated for each sequence.", "whole"),
+    Quantity("new_tokens", "", "Tokens generated per sequence.", "whole"),
     Quantity("steps", "", "Denoising steps.", "whole", applies=_of_denoising),
     Quantity(
         "guidance", "", "Whether each denoising step runs with the prompt and without it.", "text",
