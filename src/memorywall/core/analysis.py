@@ -219,12 +219,12 @@ class Analysis:
 
     @property
     def latency_low_s(self) -> Number | None:
-        """Lower end of the interval that is to hold 80 % of what is measured or foreseen."""
+        """Lower end of the nominal 80 % interval of measured or forecast values."""
         return self.quantity("latency_s").low
 
     @property
     def latency_high_s(self) -> Number | None:
-        """Upper end of the interval that is to hold 80 % of what is measured or foreseen."""
+        """Upper end of the nominal 80 % interval of measured or forecast values."""
         return self.quantity("latency_s").high
 
     @property
