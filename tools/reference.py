@@ -260,7 +260,8 @@ def _parameters_page() -> str:
         "",
         "Each is a keyword of `memorywall.analyze`, an option of `memorywall analyze` and, except",
         "the device, a field of `Workload`, `Precision` or `Conventions`. A parameter without",
-        "effect on a model in a phase is refused, in the library and in the command.",
+        "effect on a model in a phase is refused, in the library and in the command. How to add",
+        "one: [Extend memorywall](../howto/extend.md).",
         "",
         "Whole numbers may be text. Of lengths `k` is 1024 and `M` is 1024 k: `128k` is 131072. A",
         "comma separates the numbers of a list, and a repeated option adds to it. A text that is",
@@ -289,6 +290,9 @@ def _parameters_page() -> str:
         if parameter.aliases:
             aliases = ", ".join(f"`{alias}`" for alias in parameter.aliases)
             lines += ["", f"Also named {aliases}."]
+        if parameter.kind == "phase":
+            lines += ["", "| phase | work |", "| --- | --- |"]
+            lines += [f"| `{phase.name}` | {phase.help} |" for phase in all_phases()]
     lines += ["", "## Number formats", "", ", ".join(f"`{name}`" for name in FORMATS)]
     return "\n".join(lines) + "\n"
 

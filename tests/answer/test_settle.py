@@ -23,7 +23,7 @@ import memorywall as mw
 from memorywall.app.cli import main
 from memorywall.core.errors import MemoryWallError
 from memorywall.core.model import Model
-from memorywall.core.parameters import PARAMETERS, Parameter, Words
+from memorywall.core.parameters import PARAMETERS, Adjustments, Parameter, Words
 from memorywall.core.workload import LENGTHS
 from memorywall.frontends.traced import model_of
 from memorywall.phases import phase_names
@@ -51,6 +51,15 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "routing": ("skewed",),
     "mla": ("absorbed", "expanded", "reexpanded"),
     "cache_page": (4096,),
+}
+# A parameter with an effect is tried with values of its kind.
+_BY_KIND: dict[str, tuple[Any, ...]] = {
+    "length": (16, 3000), "count": (3,), "pixels": (224, 448), "format": ("fp8", "fp32"),
+}  # fmt: skip
+VALUES |= {
+    parameter.name: parameter.choices or _BY_KIND[parameter.kind]
+    for parameter in PARAMETERS.values()
+    if parameter.part == "adjustments"
 }
 # Some parameters matter at few tokens alone (popular experts: many tokens reach all experts), some
 # at many (causality past the chunks of Llama 4).
@@ -90,7 +99,9 @@ def refused(result: tuple[Any, ...]) -> bool:
 
 def scenario(name: str, words: dict[str, Any]) -> mw.Scenario:
     """Return what is asked, made by hand of the parts of a scenario."""
-    parts: dict[str, dict[str, Any]] = {"workload": {}, "precision": {}, "conventions": {}}
+    parts: dict[str, dict[str, Any]] = {
+        "workload": {}, "precision": {}, "conventions": {}, "adjustments": {},
+    }  # fmt: skip
     for word, value in words.items():
         parts[PARAMETERS[word].part][word] = value
     return mw.Scenario(
@@ -99,6 +110,7 @@ def scenario(name: str, words: dict[str, Any]) -> mw.Scenario:
         mw.hardware(H100),
         mw.Precision(**parts["precision"]),
         mw.Conventions(**parts["conventions"]),
+        Adjustments(tuple(parts["adjustments"].items())),
     )
 
 
@@ -106,7 +118,8 @@ def scenario(name: str, words: dict[str, Any]) -> mw.Scenario:
 
 
 def test_keywords_are_those_of_the_table() -> None:
-    asked = [parameter for parameter in PARAMETERS.values() if parameter.part != "hardware"]
+    others = ("hardware", "adjustments")
+    asked = [parameter for parameter in PARAMETERS.values() if parameter.part not in others]
     names = [name for parameter in asked for name in (parameter.name, *parameter.aliases)]
     assert sorted(Words.__annotations__) == sorted(names)
     described = inspect.getdoc(mw.analyze) or ""
@@ -120,7 +133,10 @@ def test_fields_of_a_scenario_are_those_of_the_table() -> None:
         assert {field.name for field in fields(kind)} == {
             parameter.name for parameter in PARAMETERS.values() if parameter.part == part
         }
-    assert set(LENGTHS) == {p.name for p in PARAMETERS.values() if p.kind == "length"}
+    lengths = [parameter for parameter in PARAMETERS.values() if parameter.kind == "length"]
+    assert set(LENGTHS) == {p.name for p in lengths if p.part != "adjustments"}
+    adjusted = {p.name for p in PARAMETERS.values() if p.part == "adjustments"}
+    assert adjusted == {p.name for p in PARAMETERS.values() if p.effect is not None}
 
 
 def test_every_parameter_has_values_to_test() -> None:
@@ -190,7 +206,7 @@ def test_another_model_or_workload_in_a_scenario_is_a_question_asked_afresh(
     both = scenario(other, {**words, **more})
     parts = replace(
         asked, model=both.model, workload=both.workload, precision=both.precision,
-        conventions=both.conventions,
+        conventions=both.conventions, adjustments=both.adjustments,
     )  # fmt: skip
     fresh = outcome(lambda: mw.analyze(model(other), on=H100, **{**words, **more}))
     assert outcome(lambda: mw.analyze_scenario(parts)) == fresh

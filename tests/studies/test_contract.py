@@ -182,14 +182,15 @@ def test_unknown_studies_and_options() -> None:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The study of docs/howto/extend.md, as a folder that is not there otherwise."""
     page = (ROOT / "docs" / "howto" / "extend.md").read_text(encoding="utf-8")
-    (source,) = re.findall(r"^```py\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    place = tmp_path / "idle_arithmetic"
+    named = r"^`src/memorywall/studies/balanced_batch/__init__.py`:\n\n```py\n(.*?)^```"
+    (source,) = re.findall(named, page, re.MULTILINE | re.DOTALL)
+    place = tmp_path / "balanced_batch"
     place.mkdir()
     (place / "__init__.py").write_text(source, encoding="utf-8")
     monkeypatch.setattr(room, "__path__", [*room.__path__, str(tmp_path)])
     # So that it is imported again, and removed afterwards.
-    monkeypatch.setitem(sys.modules, "memorywall.studies.idle_arithmetic", None)
-    monkeypatch.delitem(sys.modules, "memorywall.studies.idle_arithmetic")
+    monkeypatch.setitem(sys.modules, "memorywall.studies.balanced_batch", None)
+    monkeypatch.delitem(sys.modules, "memorywall.studies.balanced_batch")
     return place
 
 
@@ -197,21 +198,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_new_folder_is_a_new_study(capsys: Captured) -> None:
     assert main(["study", "--help"]) == 0
     listed = " ".join(capsys.readouterr().out.split())
-    assert "idle-arithmetic How much of the arithmetic is idle in a decode step?" in listed
-    assert main(["study", "idle-arithmetic"]) == 0
-    # gpt2 on an H100 at batch 1 does about 1 of 295 FLOP a byte: over 99 % idle.
-    text = capsys.readouterr().out
-    assert re.search(r"on h100-sxm: 99\.\d% of the arithmetic is idle\.", text)
-    assert main(["study", "idle-arithmetic", "--model", "llama-3.1-8b", "--json"]) == 0
+    assert "balanced-batch At which batch does decode leave the memory roof?" in listed
+    assert main(["study", "balanced-batch", "gpt2", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
-    assert record["schema"] == "memorywall.study.idle-arithmetic/1"
-    assert record["idle"] == 1 - record["mfu"]
-    assert mw.study("idle-arithmetic", model="llama-3.1-8b").to_dict() == record
-    new = find_study("idle-arithmetic")
+    assert record["schema"] == "memorywall.study.balanced-batch/1"
+    # GPT-2's cache grows with the batch: at 512 positions its attention never leaves the roof.
+    assert record["models"] == [{"model": "gpt2", "batch": None}]
+    assert mw.study("balanced-batch", models=["gpt2"]).to_dict() == record
+    new = find_study("balanced-batch")
     test_it_says_what_it_asks(new, capsys)
     test_its_options_are_the_words_of_its_run(new)
     test_its_text_fits_80_columns(new)
     test_its_record_is_read_back(new)
     pages = runpy.run_path(str(ROOT / "tools" / "reference.py"))
-    assert "## idle-arithmetic" in pages["_studies_page"]()
-    assert "## memorywall study idle-arithmetic" in pages["_command_page"]()
+    assert "## balanced-batch" in pages["_studies_page"]()
+    assert "## memorywall study balanced-batch" in pages["_command_page"]()

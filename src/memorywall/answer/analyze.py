@@ -19,7 +19,7 @@ from memorywall.core.errors import InvalidInputError, shown
 from memorywall.core.files import read_text, user_path
 from memorywall.core.hardware import FORECAST, Hardware
 from memorywall.core.model import Model
-from memorywall.core.parameters import Words, by_part
+from memorywall.core.parameters import Adjustments, Words, by_part
 from memorywall.core.question import Question
 from memorywall.core.results import OpCost
 from memorywall.core.scenario import Scenario
@@ -31,7 +31,7 @@ from memorywall.frontends.traced import model_of
 ModelSource: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Model
 HardwareSource: TypeAlias = str | os.PathLike[str] | Hardware
 
-_NO_FORMATS, _NO_CONVENTIONS = Precision(), Conventions()
+_NO_FORMATS, _NO_CONVENTIONS, _NO_ADJUSTMENTS = Precision(), Conventions(), Adjustments()
 
 
 def analyze(model: ModelSource | Traced, *, on: HardwareSource, **words: Unpack[Words]) -> Analysis:
@@ -47,8 +47,8 @@ def analyze(model: ModelSource | Traced, *, on: HardwareSource, **words: Unpack[
             answer of ``trace``, which holds phase, lengths and formats already.
         on: a device's name, the path of its TOML, ``forecast:2030``, or a ``Hardware``.
         **words: the parameters below.
-            phase: the work that the model does: ``prefill``, ``encode``, ``decode``, ``generate``
-            or ``denoise``.
+            phase: the work that the model does: ``prefill``, ``encode``, ``decode``, ``generate``,
+            ``denoise``, or a phase that was added.
             batch_size (or batch): sequences; for models without text, images.
             seq_len (or seq): positions of each sequence; for an encoder-decoder, of the decoder.
             source_len (or source): positions of each source of an encoder-decoder.
@@ -67,6 +67,7 @@ def analyze(model: ModelSource | Traced, *, on: HardwareSource, **words: Unpack[
         MemoryWallError: a name, a file or a value that cannot be used; see its hint.
     """
     parts = by_part(words)
+    given = parts["adjustments"]
     loaded = model_of(model) if isinstance(model, Traced) else load_model(model)
     return analyze_scenario(
         Scenario(
@@ -75,6 +76,7 @@ def analyze(model: ModelSource | Traced, *, on: HardwareSource, **words: Unpack[
             load_hardware(on),
             Precision(**parts["precision"]) if parts["precision"] else _NO_FORMATS,
             Conventions(**parts["conventions"]) if parts["conventions"] else _NO_CONVENTIONS,
+            Adjustments(tuple(given.items())) if given else _NO_ADJUSTMENTS,
         )
     )
 

@@ -20,7 +20,9 @@ from memorywall.core.workload import Conventions
 from memorywall.phases import all_phases, find_phase, usual_phase
 
 # The parameters beside device and phase, and the values of a scenario in the same order.
-_WORDS = tuple(p for p in PARAMETERS.values() if p.kind not in ("device", "phase"))
+_WORDS = tuple(
+    p for p in PARAMETERS.values() if p.kind not in ("device", "phase") and p.part != "adjustments"
+)
 _ASKED = attrgetter(*(f"{parameter.part}.{parameter.name}" for parameter in _WORDS))
 
 
@@ -42,7 +44,7 @@ def settle(scenario: Scenario) -> Question:
         return _settle_traced(scenario, model.traits.traced_pass)
     phase, formats, counting = _frame(scenario)
     lengths = phase.lengths(model, asked)
-    return Question(
+    question = Question(
         model,
         scenario.hardware,
         phase,
@@ -56,7 +58,11 @@ def settle(scenario: Scenario) -> Question:
         lengths.guidance,
         formats,
         counting,
+        scenario.adjustments,
     )
+    for name, value in scenario.adjustments.given:
+        question = PARAMETERS[name].adjust(question, value)
+    return question
 
 
 # Frames of the last questions, by the model's identity: a sweep asks the same with other numbers.
@@ -68,7 +74,10 @@ def _frame(scenario: Scenario) -> _Frame:
     """Return what does not depend on lengths, and refuse parameters without effect."""
     model, asked = scenario.model, scenario.workload
     given = tuple([value is not None for value in _ASKED(scenario)])
-    key = (id(model), asked.phase, given, scenario.precision, scenario.conventions)
+    precision, conventions, adjustments = (
+        scenario.precision, scenario.conventions, scenario.adjustments,
+    )  # fmt: skip
+    key = (id(model), asked.phase, given, precision, conventions, adjustments)
     known = _FRAMES.get(key)
     if known is not None and known[0] is model:
         return known[1]
@@ -91,12 +100,19 @@ def applicable(model: Model, phase: str | None, words: Mapping[str, Any]) -> dic
     """Return the words that have an effect on a model in a phase, to ask many models alike."""
     if model.traits.traced_pass is not None:
         return {name: value for name, value in words.items() if name == "traffic"}
-    taken = _settle_phase(model, phase).words(model.traits)
+    settled = _settle_phase(model, phase)
     return {
         name: value
         for name, value in words.items()
-        if name in taken and name not in model.traits.fixed_words and _has(model, PARAMETERS[name])
+        if _applies(PARAMETERS[name], settled, model)
+        and name not in model.traits.fixed_words
+        and _has(model, PARAMETERS[name])
     }
+
+
+def _applies(parameter: Parameter, phase: Phase, model: Model) -> bool:
+    """Return whether a phase of a model has a use for a parameter."""
+    return parameter.name in phase.words(model.traits) or phase.name in parameter.phases
 
 
 def _has(model: Model, parameter: Parameter) -> bool:
@@ -142,6 +158,8 @@ def _asked_words(scenario: Scenario) -> Iterator[tuple[Parameter, Any]]:
     for parameter, value in zip(_WORDS, values, strict=True):
         if value is not None:
             yield parameter, value
+    for name, value in scenario.adjustments.given:
+        yield PARAMETERS[name], value
 
 
 def _refuse_without_effect(scenario: Scenario, phase: Phase) -> None:
@@ -151,10 +169,9 @@ def _refuse_without_effect(scenario: Scenario, phase: Phase) -> None:
         InvalidInputError: the model lacks what it requires, or the phase does not use it.
     """
     model = scenario.model
-    words = phase.words(model.traits)
     for parameter, value in _asked_words(scenario):
         fixed = parameter.name in model.traits.fixed_words
-        if parameter.name in words and not fixed and _has(model, parameter):
+        if _applies(parameter, phase, model) and not fixed and _has(model, parameter):
             continue
         given = shown(plain(value))
         if fixed:
@@ -190,7 +207,7 @@ def _phases_with(parameter: Parameter, model: Model) -> str:
             runs = phase.resolve(model) == phase.name
         except UnsupportedError:
             continue
-        if runs and parameter.name in phase.words(model.traits):
+        if runs and _applies(parameter, phase, model):
             names.append(phase.name)
     offer = f", or ask for phase {join_words(names, 'or')}" if names else ""
     return f"Leave {parameter.name} out{offer}."

@@ -482,6 +482,7 @@ class Analysis:
             "causal": counting.causal,
             "logits": counting.logits,
             "cache_page": counting.cache_page,
+            **dict(question.adjustments.given),
             **self._conventions_of_the_architecture(),
             "flops_per_multiply_add": 2,
             "parameters_of": question.model.architecture.class_name,
@@ -600,6 +601,12 @@ class Analysis:
         left = len(points) - len(rows)
         rest = f"<p>{left:,} points more: to_frame()</p>" if left else ""
         return _html_table(names, rows) + rest
+
+
+# A quantity that the registry computes is an attribute as all others are, with its entry alone.
+for _quantity in GROUPS["analysis"]:
+    if _quantity.compute is not None:
+        setattr(Analysis, _quantity.name, property(_quantity.compute, doc=_quantity.meaning))
 
 
 def _declared(name: str) -> Quantity:

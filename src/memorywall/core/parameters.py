@@ -1,18 +1,21 @@
 """The parameters of a question, each declared once: library keyword, flag, axis, documentation.
 
 ``settle`` refuses a parameter that has no effect on a model or in a phase; the command's flags, the
-library's keywords and ``docs/reference/parameters.md`` come from this table.
+library's keywords and ``docs/reference/parameters.md`` come from this table. A parameter with an
+``effect`` is complete with its entry; the others are fields that a phase, a family or a cost reads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, get_args
 
 from memorywall.core.errors import InvalidInputError, UnknownNameError, shown
-from memorywall.core.numbers import Number, plain
+from memorywall.core.formats import find_format
+from memorywall.core.numbers import LARGEST, Number, plain
 from memorywall.core.traits import Traits
+from memorywall.core.units import read_counts
 from memorywall.core.workload import (
     Causal,
     Guidance,
@@ -20,9 +23,15 @@ from memorywall.core.workload import (
     Logits,
     Routing,
     Traffic,
+    as_image_size,
+    choose,
+    one_count,
 )
 
-Part: TypeAlias = Literal["hardware", "workload", "precision", "conventions"]
+if TYPE_CHECKING:
+    from memorywall.core.question import Question
+
+Part: TypeAlias = Literal["hardware", "workload", "precision", "conventions", "adjustments"]
 Kind: TypeAlias = Literal["device", "phase", "length", "count", "pixels", "format", "choice"]
 Numbers: TypeAlias = "Number | str | Sequence[int]"
 
@@ -41,7 +50,7 @@ class Parameter:
 
     Attributes:
         name: keyword of the library, field of the scenario, and flag with dashes.
-        part: the value of ``Scenario`` that holds it.
+        part: the value of ``Scenario`` that holds it; ``adjustments`` if it has an ``effect``.
         kind: ``device``: a name or a file; ``phase``: a file of ``memorywall/phases``;
             ``length``: whole numbers, of which k is 1024 and M is 1024 k; ``count``: whole numbers;
             ``pixels``: height and width; ``format``: a name of ``core/formats.py``; ``choice``: one
@@ -52,7 +61,12 @@ class Parameter:
         choices: the words of a choice.
         aliases: other names that the command and the library accept.
         unit: of its number.
-        axis: whether it may be an array, an axis of a grid.
+        axis: whether it may be an array, an axis of a grid; an adjustment is one value.
+        phases: the names of the phases in which it applies, in addition to those whose ``words``
+            have it.
+        effect: of an adjustment: the settled question and the value in, the question as the value
+            changes it out. May raise InvalidInputError for a value that conflicts with the
+            question.
     """
 
     name: str
@@ -65,6 +79,8 @@ class Parameter:
     aliases: tuple[str, ...] = ()
     unit: str = ""
     axis: bool = False
+    phases: tuple[str, ...] = ()
+    effect: Callable[[Question, Any], Question] | None = None
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -75,6 +91,29 @@ class Parameter:
     def listed(self) -> bool:
         """Whether the command takes several of it: axes of a grid, or answers one by one."""
         return self.axis or self.kind in ("device", "phase")
+
+    def read(self, value: Any) -> Any:
+        """Return one value as its kind, with text as a number: ``"4k"`` of a length is 4096.
+
+        Raises:
+            InvalidInputError: no whole number from 1, or no size of an image.
+            UnknownNameError: no number format, or none of the choices.
+        """
+        if self.kind == "pixels":
+            return as_image_size(value)
+        if self.kind == "format":
+            return find_format(value).name
+        if self.kind in ("length", "count"):
+            if isinstance(value, str):
+                numbers = read_counts(value, self.name, length=self.kind == "length")
+                value = numbers[0] if len(numbers) == 1 else numbers
+            return one_count(value, self.name, 1, LARGEST)
+        choose(self.name, value, self.choices)
+        return value
+
+    def adjust(self, question: Question, value: Any) -> Question:
+        """Return a settled question as a value of this parameter changes it."""
+        return question if self.effect is None else self.effect(question, value)
 
 
 TEXT = Requirement("a text", lambda traits: traits.reads_text)
@@ -193,8 +232,33 @@ PARAMETERS: dict[str, Parameter] = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Adjustments:
+    """The parameters with an ``effect`` that were given.
+
+    Attributes:
+        given: names and values, in the order of the table; texts are kept as numbers.
+    """
+
+    given: tuple[tuple[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.given:
+            return
+        known = [p.name for p in PARAMETERS.values() if p.part == "adjustments"]
+        for name, _ in self.given:
+            if name not in known:
+                raise UnknownNameError("adjustment", name, known)
+        read = ((name, PARAMETERS[name].read(value)) for name, value in self.given)
+        ordered = sorted(read, key=lambda pair: known.index(pair[0]))
+        object.__setattr__(self, "given", tuple(ordered))
+
+
 class Words(TypedDict, total=False):
-    """The keywords of ``memorywall.analyze`` except model and device, with their aliases."""
+    """The keywords of ``memorywall.analyze`` except model and device, with their aliases.
+
+    It is for type checkers, which know no other keyword; at run time the table decides.
+    """
 
     phase: str | None
     batch_size: Numbers | None
@@ -235,7 +299,9 @@ def by_part(words: Mapping[str, Any]) -> dict[Part, dict[str, Any]]:
         UnknownNameError: no parameter has that name.
         InvalidInputError: a parameter given under two names.
     """
-    parts: dict[Part, dict[str, Any]] = {"workload": {}, "precision": {}, "conventions": {}}
+    parts: dict[Part, dict[str, Any]] = {
+        "workload": {}, "precision": {}, "conventions": {}, "adjustments": {},
+    }  # fmt: skip
     for word, value in words.items():
         if value is None:
             continue

@@ -46,7 +46,9 @@ class Quantity:
             or a calibration).
         applies: whether a result has it; None for always.
         path: the attribute, or a path of attributes, if that is not the name.
-        compute: a result in, the value out, if it is not an attribute.
+        compute: a result in, the value out, if it is not an attribute; ``Analysis`` gets one.
+        listed: whether the text of an analysis lists it, and the table of a grid has a column of
+            it. The text names the other quantities in its sentences, or leaves them to the record.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Quantity:
     applies: Callable[[Any], bool] | None = None
     path: str = ""
     compute: Callable[[Any], Any] | None = None
+    listed: bool = False
 
     def read(self, result: Any) -> Any:
         """Return its value from a result: a number, an array, words, or None where unknown."""

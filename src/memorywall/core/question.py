@@ -11,6 +11,7 @@ from memorywall.core.forward import Forward
 from memorywall.core.hardware import Hardware
 from memorywall.core.model import Model
 from memorywall.core.numbers import Number, is_array
+from memorywall.core.parameters import Adjustments
 from memorywall.core.phase import Pass, Phase
 from memorywall.core.storage import Storage
 
@@ -54,6 +55,7 @@ class Question:
         source_len, image_size, images, new_tokens, steps, guidance: None if they do not apply.
         arithmetic: the requested arithmetic, a key of ``Hardware.peaks``; a device without it uses
             the next wider one.
+        adjustments: the parameters that changed the other fields by their effects.
     """
 
     model: Model
@@ -69,6 +71,7 @@ class Question:
     guidance: str | None
     formats: Formats
     counting: Counting
+    adjustments: Adjustments = Adjustments()
 
     @property
     def arithmetic(self) -> str:

@@ -1,4 +1,4 @@
-"""The whole question as asked: workload, formats, conventions and device."""
+"""The whole question as asked: workload, formats, conventions, adjustments and device."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from memorywall.core.hardware import Hardware
 from memorywall.core.model import Model
+from memorywall.core.parameters import Adjustments
 from memorywall.core.workload import Conventions, Precision, Workload
 
 
@@ -22,3 +23,4 @@ class Scenario:
     hardware: Hardware
     precision: Precision = Precision()
     conventions: Conventions = Conventions()
+    adjustments: Adjustments = Adjustments()

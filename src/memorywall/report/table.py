@@ -17,6 +17,7 @@ from rich.text import Text
 from memorywall.core.analysis import Analysis
 from memorywall.core.model import Model
 from memorywall.core.numbers import Array, Number
+from memorywall.core.quantities import GROUPS, Quantity
 from memorywall.core.results import Footprint, OpCost
 from memorywall.core.units import render, render_number
 from memorywall.report.verdict import grid_headline, headline, verdict
@@ -38,6 +39,8 @@ def show_analysis(analysis: Analysis, console: Console, *, by_op: bool = False) 
     console.print()
     _print_costs(analysis, console, by_op=by_op)
     say(console, _bounds_line(analysis), style="dim")
+    for quantity in _listed(analysis):
+        say(console, f"{_title(quantity)}: {analysis.quantity(quantity.name)}", style="dim")
     console.print()
     say(console, footprint_line(analysis.footprint))
     _print_small_print(analysis, console)
@@ -56,6 +59,15 @@ def _bounds_line(analysis: Analysis) -> str:
     if analysis.time_provenance == "calibrated":
         roofs = f"at the roofs {middle}: {roofs}"
     return f"{roofs}; MFU {analysis.mfu:.1%}, MBU {analysis.mbu:.1%}"
+
+
+def _listed(analysis: Analysis) -> list[Quantity]:
+    """Return the quantities of an answer that its text lists."""
+    return [q for q in GROUPS["analysis"] if q.listed and q.holds(analysis)]
+
+
+def _title(quantity: Quantity) -> str:
+    return quantity.name.replace("_", " ")
 
 
 def show_grid(analysis: Analysis, console: Console) -> None:
@@ -95,6 +107,8 @@ def _print_points(analysis: Analysis, console: Console) -> None:
         column("MFU", analysis.mfu, _share)
         column("MBU", analysis.mbu, _share)
     column("memory", analysis.footprint.total, lambda size: render(size, "byte"))
+    for quantity in _listed(analysis):
+        column(_title(quantity), quantity.read(analysis), quantity.text)
     column("bound", analysis.binding, lambda bound: str(bound).removesuffix("_bound"))
     import numpy as np  # noqa: PLC0415 - answers of scalars need no NumPy
 

@@ -22,9 +22,12 @@ def find_study(name: str) -> Study[Any]:
         UnknownNameError: no such study.
     """
     found: Study[Any] | None = find(__name__, name.replace("-", "_"), "STUDY")
-    if found is None:
-        raise UnknownNameError("study", name, [study.name for study in studies()])
-    return found
+    if found is not None:
+        return found
+    every = {study.name: study for study in studies()}
+    if name not in every:
+        raise UnknownNameError("study", name, every)
+    return every[name]
 
 
 def study(name: str, **options: Any) -> Any:
