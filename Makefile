@@ -1,4 +1,4 @@
-# Both first commands do their own set-up: Python 3.11 or newer and make are all they need.
+# The first commands install what they need: only Python 3.11 or newer and make are required.
 #   make demo       in a minute: two models on an H100, the paper's case study, and GPT-2 on this
 #                   machine, predicted and then run in NumPy
 #   make demo-here  in some minutes, with PyTorch: a long measurement of this machine, and the
@@ -11,7 +11,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt
 PYTEST := $(BIN)/pytest -n 2 --dist loadgroup
 
-.PHONY: help demo demo-here test test-all lint types contracts fast bench reference format clean
+.PHONY: help demo demo-here test test-all lint types contracts fast bench reference format \
+	words-history clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,20 +51,23 @@ fast: .venv/test.stamp
 bench: .venv/base.stamp  ## Time one scenario, a million, and the command as a whole
 	$(BIN)/python benchmarks/analyze.py
 
-reference: .venv/test.stamp  ## Write the generated reference pages anew
+reference: .venv/test.stamp  ## Write the generated reference pages again
 	$(BIN)/python tools/reference.py
 	$(BIN)/python tools/coverage.py
 
-format: .venv/test.stamp  ## Let ruff lay out the code
+format: .venv/test.stamp  ## Format the code with ruff
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+words-history:  ## List commit subjects without an imperative verb
+	$(BIN)/python tools/words.py --history
 
 clean:  ## Remove the virtual environment and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo 'memorywall needs Python 3.11 or newer: make PYTHON=python3.12 demo'; exit 2; }
+		{ echo 'memorywall requires Python 3.11 or newer: make PYTHON=python3.12 demo'; exit 2; }
 	@echo 'making the virtual environment .venv'
 	@$(PYTHON) -m venv .venv
 
@@ -73,11 +77,11 @@ clean:  ## Remove the virtual environment and caches
 	@touch $@
 
 .venv/measure.stamp: pyproject.toml constraints.txt | .venv/bin/python
-	@echo 'installing what runs models (torch among it: a minute or two)'
+	@echo 'installing PyTorch and transformers (a minute or two)'
 	@$(PIP) --editable '.[figures,measure]'
 	@touch $@ .venv/base.stamp
 
 .venv/test.stamp: pyproject.toml constraints.txt | .venv/bin/python
-	@echo 'installing memorywall with the test extras (torch among them: a minute or two)'
+	@echo 'installing memorywall with the test extras, including PyTorch (a minute or two)'
 	@$(PIP) --editable '.[test]'
 	@touch $@ .venv/base.stamp .venv/measure.stamp

@@ -111,8 +111,8 @@ def draw_roofline(answers: list[mw.Analysis]) -> None:
     heading(
         2,
         f"A byte moved does {float(one.arithmetic_intensity):.2f} FLOP in a decode at batch 1 and "
-        f"{float(prefill.arithmetic_intensity):,.0f} in a prefill; {DEVICE} could do "
-        f"{float(one.ridge_point):.0f}.",
+        f"{float(prefill.arithmetic_intensity):,.0f} in a prefill; {DEVICE} is balanced at "
+        f"{float(one.ridge_point):.0f} FLOP per byte.",
     )
     print(f"   Roofline: {save(draw_answers(answers), FOLDER / 'demo-roofline.svg')}")
 

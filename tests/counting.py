@@ -1,4 +1,4 @@
-"""What tests count: FLOPs of operators, and calls of functions where work must stay small."""
+"""Counts in tests: FLOPs of operators, and calls of functions where work must stay small."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Calls:
 def python_calls() -> Iterator[Calls]:
     """Count the calls of this library's functions: work, which no busy machine changes.
 
-    What is imported on the way is not counted, so that the first call does as much as any other.
+    Imports are not counted, so that the first call does as much as any other.
     """
     calls = Calls()
 

@@ -14,6 +14,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +125,9 @@ def with_entry(source: str, table: str, entry: str) -> str:
     assert start is not None
     end = re.compile(r"^ {4}\)$|^\)", re.MULTILINE).search(source, start.end())
     assert end is not None
-    return source[: end.start()] + entry + source[end.start() :]
+    inside = " " * (8 if end[0].startswith(" ") else 4)
+    added = textwrap.indent(entry.rstrip(), inside) + ",\n"
+    return source[: end.start()] + added + source[end.start() :]
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ def test_each_room_and_each_study_has_tests() -> None:
 
 
 def test_each_folder_is_a_package() -> None:
-    # Two files of one name, such as each study's, are told apart by the packages around them.
+    # Two files of one name, such as each study's, are distinguished by the packages around them.
     assert folders(TESTS, "*.py") == folders(TESTS, "__init__.py")
 
 

@@ -226,9 +226,9 @@ def _quantities_page() -> str:
 
 
 _QUANTITIES_INTRODUCTION = """
-What answers, records and tables hold, by result. `Analysis` has an attribute of each name in the
-first table: a number, or of a question with arrays a NumPy array. `to_dict()` has a key of it, and
-`to_frame()` a column.
+The contents of answers, records and tables, by result. `Analysis` has an attribute of each name in
+the first table: a number, or a NumPy array for a question with arrays. `to_dict()` has a key of
+that name, and `to_frame()` a column.
 
 - `answer.quantity(name)` is the value with `low`, `high` and `provenance`, and `bound`: times at a
   device's ceilings are `at least`, rates `at most`. Parts of the footprint are `footprint.weights`

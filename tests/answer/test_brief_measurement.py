@@ -162,7 +162,7 @@ def test_command(
     assert all(len(line) <= 80 for line in lines if not line.startswith(("Saved:", "warning:")))
     assert main(["measure", "--brief", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["machine"]["brief"]
-    for words in (["--quick"], ["--threads", "2"], ["--device", "cuda"], ["--processes", "2"]):
+    for words in (["--quick"], ["--threads", "2"], ["--backend", "cuda"], ["--processes", "2"]):
         assert main(["measure", "--brief", *words]) == 2
         assert "conflicts with" in capsys.readouterr().err
 
@@ -174,8 +174,9 @@ def test_neither_torch_nor_numba_is_needed() -> None:
         "for name in ('torch', 'numba', 'transformers', 'tomli_w'): sys.modules[name] = None\n"
         "from memorywall.answer import measure, numpy_run\n"
         "from memorywall.bench import numpy_kernels, worker\n"
+        "from memorywall.bench.pipe import Case, Order\n"
         "numpy_kernels.make('launch').call()\n"
-        "assert worker._run({'case': 'numpy', 'name': 'launch', 'budget_s': 0.0}, 'cpu', 1)\n"
+        "assert worker._numpy(Case('numpy', 0.0, {'name': 'launch'}), Order('cpu', ()))\n"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr

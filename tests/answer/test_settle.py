@@ -68,6 +68,7 @@ BASES: tuple[dict[str, Any], ...] = (
     {"batch_size": 4},
     {"seq_len": 8},
     {"seq_len": 20_000},
+    {"images": 0},  # without an image PaliGemma's prefill masks pairs, else none
 )
 # Parameters that the answer may only repeat: images that a model resizes to its own size, and the
 # length of a decode step that recurrent state makes as cheap as any other.
@@ -303,8 +304,6 @@ def test_a_parameter_is_honoured_or_refused(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "words", "said"),
     [
-        # All tokens of PaliGemma's prefill see one another, and a decode step masks nothing.
-        ("google/paligemma-3b-mix-224", {"phase": "prefill", "causal": "full"}, "causal requires"),
         # LFM2 keeps the last inputs of its convolutions alone, in the activations' format.
         ("LiquidAI/LFM2-350M", {"state": "fp32"}, "state requires recurrent state"),
         ("llava-1.5-7b-hf", {"images": 2}, "images has no effect on llava-hf/llava-1.5-7b-hf in"),

@@ -100,7 +100,7 @@ def test_without_the_extra(capsys: Captured, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "statsmodels.regression", None)
     assert main(["trends", "bandwidth"]) == 2
     err = capsys.readouterr().err
-    assert "statsmodels is not installed" in err
+    assert "requires statsmodels, which is not installed" in err
     assert "memorywall[trends]" in err
 
 

@@ -172,6 +172,7 @@ def test_profile_runs_a_real_model(measured: Path) -> None:
     assert load_record(Profile, kept[0]) == record
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("measured")
 def test_profile_reports_its_stages() -> None:
     stages: list[str] = []
@@ -185,6 +186,7 @@ def test_profile_reports_its_stages() -> None:
     assert stages[1:] == [where + name for where in (first, second) for name in names]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("measured")
 def test_stages_are_lines_where_no_terminal_is(capsys: Captured, tmp_path: Path) -> None:
     path = tmp_path / "config.json"
@@ -196,6 +198,7 @@ def test_stages_are_lines_where_no_terminal_is(capsys: Captured, tmp_path: Path)
     assert "case 1 of 1, decode, batch 1, 2 positions, fp32: warming" in err.splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("measured")
 def test_a_case_that_does_not_fit_is_reported_and_the_rest_goes_on() -> None:
     record = profile(TOY, phases=("prefill",), batch_sizes=(2**39, 1), seq_lens=(3,), threads=1,
@@ -206,6 +209,7 @@ def test_a_case_that_does_not_fit_is_reported_and_the_rest_goes_on() -> None:
     assert possible.measured_s
 
 
+@pytest.mark.slow
 def test_a_local_checkpoint_is_loaded(measured: Path) -> None:
     import torch
     import transformers
@@ -224,6 +228,7 @@ def test_a_local_checkpoint_is_loaded(measured: Path) -> None:
     assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
 
 
+@pytest.mark.slow
 def test_a_gguf_is_unpacked(measured: Path) -> None:
     path = measured / "toy.gguf"
     path.write_bytes(gguf(GGUF_METADATA, gguf_tensors()))
@@ -233,6 +238,7 @@ def test_a_gguf_is_unpacked(measured: Path) -> None:
     assert record.cases[0].measured_s
 
 
+@pytest.mark.slow
 def test_pickled_weights_are_never_loaded(measured: Path) -> None:
     folder = measured / "pickled"
     folder.mkdir()
@@ -243,6 +249,7 @@ def test_pickled_weights_are_never_loaded(measured: Path) -> None:
     assert not record.cases[0].error
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("measured")
 def test_lists_of_threads_run_one_after_the_other() -> None:
     if usable_cores() < 2:
@@ -255,6 +262,7 @@ def test_lists_of_threads_run_one_after_the_other() -> None:
     assert all(case.measured_s for case in record.cases)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("measured")
 def test_the_case_study_runs_here(monkeypatch: pytest.MonkeyPatch) -> None:
     # The experiment itself on three toys: what it runs, what it makes of it, how it is shown.
@@ -287,6 +295,7 @@ def test_the_case_study_runs_here(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "differs: made up in fp32 by eager PyTorch" in said
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("measured")
 def test_profile_command(capsys: Captured, tmp_path: Path) -> None:
     path = tmp_path / "config.json"
@@ -312,6 +321,7 @@ def test_profile_command(capsys: Captured, tmp_path: Path) -> None:
     assert "gemm" in out
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("measured")
 def test_an_attained_rate_above_the_roof_is_flagged() -> None:
     device = mw.hardware("here").replace(peaks={"fp32": 1.0}, kind="measured")
@@ -361,7 +371,7 @@ def test_without_a_library_the_message_names_the_extra(library: str) -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert run.returncode == 2, run.stderr
-    assert f"{library} is not installed" in run.stderr
+    assert f"requires {library}, which is not installed" in run.stderr
     assert "pip install 'memorywall[measure]'" in run.stderr
 
 

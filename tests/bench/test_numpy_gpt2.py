@@ -31,7 +31,7 @@ def transformers_gpt2() -> Any:
 
 
 def test_logits_are_those_of_transformers(transformers_gpt2: Any) -> None:
-    # Among the state are masks of old versions; a head that is tied has no name of its own.
+    # The state includes masks of old versions; a tied head has no separate name.
     state = {
         name.removeprefix("transformer."): values.numpy()
         for name, values in transformers_gpt2.state_dict().items()

@@ -211,7 +211,9 @@ def test_frames_have_a_row_a_point(monkeypatch: pytest.MonkeyPatch) -> None:
         return usual(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", lacking)
-    with pytest.raises(mw.MemoryWallError, match="pandas is not installed") as caught:
+    with pytest.raises(
+        mw.MemoryWallError, match="requires pandas, which is not installed"
+    ) as caught:
         answer.to_frame()
     assert "memorywall[notebooks]" in caught.value.hint
 

@@ -211,7 +211,7 @@ def test_size_and_depth_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         from_record(Whole, {**to_record(WHOLE), "free": [0] * 1000})
     monkeypatch.setattr(records, "_MOST_BYTES", 1024)
     path.write_text(" " * 2000)
-    with pytest.raises(InvalidInputError, match="larger than 1 KiB"):
+    with pytest.raises(InvalidInputError, match="must be at most 1 KiB"):
         load_record(Whole, path)
 
 

@@ -1,4 +1,4 @@
-"""Symbols are the numbers that they stand for: laws against Python's own arithmetic."""
+"""Symbols equal the numbers that they represent: laws against Python's arithmetic."""
 
 from __future__ import annotations
 

@@ -13,6 +13,8 @@ from tests import oracle
 from tests.asking import analyze_alike
 from tests.counting import products
 
+pytestmark = pytest.mark.sampled(every=4)  # the other models are in the slow tier
+
 ENTRIES = {entry.id: entry for entry in entries()}
 # Vision models are tested with images in test_images_against_transformers.py.
 TEXTS = [name for name in ENTRIES if mw.model(name).traits.images is None]

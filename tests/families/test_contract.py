@@ -1,4 +1,4 @@
-"""What every family promises, tried on a config of each of its model types.
+"""The contract of every family, tested on a config of each of its model types.
 
 The config is a published one or, where the catalogue has none of that type, transformers' default.
 A new family is tested by being there; it fails as long as the catalogue has none of its models.
@@ -169,7 +169,8 @@ def test_a_step_is_what_a_longer_prefill_adds(config: dict[str, Any]) -> None:
         longer, shorter = (ask(config, length=n, **words) for n in (length, length - 1))
         added = products(longer) - products(shorter)
         if getattr(read(config), "ahead", "") == "prefix":
-            # Earlier tokens of a prefill look at the new one too, in a step it alone looks back.
+            # Earlier tokens of a prefill attend to the new one too; in a step only it attends
+            # backwards.
             assert products(step) < added
         else:
             assert products(step) == pytest.approx(added, rel=1e-12)

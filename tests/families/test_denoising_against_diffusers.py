@@ -13,6 +13,8 @@ from memorywall.catalog.configs import entries
 from tests.counting import products
 from tests.oracle import denoisers
 
+pytestmark = pytest.mark.sampled(every=4)  # the other models are in the slow tier
+
 ENTRIES = {e.id: e.config for e in entries() if "_class_name" in e.config}
 
 

@@ -15,6 +15,8 @@ from tests.asking import analyze_alike
 from tests.counting import products
 from tests.families.dense_configs import CLASSES, NAMES, class_of, configs
 
+pytestmark = pytest.mark.sampled(every=4)  # the other models are in the slow tier
+
 
 @pytest.mark.parametrize("model_type", CLASSES)
 @settings(max_examples=3, deadline=None)

@@ -14,6 +14,8 @@ from memorywall.core.formats import FORMATS
 from memorywall.core.forward import Forward
 from memorywall.families import family_of
 
+pytestmark = pytest.mark.sampled(every=4)  # the other models are in the slow tier
+
 BF16 = FORMATS["bf16"]
 # D 4, N 2, H 2, F 6, V 9, three layers.
 SIZES = {

@@ -13,6 +13,8 @@ from tests import oracle
 from tests.asking import analyze_alike
 from tests.counting import products
 
+pytestmark = pytest.mark.sampled(every=4)  # the other models are in the slow tier
+
 ACTIVATIONS = ["silu", "gelu", "relu"]
 
 

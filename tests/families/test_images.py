@@ -315,4 +315,4 @@ def test_the_command_asks_about_images(capsys: pytest.CaptureFixture[str]) -> No
     assert "images" in text
     code, text = run(capsys, vit, "--image-size", "1x2x3")
     assert code == 2
-    assert "no size in pixels; give 224, or 448x336" in text
+    assert "image_size must be a whole number of pixels, or height and width" in text

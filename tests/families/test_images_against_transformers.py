@@ -15,6 +15,8 @@ from tests.asking import analyze_alike
 from tests.counting import products
 from tests.families.image_configs import IMAGE_TEXT, PAIRS, TOWERS, tower_configs
 
+pytestmark = pytest.mark.sampled(every=4)  # the other models are in the slow tier
+
 MODELS = {entry.id: mw.model(entry.id) for entry in entries()}
 LOOKS = {
     name: m.traits.images
@@ -98,7 +100,8 @@ def check_image_text(config: dict[str, Any], length: int, size: tuple[int, int])
     prefill = analyze_alike(config, phase="prefill", images=2, seq_len=length, **words)
     assert products(prefill) == looking + reading
     assert products(analyze_alike(config, phase="encode", images=2, **words)) == looking
-    alone = analyze_alike(config, phase="prefill", images=0, seq_len=length, **words)
+    text = {name: word for name, word in words.items() if name != "image_size"}
+    alone = analyze_alike(config, phase="prefill", images=0, seq_len=length, **text)
     assert products(alone) == reading
     for context in (2, 9, 33):
         step = analyze_alike(config, phase="decode", seq_len=context, kv_cache="bf16", **words)

@@ -17,6 +17,8 @@ from tests.asking import analyze_alike
 from tests.counting import products
 from tests.families.linear_configs import CASES, drawn
 
+pytestmark = pytest.mark.sampled(every=4)  # the other models are in the slow tier
+
 
 def ask(config: dict[str, Any], phase: Any, batch: int, tokens: int, **words: Any) -> mw.Analysis:
     # Latents are projected again in every step, as transformers does.

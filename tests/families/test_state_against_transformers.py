@@ -16,6 +16,8 @@ from tests.asking import analyze_alike
 from tests.counting import products
 from tests.families.state_configs import CLASSES, configs
 
+pytestmark = pytest.mark.sampled(every=4)  # the other models are in the slow tier
+
 PUBLISHED = {
     entry.id: entry.config for entry in entries() if entry.config.get("model_type") in CLASSES
 }

@@ -24,6 +24,8 @@ from memorywall.core.geometry import Attention, Experts, Gemm, Space
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
 
+pytestmark = pytest.mark.sampled(every=4)  # the other models are in the slow tier
+
 BF16 = FORMATS["bf16"]
 TENSOR = ("vocab", "ffn", "expert_ffn", "heads", "ssm_heads")
 SEQUENCE = (*TENSOR, "tokens")

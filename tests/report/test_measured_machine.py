@@ -54,7 +54,7 @@ def test_a_machine_fits_the_page(path: Path) -> None:
     record = load_record(MachineRecord, path)
     moved = compare(load_record(MachineRecord, MEASURED[0]), replace(record, page_size=4096))
     text = on_a_page(lambda page: show_machine(record, to_hardware(record), moved, page))
-    assert "matrix product, fp16 (no arithmetic of its own here)" in text
+    assert "matrix product, fp16 (no native arithmetic here)" in text
     assert f"calibrated on {len(record.measurements)} micro-benchmarks" in text
     on_a_page(lambda page: show_brief("a machine", list(record.decode_rates()), (), page))
 

@@ -6,6 +6,9 @@ import dataclasses
 import inspect
 import io
 import json
+import re
+import runpy
+import sys
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ from memorywall.core.study import Option, Study
 from memorywall.studies import find_study, studies
 
 Captured = pytest.CaptureFixture[str]
+ROOT = Path(__file__).parent.parent.parent
 STUDIES = list(studies())
 NAMES = [study.name for study in STUDIES]
 SLOW = {"memory"}  # eight models are traced, twice a step
@@ -172,3 +176,40 @@ def test_unknown_studies_and_options() -> None:
         mw.study("wal")
     with pytest.raises(UnknownNameError, match="Did you mean hits"):
         mw.study("wall", hit=[0.8])
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The study of docs/howto/extend.md, as a folder that is not there otherwise."""
+    page = (ROOT / "docs" / "howto" / "extend.md").read_text(encoding="utf-8")
+    named = r"^`src/memorywall/studies/balanced_batch/__init__.py`:\n\n```py\n(.*?)^```"
+    (source,) = re.findall(named, page, re.MULTILINE | re.DOTALL)
+    place = tmp_path / "balanced_batch"
+    place.mkdir()
+    (place / "__init__.py").write_text(source, encoding="utf-8")
+    monkeypatch.setattr(room, "__path__", [*room.__path__, str(tmp_path)])
+    # So that it is imported again, and removed afterwards.
+    monkeypatch.setitem(sys.modules, "memorywall.studies.balanced_batch", None)
+    monkeypatch.delitem(sys.modules, "memorywall.studies.balanced_batch")
+    return place
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_new_folder_is_a_new_study(capsys: Captured) -> None:
+    assert main(["study", "--help"]) == 0
+    listed = " ".join(capsys.readouterr().out.split())
+    assert "balanced-batch At which batch does decode leave the memory roof?" in listed
+    assert main(["study", "balanced-batch", "gpt2", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["schema"] == "memorywall.study.balanced-batch/1"
+    # GPT-2's cache grows with the batch: at 512 positions its attention never leaves the roof.
+    assert record["models"] == [{"model": "gpt2", "batch": None}]
+    assert mw.study("balanced-batch", models=["gpt2"]).to_dict() == record
+    new = find_study("balanced-batch")
+    test_it_says_what_it_asks(new, capsys)
+    test_its_options_are_the_words_of_its_run(new)
+    test_its_text_fits_80_columns(new)
+    test_its_record_is_read_back(new)
+    pages = runpy.run_path(str(ROOT / "tools" / "reference.py"))
+    assert "## balanced-batch" in pages["_studies_page"]()
+    assert "## memorywall study balanced-batch" in pages["_command_page"]()

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 
 def test_generated_pages_are_up_to_date() -> None:
     tool = Path(__file__).parents[2] / "tools" / "reference.py"
@@ -15,6 +17,7 @@ def test_generated_pages_are_up_to_date() -> None:
     assert run.returncode == 0, run.stdout + "\nRun: make reference"
 
 
+@pytest.mark.slow
 def test_coverage_page_is_up_to_date() -> None:
     tool = Path(__file__).parents[2] / "tools" / "coverage.py"
     run = subprocess.run(

@@ -31,6 +31,8 @@ from memorywall.frontends.traced import model_of
 ModelSource: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Model
 HardwareSource: TypeAlias = str | os.PathLike[str] | Hardware
 
+_NO_FORMATS, _NO_CONVENTIONS, _NO_ADJUSTMENTS = Precision(), Conventions(), Adjustments()
+
 
 def analyze(model: ModelSource | Traced, *, on: HardwareSource, **words: Unpack[Words]) -> Analysis:
     """Return what a model costs on a device: FLOPs, bytes, times, memory, and what binds.
@@ -65,15 +67,16 @@ def analyze(model: ModelSource | Traced, *, on: HardwareSource, **words: Unpack[
         MemoryWallError: a name, a file or a value that cannot be used; see its hint.
     """
     parts = by_part(words)
+    given = parts["adjustments"]
     loaded = model_of(model) if isinstance(model, Traced) else load_model(model)
     return analyze_scenario(
         Scenario(
             loaded,
             Workload(**parts["workload"]),
             load_hardware(on),
-            Precision(**parts["precision"]),
-            Conventions(**parts["conventions"]),
-            Adjustments(tuple(parts["adjustments"].items())),
+            Precision(**parts["precision"]) if parts["precision"] else _NO_FORMATS,
+            Conventions(**parts["conventions"]) if parts["conventions"] else _NO_CONVENTIONS,
+            Adjustments(tuple(given.items())) if given else _NO_ADJUSTMENTS,
         )
     )
 

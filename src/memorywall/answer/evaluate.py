@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial, reduce
 from math import prod
 from operator import mul
+from typing import NamedTuple
 
 from memorywall.answer.programs import joined, rewrite_of
 from memorywall.core.errors import InvalidInputError
@@ -14,14 +14,13 @@ from memorywall.core.numbers import maximum
 from memorywall.core.phase import Pass
 from memorywall.core.question import Question
 from memorywall.core.results import Cost, Footprint, OpCost
-from memorywall.cost.template import Point, Template, point_of, template_of
+from memorywall.cost.template import Point, Template, template_of
 
 # Past it the arrays of an answer would not fit the memory.
 MOST_POINTS = 2**28
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluation(NamedTuple):
     """The cost of the passes of a question, and the resident memory.
 
     Attributes:
@@ -81,9 +80,33 @@ def _price_many(question: Question, one: Pass) -> tuple[Cost, Footprint]:
     return template.price_run_many(point, one.count, hardware), last
 
 
+# Templates of the last questions, by the identity of what `settle` keeps for all of their lengths.
+_KNOWN: dict[tuple[object, ...], tuple[Template, Question]] = {}
+_MOST_KNOWN = 512
+
+
 def _template(question: Question, one: Pass) -> tuple[Template, Point]:
-    forward = question.forward(one)
-    return template_of(question.model, forward, rewrite_of(question)), point_of(forward)
+    """Return the template of a pass, which is the same at all lengths, and the point to ask."""
+    key = (
+        id(question.model), id(question.formats), id(question.counting), question.guidance,
+        question.image_size, type(question.images) is int and question.images == 0,
+        one.step, one.stacks,
+    )  # fmt: skip
+    known = _KNOWN.get(key)
+    if known is None:
+        forward = question.forward(one, positions=1)
+        known = template_of(question.model, forward, rewrite_of(question)), question
+        if len(_KNOWN) >= _MOST_KNOWN:
+            del _KNOWN[next(iter(_KNOWN))]
+        _KNOWN[key] = known  # the question keeps alive what is known by its identity
+    source, images = question.source_len, question.images
+    point = Point(
+        question.rows,
+        one.positions,
+        1 if source is None else source,
+        1 if images is None else images,
+    )
+    return known[0], point
 
 
 def _together(residents: Sequence[Footprint]) -> Footprint:

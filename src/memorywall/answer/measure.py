@@ -82,9 +82,9 @@ def measure_machine(
         quick: fewer sizes and shorter samples: under a minute in place of under ten.
         threads: how many to use, each pinned to a core; by default every core that may be used.
         backend: ``cpu`` or ``cuda`` of PyTorch.
-        processes: with more than one, collectives between them are measured as well. progress:
-            called with the number of finished cases, and the total. stage: called with the number
-            of cases and their estimated time, before the first.
+        processes: with more than one, collectives between them are measured as well.
+        progress: called with the number of finished cases, and the total.
+        stage: called with the number of cases and their estimated time, before the first.
 
     Raises:
         MissingDependencyError: torch, transformers or numba is not installed.

@@ -104,7 +104,7 @@ def _cache_notes(question: Question, footprint: Footprint, asked: Precision) -> 
 
 
 def _arithmetic_notes(question: Question, asked: Precision) -> tuple[str, ...]:
-    """Return a note where fp32, which nobody asked for, is much slower than 16 bits here."""
+    """Return a note if fp32 is the default and much slower than 16 bits on the device."""
     peaks = {name: _largest(peak) for name, peak in question.hardware.peaks.items()}
     if asked.activations is not None or question.arithmetic != "fp32" or "fp32" not in peaks:
         return ()

@@ -1,4 +1,4 @@
-"""What all roads to an answer share: programs as they are priced, sums, where times come from."""
+"""Common parts of all answers: programs as they are priced, sums, and the provenance of times."""
 
 from __future__ import annotations
 

@@ -55,7 +55,8 @@ class Analysis:
 
     Attributes:
         scenario: the question as asked.
-        question: the same with every parameter decided. passes: its forward passes.
+        question: the same with every parameter decided.
+        passes: its forward passes.
         costs: the cost of each pass at the device's ceilings, over all of its executions.
         footprint: bytes that must be resident.
         time_provenance: where the times come from.
@@ -80,17 +81,24 @@ class Analysis:
     def __str__(self) -> str:
         return self.describe(self)
 
-    @cached_property
+    @property
     def roofs(self) -> Cost:
         """FLOPs, bytes and times of the whole at the device's ceilings."""
-        return reduce(add, self.costs)
+        return self.costs[0] if len(self.costs) == 1 else self._sum
 
     @cached_property
+    def _sum(self) -> Cost:
+        return reduce(add, self.costs)
+
+    @property
     def cost(self) -> Cost:
         """FLOPs, bytes and times of the whole; on a measured machine the times are predicted."""
-        if self._calibrated is None:
-            return self.roofs
-        return self.roofs.predicted(self._calibrated.whole.cost)
+        return self._predicted if self.time_provenance == "calibrated" else self.roofs
+
+    @cached_property
+    def _predicted(self) -> Cost:
+        calibrated = self._calibrated
+        return self.roofs if calibrated is None else self.roofs.predicted(calibrated.whole.cost)
 
     @cached_property
     def _prediction(self) -> Prediction | None:
@@ -166,7 +174,7 @@ class Analysis:
 
     @property
     def new_tokens(self) -> Number:
-        """Tokens generated per sequence: one for a pass, None if no text is generated."""
+        """Tokens generated per sequence: one for a pass, 0 if no text is generated."""
         return sum(one.emits * one.count for one in self.passes)
 
     @property
@@ -211,12 +219,12 @@ class Analysis:
 
     @property
     def latency_low_s(self) -> Number | None:
-        """Lower end of the interval that is to hold 80 % of what is measured or foreseen."""
+        """Lower end of the nominal 80 % interval of measured or forecast values."""
         return self.quantity("latency_s").low
 
     @property
     def latency_high_s(self) -> Number | None:
-        """Upper end of the interval that is to hold 80 % of what is measured or foreseen."""
+        """Upper end of the nominal 80 % interval of measured or forecast values."""
         return self.quantity("latency_s").high
 
     @property
@@ -288,7 +296,7 @@ class Analysis:
         """``capacity_bound`` where the footprint does not fit, else ``bound``."""
         return bound_words(capacity_code(self.fits, self.cost.bound_code))
 
-    @cached_property
+    @property
     def rates(self) -> dict[str, Number]:
         """Units per second by their name, ``tokens``, ``images`` or ``samples``, the main first."""
         found = self.question.phase.rates(self.question)

@@ -65,9 +65,10 @@ class Calibration:
 
     Attributes:
         curves: by (operator, dtype).
-        dispatch_s: overhead of the framework per operator of a program, by dtype. forward_s: its
-            overhead per forward pass, by dtype. low, high: predictions times these are a nominal 80
-            % interval of measured times. points: the number of fitted measurements.
+        dispatch_s: overhead of the framework per operator of a program, by dtype.
+        forward_s: its overhead per forward pass, by dtype.
+        low, high: predictions times these are a nominal 80 % interval of measured times.
+        points: the number of fitted measurements.
     """
 
     curves: Mapping[tuple[str, str], Curve]

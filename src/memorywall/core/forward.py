@@ -20,14 +20,15 @@ class Forward:
         routing: how tokens choose experts: ``uniform`` or ``skewed``.
         mla: the form of latent attention: ``absorbed``, ``expanded`` or ``reexpanded``.
         cache_page: positions that the cache grows by; 0 for one at a time, no more than a window.
-        source: positions that the encoder of an encoder-decoder makes from one source. stacks: the
-            halves of an encoder-decoder that run: ``both``, ``encoder`` or ``decoder``; the other
-            stays resident. For an image-text model the towers are the encoder. ahead: pairs of a
-            sequence in which a token attends forwards, as those of an image may. windowed: pairs of
-            a sequence whose tokens attend within windows of an image; None for no windows.
+        source: positions that the encoder of an encoder-decoder makes from one source.
+        stacks: the halves of an encoder-decoder that run: ``both``, ``encoder`` or ``decoder``; the
+            other stays resident. For an image-text model the towers are the encoder.
+        ahead: pairs of a sequence in which a token attends forwards, as those of an image may.
+        windowed: pairs of a sequence whose tokens attend within windows of an image; None for no
+            windows.
         images: images of each sequence.
-        image_size: their height and width in pixels; zeros if there are none. storage: formats of
-            single weights, if they do not all have the format ``weights``.
+        image_size: their height and width in pixels; zeros if there are none.
+        storage: formats of single weights, if they do not all have the format ``weights``.
         state: of recurrent state; None for the activations' format.
         step: whether it is a decode step, which reads the previous state and uses the recurrent
             form of a scan; else it begins a sequence, and only writes state.

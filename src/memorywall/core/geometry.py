@@ -109,8 +109,8 @@ class Gemm(_Geometry):
     Attributes:
         rows: axes of the rows.
         inner: axes that are contracted.
-        outs: axes of the output; several if one product makes unequal parts side by side. groups:
-            axes with one product each, such as heads with separate weights.
+        outs: axes of the output; several if one product makes unequal parts side by side.
+        groups: axes with one product each, such as heads with separate weights.
         which: the framework's name of the product, which gives the layout of its weight: ``linear``
             [out, in], ``conv1d`` [in, out]; in a trace, PyTorch's name.
         beside: axes of further arrays next to x that are contracted with the same weight.
@@ -177,9 +177,10 @@ class Experts(_Geometry):
 
     Attributes:
         rows: axes of the rows, without the axis ``routed``.
-        inner, out: contracted axes, and output axes. experts, chosen: E and k. routing: the rule of
-            choice in ``core/routing.py``, which gives the number of experts that a number of rows
-            touches. That number is not proportional to the rows.
+        inner, out: contracted axes, and output axes.
+        experts, chosen: E and k.
+        routing: the rule of choice in ``core/routing.py``, which gives the number of experts that a
+            number of rows touches. That number is not proportional to the rows.
     """
 
     kind: ClassVar[Kind] = "gemm"

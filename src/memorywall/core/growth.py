@@ -107,7 +107,7 @@ class Break:
 
 @dataclass(frozen=True, slots=True)
 class Foreseen:
-    """The value of a line in a year to come, with the interval that holds ``level`` of points."""
+    """The value of a line in a future year, with the interval that holds ``level`` of points."""
 
     year: float
     level: float

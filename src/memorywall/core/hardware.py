@@ -21,7 +21,7 @@ from memorywall.core.quantities import record_of
 from memorywall.core.units import parse
 
 _CHANGED = "changed by hand"
-FORECAST = "forecast:"  # how the name of a device of a year to come begins
+FORECAST = "forecast:"  # the prefix of the names of forecast devices
 
 HardwareKind: TypeAlias = Literal["spec", "measured", "forecast", "hypothetical"]
 
@@ -72,7 +72,8 @@ class Hardware:
         title, vendor, device_class, released, tdp, price: descriptive fields (W, US dollars; None
             if no source prints it).
         sources: the source of every number, by its place, such as ``peaks.bf16``.
-        notes: caveats on the numbers. calibration: the measured speed of operators on it, if any.
+        notes: caveats on the numbers.
+        calibration: the measured speed of operators on it, if any.
         shapes: the shapes of those of its numbers that are arrays.
         draws: of a forecast, the same device with arrays of equally likely numbers, from which
             intervals follow.

@@ -54,9 +54,11 @@ class Model:
     """A named architecture with the family that lowers it.
 
     Attributes:
-        config: the source config. reading: the record of reading it. storage: the formats of its
-            weights, if they are not all in the config's dtype. stored: the tensors of its files, if
-            any. traits: those that its architecture states.
+        config: the source config.
+        reading: the record of reading it.
+        storage: the formats of its weights, if they are not all in the config's dtype.
+        stored: the tensors of its files, if any.
+        traits: those that its architecture states.
     """
 
     name: str

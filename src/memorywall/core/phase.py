@@ -70,10 +70,10 @@ class Phase:
 
     Attributes:
         name: the name of its file.
-        help: its work, in one sentence. resolve: a model in, the name of the phase that it runs
-            instead of this one out (for prefill, an encoder encodes). Raises UnsupportedError if it
-            has neither. words: the parameters with an effect on a model of these traits, in
-            addition to the phase.
+        help: its work, in one sentence.
+        resolve: a model in, the name of the phase that it runs instead of this one out (for
+            prefill, an encoder encodes). Raises UnsupportedError if it has neither.
+        words: the parameters with an effect on a model of these traits, in addition to the phase.
         lengths: a model and the asked workload in, the settled lengths out. Raises
             InvalidInputError for lengths that conflict.
         passes: a question in, its forward passes out, in order.

@@ -37,8 +37,8 @@ class Op:
 
     Attributes:
         name: its path within the block, such as ``self_attn.q_proj``: a label, and what a
-            quantisation config calls it. The geometry holds the work. geometry: the work, from
-            which kind, function and FLOPs follow.
+            quantisation config calls it. The geometry holds the work.
+        geometry: the work, from which kind, function and FLOPs follow.
         reads: tensors that it reads.
         writes: tensors that it writes.
         dtype: the arithmetic, a key of ``Hardware.peaks``; the tensors hold their storage formats.
@@ -144,8 +144,9 @@ class Program:
     """Blocks of operators in the order of execution.
 
     Attributes:
-        blocks: in order. returned: names of activations that are outputs, and so are written even
-            if an operator reads them.
+        blocks: in order.
+        returned: names of activations that are outputs, and so are written even if an operator
+            reads them.
     """
 
     blocks: tuple[Block, ...]

@@ -18,7 +18,7 @@ Display: TypeAlias = Literal["prefixed", "number", "whole", "share", "text"]
 Provenance: TypeAlias = Literal[
     "counted", "data sheet", "class default", "calibrated", "measured", "forecast", "hypothetical"
 ]
-# What a device's kind says of its ceilings.
+# The provenance of a device's ceilings by its kind.
 CEILINGS: dict[str, Provenance] = {
     "spec": "data sheet",
     "measured": "measured",
@@ -39,14 +39,14 @@ class Quantity:
         name: the attribute, the key of records, and the column of frames.
         unit: ``s``, ``byte``, ``FLOP``, ``tokens/s``; "" for counts, shares and words.
         meaning: one sentence.
-        format: how people read it: with an SI prefix, as a number, a whole number, a percentage, or
-            as it is.
+        format: its display: with an SI prefix, as a number, a whole number, a percentage, or
+            unchanged.
         scaling: whether it grows or shrinks with the time of the answer, whose interval it shares.
-        origin: what it follows from: shapes alone, the device's ceilings, or what times follow
-            from (ceilings, or a calibration).
+        origin: its source: shapes alone, the device's ceilings, or the source of times (ceilings,
+            or a calibration).
         applies: whether a result has it; None for always.
-        path: the attribute, or a path of attributes, where that is not the name.
-        compute: a result in, the value out, where it is no attribute; ``Analysis`` gets one.
+        path: the attribute, or a path of attributes, if that is not the name.
+        compute: a result in, the value out, if it is not an attribute; ``Analysis`` gets one.
         listed: whether the text of an analysis lists it, and the table of a grid has a column of
             it. The text names the other quantities in its sentences, or leaves them to the record.
     """
@@ -95,11 +95,11 @@ class Value:
     """A quantity's value in one answer.
 
     Attributes:
-        quantity: what it is.
+        quantity: its definition.
         value: a number, an array, or a word.
-        low, high: the interval that is to hold 80 % of what is measured or foreseen; None without.
-        provenance: where it comes from.
-        bound: ``at least`` or ``at most`` where the value is a bound at the device's ceilings.
+        low, high: the nominal 80 % interval of measured or forecast values; None without.
+        provenance: its source.
+        bound: ``at least`` or ``at most`` if the value is a bound at the device's ceilings.
     """
 
     quantity: Quantity
@@ -179,7 +179,7 @@ def _share(name: str, meaning: str) -> Quantity:
     return Quantity(name, "", meaning, "share", "rate", "time")
 
 
-_INTERVAL = "end of the interval that is to hold 80 % of what is measured or foreseen"
+_INTERVAL = "end of the nominal 80 % interval of measured or forecast values"
 
 ANALYSIS = (
     Quantity("model", "", "The model's name.", "text"),
@@ -189,12 +189,12 @@ ANALYSIS = (
     Quantity("phase", "", "The name of the phase.", "text"),
     Quantity("batch_size", "", "Sequences.", "whole"),
     Quantity("seq_len", "", "Positions of each sequence.", "whole"),
-    Quantity("source_len", "", "Positions of each source that an encoder reads.", "whole"),
+    Quantity("source_len", "", "Positions of each source of an encoder.", "whole"),
     Quantity(
         "image_size", "pixel", "Height and width of every image.", "text", applies=_of_images
     ),
     Quantity("images", "", "Images of each sequence.", "whole", applies=_of_images),
-    Quantity("new_tokens", "", "Tokens that come out for each sequence.", "whole"),
+    Quantity("new_tokens", "", "Tokens generated per sequence.", "whole"),
     Quantity("steps", "", "Denoising steps.", "whole", applies=_of_denoising),
     Quantity(
         "guidance", "", "Whether each denoising step runs with the prompt and without it.", "text",
@@ -212,7 +212,7 @@ ANALYSIS = (
     _seconds("latency_low_s", f"Lower {_INTERVAL}.", "none"),
     _seconds("latency_high_s", f"Upper {_INTERVAL}.", "none"),
     Quantity(
-        "time_provenance", "", "Where the times come from: data sheet, calibrated, forecast, ...",
+        "time_provenance", "", "The source of the times: data sheet, calibrated, forecast, ...",
         "text",
     ),
     _at_roofs("roofline_s", "The sum over operators of the longer of arithmetic and traffic."),
@@ -253,12 +253,12 @@ ANALYSIS = (
 FOOTPRINT = (
     Quantity("weights", "byte", "Weights, and buffers in training.", "prefixed"),
     Quantity("kv_cache", "byte", "Keys and values of all positions.", "prefixed"),
-    Quantity("activations", "byte", "The most that is alive at any operator.", "prefixed"),
+    Quantity("activations", "byte", "The peak of live activations over operators.", "prefixed"),
     Quantity("gradients", "byte", "Gradients, in training.", "prefixed"),
     Quantity("optimizer_states", "byte", "States of the optimizer, in training.", "prefixed"),
-    Quantity("total", "byte", "All of them together.", "prefixed"),
+    Quantity("total", "byte", "The total.", "prefixed"),
     Quantity("capacity", "byte", "The device's main memory.", "prefixed", origin="ceilings"),
-    Quantity("state", "byte", "What recurrent layers keep in place of a cache.", "prefixed"),
+    Quantity("state", "byte", "Constant-size memory of recurrent layers.", "prefixed"),
 )
 
 OPERATOR = (
@@ -282,7 +282,7 @@ MODEL = (
     Quantity("causal", "", "Whether it generates, token by token.", "text"),
     Quantity("dtype", "", "The format of the config.", "text", path="architecture.dtype"),
     Quantity(
-        "max_positions", "", "Positions that it was made for.", "whole",
+        "max_positions", "", "Positions of its training context.", "whole",
         path="architecture.max_positions",
     ),
 )  # fmt: skip
@@ -293,7 +293,7 @@ STORED = (
     Quantity("elements", "", "Elements; packed formats hold several weights in one.", "whole"),
     Quantity("bytes", "byte", "Bytes of all tensors.", "prefixed", path="nbytes"),
     Quantity(
-        "bytes_by_format", "byte", "The same by the files' own names for formats.", "prefixed",
+        "bytes_by_format", "byte", "Bytes by the files' names of formats.", "prefixed",
         compute=lambda stored: dict(stored.bytes_by_format),
     ),
 )  # fmt: skip
@@ -308,16 +308,18 @@ LINK = (
     Quantity("name", "", "Such as ``NVLink 4``.", "text"),
     Quantity("bandwidth", "byte/s", "In one direction, all lanes.", "prefixed", origin="ceilings"),
     Quantity("lanes", "", "Lanes in one direction.", "whole", origin="ceilings"),
-    Quantity("lane_rate", "bit/s", "What one lane signals.", "prefixed", origin="ceilings"),
+    Quantity(
+        "lane_rate", "bit/s", "The signalling rate of one lane.", "prefixed", origin="ceilings"
+    ),
 )
 
 DEVICE = (
     Quantity("name", "", "Its name in the catalogue.", "text"),
     Quantity("title", "", "Its name in full.", "text"),
-    Quantity("vendor", "", "Who makes it.", "text"),
+    Quantity("vendor", "", "Its vendor.", "text"),
     Quantity("class", "", "The segment of devices.", "text", path="device_class"),
     Quantity(
-        "kind", "", "Where its numbers come from: spec, measured, forecast, hypothetical.", "text"
+        "kind", "", "The source of its numbers: spec, measured, forecast, hypothetical.", "text"
     ),
     Quantity("released", "", "The date of its release.", "text"),
     Quantity("peaks", "FLOP/s", "Dense peaks by arithmetic.", "prefixed", origin="ceilings"),
@@ -335,7 +337,7 @@ DEVICE = (
     Quantity("price", "USD", "Price in US dollars.", "number", origin="ceilings"),
     Quantity("sources", "", "The source of every number.", "text"),
     Quantity(
-        "notes", "", "What to know before its numbers are used.", "text",
+        "notes", "", "Caveats on its numbers.", "text",
         compute=lambda device: list(device.notes),
     ),
 )  # fmt: skip

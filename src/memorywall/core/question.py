@@ -45,15 +45,16 @@ class Counting:
     cache_page: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+# Not frozen, since a frozen dataclass takes three times as long to make; nothing changes one.
+@dataclass(slots=True, eq=False)
 class Question:
     """A question with every parameter decided; only ``settle`` makes one.
 
     Attributes:
         seq_len: positions of each sequence.
         source_len, image_size, images, new_tokens, steps, guidance: None if they do not apply.
-            arithmetic: the requested arithmetic, a key of ``Hardware.peaks``; a device without it
-            uses the next wider one.
+        arithmetic: the requested arithmetic, a key of ``Hardware.peaks``; a device without it uses
+            the next wider one.
         adjustments: the parameters that changed the other fields by their effects.
     """
 
@@ -76,6 +77,11 @@ class Question:
     def arithmetic(self) -> str:
         """The requested arithmetic: that of the activations' format."""
         return arithmetic_of(self.formats.activations)
+
+    @property
+    def rows(self) -> Number:
+        """Sequences of a forward pass: guidance runs each with the prompt and without it."""
+        return self.batch_size * 2 if self.guidance == "on" else self.batch_size
 
     @property
     def passes(self) -> tuple[Pass, ...]:
@@ -124,10 +130,9 @@ class Question:
         latent_form = self.counting.mla
         if latent_form == "auto":
             latent_form = "absorbed" if one.step else "reexpanded"
-        rows_each = 2 if self.guidance == "on" else 1
         formats = self.formats
         return Forward(
-            batch=self.batch_size * rows_each,
+            batch=self.rows,
             tokens=1 if one.step else length,
             past=length - 1 if one.step else 0,
             weights=formats.weights,

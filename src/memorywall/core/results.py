@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from operator import add, attrgetter
 from typing import Any
 
 from memorywall.core.numbers import Array, Number, is_array, maximum
@@ -54,11 +55,11 @@ class Cost:
     overhead_bound_s: Number = 0.0
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Cost)))
+        return Cost(*map(add, _numbers(self), _numbers(other)))
 
     def map(self, change: Callable[[Number], Number]) -> Cost:
         """Return a copy with every number passed through ``change``."""
-        return Cost(*(change(getattr(self, f.name)) for f in fields(Cost)))
+        return Cost(*map(change, _numbers(self)))
 
     def predicted(self, times: Cost) -> Cost:
         """Return the same work with the seconds of a prediction."""
@@ -100,6 +101,9 @@ class Cost:
         return code
 
 
+_numbers = attrgetter(*(f.name for f in fields(Cost)))
+
+
 def capacity_code(fits: bool | Array, code: Number) -> Number:
     """Return the index of ``capacity_bound`` where a footprint does not fit, else ``code``."""
     return _where(fits, code, _CAPACITY)
@@ -120,7 +124,8 @@ class OpCost:
     Attributes:
         name: its path, such as ``layers.attention.q_proj``.
         kind: its class.
-        count: its executions. cost: their sum.
+        count: its executions.
+        cost: their sum.
         traffic: its moved bytes by the role of the tensors.
         waits: the seconds that it is memory-bound, by the role of the tensors that it waits for.
     """

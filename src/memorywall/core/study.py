@@ -72,7 +72,7 @@ class Option:
     def flag(self) -> str:
         """The flag that messages name."""
         if self.argument:
-            return self.name.upper()
+            return (self.names or self.name).upper()  # as the usage line shows it
         return self.flags[0] if self.flags else f"--{self.name.replace('_', '-')}"
 
 

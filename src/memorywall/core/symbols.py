@@ -327,7 +327,7 @@ class Call(Expression):
 
 
 def _replayed(function: Callable[..., Any], *parts: Any) -> Any:
-    """Return an operation of numbers as an expression; what is no number has none."""
+    """Return an operation of numbers as an expression; a value other than a number has none."""
     if all(isinstance(part, int | float | Symbolic) for part in parts):
         return Expression(function, *parts)
     return NotImplemented

@@ -110,8 +110,9 @@ class Traits:
         chunks: lengths of the chunks that some layers attend within.
         state: recurrent state that layers keep instead of a cache, or in addition to one.
         source: the source that an encoder reads for the decoder.
-        images: the images that it reads or generates. images_left_out: it has vision towers, which
-            its trace leaves out. denoising: the steps by which it generates images.
+        images: the images that it reads or generates.
+        images_left_out: it has vision towers, which its trace leaves out.
+        denoising: the steps by which it generates images.
         fixed_words: parameters that its class is traced without, so that they have no effect.
         traced: whether its operators are PyTorch's.
         traced_pass: the one pass of a traced module.

@@ -53,8 +53,8 @@ class _Dialect:
         padded: whether positions are counted from the one after ``pad_token_id``.
         norm_first: whether norms stand before each half of a layer.
         embedding_norm: whether the embeddings are normalised.
-        positions: ``max_position_embeddings`` of configs without the key. width_key, width: the key
-            of a separate width of the embeddings, and its default.
+        positions: ``max_position_embeddings`` of configs without the key.
+        width_key, width: the key of a separate width of the embeddings, and its default.
         tasks: whether ``use_task_id`` is read.
         transform: activation of the masked-language head; "" for that of the layers.
         second_bias: whether an untied masked-language head keeps a second bias, never read: it

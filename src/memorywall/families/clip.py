@@ -98,10 +98,10 @@ class _Dialect:
 
     Attributes:
         prefix: of its transformers classes.
-        vision: its tower, by its name in ``vision_towers``. projects: whether classes end in layers
-            to a common width; else the text has a separate one. hidden, words, positions,
-            activation: of a text's config without the keys. learned: numbers that scale and shift
-            the similarity of images and texts.
+        vision: its tower, by its name in ``vision_towers``.
+        projects: whether classes end in layers to a common width; else the text has a separate one.
+        hidden, words, positions, activation: of a text's config without the keys.
+        learned: numbers that scale and shift the similarity of images and texts.
     """
 
     prefix: str

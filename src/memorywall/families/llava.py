@@ -106,10 +106,12 @@ def read_text(
     """Read the decoder of a config, in its ``text_config`` or ``flat`` in the config itself.
 
     Args:
-        config: of the whole. default: its ``model_type`` if absent. tied: whether its head is its
-            table of words. more: values of absent keys that the class does not give. flat: whether
-            there is no separate section. without: keys that the outer model reads instead of the
-            decoder.
+        config: of the whole.
+        default: its ``model_type`` if absent.
+        tied: whether its head is its table of words.
+        more: values of absent keys that the class does not give.
+        flat: whether there is no separate section.
+        without: keys that the outer model reads instead of the decoder.
 
     Raises:
         UnsupportedError: a decoder that is not supported under images.

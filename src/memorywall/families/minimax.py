@@ -36,8 +36,9 @@ class LightningAttention:
     """Shape of a lightning attention.
 
     Attributes:
-        heads, head_dim: N and H; every head has separate keys and values. chunk: tokens of a block,
-            within which a prefill computes pairs. activation: of queries, keys and values.
+        heads, head_dim: N and H; every head has separate keys and values.
+        chunk: tokens of a block, within which a prefill computes pairs.
+        activation: of queries, keys and values.
     """
 
     heads: int

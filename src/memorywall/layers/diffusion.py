@@ -88,8 +88,9 @@ class Denoising:
     """The common part of every diffusion transformer's config.
 
     Attributes:
-        layers: their number. steps: default denoising steps, as in diffusers' pipeline. guided:
-            whether a step usually runs with and without the prompt.
+        layers: their number.
+        steps: default denoising steps, as in diffusers' pipeline.
+        guided: whether a step usually runs with and without the prompt.
     """
 
     class_name: str

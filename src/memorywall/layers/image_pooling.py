@@ -26,11 +26,12 @@ class Pooling:
 
     Attributes:
         norm: which rows the last norm reads: ``each``, those that are ``pooled``, or "" for none.
-        rows: what the layers read: ``first``, one row of each; ``mean`` of the patches; ``both``
-            of these side by side; ``probe``, what a learned query attends to; ``patches``, all.
-        layers: linear layers, each with its following function. beside: whether each linear layer
-            reads a separate row, and the output is their mean; else they run in sequence. probed:
-            whether a learned query attends to the tokens, with or without a reader.
+        rows: what the layers read: ``first``, one row of each; ``mean`` of the patches; ``both`` of
+            these side by side; ``probe``, what a learned query attends to; ``patches``, all.
+        layers: linear layers, each with its following function.
+        beside: whether each linear layer reads a separate row, and the output is their mean; else
+            they run in sequence.
+        probed: whether a learned query attends to the tokens, with or without a reader.
     """
 
     norm: str = "each"

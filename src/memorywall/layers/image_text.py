@@ -119,7 +119,7 @@ class ImageText:
             sight.image_size, sight.tokens, with_text=True, notes=sight.notes, resized=sight.resized
         )
         text = self.decoder.traits
-        return replace(text, images=images, masks=text.masks and self.ahead != "prefix")
+        return replace(text, images=images)
 
 
 def lower(model: ImageText, forward: Forward) -> Program:

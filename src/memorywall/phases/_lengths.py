@@ -5,7 +5,7 @@ from __future__ import annotations
 from memorywall.core.errors import InvalidInputError, UnsupportedError, shown
 from memorywall.core.images import written
 from memorywall.core.model import Model
-from memorywall.core.numbers import LARGEST, Number, as_count, is_true, plain
+from memorywall.core.numbers import LARGEST, Number, as_count, is_array, is_true, plain
 from memorywall.core.phase import Lengths
 from memorywall.core.traits import Images
 from memorywall.core.workload import Workload, as_image_size
@@ -34,8 +34,11 @@ def text_length(model: Model, asked: Workload, *, least: int = 1) -> Number:
     Raises:
         InvalidInputError: it is below ``least``.
     """
-    if asked.seq_len is not None:
-        return as_count(asked.seq_len, "seq_len", least)
+    seq_len = asked.seq_len
+    if is_array(seq_len) and seq_len.min() >= least:  # whole numbers, as the workload checked
+        return seq_len
+    if seq_len is not None:
+        return as_count(seq_len, "seq_len", least)
     traits, limit = model.traits, model.architecture.max_positions
     if traits.source is not None:
         return min(DEFAULT_ENCODER_LENGTH, limit or LARGEST)

@@ -34,7 +34,7 @@ class Explanation:
 
     Attributes:
         model: the model.
-        used, assumed: values by key, and those that stand for absent keys.
+        used, assumed: values by key, and values assumed for absent keys.
         unused: keys that were not read.
         weights: format of the stored weights, or why they cannot be counted; None where nothing is
             stored.

@@ -43,7 +43,7 @@ def training_headline(memory: TrainingMemory) -> str:
 
 
 def show_training(memory: TrainingMemory, console: Console) -> None:
-    """Print a training trace: headline, roles, what stands at the peak by module, conventions."""
+    """Print a training trace: headline, roles, live arrays at the peak by module, conventions."""
     say(console, training_headline(memory), style="bold")
     _show_memory(memory, console)
     words = ", ".join(f"{key} {value}" for key, value in memory.conventions.items())

@@ -31,7 +31,7 @@ CONVENTIONS: list[tuple[bool, dict[str, Any]]] = [
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of forward pass of a model, but for its lengths."""
+    """A kind of forward pass of a model, without its lengths."""
 
     model: Model
     step: bool

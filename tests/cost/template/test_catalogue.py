@@ -37,7 +37,7 @@ def test_scalars_are_equal_to_the_last_digit(name: str) -> None:
         for device in DEVICES:
             point = some_point(kind, draw)
             program = kind.lower(point)
-            # As text, which also tells an integer from a float that is equal.
+            # As text, which also distinguishes an integer from an equal float.
             assert repr(template.price(point, device)) == repr(price(program, device))
             assert repr(template.footprint(point, device)) == repr(footprint(program, device))
             assert repr(template.price_ops(point, device)) == repr(price_ops(program, device))

@@ -147,7 +147,7 @@ def test_a_trace_is_of_one_pass() -> None:
     traced = mw.trace(nn.Linear(4, 4), "float32[2,4]")
     assert mw.analyze(traced, on="h100-sxm", phase="encode").flops == traced.flops
     for words in ({"batch_size": 7}, {"weights": "int8"}, {"phase": "decode"}, {"seq_len": 3}):
-        with pytest.raises(mw.MemoryWallError, match="was traced as it is"):
+        with pytest.raises(mw.MemoryWallError, match="conflicts with the trace of"):
             mw.analyze(traced, on="h100-sxm", **words)
 
 
@@ -191,7 +191,7 @@ def test_importing_needs_no_torch() -> None:
         "except mw.MemoryWallError as error:\n    print(error)\n"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "torch is not installed, and tracing a module needs it." in run.stdout
+    assert "tracing a module requires torch, which is not installed." in run.stdout
     assert "memorywall[measure]" in run.stdout
 
 

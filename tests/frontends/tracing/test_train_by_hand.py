@@ -236,7 +236,7 @@ def test_what_is_for_another_phase_is_refused() -> None:
         mw.trace(mlp, "float32[1,64]", optimizer="sgd")
     with pytest.raises(InvalidInputError, match="seq_len is 8, but a training step has no cache"):
         mw.trace(mlp, "float32[1,64]", phase="train", seq_len=8)
-    with pytest.raises(mw.MemoryWallError, match="forward pass alone is known"):
+    with pytest.raises(mw.MemoryWallError, match="requires a traced module"):
         mw.analyze("gpt2", on="h100-sxm", phase="train")
 
 

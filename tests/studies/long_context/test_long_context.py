@@ -343,7 +343,7 @@ def test_bad_words(capsys: Captured, words: list[str], said: str) -> None:
 
 
 def test_what_the_library_refuses() -> None:
-    with pytest.raises(UnsupportedError, match="no decoder"):
+    with pytest.raises(UnsupportedError, match="must be a decoder"):
         long_contexts(["bert-base-uncased"])
     device = mw.hardware("h100-sxm")
     memories = tuple(dataclasses.replace(memory, capacity=None) for memory in device.memories)

@@ -25,6 +25,7 @@ EXCEPTIONS = {
 }
 
 
+@pytest.mark.slow
 def test_all_eight(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     figure = tmp_path / "figure.svg"
     assert main(["study", "memory", "--json", "--figure", str(figure)]) == 0

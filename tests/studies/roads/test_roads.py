@@ -99,6 +99,7 @@ def test_config_and_module_agree(name: str, phase: str) -> None:
     assert set(one.outside) == expected
 
 
+@pytest.mark.slow
 def test_nine_in_ten_classes_agree() -> None:
     pairs = sum(len(compared(*case).fused) for case in PASSES)
     outside = sum(len(compared(*case).outside) for case in PASSES)

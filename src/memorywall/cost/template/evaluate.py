@@ -7,6 +7,7 @@ these axes, and the parts are added by broadcasting.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -62,7 +63,7 @@ def _parts(terms: Terms, joined: Joined, points: Points) -> dict[_Axes, Joined]:
     of_rates = of_inputs[len(VARIABLES) :]
 
     def axes(columns: Sum) -> _Axes:
-        found = [of_rates[rate] for _, rate in columns]
+        found = [of_rates[0], *[of_rates[rate] for _, rate in columns]]
         for place, _ in columns:
             found += [of_variables[name] for name in variables_of(terms.origins[place])]
         return tuple([any(along) for along in zip(*found, strict=True)])
@@ -70,19 +71,23 @@ def _parts(terms: Terms, joined: Joined, points: Points) -> dict[_Axes, Joined]:
     if joined.join == "largest":
         every = tuple([any(along) for along in zip(*of_inputs, strict=True)])
         return {every: joined}
-    bases: dict[_Axes, Sum] = {}
-    for column, coefficient in joined.base.items():
-        bases.setdefault(axes({column: coefficient}), {})[column] = coefficient
     others: dict[_Axes, list[int]] = {}
     for index, other in enumerate(joined.others):
         columns = {**other, **joined.partners[index]} if joined.partners else other
         others.setdefault(axes(columns), []).append(index)
-    return {
+    found = {
         along: Joined(
-            bases.get(along, {}),
-            tuple([joined.others[i] for i in others.get(along, ())]),
+            {},
+            tuple([joined.others[i] for i in chosen]),
             joined.join,
-            tuple([joined.partners[i] for i in others.get(along, ()) if joined.partners]),
+            tuple([joined.partners[i] for i in chosen if joined.partners]),
         )
-        for along in {**bases, **others}
+        for along, chosen in others.items()
     }
+    # The base goes with what varies along all of its axes, where it costs nothing more.
+    of_base = axes(joined.base)
+    widest = max(found, key=sum, default=of_base)
+    if any(base and not other for base, other in zip(of_base, widest, strict=True)):
+        widest = of_base
+    part = found.get(widest, Joined({}, (), joined.join))
+    return {**found, widest: replace(part, base=joined.base)}

@@ -31,12 +31,6 @@ class Point(NamedTuple):
 VARIABLES = ("B", "S", "R", "I")
 
 
-def point_of(forward: Forward) -> Point:
-    """Return the point that a forward pass is at."""
-    length = forward.past + forward.tokens if forward.step else forward.tokens
-    return Point(forward.batch, length, forward.source, forward.images)
-
-
 def symbolic(forward: Forward) -> Forward:
     """Return the same pass at any point; without any image it stays without."""
     batch, length, source, images = (cast("Number", variable(name)) for name in VARIABLES)

@@ -126,16 +126,16 @@ def template_of(model: Model, forward: Forward, rewrite: Rewrite | None = None) 
     """Return the template of a model's forward pass, made once for all of its lengths.
 
     Args:
-        model: what is lowered; known by its architecture.
+        model: the lowered model; identified by its architecture.
         forward: the pass at any point: its batch, tokens, past, source and images do not matter,
-            but for whether there are images and whether it is a step.
-        rewrite: what the lowered program goes through, such as ``fuse``; None: it is unfused.
+            except whether there are images and whether it is a step.
+        rewrite: the pass over the lowered program, such as ``fuse``; None: it is unfused.
 
     Raises:
         TypeError: a formula compares or converts a length, so it has no one program.
     """
     f = forward
-    # What decides the operators of a pass, apart from its lengths; parts are known by identity.
+    # The operators of a pass follow from these and its lengths; parts are known by identity.
     key = (
         id(model.family), id(model.architecture), id(rewrite),
         id(f.weights), id(f.activations), id(f.kv_cache), id(f.state), id(f.storage),

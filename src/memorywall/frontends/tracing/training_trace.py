@@ -153,6 +153,6 @@ def _notes(recorder: TrainingRecorder) -> tuple[str, ...]:
 def _check_device(device: str) -> None:
     if torch.device(device).type == "cuda" and torch.version.cuda is None:
         raise UnsupportedError(
-            "this PyTorch is built without CUDA, and cannot trace for it.",
+            "backend='cuda' requires a PyTorch that is built with CUDA.",
             "Install a build with CUDA, or leave backend out.",
         )

@@ -60,7 +60,7 @@ def _draw(found: CaseStudy) -> Figure:
 
 STUDY = Study(
     name="paper",
-    question='Do our counts agree with the case study of "AI and Memory Wall"?',
+    question='Do our counts agree with the study in "AI and Memory Wall"?',
     about="""The survey's Figs 4-6 and 9 and Tables 3, 10 and 11, compared in five lines.
 
     BERT-Base, BERT-Large and GPT-2 at 128 to 4096 tokens, 8 bit, batch 1, the blocks only. Latency

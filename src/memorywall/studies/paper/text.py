@@ -59,8 +59,8 @@ def summary_lines(cells: Sequence[Comparison], curves: Sequence[LengthCurve]) ->
         "survey's Xeon."
     )
     all_of_them = (
-        f"Latencies lie {min(errors):+.0%} to {max(errors):+.0%} off the measured; {slips} counts "
-        "repeat its slip."
+        f"Latencies are off by {min(errors):+.0%} to {max(errors):+.0%}; {slips} counts repeat a "
+        "slip of the survey's."
     )
     return [counts, others, work, slow, all_of_them]
 

@@ -29,15 +29,18 @@ class TrainingRecorder(Recorder):
     """Records the storages of training steps, on real or fake tensors, without changing the run.
 
     Args:
-        module: the trained module. step: records the operators of the last step. steps: their
-            number.
+        module: the trained module.
+        step: records the operators of the last step.
+        steps: their number.
 
     Attributes:
-        ledger: the storages. phase: the current phase; set by ``enter``. optimizer: gives the names
-            of states; None before it is built. loss: the kind of loss; "" before the first backward
-            pass. reads: the number of values of fake tensors that the optimizer read, each taken as
-            1. failure: the ``id`` of the latest error in a module or an operator, and its path. The
-            error itself would hold frames, and frames tensors.
+        ledger: the storages.
+        phase: the current phase; set by ``enter``.
+        optimizer: gives the names of states; None before it is built.
+        loss: the kind of loss; "" before the first backward pass.
+        reads: the number of values of fake tensors that the optimizer read, each taken as 1.
+        failure: the ``id`` of the latest error in a module or an operator, and its path. The error
+            itself would hold frames, and frames tensors.
     """
 
     def __init__(self, module: torch.nn.Module, step: Step, steps: int) -> None:

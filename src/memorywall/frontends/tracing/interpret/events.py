@@ -62,8 +62,9 @@ class Event:
     Attributes:
         name: its path, such as ``layers.0.mlp.up_proj.mm``.
         op: the operator, such as ``aten::mm``.
-        work: its geometry, or the spaces of its FLOPs; None if unknown. reads, writes: the moved
-            parts. function: as ``Op.function``.
+        work: its geometry, or the spaces of its FLOPs; None if unknown.
+        reads, writes: the moved parts.
+        function: as ``Op.function``.
     """
 
     name: str
