@@ -213,7 +213,8 @@ def test_what_the_shell_completes(extended: Installed) -> None:
             (["analyze", "gpt2", "--phase"], "decode,res"), (["analyze"], "pebb"),
             (["analyze", "gpt2"], "--cache-l"), (["study"], "bal"),
         ):
-            print(*(item.value for item in shell.get_completions(words, start)))
+            found = shell.get_completions(words, start)
+            print(*(item.value for item in found if item.type == "plain"))  # no files
     """
     assert extended.python(program).splitlines() == [
         "decode,resume", "pebble-160k", "--cache-limit", "balanced-batch",
@@ -318,7 +319,7 @@ def test_the_contracts_of_the_additions(extended: Installed) -> None:
     # The tests of the repository, on the package with its additions.
     family = extended.battery("tests/families/test_contract.py", "pebble")
     study = extended.battery("tests/studies/test_contract.py", "balanced-batch")
-    assert family >= 15
+    assert family >= 14
     assert study >= 5
 
 
@@ -363,4 +364,4 @@ def test_the_contract_of_a_family_in_another_package(beside: Installed) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
     found = re.search(r"(\d+) passed", run.stdout)
     assert found is not None
-    assert int(found[1]) >= 15
+    assert int(found[1]) >= 14
