@@ -118,12 +118,19 @@ def _together(residents: Sequence[Footprint]) -> Footprint:
     return Footprint(last.weights, last.kv_cache, most, last.capacity, last.state)
 
 
-def evaluate_ops(question: Question) -> list[OpCost]:
-    """Return every operator's cost over all of its executions, whole grids at once."""
+def evaluate_ops(question: Question) -> Sequence[OpCost]:
+    """Return every operator's cost over all of its executions, whole grids at once.
+
+    Those of a grid of one execution are priced when they are read: all at once take gigabytes.
+    """
     if question.model.traits.traced:
         from memorywall.answer.lowered import evaluate_lowered_ops  # noqa: PLC0415 - as above
 
         return evaluate_lowered_ops(question)
+    first, *others = question.passes
+    if question.shape and not others and first.count == 1:
+        template, point = _template(question, first)
+        return template.price_ops_many(point, question.hardware)
     costs: list[OpCost] = []
     for one in question.passes:
         template, point = _template(question, one)

@@ -68,7 +68,7 @@ class Analysis:
     costs: tuple[Cost, ...]
     footprint: Footprint
     time_provenance: Provenance
-    price_ops: Callable[[], list[OpCost]]
+    price_ops: Callable[[], Sequence[OpCost]]
     predict: Callable[[], Prediction | None]
     predict_ops: Callable[[list[OpCost]], list[OpCost]]
     note: Callable[[], tuple[str, ...]]
@@ -409,11 +409,12 @@ class Analysis:
         return shares
 
     @cached_property
-    def ops(self) -> tuple[OpCost, ...]:
+    def ops(self) -> Sequence[OpCost]:
         """Every operator's cost, over all of its executions, in order of execution."""
         at_roofs = self.price_ops()
-        calibrated = self.time_provenance == "calibrated"
-        return tuple(self.predict_ops(at_roofs) if calibrated else at_roofs)
+        if self.time_provenance == "calibrated":
+            return tuple(self.predict_ops(list(at_roofs)))
+        return tuple(at_roofs) if isinstance(at_roofs, list) else at_roofs
 
     def provenance(self, name: str) -> Provenance:
         """Return where a quantity comes from.

@@ -6,7 +6,8 @@ to the last digit to that of the program lowered at that point.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, cast, overload
 
 from memorywall.core.hardware import Hardware
 from memorywall.core.numbers import maximum
@@ -74,40 +75,94 @@ class Prices:
         return Cost(flops, moved, compute, memory, latency, overlapped, waiting)
 
 
+class _Place(NamedTuple):
+    """An operator of a program: its path, class, repeat, runs, dtype, and the roles it moves."""
+
+    path: str
+    kind: str
+    repeat: int
+    runs: int
+    dtype: str
+    roles: tuple[str, ...]
+
+
 class Listing:
     """The cost of every operator of a program."""
 
     def __init__(self, program: Program) -> None:
-        numbers: list[Any] = []
-        self._ops: list[tuple[str, str, int, int, str, tuple[str, ...]]] = []
+        self._ops: list[_Place] = []
+        self._numbers: list[list[Any]] = []  # FLOPs, bytes, and bytes by role, of each operator
         for path, op, repeat in program.walk():
-            traffic = op.traffic
-            numbers += [op.flops, moved_bytes(op), *traffic.values()]
-            runs = repeat if op.runs else 0
-            self._ops.append((path, op.kind, repeat, runs, op.dtype, tuple(traffic)))
-        terms = Terms()
-        self._rows = Rows(terms, [terms.exact(number) for number in numbers])
+            traffic, runs = op.traffic, repeat if op.runs else 0
+            self._numbers.append([op.flops, moved_bytes(op), *traffic.values()])
+            self._ops.append(_Place(path, op.kind, repeat, runs, op.dtype, tuple(traffic)))
+        self._rows = _rows_of(number for numbers in self._numbers for number in numbers)
+        self._alone: dict[int, Rows] = {}
+
+    def __len__(self) -> int:
+        return len(self._ops)
 
     def at(self, point: Point, hardware: Hardware) -> list[OpCost]:
         """Return every operator's cost over its repetitions, its numbers scalars or arrays."""
         values = self._rows.at(point)
         places = iter(self._rows.places)
-        bandwidth = hardware.bandwidth
-        peaks = {dtype: hardware.peak(dtype) for dtype in {op[4] for op in self._ops}}
-        costs = []
-        for path, kind, repeat, runs, dtype, roles in self._ops:
-            flops, moved = values[next(places)], values[next(places)]
-            compute_s, memory_s = flops / peaks[dtype], moved / bandwidth
-            slower = maximum(compute_s, memory_s)
-            waiting = slower * (memory_s >= compute_s)
-            parts = (flops, moved, compute_s, memory_s, slower, slower, waiting)
-            cost = Cost(*(part * repeat for part in parts))
-            each = {role: values[next(places)] for role in roles}
-            traffic = {role: part * repeat for role, part in each.items()}
-            least = maximum(moved, 1)
-            waits = {role: waiting * repeat * part / least for role, part in each.items()}
-            costs.append(OpCost(path, kind, runs, cost, traffic, waits))
-        return costs
+        return [
+            _cost_of(op, [values[next(places)] for _ in numbers], hardware)
+            for op, numbers in zip(self._ops, self._numbers, strict=True)
+        ]
+
+    def one(self, index: int, point: Point, hardware: Hardware) -> OpCost:
+        """Return one operator's cost over its repetitions, its numbers scalars or arrays."""
+        if index not in self._alone:
+            self._alone[index] = _rows_of(self._numbers[index])
+        rows = self._alone[index]
+        values = rows.at(point)
+        return _cost_of(self._ops[index], [values[place] for place in rows.places], hardware)
+
+
+class Operators(Sequence[OpCost]):
+    """The operators of a program at many points, each priced when it is read and not kept.
+
+    A million points of all operators at once would take gigabytes.
+    """
+
+    def __init__(self, listing: Listing, point: Point, hardware: Hardware) -> None:
+        self._listing, self._point, self._hardware = listing, point, hardware
+
+    def __len__(self) -> int:
+        return len(self._listing)
+
+    @overload
+    def __getitem__(self, index: int) -> OpCost: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[OpCost]: ...
+
+    def __getitem__(self, index: int | slice) -> OpCost | Sequence[OpCost]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        return self._listing.one(range(len(self))[index], self._point, self._hardware)
+
+
+def _rows_of(numbers: Iterable[Any]) -> Rows:
+    terms = Terms()
+    return Rows(terms, [terms.exact(number) for number in numbers])
+
+
+def _cost_of(op: _Place, values: Sequence[Any], hardware: Hardware) -> OpCost:
+    """Return an operator's cost from its FLOPs, its bytes, and its bytes by role."""
+    flops, moved, *by_role = values
+    compute_s, memory_s = flops / hardware.peak(op.dtype), moved / hardware.bandwidth
+    slower = maximum(compute_s, memory_s)
+    waiting = slower * (memory_s >= compute_s)
+    repeat = op.repeat
+    parts = (flops, moved, compute_s, memory_s, slower, slower, waiting)
+    cost = Cost(*(part * repeat for part in parts))
+    each = dict(zip(op.roles, by_role, strict=True))
+    traffic = {role: part * repeat for role, part in each.items()}
+    least = maximum(moved, 1)
+    waits = {role: waiting * repeat * part / least for role, part in each.items()}
+    return OpCost(op.path, op.kind, op.runs, cost, traffic, waits)
 
 
 def moved_bytes(op: Op) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -13,7 +13,7 @@ from memorywall.core.program import Program
 from memorywall.core.results import Cost, Footprint, OpCost
 from memorywall.cost.template.point import Point, symbolic
 from memorywall.cost.template.resident import Residents
-from memorywall.cost.template.scalars import Listing, Prices
+from memorywall.cost.template.scalars import Listing, Operators, Prices
 from memorywall.cost.template.series import Run, RunListing
 
 if TYPE_CHECKING:  # NumPy is imported where there are many points, and not before
@@ -54,6 +54,10 @@ class Template:
         Of arrays the numbers have the shapes that they vary along, and broadcast to the others.
         """
         return self._listing.at(point, hardware)
+
+    def price_ops_many(self, point: Point, hardware: Hardware) -> Sequence[OpCost]:
+        """Return the same at many points; an operator is priced when it is read, and not kept."""
+        return Operators(self._listing, point, hardware)
 
     def price_run(self, point: Point, steps: int, hardware: Hardware) -> Cost:
         """Return what decode steps in a row cost, the first of them at the point's length.
