@@ -20,14 +20,16 @@ from memorywall.frontends._tensors import totals
 from memorywall.frontends.config import LARGEST_CONFIG, model_from_config, parse_config
 from memorywall.frontends.shards import read_hub
 
+# Seconds for the first answer of the hub, of each of the two attempts that its library makes.
+_PATIENCE_S = 1.5
+
 
 def model_from_hub(name: str) -> Model:
     """Read a model's config.json from the hub's cache, or fetch it, and no other file."""
     near = near_names(name, config_names()) or near_names(name.rpartition("/")[2], config_names())
     offer = f" In the catalogue: {', '.join(near)}." if near else ""
     try:
-        from huggingface_hub import hf_hub_download  # noqa: PLC0415 - an extra
-        from huggingface_hub.errors import (  # noqa: PLC0415
+        from huggingface_hub.errors import (  # noqa: PLC0415 - an extra
             EntryNotFoundError,
             GatedRepoError,
             LocalEntryNotFoundError,
@@ -38,7 +40,7 @@ def model_from_hub(name: str) -> Model:
             "huggingface_hub", "hub", f"{name}, neither a path nor in the catalogue,", offer
         ) from None
     try:
-        path = hf_hub_download(name, "config.json")
+        path = _download(name, "config.json")
     except GatedRepoError:
         raise MemoryWallError(
             f"{name} is gated on the hub.",
@@ -62,8 +64,30 @@ def model_from_hub(name: str) -> Model:
             f"{name} could not be fetched from the hub: {type(error).__name__}.",
             f"Connect to the network, or pass the path of its config.json.{offer}",
         ) from error
-    text = read_text(Path(path), LARGEST_CONFIG, "a config.json")
+    text = read_text(path, LARGEST_CONFIG, "a config.json")
     return model_from_config(parse_config(text, f"{name}/config.json"), name, name)
+
+
+def _download(name: str, file: str) -> Path:
+    """Return the path of a repository's file in the hub's cache, fetched if the hub is reached.
+
+    One short request asks whether it is: a download by itself repeats failed requests for half a
+    minute.
+    """
+    from huggingface_hub import (  # noqa: PLC0415 - an extra
+        get_hf_file_metadata,
+        hf_hub_download,
+        hf_hub_url,
+    )
+    from huggingface_hub.errors import HfHubHTTPError  # noqa: PLC0415
+
+    try:
+        get_hf_file_metadata(hf_hub_url(name, file), timeout=_PATIENCE_S)
+    except HfHubHTTPError:  # an answer: no such file, or not for everyone
+        raise
+    except Exception:  # noqa: BLE001 - any network's error: the cache may still have the file
+        return Path(hf_hub_download(name, file, local_files_only=True))
+    return Path(hf_hub_download(name, file))
 
 
 def stored_on_hub(name: str) -> Stored:

@@ -7,6 +7,7 @@ import click
 from memorywall.app.cli._command import command
 from memorywall.app.cli._options import backend, count
 from memorywall.app.cli._shared import json_flag, page, print_json, progress_bar, stage_bar
+from memorywall.catalog.measured import check_data_folder
 from memorywall.core.errors import InvalidInputError
 
 
@@ -52,6 +53,7 @@ def COMMAND(  # noqa: N802
     from memorywall.answer.measure import measure_machine, save  # noqa: PLC0415 - with the extra only
     from memorywall.report.measured_machine import show_machine  # noqa: PLC0415
 
+    check_data_folder()
     if brief:
         if quick or threads not in (None, 1) or backend != "cpu" or processes != 1:
             raise InvalidInputError(

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from memorywall.app.cli._command import command
+from memorywall.app.cli._figures import check_drawable
 from memorywall.app.cli._options import MODEL, backend, choice, counts, names
 from memorywall.app.cli._shared import json_flag, page, print_json, stage_bar
 
@@ -70,6 +71,7 @@ def COMMAND(  # noqa: N802
     from memorywall.report.figures import draw_roofline, save  # noqa: PLC0415
     from memorywall.report.measured_machine import show_profile  # noqa: PLC0415
 
+    check_drawable([] if figure is None else [figure])
     with stage_bar("running") as (progress, stage):
         found = profile(
             model,

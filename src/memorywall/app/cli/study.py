@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from memorywall.app.cli._command import Command
-from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
+from memorywall.app.cli._figures import check_drawable, draw_into, figure_option, print_drawn
 from memorywall.app.cli._groups import Subcommands
 from memorywall.app.cli._options import (
     DEVICE,
@@ -129,11 +129,12 @@ def _run(
     if as_json and shown:
         flag = options[next(iter(shown))].flag
         raise InvalidInputError(f"{flag} conflicts with --json.", f"Leave {flag} out.")
-    answer = _ask(study, given)
     if folder is not None:
         wanted = [(folder / f"{name}.svg", draw) for name, draw in study.figures.items()]
     else:
         wanted = [(path, draw) for path in figures for draw in study.figures.values()]
+    check_drawable([path for path, _ in wanted])
+    answer = _ask(study, given)
     lines = [draw_into([path], partial(draw, answer)) for path, draw in wanted]
     if as_json:
         print_json(to_record(answer))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -11,7 +13,7 @@ import click
 
 from memorywall.answer.analyze import analyze
 from memorywall.app.cli._command import command
-from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
+from memorywall.app.cli._figures import check_drawable, draw_into, figure_option, print_drawn
 from memorywall.app.cli._options import DEVICES, backend, choice, count, names
 from memorywall.app.cli._shared import json_flag, page, print_json
 from memorywall.core.errors import InvalidInputError, join_words
@@ -118,13 +120,14 @@ def COMMAND(  # noqa: N802
     else:
         _refuse_of_training(given, figures)
         given["phase"] = phase
-    if "loss" in given:
-        given["loss"] = load_factory(given["loss"])
     if caches:
         given["cache"] = caches[0] if len(caches) == 1 else caches
     unnamed, named = _inputs(inputs)
-    factory = load_factory(place)
-    traced = trace(factory, *unnamed, named=named, **given)
+    check_drawable(figures)
+    with redirect_stdout(sys.stderr):  # of the traced file, whose prints are not the answer
+        if "loss" in given:
+            given["loss"] = load_factory(given["loss"])
+        traced = trace(load_factory(place), *unnamed, named=named, **given)
     priced = [analyze(traced, on=device, traffic=traffic) for device in on]
     line = _draw(traced, figures)
     if as_json:
