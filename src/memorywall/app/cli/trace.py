@@ -129,7 +129,7 @@ def COMMAND(  # noqa: N802
             given["loss"] = load_factory(given["loss"])
         traced = trace(load_factory(place), *unnamed, named=named, **given)
     priced = [analyze(traced, on=device, traffic=traffic) for device in on]
-    line = _draw(traced, figures)
+    line = _draw(traced, figures, priced)
     if as_json:
         print_json(_record(traced, priced))
         return
@@ -192,9 +192,14 @@ def _inputs(texts: tuple[str, ...]) -> tuple[list[str], dict[str, str]]:
     return [text for text in texts if "=" not in text], named
 
 
-def _draw(traced: Traced, figures: tuple[Path, ...]) -> str:
+def _draw(traced: Traced, figures: tuple[Path, ...], priced: list[Analysis]) -> str:
     from memorywall.report.memory_timeline import draw_timeline  # noqa: PLC0415 - seldom needed
 
     if traced.memory is None:
         return ""
-    return draw_into(figures, partial(draw_timeline, traced.memory))
+    capacities = [
+        (answer.hardware, float(capacity))
+        for answer in priced
+        if (capacity := answer.footprint.capacity) is not None
+    ]
+    return draw_into(figures, partial(draw_timeline, traced.memory, capacities))
