@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from memorywall.catalog.configs import config_names
@@ -15,6 +17,7 @@ from memorywall.core.errors import (
 from memorywall.core.files import read_text
 from memorywall.core.model import Model
 from memorywall.core.storage import Stored
+from memorywall.frontends._side_files import SIDE_FILES, with_side_file
 from memorywall.frontends._source import RemoteSource
 from memorywall.frontends._tensors import totals
 from memorywall.frontends.config import LARGEST_CONFIG, model_from_config, parse_config
@@ -63,7 +66,34 @@ def model_from_hub(name: str) -> Model:
             f"Connect to the network, or pass the path of its config.json.{offer}",
         ) from error
     text = read_text(Path(path), LARGEST_CONFIG, "a config.json")
-    return model_from_config(parse_config(text, f"{name}/config.json"), name, name)
+    config = parse_config(text, f"{name}/config.json")
+    return model_from_config(with_side_file(config, _beside(name)), name, name)
+
+
+def _beside(name: str) -> Callable[[str], Path | None]:
+    """Return a finder of files in a repository; one request asks which of them it has."""
+    from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache  # noqa: PLC0415
+
+    @cache
+    def present() -> frozenset[str]:
+        try:
+            infos = HfApi().get_paths_info(name, list(SIDE_FILES))
+        except Exception:  # noqa: BLE001 - without the network, the hub's cache is what there is
+            return frozenset()
+        return frozenset(info.path for info in infos)
+
+    def find(file: str) -> Path | None:
+        known = try_to_load_from_cache(name, file)
+        if isinstance(known, str):
+            return Path(known)
+        if file not in present():
+            return None
+        try:
+            return Path(hf_hub_download(name, file))
+        except Exception as error:
+            raise _unreachable(name, error) from error
+
+    return find
 
 
 def stored_on_hub(name: str) -> Stored:
