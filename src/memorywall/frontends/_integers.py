@@ -28,9 +28,7 @@ from memorywall.frontends._layouts import (
 from memorywall.frontends._modules import FormatsByName, read_names
 from memorywall.reading.config_values import Config
 
-_SCALE = find_format(
-    "fp16"
-)  # of GPTQ, AWQ and what is packed as they do, whatever the model's dtype
+_SCALE = find_format("fp16")  # of GPTQ, AWQ and their like, for every dtype of the model
 HEAD = "lm_head"
 
 

@@ -1,8 +1,8 @@
 """MLX: packed weights of linear layers and embeddings alike, in groups along a row.
 
 ``mlx_lm.convert`` writes the block under ``quantization``, and again under
-``quantization_config`` (mlx-lm, mlx_lm/utils.py, quantize_model); modules with settings of their
-own stand in it by path, false for what is left unquantised.
+``quantization_config`` (mlx-lm, mlx_lm/utils.py, quantize_model); it also holds
+the settings of single modules by path, false for one that is left unquantised.
 """
 
 from __future__ import annotations

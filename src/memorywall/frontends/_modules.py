@@ -22,7 +22,7 @@ _MOST_PATTERNS = 64
 _LONGEST_PATTERN = 2000
 _MOST_TRIALS = 8192  # of patterns in layers
 
-# What a module is called in checkpoints, the usual name first; names of no list are the same.
+# The names of a module in checkpoints, the usual one first; other modules have one name.
 _MODULES: dict[str, tuple[str, ...]] = {
     "attention": ("self_attn", "attn", "self_attention", "attention", "mixer"),
     "cross_attention": ("encoder_attn", "EncDecAttention", "cross_attn"),
@@ -47,7 +47,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "lm_head": ("lm_head", "embed_out"),
 }
 _USUAL = {
-    # The two halves of one weight here are modules of their own in most checkpoints.
+    # The two halves of one weight here are two modules in most checkpoints.
     "gate_up_proj": ("gate_proj", "up_proj"),
 }
 _OURS: dict[str, tuple[str, ...]] = {}
@@ -275,7 +275,7 @@ def _prefixes(stack: str, pattern: str) -> tuple[str, ...]:
 
 
 def _counts(pattern: str) -> bool:
-    """Whether a pattern may tell layers apart."""
+    """Whether a pattern may hold some layers only."""
     return bool(re.search(r"\d|\\d|\{", pattern))
 
 

@@ -11,7 +11,7 @@ from memorywall.frontends.config import LARGEST_CONFIG, parse_config
 from memorywall.frontends.quantised import states_quantisation
 
 # The file of each tool, and the method where its content does not name one: NVIDIA's ModelOpt,
-# AutoGPTQ before transformers wrote it into the config, AutoAWQ likewise.
+# AutoGPTQ before transformers wrote it into the config, and AutoAWQ.
 SIDE_FILES = {
     "hf_quant_config.json": "modelopt",
     "quantize_config.json": "gptq",
@@ -29,7 +29,7 @@ def with_side_file(
         find: returns the path of a file beside the config, None for no such file.
 
     Raises:
-        InvalidInputError: such a file cannot be read, or is no JSON object.
+        InvalidInputError: such a file cannot be read, or is not a JSON object.
     """
     if states_quantisation(config):
         return config

@@ -17,7 +17,7 @@ from memorywall.reading.config_values import Config
 
 
 def read_aqlm(part: Config, plain: Plain) -> Storage:
-    """Codes for blocks of weights, tables of the blocks they stand for, a scale a row of blocks.
+    """Codes for blocks of weights, tables of the blocks behind the codes, a scale a row of blocks.
 
     AQLM, inference_lib/src/aqlm/inference.py: codes are kept in 8 or 16 bits.
     """

@@ -78,7 +78,7 @@ def _beside(name: str) -> Callable[[str], Path | None]:
     def present() -> frozenset[str]:
         try:
             infos = HfApi().get_paths_info(name, list(SIDE_FILES))
-        except Exception:  # noqa: BLE001 - without the network, the hub's cache is what there is
+        except Exception:  # noqa: BLE001 - without the network, the hub's cache is read alone
             return frozenset()
         return frozenset(info.path for info in infos)
 

@@ -54,7 +54,7 @@ BLOCKS = (
 )  # fmt: skip
 # Other keys that name a quantisation.
 _NAMES_ONE = re.compile(r"(load_in_\dbit|w_bit|(quant|quantiz|quantis|compress)\w*)")
-# What I-BERT's and audio codecs' configs call by such a name, and it is something else.
+# Such names that mean something else: of I-BERT, audio codecs, and compressed attention.
 _SOMETHING_ELSE = ("quant_mode", "quantizer_dropout", "compress", "compress_ratio",
                    "compress_ratios", "compress_rope_theta", "compress_rate")  # fmt: skip
 
@@ -147,7 +147,7 @@ def _read(part: Config, plain: Plain) -> Storage:
 
 
 def _with_first(storage: Storage, named: Named, format_: Format) -> Storage:
-    """Return a storage in which some modules have a format, whatever else holds for them."""
+    """Return a storage in which some modules have a format, before all other statements."""
     if not named.places and not named.patterns:
         return storage
     groups = storage.by_module.groups if isinstance(storage.by_module, FormatsByName) else ()
