@@ -46,6 +46,8 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "words": ("embed_tokens", "wte", "word_embeddings", "tok_embeddings"),
     "lm_head": ("lm_head", "embed_out"),
 }
+# Mixtral's mixture has experts and their router alone.
+_NEVER = re.compile(r"block_sparse_moe\.(?!experts|gate$)")
 _USUAL = {
     # The two halves of one weight here are two modules in most checkpoints.
     "gate_up_proj": ("gate_proj", "up_proj"),
@@ -235,6 +237,7 @@ def theirs(weight: str, layer: int | None, pattern: str) -> tuple[str, ...]:
     """
     stack, within = _words_of(weight)
     paths = [".".join(path) for path in product(*(tuple(_spelt(w, pattern)) for w in within))]
+    paths = [path for path in paths if not _NEVER.search(path)]
     prefixes = _prefixes(stack, pattern)
     if within[:1] in (("head",), ("embeddings",)):  # beside the layers, or beside the model
         bare = [path.partition(".")[2] for path in paths]
