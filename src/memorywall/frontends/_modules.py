@@ -46,8 +46,12 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "words": ("embed_tokens", "wte", "word_embeddings", "tok_embeddings"),
     "lm_head": ("lm_head", "embed_out"),
 }
-# Mixtral's mixture has experts and their router alone.
-_NEVER = re.compile(r"block_sparse_moe\.(?!experts|gate$)")
+# Names that no checkpoint has side by side: Mixtral's mixture has experts and their router alone,
+# and GPT-2's projections are those of ``attn``.
+_NEVER = re.compile(
+    r"block_sparse_moe\.(?!experts|gate$)|(?<!^attn)\.(?:c_attn|Wqkv|qkv|proj)$"
+    r"|(?:self_attn|self_attention|attention|mixer)\.c_proj$"
+)
 _USUAL = {
     # The two halves of one weight here are two modules in most checkpoints.
     "gate_up_proj": ("gate_proj", "up_proj"),
@@ -235,9 +239,11 @@ def theirs(weight: str, layer: int | None, pattern: str) -> tuple[str, ...]:
 
     Unusual names are among them only where the pattern spells them.
     """
+    pattern = pattern.replace("\\", "")
     stack, within = _words_of(weight)
     paths = [".".join(path) for path in product(*(tuple(_spelt(w, pattern)) for w in within))]
     paths = [path for path in paths if not _NEVER.search(path)]
+    paths += [path.removeprefix("mlp.") for path in paths if path in ("mlp.fc1", "mlp.fc2")]  # OPT
     prefixes = _prefixes(stack, pattern)
     if within[:1] in (("head",), ("embeddings",)):  # beside the layers, or beside the model
         bare = [path.partition(".")[2] for path in paths]
