@@ -18,7 +18,7 @@ from memorywall.core.model import Model
 from memorywall.core.storage import Storage, Stored, unread
 from memorywall.families import families, family_of
 from memorywall.frontends._storage import storage_of_files
-from memorywall.frontends.quantised import read_quantisation
+from memorywall.frontends.quantised import read_quantisation, states_quantisation
 from memorywall.frontends.traced_class import (
     TRACED_CLASS,
     can_trace,
@@ -104,7 +104,7 @@ def _unknown(model_type: str, where: str) -> UnsupportedError:
 
 def _no_storage(config: Mapping[str, Any]) -> Storage | None:
     """Return a storage that requires a format if the weights of a traced class are quantised."""
-    if config.get("quantization_config") is None:
+    if not states_quantisation(config):
         return None
     return unread("its weights are quantised, and a traced class does not report which of them")
 

@@ -15,6 +15,7 @@ from memorywall.core.files import read_text, user_path
 from memorywall.core.model import Model
 from memorywall.core.storage import Stored
 from memorywall.frontends._gguf_config import gguf_config
+from memorywall.frontends._side_files import beside, with_side_file
 from memorywall.frontends._storage import gguf_storage
 from memorywall.frontends._tensors import totals
 from memorywall.frontends.config import LARGEST_CONFIG, model_from_config, parse_config
@@ -97,7 +98,7 @@ def _from_path(path: Path) -> Model:
                 "Pass a model's folder, its config.json, or a name: memorywall models.",
             )
     text = read_text(path, LARGEST_CONFIG, "a config.json")
-    config = parse_config(text, str(path))
+    config = with_side_file(parse_config(text, str(path)), beside(path))
     name = path.resolve().parent.name if path.name == "config.json" else path.stem
     stored = None if files is None else _stored(files)
     return model_from_config(config, str(path), name, stored)
