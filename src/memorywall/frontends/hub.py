@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from memorywall.catalog.configs import config_names
+from memorywall.catalog.configs import known_names
 from memorywall.core.errors import (
     InvalidInputError,
     MemoryWallError,
@@ -29,7 +29,7 @@ _PATIENCE_S = 1.5
 
 def model_from_hub(name: str) -> Model:
     """Read a model's config.json from the hub's cache, or fetch it, and no other file."""
-    near = near_names(name, config_names()) or near_names(name.rpartition("/")[2], config_names())
+    near = near_names(name, known_names())
     offer = f" In the catalogue: {', '.join(near)}." if near else ""
     try:
         from huggingface_hub import hf_hub_download  # noqa: PLC0415 - an extra
@@ -58,7 +58,7 @@ def model_from_hub(name: str) -> Model:
         ) from None
     except RepositoryNotFoundError:
         raise UnknownNameError(
-            "model", name, config_names(), "The hub has no model with that id."
+            "model", name, known_names(), "The hub has no model with that id."
         ) from None
     except EntryNotFoundError:
         raise InvalidInputError(

@@ -16,6 +16,7 @@ from memorywall.core.errors import (
 )
 from memorywall.core.formats import find_format
 from memorywall.layers.element_costs import ACTIVATION_FLOPS
+from memorywall.reading.class_names import known_class
 from memorywall.reading.watched import Watched
 
 # Far above any published model, and low enough that no product of two overflows a float.
@@ -252,13 +253,14 @@ class Config:
                 f"'architectures' must be a list of class names, got {shown(classes)}"
             )
             return default
-        if name not in known:
+        found = known_class(name, known)
+        if found is None:
             self.check()
             raise UncoveredError(
                 f"{self.where}: the class {shown(name)} is not supported.",
                 f"Supported for this model_type: {', '.join(known)}.",
             )
-        return name
+        return found
 
     def labels(self) -> int:
         """Return the number of labels, from ``num_labels`` or ``id2label``, else 2."""
