@@ -133,8 +133,10 @@ def _count(metadata: Mapping[str, Any], key: str, prefix: str, where: str) -> in
 
 
 def further_tensors(header: Gguf, where: str) -> tuple[StoredTensor, ...]:
-    """Return the tensors of the blocks that predict further tokens (MTP), which no pass here runs."""
+    """Return the tensors of blocks that predict further tokens (MTP), which no pass here runs."""
     facts = facts_of(header, where)
+    if not facts.metadata.get("nextn_predict_layers"):
+        return ()
     return tuple(
         tensor
         for layer, block in facts.blocks.items()

@@ -107,6 +107,16 @@ def shared_experts(key: str) -> Callable[[Facts], Values]:
     return read
 
 
+def dense_first(key: str) -> Callable[[Facts], Values]:
+    """Return a reader of the number of layers before the first with experts."""
+
+    def read(facts: Facts) -> Values:
+        mixes = facts.placed("ffn_down_exps.weight")
+        return {key: mixes.index(True) if True in mixes else facts.depth}
+
+    return read
+
+
 def mamba2_heads(key: str, expand: str = "mamba_expand") -> Callable[[Facts], Values]:
     """Return a reader of the width of Mamba-2's heads, and of its channels in hidden sizes."""
 
@@ -120,7 +130,7 @@ def mamba2_heads(key: str, expand: str = "mamba_expand") -> Callable[[Facts], Va
 
 def bamba_layers(facts: Facts) -> Values:
     """Bamba lists the layers that attend."""
-    return {"attn_layer_indices": _those(facts.placed("attn_output.weight")), **_kv_heads(facts)}
+    return {"attn_layer_indices": _those(facts.placed("attn_output.weight")), **kv_heads(facts)}
 
 
 def granite_layers(facts: Facts) -> Values:
@@ -131,14 +141,14 @@ def granite_layers(facts: Facts) -> Values:
         "layer_types": _kinds(facts, "ssm_out.weight", "mamba", "attention"),
         "shared_intermediate_size": shared,
         "num_local_experts": facts.axis("ffn_down_exps.weight", 0),
-        **_kv_heads(facts),
+        **kv_heads(facts),
     }
     if rope is not None:
         found["position_embedding_type"] = "rope" if rope else "nope"
     return found
 
 
-def _kv_heads(facts: Facts) -> Values:
+def kv_heads(facts: Facts) -> Values:
     """Heads of keys by the projection's rows: some files have 0 in every layer's place."""
     width, rows = _share_of_output(facts), facts.axis("attn_k.weight", 0)
     return {"num_key_value_heads": rows // width} if width and rows else {}
@@ -227,3 +237,30 @@ def nested_dbrx(facts: Facts) -> Values:
             "moe_top_k": facts.size("expert_used_count"),
         },
     }
+
+
+def gemma4_heads(facts: Facts) -> Values:
+    """Gemma 4: heads of layers with a window and of the others, by the rows of their keys.
+
+    Where the others have keys and no values, the keys are both.
+    """
+    near, far = facts.size("attention.key_length_swa"), facts.size("attention.key_length")
+    slides = windows(facts).get("layer_types", [])
+    found: dict[str, Any] = {"head_dim": near, "global_head_dim": far}
+    for kind, key, width in (
+        ("sliding_attention", "num_key_value_heads", near),
+        ("full_attention", "num_global_key_value_heads", far),
+    ):
+        blocks = [facts.blocks.get(layer, {}) for layer, one in enumerate(slides) if one == kind]
+        keys = [block["attn_k.weight"] for block in blocks if "attn_k.weight" in block]
+        if keys and width:
+            found[key] = keys[0].shape[0] // width
+            found["attention_k_eq_v"] = not any("attn_v.weight" in block for block in blocks)
+    widths = {block["ffn_down.weight"].shape[-1] for block in facts.blocks.values()
+              if "ffn_down.weight" in block}  # fmt: skip
+    return found | {"use_double_wide_mlp": len(widths) > 1}
+
+
+def t5_gate(facts: Facts) -> Values:
+    """T5: 1.1 and later have a gated feed-forward."""
+    return {"feed_forward_proj": "gated-gelu" if facts.has("ffn_gate.weight") else "relu"}

@@ -15,11 +15,14 @@ from typing import Any
 from memorywall.frontends._gguf_facts import Facts
 from memorywall.frontends._gguf_layers import (
     bamba_layers,
+    dense_first,
     direct_queries,
     falcon_norms,
+    gemma4_heads,
     granite_layers,
     head_dim,
     jamba_layers,
+    kv_heads,
     latent_heads,
     lfm2_layers,
     llama4_layers,
@@ -31,6 +34,7 @@ from memorywall.frontends._gguf_layers import (
     rotated_share,
     shared_experts,
     spread,
+    t5_gate,
     windows,
 )
 
@@ -58,7 +62,7 @@ _CAPS = {
     "final_logit_softcapping": "final_logit_softcapping",
 }
 _CHOSEN = {"expert_used_count": "num_experts_per_tok"}
-_DENSE_FIRST = {"leading_dense_block_count": "first_k_dense_replace"}
+_DENSE_FIRST = dense_first("first_k_dense_replace")
 _LATENT = {
     "attention.q_lora_rank": "q_lora_rank",
     "attention.kv_lora_rank": "kv_lora_rank",
@@ -124,8 +128,8 @@ def _scales(facts: Facts) -> bool:
 
 
 _DEEPSEEK = Row(
-    "deepseek_v2", SIZES | _LATENT | _CHOSEN | _DENSE_FIRST, _ROUTED,
-    more=(latent_heads, direct_queries, shared_experts("n_shared_experts")),
+    "deepseek_v2", SIZES | _LATENT | _CHOSEN, _ROUTED,
+    more=(latent_heads, direct_queries, _DENSE_FIRST, shared_experts("n_shared_experts")),
 )  # fmt: skip
 
 
@@ -170,14 +174,23 @@ _LLAMA = Row(
 _QWEN2 = Row("qwen2")
 _QWEN3 = Row("qwen3", parts=_BIASED)
 _QWEN3_MOE = Row("qwen3_moe", SIZES | _CHOSEN, _NUMBERED, _BIASED)
+_T5 = Row("t5", {
+    "embedding_length": "d_model", "feed_forward_length": "d_ff", "block_count": "num_layers",
+    "decoder_block_count": "num_decoder_layers", "attention.head_count": "num_heads",
+    "attention.key_length": "d_kv",
+    "attention.relative_buckets_count": "relative_attention_num_buckets",
+}, widths={}, more=(t5_gate,))  # fmt: skip
 _NEOX_SHARE = rotated_share("rotary_pct")
 _PARTIAL = rotated_share("partial_rotary_factor")
 
 # By general.architecture.
 ROWS: dict[str, Row] = {
     "afmoe": Row(
-        "afmoe", SIZES | _WINDOW | _CHOSEN | {"leading_dense_block_count": "num_dense_layers"},
-        _NUMBERED, more=(head_dim, windows, shared_experts("num_shared_experts")),
+        "afmoe", SIZES | _WINDOW | _CHOSEN, _NUMBERED,
+        more=(
+            head_dim, windows, dense_first("num_dense_layers"),
+            shared_experts("num_shared_experts"),
+        ),
     ),
     "apertus": Row("apertus", parts=_BIASED),
     "arcee": Row("arcee", parts=_BIASES),
@@ -205,24 +218,27 @@ ROWS: dict[str, Row] = {
     ),
     "deepseek32": _like_deepseek("deepseek_v32", **_INDEXER),
     "dots1": Row(
-        "dots1", SIZES | _CHOSEN | _DENSE_FIRST, _ROUTED, _BIASED,
-        more=(head_dim, shared_experts("n_shared_experts")),
+        "dots1", SIZES | _CHOSEN, _ROUTED, _BIASED,
+        more=(head_dim, _DENSE_FIRST, shared_experts("n_shared_experts")),
     ),
     "ernie4_5": Row("ernie4_5", parts={"use_bias": "attn_q.bias"}),
     "ernie4_5-moe": Row(
         "ernie4_5_moe", SIZES | {
-            "expert_used_count": "moe_k", "leading_dense_block_count": "moe_layer_start_index",
+            "expert_used_count": "moe_k",
             "interleave_moe_layer_step": "moe_layer_interval",
         },
         _ROUTED_WIDTH | {"moe_num_experts": ("ffn_down_exps.weight", 0)},
         {"use_bias": "attn_q.bias"},
-        more=(head_dim, shared_experts("moe_num_shared_experts")),
+        more=(
+            head_dim, dense_first("moe_layer_start_index"),
+            shared_experts("moe_num_shared_experts"),
+        ),
     ),
     "eurobert": Row("eurobert", parts=_BIASES),
     "exaone": Row("llama"),
     "exaone-moe": Row(
-        "exaone_moe", SIZES | _WINDOW | _CHOSEN | _DENSE_FIRST, _NUMBERED,
-        more=(head_dim, windows, shared_experts("num_shared_experts")),
+        "exaone_moe", SIZES | _WINDOW | _CHOSEN, _NUMBERED,
+        more=(head_dim, windows, _DENSE_FIRST, shared_experts("num_shared_experts")),
     ),
     "exaone4": Row("exaone4", SIZES | _WINDOW, more=(head_dim, windows)),
     "falcon": Row(
@@ -238,12 +254,33 @@ ROWS: dict[str, Row] = {
     "gemma": Row("gemma"),
     "gemma2": Row("gemma2", SIZES | _WINDOW | _CAPS),
     "gemma3": Row("gemma3_text", SIZES | _WINDOW | _CAPS, more=(head_dim, windows)),
+    "gemma3n": Row(
+        "gemma3n_text", SIZES | _WINDOW | _CAPS | {
+            "embedding_length_per_layer_input": "hidden_size_per_layer_input",
+            "attention.shared_kv_layers": "num_kv_shared_layers",
+            "altup.num_inputs": "altup_num_inputs",
+        }, _WIDTH | {
+            "laurel_rank": ("laurel_l.weight", 0),
+            "vocab_size_per_layer_input": ("per_layer_token_embd.weight", 0),
+        }, more=(head_dim, windows),
+    ),
+    "gemma4": Row(
+        "gemma4_text", _WINDOW | _CAPS | {
+            "block_count": "num_hidden_layers", "embedding_length": "hidden_size",
+            "attention.head_count": "num_attention_heads",
+            "context_length": "max_position_embeddings",
+            "embedding_length_per_layer_input": "hidden_size_per_layer_input",
+            "attention.shared_kv_layers": "num_kv_shared_layers",
+            "expert_used_count": "top_k_experts",
+        }, _NUMBERED | {"vocab_size_per_layer_input": ("per_layer_token_embd.weight", 0)},
+        {"enable_moe_block": "ffn_down_exps.weight"}, more=(windows, gemma4_heads),
+    ),
     "glm-dsa": _like_deepseek("glm_moe_dsa", **_INDEXER),
     "glm4": Row("glm4", parts=_BIASED, more=(head_dim, _PARTIAL)),
     "glm4moe": Row(
-        "glm4_moe", SIZES | _CHOSEN | _DENSE_FIRST, _ROUTED,
+        "glm4_moe", SIZES | _CHOSEN, _ROUTED,
         _BIASED | {"use_qk_norm": "attn_q_norm.weight"},
-        more=(head_dim, _PARTIAL, shared_experts("n_shared_experts")),
+        more=(head_dim, _PARTIAL, _DENSE_FIRST, shared_experts("n_shared_experts")),
     ),
     "gpt-oss": Row(
         "gpt_oss", SIZES | _WINDOW | _CHOSEN, _LOCAL, more=(head_dim, windows),
@@ -291,8 +328,9 @@ ROWS: dict[str, Row] = {
     ),
     "lfm2moe": Row(
         "lfm2_moe", SIZES | _CHOSEN | {
-            "shortconv.l_cache": "conv_L_cache", "leading_dense_block_count": "num_dense_layers",
-        }, _NUMBERED, {"conv_bias": "shortconv.conv.bias"}, more=(lfm2_layers,),
+            "shortconv.l_cache": "conv_L_cache",
+        }, _NUMBERED, {"conv_bias": "shortconv.conv.bias"},
+        more=(lfm2_layers, dense_first("num_dense_layers")),
     ),
     "llama": _LLAMA,
     "llama4": Row(
@@ -345,7 +383,7 @@ ROWS: dict[str, Row] = {
     ),
     # Orion has StableLM's norms and rotates whole heads.
     "orion": Row("stablelm", fixed={"partial_rotary_factor": 1.0}, more=()),
-    "phi2": Row("phi", more=(_PARTIAL,)),
+    "phi2": Row("phi", more=(_PARTIAL, kv_heads)),
     "phi3": Row("phi3", SIZES | _WINDOW, more=(head_dim, spread("sliding_window"))),
     "phimoe": Row(
         "phimoe", SIZES | _WINDOW | _CHOSEN, _LOCAL,
@@ -377,5 +415,9 @@ ROWS: dict[str, Row] = {
     "starcoder": Row("gpt_bigcode", _GPT2, {"n_inner": ("ffn_down.weight", -1)},
                      more=(one_kv_head,)),
     "starcoder2": Row("starcoder2", parts={"use_bias": "ffn_down.bias"}, more=()),
+    "t5": _T5,
+    "t5encoder": Row(
+        "t5", _T5.keys, {}, fixed={"architectures": ["T5EncoderModel"]}, more=_T5.more,
+    ),
     "xverse": Row("llama"),
 }  # fmt: skip
