@@ -89,7 +89,7 @@ def write(path: Path, name: str, architecture: str = "", **changes: Any) -> Path
 
 
 def beside(name: str) -> tuple[int, int]:
-    """Return elements and bytes of tensors that are no parameters of transformers' class.
+    """Return elements and bytes of tensors beside the parameters of transformers' class.
 
     Factors of rotations, and corrections of routers' scores, which are a buffer of the class.
     """
@@ -103,11 +103,11 @@ def beside(name: str) -> tuple[int, int]:
     return sum(count for count, _ in extra), sum(size for _, size in extra)
 
 
-# What the class has and the converter leaves out, in elements: BERT's pooler, 64 x 64 + 64; of
-# Apertus two numbers of each layer's activation, which are metadata.
+# Parameters of the class that the converter leaves out, in elements: BERT's pooler, 64 x 64 + 64;
+# of Apertus two numbers of each layer's activation, which are metadata.
 _NOT_IN_FILE = {"bert": 4160, "roberta": 4160, "apertus": 6}
 # Read as another class of the same operators: without RoBERTa's two unused positions and with
-# BERT's names; Mistral and Granite with shared experts have no architecture of their own.
+# BERT's names; Mistral and Granite with shared experts have no separate architecture.
 _OTHER_CLASS = {
     "roberta": {"model_type": "bert", "architectures": ["BertModel"],
                 "max_position_embeddings": 254},
@@ -140,8 +140,8 @@ def test_a_converted_model_is_its_config(tmp_path: Path, name: str) -> None:
     if name != "roberta":
         assert model.parameters == HEADERS[name]["parameters"]
     counted = read.footprint.weights - (stored.nbytes - extra_bytes)
-    # What is not in the file has the file's mean format. The two stacks of T5 have formats of
-    # their own, of which the mean is rounded up for each of 5 layers.
+    # Weights absent from the file have its mean format. The two stacks of T5 have separate
+    # formats, of which the mean is rounded up for each of 5 layers.
     assert 0 <= counted <= 4 * absent + (5 if name == "t5" else 0)
     for phase in ("prefill", "decode") if model.causal else ("encode",):
         words = {"on": "h100-sxm", "phase": phase, "seq_len": 50, "batch_size": 2}

@@ -25,13 +25,13 @@ from memorywall.core.phase import Pass
 from memorywall.core.question import Question
 from memorywall.core.results import Cost, OpCost
 from memorywall.cost.calibrated import price_calls
+from memorywall.passes.fuse import fuse
 
 
 def predict(question: Question) -> Prediction | None:
     """Return the prediction by a device's calibration or forecast; None without either.
 
-    Raises:
-        UnsupportedError: an operator that was not measured.
+    Operators without a curve are priced at the machine's roofs; a note of the answer names them.
     """
     hardware = question.hardware
     if hardware.draws is not None:
@@ -104,11 +104,12 @@ def _estimate(question: Question, one: Pass, calibration: Calibration) -> Estima
 def _calls(question: Question, one: Pass, calibration: Calibration) -> Iterator[OpCost]:
     """Yield the cost of every call of a pass; where it grows, once for each block of steps."""
     if not one.grows:
-        for call in price_calls(program_of(question, one), question.hardware, calibration):
+        program = program_of(question, one)
+        for call in price_calls(program, question.hardware, calibration, fuse(program)):
             yield call.map(partial(mul, one.count), one.count) if one.count > 1 else call
         return
     for program, hardware, count in step_programs(question, one):
-        for call in price_calls(program, hardware, calibration):
+        for call in price_calls(program, hardware, calibration, fuse(program)):
             yield call.map(partial(sum_steps, steps=count), executions=count)
 
 

@@ -62,6 +62,7 @@ _CAPS = {
     "final_logit_softcapping": "final_logit_softcapping",
 }
 _CHOSEN = {"expert_used_count": "num_experts_per_tok"}
+_GROUPS = {"expert_group_count": "n_group", "expert_group_used_count": "topk_group"}
 _DENSE_FIRST = dense_first("first_k_dense_replace")
 _LATENT = {
     "attention.q_lora_rank": "q_lora_rank",
@@ -128,7 +129,7 @@ def _scales(facts: Facts) -> bool:
 
 
 _DEEPSEEK = Row(
-    "deepseek_v2", SIZES | _LATENT | _CHOSEN, _ROUTED,
+    "deepseek_v2", SIZES | _LATENT | _CHOSEN | _GROUPS, _ROUTED,
     more=(latent_heads, direct_queries, _DENSE_FIRST, shared_experts("n_shared_experts")),
 )  # fmt: skip
 
