@@ -38,7 +38,7 @@ def read_fp8(part: Config, plain: Plain) -> Storage:
     """
     none_of(part, "modules_to_convert")
     rows, columns = block_of(part, "weight_block_size")
-    experts = part.word("expert_dtype", "")
+    experts = part.word("expert_dtype", "") or plain.experts
     if experts not in ("", "fp8", "fp4"):
         raise NotCoveredError(f"'expert_dtype' {shown(experts)}")
     is_short = bool(experts) and part.word("scale_fmt", "float") == "ue8m0"

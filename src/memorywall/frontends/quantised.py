@@ -56,7 +56,8 @@ BLOCKS = (
 _NAMES_ONE = re.compile(r"(load_in_\dbit|w_bit|(quant|quantiz|quantis|compress)\w*)")
 # Such names that mean something else: of I-BERT, audio codecs, and compressed attention.
 _SOMETHING_ELSE = ("quant_mode", "quantizer_dropout", "compress", "compress_ratio",
-                   "compress_ratios", "compress_rope_theta", "compress_rate")  # fmt: skip
+                   "compress_ratios", "compress_rope_theta", "compress_rate", "compress_rates",
+                   "compress_rate_csa", "compress_rate_hca")  # fmt: skip
 
 
 def read_quantisation(config: Config, dtype: str, layers: int) -> Storage | None:
@@ -67,7 +68,9 @@ def read_quantisation(config: Config, dtype: str, layers: int) -> Storage | None
         dtype: of the unquantised weights.
         layers: of the model.
     """
-    plain = Plain(find_format(dtype), layers)
+    # DeepSeek-V4's configs; those of V4.1 state it within the block.
+    experts = config.word("expert_dtype", "") if config.has("expert_dtype") else ""
+    plain = Plain(find_format(dtype), layers, experts)
     part, is_text_only = _block(config), False
     if part is None:
         text = config.within("text_config") if _is_mapping(config, "text_config") else None
