@@ -188,7 +188,7 @@ def test_experts_of_4_bits() -> None:
     """``expert_dtype`` fp4 outside the quantisation: experts of 4 bits, 32 under an exponent."""
     answer = mw.analyze(FLASH, on="h200-sxm")
     experts = 43 * 256 * 3 * 4096 * 2048
-    # What is not quantised: tables, routers, mixtures of streams, compressors' projections, the
+    # Not quantised are tables, routers, mixtures of streams, compressors' projections, the
     # indexers' weights of heads, and vectors, 2 B each.
     part = weights(4096, 64, 1024, 8, 2048, 256)
     linear = 43 * (
