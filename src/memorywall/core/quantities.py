@@ -323,6 +323,10 @@ LINK = (
 DEVICE = (
     Quantity("name", "", "Its name in the catalogue.", "text"),
     Quantity("title", "", "Its name in full.", "text"),
+    Quantity(
+        "aliases", "", "Other names that it answers to.", "text",
+        compute=lambda device: list(device.aliases),
+    ),
     Quantity("vendor", "", "Its vendor.", "text"),
     Quantity("class", "", "The segment of devices.", "text", path="device_class"),
     Quantity(
