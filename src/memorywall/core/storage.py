@@ -71,6 +71,9 @@ class Storage:
         by_name: formats of single weights, by their path within a block; before all other rules.
         notes: what to know before the numbers are used.
         reason: why the formats are not known, or nothing.
+        arithmetic: of linear layers whose weights have the format ``linear``, a key of
+            ``Hardware.peaks``, where activations are quantised as well; empty for weight-only
+            quantisation, which computes in the activations' format.
     """
 
     name: str
@@ -80,6 +83,7 @@ class Storage:
     by_name: Mapping[str, Format] = field(default_factory=dict, hash=False)
     notes: tuple[str, ...] = ()
     reason: str = ""
+    arithmetic: str = ""
 
     def format_of(self, op: str, weight: str, *, is_matrix: bool) -> Format:
         """Return the format of a weight; ``is_matrix``: whether it is a factor of a product.
