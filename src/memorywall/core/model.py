@@ -13,6 +13,7 @@ from memorywall.core.forward import Forward
 from memorywall.core.program import Program
 from memorywall.core.quantities import record_of
 from memorywall.core.storage import Storage, Stored
+from memorywall.core.stored_layers import split_layers
 from memorywall.core.traits import Traits
 
 
@@ -85,7 +86,11 @@ class Model:
 
     def lower(self, forward: Forward) -> Program:
         """Return the operators of one forward pass, unfused."""
-        return self.family.lower(self.architecture, forward)
+        program = self.family.lower(self.architecture, forward)
+        storage = forward.storage
+        if storage is None or storage.by_module is None or not storage.by_module.by_layer:
+            return program
+        return split_layers(program, storage)
 
     @property
     def parameters(self) -> int:
