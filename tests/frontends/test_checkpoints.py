@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import memorywall as mw
 from memorywall.catalog.configs import find_config
-from tests.frontends.files import LLAMA
+from tests.frontends.files import LLAMA, plain, save
 
 
 def published(name: str, **more: Any) -> dict[str, Any]:
@@ -381,3 +382,14 @@ def test_side_files_of_other_kinds(tmp_path: Path) -> None:
     (folder / "quant_config.json").symlink_to("/dev/zero")
     with pytest.raises(mw.MemoryWallError, match="not a regular file"):
         mw.model(folder)
+
+
+def test_a_layout_that_is_not_known_is_counted_by_its_files(tmp_path: Path) -> None:
+    arrays = plain()
+    arrays["model.layers.0.mlp.up_proj.weight"] = np.zeros(12_345, np.uint8)
+    folder = save(tmp_path, {**LLAMA, "quantization_config": {"quant_method": "spqr"}}, arrays)
+    answer = mw.analyze(folder, on="h100-sxm")
+    total = sum(array.nbytes for array in arrays.values())
+    # Rounded up to whole bytes for each of the 21 arrays.
+    assert 0 <= answer.footprint.weights - total <= 21
+    assert any("The mean of the files" in note for note in answer.notes)
