@@ -57,18 +57,17 @@ _VALUES = st.recursive(
 
 def spots(value: object) -> list[tuple[Any, Any]]:
     """Return every place within a value that holds another: its container and key."""
+    found: list[tuple[Any, Any]] = []
     if isinstance(value, dict):
-        found = [(value, key) for key in value]
+        found += [(value, key) for key in value]
     elif isinstance(value, list):
-        found = [(value, at) for at in range(len(value))]
-    else:
-        return []
+        found += [(value, at) for at in range(len(value))]
     return found + [spot for container, key in found[:] for spot in spots(container[key])]
 
 
 @st.composite
 def spoilt(draw: st.DrawFn) -> dict[str, Any]:
-    block = copy.deepcopy(draw(st.sampled_from(BLOCKS)))
+    block: dict[str, Any] = copy.deepcopy(draw(st.sampled_from(BLOCKS)))
     for _ in range(draw(st.integers(1, 3))):
         places = spots(block)
         if not places:
