@@ -92,6 +92,9 @@ class Storage:
         kv_cache: the format that the checkpoint states for its cache; None for no statement.
         notes: what to know before the numbers are used.
         reason: why the formats are not known, or nothing.
+        arithmetic: of linear layers whose weights have the format ``linear``, a key of
+            ``Hardware.peaks``, where activations are quantised as well; empty for weight-only
+            quantisation, which computes in the activations' format.
     """
 
     name: str
@@ -101,6 +104,7 @@ class Storage:
     by_name: Mapping[str, Format] = field(default_factory=dict, hash=False)
     notes: tuple[str, ...] = ()
     reason: str = ""
+    arithmetic: str = ""
     tables: Format | None = None
     by_module: ModuleFormats | None = None
     kv_cache: Format | None = None
