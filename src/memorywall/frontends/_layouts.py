@@ -64,7 +64,7 @@ def computing_in(name: str, storage: Storage) -> Storage:
         f"Linear layers of this checkpoint compute in {name}; arithmetic is priced in "
         f"{storage.rest.name} unless a format of activations is given."
     )
-    return replace(storage, notes=(*storage.notes, note))
+    return replace(storage, arithmetic=name, notes=(*storage.notes, note))
 
 
 def choose(part: Config, key: str, known: tuple[int, ...]) -> int:
@@ -146,5 +146,5 @@ def by_name(
     for named, format_ in groups:
         for place in named.places:
             if known.setdefault(place, format_) != format_:
-                raise NotCoveredError(f"parts of {place.path} in several formats")
+                raise NotCoveredError(f"parts of {place[2]} in several formats")
     return FormatsByName((*first, *groups))
