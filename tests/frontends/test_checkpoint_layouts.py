@@ -432,6 +432,23 @@ def check(tmp_path: Path, model: Toy, block: Mapping[str, Any], arrays: Arrays) 
     assert mw.analyze({**model.config, **block}, on="h100-sxm").footprint.weights == by_file
 
 
+# The arithmetic that a method computes in, where it quantises activations as well.
+COMPUTES = {
+    "ct nvfp4, local": "fp4", "ct mxfp4": "fp4", "ct fp8, static": "fp8", "ct int8": "int8",
+    "fbgemm": "fp8", "modelopt fp8": "fp8", "modelopt fp8 by rows": "fp8", "modelopt nvfp4": "fp4",
+    "modelopt by groups": "fp4", "quark fp8": "fp8", "quark mxfp4": "fp4", "fp_quant": "fp4",
+    "torchao int8": "int8",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_arithmetic_of_a_method(method: str) -> None:
+    storage = mw.model({**LLAMA, "quantization_config": METHODS[method][0]}).storage
+    assert storage is not None
+    assert storage.computes_in(storage.linear) == COMPUTES.get(method, "")
+    assert not storage.computes_in(storage.rest)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_by_file_and_by_quantisation(tmp_path: Path, method: str) -> None:
     block, layout = METHODS[method]

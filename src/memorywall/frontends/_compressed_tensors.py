@@ -43,14 +43,13 @@ def read_compressed_tensors(part: Config, plain: Plain) -> Storage:
     names: list[tuple[Named, Format]] = []
     patterns: list[tuple[Named, Format]] = []
     titles: dict[str, None] = {}
-    computes: set[str] = set()
+    computes: dict[Format, str] = {}
     for _, group in each_within(groups):
         weights = None if group is None else group.within("weights")
         if group is None or weights is None:
             continue  # of activations or of the cache alone
-        title, format_, arithmetic = _format(part, group, weights, plain)
+        title, format_, computes[format_] = _format(part, group, weights, plain)
         titles[title] = None
-        computes.add(arithmetic)
         targets = words_of(group, "targets")
         by_class |= {
             target: by_class.get(target, format_) for target in targets if _is_class(target)
@@ -73,7 +72,7 @@ def read_compressed_tensors(part: Config, plain: Plain) -> Storage:
         tables=by_class.get(_TABLE),
         by_module=FormatsByName(own) if own else None,
     )
-    return computing_in(computes.pop(), storage) if len(computes) == 1 else storage
+    return computing_in(computes, storage)
 
 
 def _is_class(target: str) -> bool:

@@ -17,6 +17,7 @@ from memorywall.frontends._layouts import (
     NotCoveredError,
     Plain,
     by_name,
+    computing_in,
     each_within,
     grouped,
     scale,
@@ -34,6 +35,11 @@ _OLD = {
     "float8_dynamic_activation_float8_weight": "Float8DynamicActivationFloat8WeightConfig",
 }
 _FLOAT32 = find_format("fp32")
+# Where activations are quantised as well.
+_ARITHMETIC = {
+    "Int8DynamicActivationInt8WeightConfig": "int8",
+    "Float8DynamicActivationFloat8WeightConfig": "fp8",
+}
 
 
 def read_torchao(part: Config, plain: Plain) -> Storage:
@@ -42,7 +48,10 @@ def read_torchao(part: Config, plain: Plain) -> Storage:
     if name in ("FqnToConfig", "ModuleFqnToConfig"):
         return _by_module(values, plain)
     format_ = _format(name, values, plain)
-    storage = Storage(f"torchao {_title(format_)}", format_, plain.rest)
+    storage = computing_in(
+        {format_: _ARITHMETIC.get(name, "")},
+        Storage(f"torchao {_title(format_)}", format_, plain.rest),
+    )
     if part.flag("include_input_output_embeddings", False):
         kept = tuple(layer for layer in KEPT if layer != "lm_head")
         return replace(storage, tables=format_, kept=kept)
