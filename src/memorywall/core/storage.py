@@ -105,7 +105,6 @@ class Storage:
     by_name: Mapping[str, Format] = field(default_factory=dict, hash=False)
     notes: tuple[str, ...] = ()
     reason: str = ""
-    arithmetic: str = ""
     tables: Format | None = None
     by_module: ModuleFormats | None = None
     kv_cache: Format | None = None

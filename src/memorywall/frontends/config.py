@@ -140,8 +140,8 @@ def _layers(config: Mapping[str, Any]) -> int:
     within = config.get("text_config")
     for part in (config, within if isinstance(within, Mapping) else {}):
         for key in ("num_hidden_layers", "n_layer", "n_layers", "num_layers"):
-            if isinstance(part.get(key), int | float):
-                return int(part[key])
+            if isinstance(layers := part.get(key), int):
+                return layers
     return 0
 
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from memorywall.catalog.configs import config_names, find_config
+from memorywall.catalog.configs import find_config, known_names
 from memorywall.core.errors import InvalidInputError, UnknownNameError, shown
 from memorywall.core.files import read_text, user_path
 from memorywall.core.model import Model
@@ -128,6 +128,6 @@ def _from_name(name: str) -> Model:
     if _HUB_ID.fullmatch(name):
         return model_from_hub(name)
     raise UnknownNameError(
-        "model", name, config_names(),
+        "model", name, known_names(),
         "All models: memorywall models. A path requires a config.json; a hub id is owner/name.",
     )  # fmt: skip
