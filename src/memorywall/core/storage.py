@@ -108,6 +108,7 @@ class Storage:
     tables: Format | None = None
     by_module: ModuleFormats | None = None
     kv_cache: Format | None = None
+    arithmetic: str = ""
     arithmetics: tuple[tuple[Format, str], ...] = ()
 
     def computes_in(self, format_: Format) -> str:
