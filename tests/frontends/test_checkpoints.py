@@ -12,6 +12,8 @@ import pytest
 
 import memorywall as mw
 from memorywall.catalog.configs import find_config
+from memorywall.reading.ignored_keys import bearing
+from tests.frontends.blocks import PUBLISHED
 from tests.frontends.files import LLAMA, plain, save
 
 
@@ -393,3 +395,18 @@ def test_a_layout_that_is_not_known_is_counted_by_its_files(tmp_path: Path) -> N
     # Rounded up to whole bytes for each of the 21 arrays.
     assert 0 <= answer.footprint.weights - total <= 21
     assert any("The mean of the files" in note for note in answer.notes)
+
+
+@pytest.mark.parametrize("block", PUBLISHED, ids=lambda block: block.get("quant_method", "none"))
+def test_every_key_of_a_published_block_is_read_or_has_a_reason(block: dict[str, Any]) -> None:
+    model = mw.model({**LLAMA, "quantization_config": block})
+    assert model.storage is not None
+    assert not model.storage.reason
+    unused = [key for key, value in model.reading.unused if bearing(key, value) == "not known"]
+    assert unused == []
+
+
+def test_keys_without_effect_and_empty_ones() -> None:
+    assert bearing("quantization_config.activation_scale_ub") == "changes values, not bytes"
+    assert bearing("quantization_config.colour") == "not known"
+    assert bearing("quantization_config.colour", None) == "empty"

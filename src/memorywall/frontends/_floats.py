@@ -22,6 +22,7 @@ from memorywall.frontends._layouts import (
     scale,
     title_of,
     with_beside,
+    words_of,
 )
 from memorywall.frontends._modules import FormatsByName, Named, read_names
 from memorywall.reading.config_values import Config
@@ -119,21 +120,26 @@ def read_modelopt(part: Config, plain: Plain) -> Storage:
 
     NVIDIA ModelOpt, torch/export/quant_utils.py and convert_hf_config.py.
     """
+    none_of(part, "pre_quant_scale", "has_zero_point")
     algorithm = part.word("quant_algo", "").upper()
     if algorithm == "MIXED_PRECISION":
         return _mixed(part, plain)
-    format_, computes = _modelopt_format(algorithm or _algorithm_of(part), part)
+    if algorithm or not part.has("config_groups"):
+        format_, computes = _modelopt_format(algorithm, part)
+    else:
+        format_, computes = _of_groups(part)
     storage = Storage(_modelopt_title(format_), format_, plain.rest)
     return computing_in({format_: computes}, storage)
 
 
-def _algorithm_of(part: Config) -> str:
-    """Return the algorithm that a block states by groups alone, as compressed-tensors does."""
-    first = next((group for _, group in each_within(part.within("config_groups"))), None)
-    weights = None if first is None else first.within("weights")
-    if weights is None or weights.word("type", "float") != "float":
-        return ""
-    return {8: "FP8", 4: "NVFP4"}.get(weights.size("num_bits", 8), "")
+def _of_groups(part: Config) -> tuple[Format, str]:
+    """Return what a block of groups alone states, as compressed-tensors writes them."""
+    groups = [group for _, group in each_within(part.within("config_groups"))]
+    weights = groups[0].within("weights") if len(groups) == 1 and groups[0] is not None else None
+    if weights is None or groups[0] is None or words_of(groups[0], "targets") != ("Linear",):
+        raise NotCoveredError(f"{len(groups)} 'config_groups'")
+    only(weights, "type", ("float",), "float")
+    return _modelopt_format({8: "FP8", 4: "NVFP4"}.get(weights.size("num_bits", 8), ""), weights)
 
 
 def _mixed(part: Config, plain: Plain) -> Storage:

@@ -234,6 +234,8 @@ def read_bitsandbytes(part: Config, plain: Plain) -> Storage:
         return Storage(
             "bitsandbytes int8", with_beside(Format("int8", 8), rows, packing), plain.rest
         )
+    if not part.flag("load_in_4bit", True):
+        raise NotCoveredError("neither 'load_in_4bit' nor 'load_in_8bit'")
     kind = part.word("bnb_4bit_quant_type", "fp4")
     if kind not in ("nf4", "fp4"):
         raise NotCoveredError(f"'bnb_4bit_quant_type' {shown(kind)}")

@@ -20,6 +20,7 @@ from memorywall.frontends._layouts import (
     computing_in,
     each_within,
     grouped,
+    none_of,
     scale,
     title_of,
     with_beside,
@@ -44,6 +45,7 @@ _ARITHMETIC = {
 
 def read_torchao(part: Config, plain: Plain) -> Storage:
     """Return the storage of a configuration, or of those of single modules."""
+    none_of(part, "untie_embedding_weights")
     name, values = _named(part)
     if name in ("FqnToConfig", "ModuleFqnToConfig"):
         return _by_module(values, plain)
@@ -95,8 +97,7 @@ def _format(name: str, values: Config, plain: Plain) -> Format:
     if name == "Int4WeightOnlyConfig":
         return grouped("int4", 4, values.size("group_size", 128), 2 * plain.rest.bits)
     if name in ("Int8WeightOnlyConfig", "Int8DynamicActivationInt8WeightConfig"):
-        if values.has("group_size"):
-            raise NotCoveredError(f"'group_size' {shown(values.data['group_size'])}")
+        none_of(values, "group_size")
         return with_beside(Format("int8", 8), scale(plain.rest, rows=_rows(values, usual=1)))
     if name == "Float8WeightOnlyConfig":
         return with_beside(Format("fp8", 8), scale(_FLOAT32, rows=_rows(values, usual=1)))
