@@ -167,9 +167,15 @@ def _hqq_format(settings: Config, plain: Plain) -> Format:
     weights = settings.within("weight_quant_params")
     if weights is None:
         raise NotCoveredError("no 'weight_quant_params'")
-    bits = choose(weights, "nbits", (1, 2, 4, 8))
+    bits = choose(weights, "nbits", (1, 2, 3, 4, 8))
     group = weights.size("group_size", 64) if weights.has("group_size") else 0
     both = 2 * plain.rest.bits
+    if bits == 3:  # ten rows of groups in a row of words
+        if not group:
+            raise NotCoveredError("'nbits' 3 by rows")
+        return Format(
+            "int3", 0, beside=(Beside(32 * group, run=10 * group), Beside(both, run=group))
+        )
     if not group:
         return grouped(f"int{bits}", bits, 0, both)
     return Format(f"int{bits}", bits, beside=(Beside(both, run=group),))
