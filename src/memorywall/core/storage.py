@@ -95,6 +95,7 @@ class Storage:
         arithmetic: of linear layers whose weights have the format ``linear``, a key of
             ``Hardware.peaks``, where activations are quantised as well; empty for weight-only
             quantisation, which computes in the activations' format.
+        arithmetics: the same of other formats, those of ``by_module``.
     """
 
     name: str
@@ -108,6 +109,14 @@ class Storage:
     by_module: ModuleFormats | None = None
     kv_cache: Format | None = None
     arithmetic: str = ""
+    arithmetics: tuple[tuple[Format, str], ...] = ()
+
+    def computes_in(self, format_: Format) -> str:
+        """Return the arithmetic of products by weights of a format, empty for the activations'."""
+        known = dict(self.arithmetics)
+        if self.linear != self.rest:
+            known.setdefault(self.linear, self.arithmetic)
+        return known.get(format_, "")
 
     def format_of(
         self,
