@@ -36,6 +36,19 @@ def test_output_that_cannot_be_written(words: list[str]) -> None:
     assert ended.stderr == said
 
 
+@pytest.mark.parametrize("words", [["--help"], ["trace", "--help"], ["study", "--help"]])
+def test_help_without_docstrings(words: list[str]) -> None:
+    shown = [
+        subprocess.run(
+            [sys.executable, *flags, "-m", "memorywall", *words],
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for flags in ([], ["-OO"])
+    ]  # fmt: skip
+    assert shown[0] == shown[1]
+    assert shown[0].count("\n") > 5
+
+
 def test_closed_output() -> None:
     ended = subprocess.run(
         ["/bin/sh", "-c", '"$@" >&-', "sh", *COMMAND, *ASK],

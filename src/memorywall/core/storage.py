@@ -55,6 +55,10 @@ class MeanFormat(Format):
     stored_bytes: int = 0
     stored_elements: int = 1
 
+    def __post_init__(self) -> None:
+        each, left = divmod(self.stored_bytes, self.stored_elements)
+        object.__setattr__(self, "whole_bytes", 0 if left else each)
+
     @property
     def bits_per_element(self) -> float:
         """Bits of one element with its share of scales."""
@@ -98,6 +102,10 @@ class Storage:
         kv_cache: the format that the checkpoint states for its cache; None for no statement.
         notes: what to know before the numbers are used.
         reason: why the formats are not known, or nothing.
+        arithmetic: of linear layers whose weights have the format ``linear``, a key of
+            ``Hardware.peaks``, where activations are quantised as well; empty for weight-only
+            quantisation, which computes in the activations' format.
+        arithmetics: the same of other formats, those of ``by_module``.
     """
 
     name: str
@@ -110,6 +118,15 @@ class Storage:
     tables: Format | None = None
     by_module: ModuleFormats | None = None
     kv_cache: Format | None = None
+    arithmetic: str = ""
+    arithmetics: tuple[tuple[Format, str], ...] = ()
+
+    def computes_in(self, format_: Format) -> str:
+        """Return the arithmetic of products by weights of a format, empty for the activations'."""
+        known = dict(self.arithmetics)
+        if self.linear != self.rest:
+            known.setdefault(self.linear, self.arithmetic)
+        return known.get(format_, "")
 
     def format_of(
         self,

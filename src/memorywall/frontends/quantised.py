@@ -45,19 +45,16 @@ from memorywall.frontends._layouts import NotCoveredError, Plain, Reader
 from memorywall.frontends._mlx import is_mlx, read_mlx
 from memorywall.frontends._modules import FormatsByName, Named, read_names
 from memorywall.frontends._torchao import read_torchao
-from memorywall.frontends._vectors import read_aqlm, read_higgs
+from memorywall.frontends._vectors import read_aqlm, read_higgs, read_vptq
 from memorywall.reading.config_values import Config
 
 # Where tools write it. MLX writes its block twice, and beside what a converted checkpoint had.
 BLOCKS = (
     "quantization", "quantization_config", "compression_config", "quant_config", "quantize_config",
 )  # fmt: skip
-# Other keys that name a quantisation.
-_NAMES_ONE = re.compile(r"(load_in_\dbit|w_bit|(quant|quantiz|quantis|compress)\w*)")
-# Such names that mean something else: of I-BERT, audio codecs, and compressed attention.
-_SOMETHING_ELSE = ("quant_mode", "quantizer_dropout", "compress", "compress_ratio",
-                   "compress_ratios", "compress_rope_theta", "compress_rate", "compress_rates",
-                   "compress_rate_csa", "compress_rate_hca")  # fmt: skip
+# Other keys that name a quantisation, and such keys of I-BERT, codecs and forecasters that do not.
+_NAMES_ONE = re.compile(r"load_in_\dbit|w_?bits?|quant(?!ile|izer)\w*")
+_SOMETHING_ELSE = ("quant_mode", "quantization_dim", "quantization_levels")
 
 
 def read_quantisation(config: Config, dtype: str, layers: int) -> Storage | None:
@@ -216,6 +213,7 @@ _METHODS: dict[str, Reader] = {
     "gemma": read_gemma,
     "aqlm": read_aqlm,
     "higgs": read_higgs,
+    "vptq": read_vptq,
     "exl2": read_exl,
     "exl3": read_exl,
     "mlx": read_mlx,

@@ -14,20 +14,27 @@ from memorywall.core.errors import MemoryWallError, shown, visible
 INTERRUPTED = 130  # as a shell reports SIGINT: 128 + 2
 
 
-@click.group(cls=Subcommands.of(__name__), context_settings={"help_option_names": ["-h", "--help"]})
+_HELP = """Find the bottleneck of a model on a machine, its size, and the cheapest way past it.
+
+\b
+Try:
+  memorywall analyze gpt2 --on h100-sxm
+  memorywall study paper
+  memorywall models
+  memorywall hardware
+
+Names of models and devices complete in a shell: see docs/reference/command.md.
+"""
+
+
+@click.group(
+    cls=Subcommands.of(__name__),
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=_HELP,
+)
 @click.version_option(package_name="memorywall")
 def app() -> None:
-    """Find the bottleneck of a model on a machine, its size, and the cheapest way past it.
-
-    \b
-    Try:
-      memorywall analyze gpt2 --on h100-sxm
-      memorywall study paper
-      memorywall models
-      memorywall hardware
-
-    Names of models and devices complete in a shell: see docs/reference/command.md.
-    """
+    """Run a subcommand."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -45,9 +45,12 @@ class Studies(Subcommands):
         return _command(find_study(cmd_name)) if cmd_name in self.list_commands(ctx) else None
 
 
-@click.group(cls=Studies, heading="Learn", short_help="One argument at length, drawn.")
+@click.group(
+    cls=Studies, heading="Learn", short_help="One argument at length, drawn.",
+    help="Follow one argument at length: a published one beside what was printed, or one of ours.",
+)  # fmt: skip
 def COMMAND() -> None:  # noqa: N802 - the constant that the subcommand is found by
-    """Follow one argument at length: a published one beside what was printed, or one of ours."""
+    """Run a study."""
 
 
 def _command(study: Study[Any]) -> click.Command:

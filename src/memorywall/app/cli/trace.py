@@ -30,8 +30,26 @@ if TYPE_CHECKING:
 _DEPTH = 3
 _OF_TRAINING = ("optimizer", "loss", "autocast", "checkpointing", "accumulation", "backend")
 
+_HELP = """Count any PyTorch module: FLOPs, bytes, layers, without its weights.
 
-@command("trace", "Ask", "Count any PyTorch module without its weights.")
+THIS RUNS THE FILE, and the factory's module, as you would: trace code that you trust. Code that
+downloaded with a model is refused. The factory takes no argument and returns a
+torch.nn.Module; it is made and run on tensors that have shapes and no memory. With --train,
+what training keeps in memory is counted too, and its peak.
+
+\b
+Examples:
+  memorywall trace model.py:make --input 'float32[8,3,224,224]'
+  memorywall trace model.py:make --input 'int64[1,512]' --on h100-sxm --dtype bf16
+  memorywall trace llama.py:make --input 'int64[1,1]' --phase decode --seq 2048 --cache static
+  memorywall trace own.py:make --input 'float32[1,1,64]' --phase decode --seq 2048 \\
+    --cache '*.k_cache' --cache '*.v_cache'
+  memorywall trace gpt2.py:make --input input_ids='int64[8,1024]' \\
+    --input labels='int64[8,1024]' --train --autocast bf16 --checkpointing --figure memory.svg
+"""
+
+
+@command("trace", "Ask", "Count any PyTorch module without its weights.", _HELP)
 @click.argument("place", metavar="FILE.py:FACTORY")
 @click.option(
     "--input", "inputs", multiple=True, metavar="[NAME=]DTYPE[SIZES]",
@@ -92,23 +110,6 @@ def COMMAND(  # noqa: N802
     caches: tuple[str, ...],
     **words: Any,
 ) -> None:
-    """Count any PyTorch module: FLOPs, bytes, layers, without its weights.
-
-    THIS RUNS THE FILE, and the factory's module, as you would: trace code that you trust. Code that
-    downloaded with a model is refused. The factory takes no argument and returns a
-    torch.nn.Module; it is made and run on tensors that have shapes and no memory. With --train,
-    what training keeps in memory is counted too, and its peak.
-
-    \b
-    Examples:
-      memorywall trace model.py:make --input 'float32[8,3,224,224]'
-      memorywall trace model.py:make --input 'int64[1,512]' --on h100-sxm --dtype bf16
-      memorywall trace llama.py:make --input 'int64[1,1]' --phase decode --seq 2048 --cache static
-      memorywall trace own.py:make --input 'float32[1,1,64]' --phase decode --seq 2048 \\
-        --cache '*.k_cache' --cache '*.v_cache'
-      memorywall trace gpt2.py:make --input input_ids='int64[8,1024]' \\
-        --input labels='int64[8,1024]' --train --autocast bf16 --checkpointing --figure memory.svg
-    """
     from memorywall.answer.trace import excess, load_factory, trace  # noqa: PLC0415 - seldom needed
 
     _refuse_unused(on, ops=ops, traffic=traffic, depth=depth, as_json=as_json)
