@@ -222,7 +222,7 @@ PARAMETERS: dict[str, Parameter] = {
             "mla", "conventions", "choice",
             "Form of latent attention: absorbed, heads attend to cached latents; expanded, keys "
             "and values of every head are cached; reexpanded, latents are projected in every pass.",
-            "auto: absorbed in decode, reexpanded in prefill", LATENT, choices=get_args(LatentForm),
+            "auto: absorbed in decode and where tokens select, else reexpanded", LATENT, choices=get_args(LatentForm),
         ),
         Parameter(
             "cache_page", "conventions", "length",

@@ -31,6 +31,7 @@ class Experts:
         scoring: what turns the router's logits into weights: ``softmax``, or a function of each,
             ``sigmoid`` or ``sqrtsoftplus``.
         hashed: whether a table chooses the experts of each word, and the router weighs them alone.
+        normed: whether a norm follows the sum of all experts.
         router_bias: whether the router has a bias that is added.
         correction: whether the model keeps one weight an expert to balance the choice.
         latent: width that rows are projected to for the experts, and back from; 0 for none.
@@ -49,6 +50,7 @@ class Experts:
     latent: int = 0
     latent_bias: bool = False
     hashed: bool = False
+    normed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +93,16 @@ def record_experts(
     tape.op(f"{path}.combine", geometry, (expanded, scores), out)
     if e.latent:
         out = tape.linear(f"{path}.latent_out", out, width, e.latent_bias)
-    if not e.shared:
-        return out
+    if e.shared:
+        out = tape.add(f"{path}.shared_add", out, _shared(tape, x, e, path))
+    return tape.norm(f"{path}.norm", out, "rmsnorm") if e.normed else out
+
+
+def _shared(tape: Tape, x: Tensor, e: Experts, path: str) -> Tensor:
+    """Note what every token goes through, and its gate."""
     shape = FeedForward(e.shared, e.expert.activation, gated=e.expert.gated, bias=e.shared_bias)
     shared = tape.feed_forward(x, shape, f"{path}.shared_experts")
-    if e.shared_gate:
-        shared = _gate(tape, x, shared, f"{path}.shared_gate")
-    return tape.add(f"{path}.shared_add", out, shared)
+    return _gate(tape, x, shared, f"{path}.shared_gate") if e.shared_gate else shared
 
 
 def _route(tape: Tape, x: Tensor, e: Experts, path: str) -> Tensor:

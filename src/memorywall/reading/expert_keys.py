@@ -82,6 +82,7 @@ class Mixture:
         shared_number: key of that width in experts' widths.
         shared_gate, scoring, router_bias, correction: as in ``Experts``.
         bias: whether experts have biases.
+        normed: as in ``Experts``.
         layers: reads which layers have experts.
     """
 
@@ -95,6 +96,7 @@ class Mixture:
     router_bias: bool = False
     correction: bool = False
     bias: bool = False
+    normed: bool = False
     layers: Placing = in_every_layer
 
 
@@ -113,6 +115,7 @@ def read_experts(config: Config, mixture: Mixture, activation: str, *, bias: boo
         scoring=mixture.scoring,
         router_bias=mixture.router_bias,
         correction=mixture.correction,
+        normed=mixture.normed,
     )
 
 
