@@ -46,6 +46,8 @@ def test_usable_is_what_drivers_report() -> None:
 def test_every_label_is_near_its_usable_part() -> None:
     # A label in GB is GiB of chips, 1.0737 times as much; macOS gives a GPU two thirds of them.
     for device in devices():
+        assert device.usable is not None
+        assert device.capacity is not None
         share = device.usable / device.capacity
         assert 0.70 < share <= GIB / 1e9, device.name
         place = f"memories[{len(device.memories)}].usable"

@@ -11,7 +11,7 @@ from pathlib import Path
 from memorywall.core.errors import UnknownNameError, UnsupportedError, join_words, shown
 
 FOLDER = Path(__file__).parent / "hardware"
-# Words that drivers and shops put around the name of a product, and that tell no two apart.
+# Words that drivers and shops put around the name of a product, and that distinguish no devices.
 _LEFT_OUT = frozenset((
     "amd", "apple", "corporation", "edition", "geforce", "generation", "google", "gpu", "graphics",
     "instinct", "intel", "nvidia", "r", "radeon", "tesla", "tm", "vendor",
@@ -25,7 +25,12 @@ _NEAR, _MOST_NEAR = 0.5, 3
 
 def device_names() -> list[str]:
     """Return the ids of the catalogue's devices, sorted."""
-    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+    return list(_ids())
+
+
+@lru_cache(maxsize=1)
+def _ids() -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 
 
 def resolved(name: str) -> str:
@@ -75,15 +80,16 @@ def nearest(name: str) -> list[str]:
         spelled = folded(known)
         near = likeness(wanted, spelled)
         if near >= _NEAR or (len(wanted) > 2 and wanted in spelled):
-            digits = likeness(_digits(wanted), _digits(spelled))
-            scores.append((2 * digits + near + (_letters(wanted) == _letters(spelled)), known))
+            (letters, number), (ours, theirs) = _beginning(wanted), _beginning(spelled)
+            score = near + 2 * likeness(number, theirs) + 1.5 * (letters == ours)
+            scores.append((score, known))
     scores.sort(key=lambda pair: (-pair[0], pair[1]))
     return [known for _, known in scores[:_MOST_NEAR]]
 
 
 def _known(name: str) -> str | None:
     folded_case = name.casefold()
-    if folded_case in device_names():
+    if folded_case in _ids():
         return folded_case
     return _spellings().get(folded(name))
 
@@ -128,10 +134,7 @@ def _without_family(pairs: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str
             yield rest, known
 
 
-def _digits(spelled: str) -> str:
-    return "".join(letter for letter in spelled if letter.isdigit())
-
-
-def _letters(spelled: str) -> str:
-    """Return the letters before the first digit."""
-    return re.match(r"[a-z]*", spelled)[0]  # type: ignore[index]
+def _beginning(spelled: str) -> tuple[str, str]:
+    """Return the letters and the number with which a name begins: rtx and 4090."""
+    number = re.search(r"\d+", spelled)
+    return (spelled[: number.start()], number[0]) if number else (spelled, "")
