@@ -12,6 +12,8 @@ import pytest
 
 import memorywall as mw
 from memorywall.catalog.configs import find_config
+from memorywall.reading.ignored_keys import bearing
+from tests.frontends.blocks import PUBLISHED
 from tests.frontends.files import LLAMA, plain, save
 
 
@@ -267,6 +269,81 @@ def test_layers_in_several_formats(block: dict[str, Any], linear: int) -> None:
     assert weights({**LLAMA, "quantization_config": block}) == PLAIN + linear
 
 
+# DeepSeek-V3 and Kimi-K2: D 7168, 61 layers of latent attention, V; dense layers of 18432, experts
+# of 2048 and one shared.
+def latent(heads: int) -> int:
+    """Weights of attention: queries over 1536, keys and values over 512 + 64, heads of 192, 128."""
+    return 7168 * 1536 + 1536 * heads * 192 + 7168 * 576 + 512 * heads * 256 + heads * 128 * 7168
+
+
+def beside_linear(vocab: int, experts: int, sparse: int) -> int:
+    """Weights of the table, the head, routers and norms."""
+    norms = 61 * (2 * 7168 + 1536 + 512) + 7168
+    return 2 * vocab * 7168 + sparse * experts * 7168 + norms
+
+
+def test_kimi_k2_thinking() -> None:
+    """Routed experts in int4 with a scale of 2 B for 32, the rest in bf16."""
+    expert = 3 * 7168 * 2048
+    packed = 60 * 384 * (expert * 9 // 16 + 3 * 16)  # and the shape of each of three weights
+    rest = 61 * latent(64) + 3 * 7168 * 18_432 + 60 * expert
+    rest += beside_linear(163_840, 384, 60)
+    ignore = ["lm_head", "re:.*self_attn.*", "re:.*shared_experts.*",
+              "re:.*mlp\\.(gate|up|gate_up|down)_proj.*"]  # fmt: skip
+    weights_of = {"num_bits": 4, "type": "int", "strategy": "group", "group_size": 32}
+    block = {
+        **CT, "format": "pack-quantized", "ignore": ignore,
+        "config_groups": {"group_0": {"targets": ["Linear"], "weights": weights_of}},
+    }  # fmt: skip
+    config = published("moonshotai/Kimi-K2-Instruct", quantization_config=block)
+    assert weights(config) == packed + 2 * rest
+
+
+def test_nvidia_nvfp4_deepseek(tmp_path: Path) -> None:
+    """Feed-forwards and experts in NVFP4 with two fp32 scales, attention in bf16 by glob."""
+    expert, dense = 3 * 7168 * 2048, 3 * 7168 * 18_432
+    linear = 58 * 257 * expert + 3 * dense
+    packed = linear * 9 // 16 + 8 * 3 * (58 * 257 + 3)
+    rest = 61 * latent(128) + beside_linear(129_280, 256, 58)
+    exclude = [*(f"model.layers.{n}.self_attn*" for n in range(61)), "model.layers.61*", "lm_head"]
+    exclude += [f"model.layers.{n}.mlp.gate" for n in range(3, 61)]
+    side = {"quantization": {"quant_algo": "NVFP4", "group_size": 16, "exclude_modules": exclude}}
+    config = {k: v for k, v in published("deepseek-ai/DeepSeek-V3").items()
+              if k != "quantization_config"}  # fmt: skip
+    folder = write(tmp_path / "model", config, hf_quant_config=side)
+    assert mw.analyze(folder, on="h200-sxm").footprint.weights == packed + 2 * rest
+
+
+def test_gpt_oss_as_mlx() -> None:
+    """8 bits in groups of 64, experts as they were published, in mxfp4."""
+    # gpt-oss-20b: D 2880, 24 layers, q and o of 4096, k and v of 512, 32 experts of 2880, V 201088.
+    experts = 24 * 32 * 3 * 2880 * 2880
+    linear = 24 * (2 * 2880 * 4096 + 2 * 2880 * 512) + 2 * 201_088 * 2880
+    vectors = 24 * (4096 + 2 * 512 + 2880 + 64 + 2 * 2880 + 32 + 32 * 3 * 2880) + 2880
+    narrow = {"group_size": 32, "bits": 4, "mode": "mxfp4"}
+    apart = {f"model.layers.{n}.mlp.experts.{p}_proj": narrow
+             for n in range(24) for p in ("gate", "up", "down")}  # fmt: skip
+    routers = {f"model.layers.{n}.mlp.router": {"group_size": 64, "bits": 8} for n in range(24)}
+    block = {"group_size": 64, "bits": 8, "mode": "affine", **apart, **routers}
+    config = published("openai/gpt-oss-20b", quantization=block, quantization_config=block)
+    linear += 24 * 32 * 2880
+    assert weights(config) == experts * 17 // 32 + linear * 17 // 16 + 2 * vectors
+
+
+def test_layers_of_linear_attention_by_name() -> None:
+    """Qwen3-Next: one module holds queries, keys, values and gates, another beta and decay."""
+    name = "Qwen/Qwen3-Next-80B-A3B-Instruct"
+    fp8 = {"quant_method": "fp8", "weight_block_size": [128, 128]}
+    whole = weights(published(name, quantization_config=fp8))
+    # D 2048; 36 of 48 layers with 16 heads of keys and 32 of values, each of 128.
+    wide, narrow = 2 * 16 * 128 + 2 * 32 * 128, 2 * 32
+    for module, width, blocks in (("in_proj_qkvz", wide, wide // 128), ("in_proj_ba", narrow, 2)):
+        names = [f"model.layers.{n}.linear_attn.{module}" for n in range(48) if n % 4 != 3]
+        left = {**fp8, "modules_to_not_convert": names}
+        more = 36 * (width * 2048 - 4 * blocks * 16)
+        assert weights(published(name, quantization_config=left)) == whole + more
+
+
 def test_formats_that_differ_within_one_weight() -> None:
     """The experts of a layer are one weight here: they have one format, or are refused."""
     config = published("mistralai/Mixtral-8x7B-v0.1", quantization_config={
@@ -393,3 +470,18 @@ def test_a_layout_that_is_not_known_is_counted_by_its_files(tmp_path: Path) -> N
     # Rounded up to whole bytes for each of the 21 arrays.
     assert 0 <= answer.footprint.weights - total <= 21
     assert any("The mean of the files" in note for note in answer.notes)
+
+
+@pytest.mark.parametrize("block", PUBLISHED, ids=lambda block: block.get("quant_method", "none"))
+def test_every_key_of_a_published_block_is_read_or_has_a_reason(block: dict[str, Any]) -> None:
+    model = mw.model({**LLAMA, "quantization_config": block})
+    assert model.storage is not None
+    assert not model.storage.reason
+    unused = [key for key, value in model.reading.unused if bearing(key, value) == "not known"]
+    assert unused == []
+
+
+def test_keys_without_effect_and_empty_ones() -> None:
+    assert bearing("quantization_config.activation_scale_ub") == "changes values, not bytes"
+    assert bearing("quantization_config.colour") == "not known"
+    assert bearing("quantization_config.colour", None) == "empty"

@@ -11,11 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import memorywall as mw
+from tests.frontends.blocks import PUBLISHED
 from tests.frontends.files import LLAMA
 from tests.frontends.test_checkpoint_layouts import METHODS, MIXTRAL
 from tests.frontends.test_checkpoints import CT, FP8_CACHE, MLX, QUARK, two_groups
 
 BLOCKS: list[dict[str, Any]] = [
+    *PUBLISHED,
     *(block for block, _ in METHODS.values()),
     two_groups(["re:.*self_attn.*"], ["Linear"]),
     {**CT, "kv_cache_scheme": FP8_CACHE},

@@ -251,7 +251,7 @@ ANALYSIS = (
 )  # fmt: skip
 
 FOOTPRINT = (
-    Quantity("weights", "byte", "Weights, and buffers in training.", "prefixed"),
+    Quantity("weights", "byte", "Weights, and constants of traced modules.", "prefixed"),
     Quantity("kv_cache", "byte", "Keys and values of all positions.", "prefixed"),
     Quantity("activations", "byte", "The peak of live activations over operators.", "prefixed"),
     Quantity("gradients", "byte", "Gradients, in training.", "prefixed"),

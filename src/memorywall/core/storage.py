@@ -49,6 +49,10 @@ class MeanFormat(Format):
     stored_bytes: int = 0
     stored_elements: int = 1
 
+    def __post_init__(self) -> None:
+        each, left = divmod(self.stored_bytes, self.stored_elements)
+        object.__setattr__(self, "whole_bytes", 0 if left else each)
+
     @property
     def bits_per_element(self) -> float:
         """Bits of one element with its share of scales."""
@@ -95,6 +99,7 @@ class Storage:
         arithmetic: of linear layers whose weights have the format ``linear``, a key of
             ``Hardware.peaks``, where activations are quantised as well; empty for weight-only
             quantisation, which computes in the activations' format.
+        arithmetics: the same of other formats, those of ``by_module``.
     """
 
     name: str
@@ -108,6 +113,14 @@ class Storage:
     by_module: ModuleFormats | None = None
     kv_cache: Format | None = None
     arithmetic: str = ""
+    arithmetics: tuple[tuple[Format, str], ...] = ()
+
+    def computes_in(self, format_: Format) -> str:
+        """Return the arithmetic of products by weights of a format, empty for the activations'."""
+        known = dict(self.arithmetics)
+        if self.linear != self.rest:
+            known.setdefault(self.linear, self.arithmetic)
+        return known.get(format_, "")
 
     def format_of(
         self,

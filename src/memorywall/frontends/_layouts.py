@@ -56,15 +56,25 @@ def title_of(format_: Format) -> str:
     return f"{format_.name} {by}"
 
 
-def computing_in(name: str, storage: Storage) -> Storage:
-    """Return a storage whose linear layers compute in an arithmetic; '' for the activations'."""
-    if not name:
+def computing_in(computes: Mapping[Format, str], storage: Storage) -> Storage:
+    """Return a storage whose linear layers compute in an arithmetic, by the format of their weight.
+
+    An empty arithmetic is that of the activations.
+    """
+    narrow = {format_: name for format_, name in computes.items() if name}
+    if not narrow:
         return storage
+    names = " and ".join(dict.fromkeys(narrow.values()))
     note = (
-        f"Linear layers of this checkpoint compute in {name}; arithmetic is priced in "
-        f"{storage.rest.name} unless a format of activations is given."
+        f"Linear layers of this checkpoint compute in {names}; "
+        f"arithmetic is priced in {storage.rest.name} unless a format of activations is given."
     )
-    return replace(storage, arithmetic=name, notes=(*storage.notes, note))
+    return replace(
+        storage,
+        arithmetic=narrow.pop(storage.linear, ""),
+        arithmetics=tuple(narrow.items()),
+        notes=(*storage.notes, note),
+    )
 
 
 def choose(part: Config, key: str, known: tuple[int, ...]) -> int:

@@ -80,7 +80,7 @@ def model_from_config(
         if architecture is None:
             raise _unknown(model_type, where)
         look_up_known(watched, architecture)
-        storage = _no_storage(config)
+        storage = storage or _no_storage(config)
     said = name or str(config.get("_name_or_path") or model_type)
     return Model(
         printable(said), family, architecture, dict(config), watched.reading(), storage, stored

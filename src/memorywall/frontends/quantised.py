@@ -45,7 +45,7 @@ from memorywall.frontends._layouts import NotCoveredError, Plain, Reader
 from memorywall.frontends._mlx import is_mlx, read_mlx
 from memorywall.frontends._modules import FormatsByName, Named, read_names
 from memorywall.frontends._torchao import read_torchao
-from memorywall.frontends._vectors import read_aqlm, read_higgs
+from memorywall.frontends._vectors import read_aqlm, read_higgs, read_vptq
 from memorywall.reading.config_values import Config
 
 # Where tools write it. MLX writes its block twice, and beside what a converted checkpoint had.
@@ -211,6 +211,7 @@ _METHODS: dict[str, Reader] = {
     "gemma": read_gemma,
     "aqlm": read_aqlm,
     "higgs": read_higgs,
+    "vptq": read_vptq,
     "exl2": read_exl,
     "exl3": read_exl,
     "mlx": read_mlx,

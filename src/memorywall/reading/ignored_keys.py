@@ -23,7 +23,7 @@ _STARTING = (
     "block_out_init_scale", "block_use_xavier_init", "conv_use_xavier_init",
     "mtp_use_dedicated_embeddings",
 )  # fmt: skip
-_TWICE = ("block_dim", "conv_dim", "conv_dim_out", "num_heads")
+_TWICE = ("config_groups", "block_dim", "conv_dim", "conv_dim_out", "num_heads")
 _TOKENS = (
     "bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id", "cls_token_id",
     "mask_token_id", "unk_token_id", "decoder_start_token_id", "forced_eos_token_id", "label2id",
@@ -61,8 +61,20 @@ _PACKING = (
     "pad_token_id", "block_name_to_quantize", "use_cuda_fp16", "model_seqlen",
     "bnb_4bit_compute_dtype", "bnb_4bit_quant_storage", "llm_int8_enable_fp32_cpu_offload",
     "llm_int8_has_fp16_weight", "llm_int8_threshold", "fmt", "quantization_status", "version",
-    "kv_cache_scheme", "observer", "observer_kwargs", "producer", "global_compression_ratio",
-    "output_activations",
+    "observer", "observer_kwargs", "producer", "global_compression_ratio", "output_activations",
+    "activation_scale_ub", "transform_config", "zp_dtype", "is_dynamic", "dynamic", "pack_dtype",
+    "pack_method", "weight_format", "weight_merge_groups", "min_kv_scale", "observer_cls",
+    "round_method", "scale_type", "is_scale_quant", "output_tensors", "kv_cache_post_rope",
+    "autoround_version", "scale_dtype", "act_bits", "_load_in_4bit", "_load_in_8bit", "ch_axis",
+    "int4_choose_qparams_algorithm", "int4_packing_format", "set_inductor_config",
+    "quant_type_kwargs", "scale_fmt", "offload_meta", "axis", "channel_wise", "optimize",
+    "round_zero", "view_as_float", "backward_dtype", "forward_method", "transform_init",
+    "hadamard_size", "p", "tune_metadata", "out_scales", "_version", "fqn",
+)  # fmt: skip
+_CALIBRATION = (
+    "amp", "enable_minmax_tuning", "enable_norm_bias_tuning", "enable_quanted_input",
+    "gradient_accumulate_steps", "iters", "low_gpu_mem_usage", "lr", "minmax_lr", "nsamples",
+    "seqlen", "calibration", "quant_mode",
 )  # fmt: skip
 
 NO_BEARING = {
@@ -74,9 +86,21 @@ NO_BEARING = {
     **dict.fromkeys(_VALUES, "changes values, not shapes"),
     **dict.fromkeys(_RUNNING, "about running or training"),
     **dict.fromkeys(_PACKING, "changes values, not bytes"),
+    **dict.fromkeys(_CALIBRATION, "how the weights were quantised"),
 }
+# Keys of a quantisation that are read for the weights, and change only values elsewhere.
+_OF_ACTIVATIONS = (".input_activations.", ".input_tensors.", ".kv_cache_scheme.")
 
 
-def bearing(key: str) -> str:
-    """Return why an unread key changes no count, or that the reason is not known."""
+def bearing(key: str, value: object = "") -> str:
+    """Return why an unread key changes no count, or that the reason is not known.
+
+    Args:
+        key: with the keys of the mappings around it, as ``quantization_config.sym``.
+        value: its value; a null states nothing.
+    """
+    if value is None or value == {}:
+        return "empty"
+    if any(part in key for part in _OF_ACTIVATIONS):
+        return "of activations"
     return NO_BEARING.get(key.rpartition(".")[2], "not known")
