@@ -107,7 +107,7 @@ def test_markup_in_names_is_text(capsys: Captured, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("h100x", "Did you mean h100-nvl, h100-sxm or h100-pcie"),
+        ("h100x", "Did you mean h100-sxm, h100-nvl or h100-pcie"),
         ("", "'' is not known"),
         ("A100x", "a100-"),
         ("rtx 4095", "rtx-4090"),
