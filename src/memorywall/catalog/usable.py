@@ -62,8 +62,8 @@ RULES = (
         "recommendedMaxWorkingSetSize of Metal; two thirds up to 36 GiB",
     ),
     UsableRule(
-        "system on chip", "NVIDIA", "", 0.93,
-        "CUDA reports 119.7 of 128 GiB on GB10, 61.4 of 64 on AGX Orin; the system takes more",
+        "system on chip", "NVIDIA", "", 0.95,
+        "CUDA reports 121.7 of 128 GiB on GB10, 122.8 on Thor; the system takes a part of it",
     ),
     UsableRule(
         "system on chip", "", "", 0.75, "the most that firmware gives the GPU is 96 of 128 GB"
