@@ -92,8 +92,8 @@ class Storage:
         kv_cache: the format that the checkpoint states for its cache; None for no statement.
         notes: what to know before the numbers are used.
         reason: why the formats are not known, or nothing.
-        arithmetic: of linear layers whose weights have the format ``linear``, a key of
-            ``Hardware.peaks``, where activations are quantised as well; empty for weight-only
+        arithmetic: of linear layers whose weights are not in the format of the rest, a key of
+            ``Hardware.peaks``, where their inputs are quantised as well; empty for weight-only
             quantisation, which computes in the activations' format.
     """
 

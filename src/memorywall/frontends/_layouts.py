@@ -58,13 +58,7 @@ def title_of(format_: Format) -> str:
 
 def computing_in(name: str, storage: Storage) -> Storage:
     """Return a storage whose linear layers compute in an arithmetic; '' for the activations'."""
-    if not name:
-        return storage
-    note = (
-        f"Linear layers of this checkpoint compute in {name}; arithmetic is priced in "
-        f"{storage.rest.name} unless a format of activations is given."
-    )
-    return replace(storage, notes=(*storage.notes, note))
+    return replace(storage, arithmetic=name)
 
 
 def choose(part: Config, key: str, known: tuple[int, ...]) -> int:
