@@ -15,6 +15,7 @@ from memorywall.catalog.configs import find_config
 from memorywall.reading.ignored_keys import bearing
 from tests.frontends.blocks import PUBLISHED
 from tests.frontends.files import LLAMA, plain, save
+from tests.lowering import unfused
 
 
 def published(name: str, **more: Any) -> dict[str, Any]:
@@ -485,3 +486,35 @@ def test_keys_without_effect_and_empty_ones() -> None:
     assert bearing("quantization_config.activation_scale_ub") == "changes values, not bytes"
     assert bearing("quantization_config.colour") == "not known"
     assert bearing("quantization_config.colour", None) == "empty"
+
+
+def arithmetic_of(config: Mapping[str, Any], on: str, **more: Any) -> dict[str, str]:
+    """Return the arithmetic of each product with weights, by its path."""
+    program = unfused(mw.analyze(config, on=on, seq_len=8, **more))
+    return {path: op.dtype for path, op, _ in program.walk() if op.kind == "gemm"}
+
+
+def test_the_arithmetic_of_mixed_layers() -> None:
+    """FP8 and NVFP4 products side by side; a device without fp4 takes those weights alone."""
+    inputs = {"num_bits": 8, "type": "float", "dynamic": True}
+    block = two_groups(["re:.*self_attn.*"], ["Linear"])
+    block["config_groups"]["group_0"]["input_activations"] = inputs
+    block["config_groups"]["group_1"]["input_activations"] = {**inputs, "num_bits": 4}
+    config = {**LLAMA, "quantization_config": block}
+    for device, of_mlp in (("b200-sxm", "fp4"), ("h100-sxm", "fp16")):
+        found = arithmetic_of(config, device)
+        assert found["layers.attention.q_proj"] == "fp8"
+        assert found["layers.mlp.down_proj"] == of_mlp
+        assert found["head.lm_head"] == "fp16"
+    asked = arithmetic_of(config, "b200-sxm", activations="fp16")
+    assert set(asked.values()) == {"fp16"}
+
+
+def test_the_arithmetic_of_layers_that_are_left() -> None:
+    """fbgemm computes in fp8, the layers that it leaves in the model's dtype."""
+    names = ["lm_head", "model.layers.0.mlp"]
+    block = {"quant_method": "fbgemm_fp8", "modules_to_not_convert": names}
+    found = arithmetic_of({**LLAMA, "quantization_config": block}, "h100-sxm")
+    downs = {path: name for path, name in found.items() if path.endswith("mlp.down_proj")}
+    assert downs == {"layers.mlp.down_proj": "fp16", "layers_1.mlp.down_proj": "fp8"}
+    assert {name for path, name in found.items() if ".attention.q_proj" in path} == {"fp8"}

@@ -99,7 +99,7 @@ def _stride(question: Question) -> int:
     Scores grow by a multiple of one element a position, vectors of the cache by whole rows.
     """
     formats = (question.formats.activations, question.formats.kv_cache)
-    return lcm(*(f.group or (1 if f.whole_bytes else 2) for f in formats))
+    return lcm(*(f.period for f in formats))
 
 
 def _work_of(program: Program) -> list[Number]:
