@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from memorywall.catalog.device_names import FOLDER, device_names, resolved
 from memorywall.catalog.measured import here_path, read_calibration
 from memorywall.catalog.usable import usable_by_class
 from memorywall.core.errors import (
@@ -26,7 +27,6 @@ from memorywall.core.formats import ARITHMETIC_BITS
 from memorywall.core.hardware import Hardware, Link, Memory
 from memorywall.core.units import parse
 
-FOLDER = Path(__file__).parent / "hardware"
 # Far above any device's file; deep dotted keys, which take a parser quadratic time, are not in one.
 LARGEST_FILE = 64 * 1024
 _MOST_DOTS_IN_A_LINE = 64
@@ -37,6 +37,8 @@ _TOP_KEYS = {
     "vendor": str,
     "class": str,
     "kind": str,
+    "aliases": list,
+    "version_of": str,
     "released": dt.date,
     "sources": dict,
     "peaks": dict,
@@ -51,33 +53,25 @@ _TYPE_WORDS = {str: "a text", dt.date: "a date", dict: "a table", list: "a list"
 _KINDS = ("spec", "measured", "forecast", "hypothetical")
 
 
-def device_names() -> list[str]:
-    """Return the ids of the catalogue's devices, sorted."""
-    return sorted(path.stem for path in FOLDER.glob("*.toml"))
-
-
 def devices() -> Iterator[Hardware]:
     """Yield every device of the catalogue, sorted by id."""
     for name in device_names():
         yield find_device(name)
 
 
-@lru_cache(maxsize=256)
 def find_device(name: str) -> Hardware:
-    """Return the catalogue's device of an id, case ignored.
+    """Return the catalogue's device of an id, a title, an alias or a short name.
 
     Raises:
         UnknownNameError: the catalogue has no such device.
+        UnsupportedError: the name is of several devices, such as ``8xh100``.
     """
-    folded = name.casefold()
-    if folded in device_names():
-        return read_device(FOLDER / f"{folded}.toml")
-    raise UnknownNameError(
-        "device",
-        name,
-        device_names(),
-        "All devices: memorywall hardware. A TOML works by its path.",
-    )
+    return _catalogue_device(resolved(name))
+
+
+@lru_cache(maxsize=512)
+def _catalogue_device(name: str) -> Hardware:
+    return read_device(FOLDER / f"{name}.toml")
 
 
 def measured_path(name: str) -> Path | None:
@@ -163,6 +157,8 @@ class _Reader:
             sources=self.sources,
             notes=tuple(printable(str(note), 400) for note in self.data.get("notes", ())[:20]),
             calibration=calibration,
+            aliases=tuple(printable(str(word)) for word in self.data.get("aliases", ())[:20]),
+            version_of=printable(self.data.get("version_of", "")),
         )
 
     def _memories(self) -> tuple[Memory, ...]:
@@ -199,8 +195,8 @@ class _Reader:
             or self.data.get("kind", "spec") != "spec"
         ):
             return main
-        words = [str(self.data.get(key, "")) for key in ("class", "vendor")]
-        found = usable_by_class(*words, main.name, float(main.capacity))
+        device_class, vendor = (str(self.data.get(key, "")) for key in ("class", "vendor"))
+        found = usable_by_class(device_class, vendor, main.name, float(main.capacity))
         if found is None:
             return main
         usable, self.sources[f"{place}.usable"] = found

@@ -78,6 +78,9 @@ class Hardware:
         sources: the source of every number, by its place, such as ``peaks.bf16``.
         notes: caveats on the numbers.
         calibration: the measured speed of operators on it, if any.
+        aliases: other names that it answers to.
+        version_of: the device of which it is a version, such as one for export or with another
+            memory, and not a new design; "" for others.
         shapes: the shapes of those of its numbers that are arrays.
         draws: of a forecast, the same device with arrays of equally likely numbers, from which
             intervals follow.
@@ -98,6 +101,8 @@ class Hardware:
     notes: tuple[str, ...] = ()
     calibration: Calibration | None = None
     draws: Hardware | None = None
+    aliases: tuple[str, ...] = ()
+    version_of: str = ""
     shapes: tuple[tuple[int, ...], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

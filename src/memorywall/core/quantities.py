@@ -251,7 +251,7 @@ ANALYSIS = (
 )  # fmt: skip
 
 FOOTPRINT = (
-    Quantity("weights", "byte", "Weights, and buffers in training.", "prefixed"),
+    Quantity("weights", "byte", "Weights, and constants of traced modules.", "prefixed"),
     Quantity("kv_cache", "byte", "Keys and values of all positions.", "prefixed"),
     Quantity("activations", "byte", "The peak of live activations over operators.", "prefixed"),
     Quantity("gradients", "byte", "Gradients, in training.", "prefixed"),
@@ -323,6 +323,10 @@ LINK = (
 DEVICE = (
     Quantity("name", "", "Its name in the catalogue.", "text"),
     Quantity("title", "", "Its name in full.", "text"),
+    Quantity(
+        "aliases", "", "Other names that it answers to.", "text",
+        compute=lambda device: list(device.aliases),
+    ),
     Quantity("vendor", "", "Its vendor.", "text"),
     Quantity("class", "", "The segment of devices.", "text", path="device_class"),
     Quantity(

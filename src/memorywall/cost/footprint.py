@@ -15,7 +15,7 @@ def footprint(program: Program, hardware: Hardware) -> Footprint:
     """Return the memory that one run of a program needs on a device."""
     kept = program.resident_bytes()
     return Footprint(
-        weights=kept.get("weight", 0),
+        weights=kept.get("weight", 0) + kept.get("buffer", 0),
         kv_cache=kept.get("kv_cache", 0),
         activations=peak_activations(program),
         capacity=hardware.usable,
