@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -367,6 +368,11 @@ def test_formats_that_differ_within_one_weight() -> None:
         ({"quantization": {"bits": 7, "group_size": 64}}, "'bits' 7"),
         ({"quant_config": {"scheme": "w4"}}, "quantised by ''"),
         ({"compression_config": {"quant_method": "sparseml"}}, "quantised by 'sparseml'"),
+        (
+            {"vision_config": {"quantization_config": {"quant_method": "fp8"}}},
+            "has 'vision_config.quantization_config'",
+        ),
+        ({"text_config": {"quantization_bit": 8}}, "has 'text_config.quantization_bit'"),
     ],
 )
 def test_keys_that_name_a_quantisation_are_read_or_refused(
@@ -518,3 +524,11 @@ def test_the_arithmetic_of_layers_that_are_left() -> None:
     downs = {path: name for path, name in found.items() if path.endswith("mlp.down_proj")}
     assert downs == {"layers.mlp.down_proj": "fp16", "layers_1.mlp.down_proj": "fp8"}
     assert {name for path, name in found.items() if ".attention.q_proj" in path} == {"fp8"}
+
+
+def test_a_mixed_checkpoint_is_a_value() -> None:
+    """It can be pickled and hashed, and reading it again gives an equal storage."""
+    block = two_groups(["re:.*self_attn.*"], ["Linear"], ignore=["lm_head", "model.layers.1.mlp"])
+    storage, again = (mw.model({**LLAMA, "quantization_config": block}).storage for _ in range(2))
+    assert storage == again == pickle.loads(pickle.dumps(storage))
+    assert hash(storage) == hash(again)

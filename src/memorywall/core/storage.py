@@ -62,7 +62,7 @@ class MeanFormat(Format):
 class ModuleFormats(Protocol):
     """The formats that a checkpoint states for modules by name, in some layers or in all.
 
-    It is hashable and picklable, as ``Storage`` is.
+    It is picklable, as ``Storage`` is.
     """
 
     @property
@@ -106,7 +106,7 @@ class Storage:
     notes: tuple[str, ...] = ()
     reason: str = ""
     tables: Format | None = None
-    by_module: ModuleFormats | None = None
+    by_module: ModuleFormats | None = field(default=None, hash=False)
     kv_cache: Format | None = None
     arithmetic: str = ""
     arithmetics: tuple[tuple[Format, str], ...] = ()
