@@ -397,6 +397,10 @@ def test_old_configs_of_compressed_tensors() -> None:
     )
 
 
+def weights_at(path: Path) -> int:
+    return int(mw.analyze(path, on="h100-sxm").footprint.weights)
+
+
 def write(folder: Path, config: Mapping[str, Any], **files: Any) -> Path:
     folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config))
@@ -423,6 +427,10 @@ def test_nvidia_fp8_llama_by_its_side_file(tmp_path: Path) -> None:
         assert answer.footprint.weights == by_hand
         assert answer.footprint.kv_cache == 80 * 2 * 8 * 128 * 1024
         assert answer.footprint.fits
+        assert any("hf_quant_config.json, beside the config" in note for note in answer.notes)
+    # A config by another name has no such neighbours: 70,553,706,496 weights in bf16.
+    (folder / "config.json").rename(folder / "other.json")
+    assert weights_at(folder / "other.json") == 141_107_412_992
 
 
 @pytest.mark.parametrize(
