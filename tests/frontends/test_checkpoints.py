@@ -316,6 +316,21 @@ def test_nvidia_nvfp4_deepseek(tmp_path: Path) -> None:
     assert mw.analyze(folder, on="h200-sxm").footprint.weights == packed + 2 * rest
 
 
+@pytest.mark.parametrize("at_top", [True, False])
+@pytest.mark.parametrize(("scales", "bits"), [("ue8m0", 8), ("float", 32)])
+def test_experts_in_fp4_as_deepseek_v4(at_top: bool, scales: str, bits: int) -> None:
+    """Blocks of fp8, experts of fp4 with a scale for 32; V4 states it beside the block."""
+    # Mixtral-8x7B: D 4096, F 14336, 32 layers of 8 experts, q and o 4096 x 4096, k and v of 1024.
+    experts, attention = 32 * 8 * 3 * 4096 * 14_336, 32 * (2 * 4096 * 4096 + 2 * 1024 * 4096)
+    rest = 2 * 32_000 * 4096 + 32 * 8 * 4096 + 65 * 4096
+    packed = experts // 2 + experts // 32 * bits // 8 + attention + attention // 128**2 * bits // 8
+    block = {"quant_method": "fp8", "weight_block_size": [128, 128], "scale_fmt": scales}
+    stated = {"expert_dtype": "fp4"}
+    config = {"quantization_config": block, **stated} if at_top else {
+        "quantization_config": {**block, **stated}}  # fmt: skip
+    assert weights(published("mistralai/Mixtral-8x7B-v0.1", **config)) == packed + 2 * rest
+
+
 def test_gpt_oss_as_mlx() -> None:
     """8 bits in groups of 64, experts as they were published, in mxfp4."""
     # gpt-oss-20b: D 2880, 24 layers, q and o of 4096, k and v of 512, 32 experts of 2880, V 201088.

@@ -22,10 +22,12 @@ class Plain:
     Attributes:
         rest: the format of its weights.
         layers: their number, 0 for not known.
+        experts: the format of its experts, where the config states it outside the block.
     """
 
     rest: Format
     layers: int
+    experts: str = ""
 
 
 Reader: TypeAlias = Callable[[Config, Plain], Storage]

@@ -65,7 +65,8 @@ def read_quantisation(config: Config, dtype: str, layers: int) -> Storage | None
         dtype: of the unquantised weights.
         layers: of the model.
     """
-    plain = Plain(find_format(dtype), layers)
+    experts = config.word("expert_dtype", "") if config.has("expert_dtype") else ""
+    plain = Plain(find_format(dtype), layers, experts)
     part, is_text_only = _block(config), False
     if part is None:
         text = config.within("text_config") if _is_mapping(config, "text_config") else None
