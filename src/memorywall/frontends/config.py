@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from memorywall.core.errors import (
@@ -43,6 +44,7 @@ def model_from_config(
     name: str | None = None,
     stored: Stored | None = None,
     storage: Storage | None = None,
+    note: str = "",
 ) -> Model:
     """Return the model that a config describes.
 
@@ -52,6 +54,7 @@ def model_from_config(
         name: the model's.
         stored: the tensors of its files, if any.
         storage: the formats of its weights, if the config does not give them.
+        note: on the source of the quantisation, if any.
     """
     watched = Watched(config)
     model_type = model_type_of(watched)
@@ -81,6 +84,8 @@ def model_from_config(
             raise _unknown(model_type, where)
         look_up_known(watched, architecture)
         storage = storage or _no_storage(config)
+    if storage is not None and note:
+        storage = replace(storage, notes=(note, *storage.notes))
     said = name or str(config.get("_name_or_path") or model_type)
     return Model(
         printable(said), family, architecture, dict(config), watched.reading(), storage, stored
