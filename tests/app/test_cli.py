@@ -65,7 +65,7 @@ def test_a_person_reads_the_verdict_first(capsys: Captured) -> None:
     assert "one decode step at 2048 positions, batch 8" in lines[0]
     assert lines[1] == "at least 5.14 ms, at most 1,557 tokens/s"
     assert lines[2].startswith("memory-bound: 87% of the time waits on weights, 12% on the KV")
-    for word in ("gemm", "attention", "total", "fits in 80 GB", "conventions:", "note:"):
+    for word in ("gemm", "attention", "total", "fits in 85.5 GB", "conventions:", "note:"):
         assert word in " ".join(out.split())
 
 

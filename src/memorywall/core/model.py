@@ -95,7 +95,7 @@ class Model:
     @property
     def parameters(self) -> int:
         """Weights of ``class_name``: counted from the operators' tensors, never stored."""
-        return _parameters(self.family, self.architecture)[0]
+        return count_parameters(self.family, self.architecture)
 
     @property
     def active_parameters(self) -> int:
@@ -108,6 +108,11 @@ class Model:
     def to_dict(self) -> dict[str, Any]:
         """Return its record, the quantities of the group ``model``."""
         return record_of("model", self)
+
+
+def count_parameters(family: Family, architecture: Architecture) -> int:
+    """Return the weights of an architecture, each stored array counted once."""
+    return _parameters(family, architecture)[0]
 
 
 @lru_cache(maxsize=1024)

@@ -140,5 +140,5 @@ def by_name(
     for named, format_ in groups:
         for place in named.places:
             if known.setdefault(place, format_) != format_:
-                raise NotCoveredError(f"parts of {place.path} in several formats")
+                raise NotCoveredError(f"parts of {place[2]} in several formats")
     return FormatsByName((*first, *groups))

@@ -14,10 +14,10 @@ from memorywall.core.errors import (
     printable,
     shown,
 )
-from memorywall.core.model import Model
+from memorywall.core.model import Model, count_parameters
 from memorywall.core.storage import Storage, Stored, unread
 from memorywall.families import families, family_of
-from memorywall.frontends._storage import storage_of_files
+from memorywall.frontends._storage import mean_of_files, storage_of_files
 from memorywall.frontends.quantised import read_quantisation, states_quantisation
 from memorywall.frontends.traced_class import (
     TRACED_CLASS,
@@ -72,6 +72,9 @@ def model_from_config(
     if family is not None:
         if storage is None:
             storage = _storage_of(Config(watched, where), architecture.dtype, stored)
+        if storage is not None and storage.reason and stored is not None:
+            parameters = count_parameters(family, architecture)
+            storage = mean_of_files(stored, parameters, storage.reason)
     else:
         family, architecture = TRACED_CLASS, architecture or read_traced(config, where)
         if architecture is None:

@@ -52,11 +52,9 @@ from memorywall.reading.config_values import Config
 BLOCKS = (
     "quantization", "quantization_config", "compression_config", "quant_config", "quantize_config",
 )  # fmt: skip
-# Other keys that name a quantisation.
-_NAMES_ONE = re.compile(r"(load_in_\dbit|w_bit|(quant|quantiz|quantis|compress)\w*)")
-# Such names that mean something else: of I-BERT, audio codecs, and compressed attention.
-_SOMETHING_ELSE = ("quant_mode", "quantizer_dropout", "compress", "compress_ratio",
-                   "compress_ratios", "compress_rope_theta", "compress_rate")  # fmt: skip
+# Other keys that name a quantisation, and such keys of I-BERT, codecs and forecasters that do not.
+_NAMES_ONE = re.compile(r"load_in_\dbit|w_?bits?|quant(?!ile|izer)\w*")
+_SOMETHING_ELSE = ("quant_mode", "quantization_dim", "quantization_levels")
 
 
 def read_quantisation(config: Config, dtype: str, layers: int) -> Storage | None:
