@@ -36,8 +36,9 @@ PUBLISHED = list(csv.DictReader(PUBLISHED_CSV.read_text(encoding="utf-8").splitl
 def test_parameters_and_prefill_flops(name: str) -> None:
     entry = ENTRIES[name]
     answer = analyze_alike(
-        name, on="h100-sxm", phase="prefill", batch_size=2, seq_len=24, logits="all", causal="full"
-    )
+        name, on="h100-sxm", phase="prefill", batch_size=2, seq_len=24, logits="all", causal="full",
+        mla="reexpanded",
+    )  # fmt: skip
     class_name = answer.conventions["parameters_of"]
     # MPT's makers write MPTForCausalLM, transformers MptForCausalLM.
     published = entry.config.get("architectures", [class_name])

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import masking_utils
 from transformers.models.minimax.modeling_minimax import MiniMaxCache
 
+from tests.oracle.beside_attention import beside_attention
 from tests.oracle.written_out import written_out
 
 transformers.logging.set_verbosity_error()
@@ -111,6 +112,7 @@ def prefill_flops(config: dict[str, Any], class_name: str, batch: int, tokens: i
         model(input_ids=ids, **words)
     beyond = idle_flops(config, batch * tokens)
     beyond += written_out(model.config, batch, tokens, step=False)
+    beyond += beside_attention(model.config, batch, tokens, tokens)
     return int(counter.get_total_flops()) - beyond
 
 
@@ -130,6 +132,7 @@ def decode_flops(config: dict[str, Any], class_name: str, batch: int, positions:
             model(input_ids=ids, **{name: past}, use_cache=True)
     beyond = idle_flops(config, batch)
     beyond += written_out(model.config, batch, 1, step=positions > 1)
+    beyond += beside_attention(model.config, batch, 1, positions)
     return int(counter.get_total_flops()) - beyond
 
 

@@ -151,6 +151,17 @@ def printable(text: str, limit: int = 120) -> str:
     return "".join(c if c.isprintable() else "?" for c in text[:limit])
 
 
+def visible(text: str) -> str:
+    """Return text of any length and any lines without characters that steer a terminal.
+
+    Escape sequences recolour or overwrite a terminal, and bidirectional controls reorder what it
+    shows; both may stand in the name of a path, a module, a device, or in a config.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t\u00a0" else "?" for c in text)
+
+
 def shown(value: object, limit: int = 80) -> str:
     """Return a value as an error shows it: quoted, on one line, never longer than ``limit``."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**30:

@@ -19,7 +19,7 @@ class Beside:
     Attributes:
         bits: for every block.
         rows, columns: of a block, over the last two axes; 0 for the whole axis.
-        run: if not 0, blocks are runs of this number of elements, across the ends of rows.
+        run: if not 0, blocks are runs of this number of elements of a matrix, across its rows.
     """
 
     bits: int
@@ -30,7 +30,7 @@ class Beside:
     def nbits(self, shape: Shape) -> Number:
         """Bits for an array of this shape."""
         if self.run:
-            return _parts(product(shape), self.run) * self.bits
+            return product((*shape[:-2], _parts(product(shape[-2:]), self.run)), self.bits)
         rows = shape[-2] if len(shape) > 1 else 1
         blocks = (*shape[:-2], _parts(rows, self.rows), _parts(shape[-1], self.columns))
         return product(blocks, self.bits)

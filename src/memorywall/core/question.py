@@ -129,7 +129,9 @@ class Question:
         length = one.positions if positions is None else positions
         latent_form = self.counting.mla
         if latent_form == "auto":
-            latent_form = "absorbed" if one.step else "reexpanded"
+            # Tokens that select different latents cannot share their expansion.
+            alone = one.step or bool(self.model.traits.selections)
+            latent_form = "absorbed" if alone else "reexpanded"
         formats = self.formats
         return Forward(
             batch=self.rows,

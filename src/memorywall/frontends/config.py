@@ -15,12 +15,12 @@ from memorywall.core.errors import (
     printable,
     shown,
 )
-from memorywall.core.model import Model, Reading
+from memorywall.core.model import Model, Reading, count_parameters
 from memorywall.core.storage import Storage, Stored, unread
 from memorywall.families import families, family_of
-from memorywall.frontends._storage import storage_of_files
+from memorywall.frontends._storage import mean_of_files, storage_of_files
 from memorywall.frontends.file_kinds import refuse_other_file
-from memorywall.frontends.quantised import read_quantisation
+from memorywall.frontends.quantised import read_quantisation, states_quantisation
 from memorywall.frontends.traced_class import (
     TRACED_CLASS,
     can_trace,
@@ -82,12 +82,15 @@ def model_from_config(
     if family is not None:
         if storage is None:
             storage = _storage_of(Config(watched, where), architecture.dtype, stored)
+        if storage is not None and storage.reason and stored is not None:
+            parameters = count_parameters(family, architecture)
+            storage = mean_of_files(stored, parameters, storage.reason)
     else:
         family, architecture = TRACED_CLASS, architecture or read_traced(known, where)
         if architecture is None:
             raise _unknown(model_type, where)
         look_up_known(watched, architecture)
-        storage = _no_storage(known)
+        storage = storage or _no_storage(known)
     said = name or str(config.get("_name_or_path") or model_type)
     reading = watched.reading()
     taken = published.notes or _own_code_note(config, architecture.class_name)
@@ -115,9 +118,7 @@ def _own_code_note(config: Mapping[str, Any], class_name: str) -> tuple[str, ...
 
 def _left(reading: Reading, model_type: str) -> tuple[str, ...]:
     """Note the keys that were not read, and whose effect is not known; a null is left out."""
-    left = [
-        key for key, value in reading.unused if value is not None and not is_known(key, model_type)
-    ]
+    left = [key for key, value in reading.unused if not is_known(key, value, model_type)]
     if not left:
         return ()
     listed = ", ".join(printable(key, 60) for key in left[:_MOST_LEFT])
@@ -145,7 +146,7 @@ def _unknown(model_type: str, where: str) -> UnsupportedError:
 
 def _no_storage(config: Mapping[str, Any]) -> Storage | None:
     """Return a storage that requires a format if the weights of a traced class are quantised."""
-    if config.get("quantization_config") is None:
+    if not states_quantisation(config):
         return None
     return unread("its weights are quantised, and a traced class does not report which of them")
 
@@ -178,8 +179,8 @@ def _layers(config: Mapping[str, Any]) -> int:
     within = config.get("text_config")
     for part in (config, within if isinstance(within, Mapping) else {}):
         for key in ("num_hidden_layers", "n_layer", "n_layers", "num_layers"):
-            if isinstance(part.get(key), int | float):
-                return int(part[key])
+            if isinstance(layers := part.get(key), int):
+                return layers
     return 0
 
 

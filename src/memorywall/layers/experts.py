@@ -48,10 +48,36 @@ class Experts:
     latent_bias: bool = False
 
 
-def record_experts(tape: Tape, x: Tensor, e: Experts, path: str = "mlp") -> Tensor:
-    """Route, run the chosen experts and add what is shared: [B T, D] in and out."""
+@dataclass(frozen=True, slots=True)
+class BesideExperts:
+    """A feed-forward and experts that read the same hidden states, each between norms of its own.
+
+    Their outputs are added. The router reads the hidden states through a third norm.
+    """
+
+    dense: FeedForward
+    experts: Experts
+
+
+def record_beside(tape: Tape, x: Tensor, before: Tensor, b: BesideExperts, norm: str) -> Tensor:
+    """Note both on [B T, D]: the feed-forward of normed ``x``, the experts of ``before`` it."""
+    dense = tape.norm("mlp.dense_norm", tape.feed_forward(x, b.dense), norm)
+    routed = tape.norm("experts.router_norm", before, norm)
+    read = tape.norm("experts.norm", before, norm)
+    expert = record_experts(tape, read, b.experts, "experts", routed=routed)
+    expert = tape.norm("experts.post_norm", expert, norm)
+    return tape.add("mlp.halves_add", dense, expert)
+
+
+def record_experts(
+    tape: Tape, x: Tensor, e: Experts, path: str = "mlp", *, routed: Tensor | None = None
+) -> Tensor:
+    """Route, run the chosen experts and add what is shared: [B T, D] in and out.
+
+    The router reads ``routed`` where that is not x.
+    """
     width = x.row_axes
-    scores = _route(tape, x, e, path)
+    scores = _route(tape, x if routed is None else routed, e, path)
     narrow = x
     if e.latent:
         narrow = tape.linear(f"{path}.latent_in", x, named(hidden=e.latent), e.latent_bias)
@@ -115,8 +141,10 @@ def _stacked(
     geometry = ExpertsProduct(routed[:-1], inner, width, e.count, e.chosen, tape.forward.routing)
     out = tape.activation(name, routed + width, len(width))
     every, some = (("experts", e.count),), (("experts", touched),)
+    # Checkpoints hold the two halves of a gated product as two weights, each with its own scales.
+    column = sum(axis != "gate_up" for axis, _ in width)
     weight = tape.weight(
-        f"{name}.weight", every + width + inner, len(inner), column=len(width),
+        f"{name}.weight", every + width + inner, len(inner), column=column,
         touched=some + width + inner,
     )  # fmt: skip
     reads: tuple[Tensor, ...] = (x, weight)

@@ -18,7 +18,6 @@ from memorywall.core.geometry import Attention as AttentionProduct
 from memorywall.core.geometry import (
     Elementwise,
     Embedding,
-    Experts,
     Gemm,
     Geometry,
     Mask,
@@ -28,7 +27,7 @@ from memorywall.core.geometry import (
 )
 from memorywall.core.numbers import Number, minimum
 from memorywall.core.program import Block, Op
-from memorywall.core.storage import Storage
+from memorywall.core.stored_layers import store
 from memorywall.core.tensors import Tensor
 from memorywall.layers.element_costs import (
     ACTIVATION_FLOPS,
@@ -67,6 +66,10 @@ class Attention:
         chunk: tokens attend within chunks of this number of positions; None for no chunks.
         gated: whether the projection of the queries also makes a gate for what attention returns.
         kept: whether keys and values are kept for later tokens; CLIP's text looks back for none.
+        key_as_value: whether the projection of the keys also makes the values.
+        value_norm: whether values are normalised by head, without a gain.
+        cache_of: the block whose last layer's keys and values are read, which is of
+            ``cache_layers`` layers with the same heads; "" for keys and values of its own.
     """
 
     heads: int
@@ -86,6 +89,10 @@ class Attention:
     chunk: int | None = None
     gated: bool = False
     kept: bool = True
+    key_as_value: bool = False
+    value_norm: bool = False
+    cache_of: str = ""
+    cache_layers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +125,7 @@ class Tape:
         self.product = product
         self.dtype = arithmetic_of(forward.activations)
         self.ops: list[Op] = []
+        self._held: dict[str, int] = {}  # arrays of other blocks, with their numbers
 
     def close(
         self,
@@ -128,7 +136,7 @@ class Tape:
         layers: tuple[int, ...] = (),
     ) -> Block:
         """Return what was noted as a block; ``layers`` are the positions of its repetitions."""
-        return Block(self.block, tuple(self.ops), repeat, shared, own, layers=layers)
+        return Block(self.block, tuple(self.ops), repeat, shared, own, self._held, layers)
 
     def activation(
         self, name: str, axes: Axes, row: int = 1, *, parts: tuple[Axes, ...] = ()
@@ -170,23 +178,13 @@ class Tape:
         """
         forward = self.forward
         if forward.storage is not None:
-            self._store(forward.storage, name, geometry, reads)
+            store(forward.storage, name, geometry, reads)
         if forward.logits == "none" and geometry.kind != "embedding":
             flops = geometry.flops
             if type(flops) is int and flops == 0:
                 for tensor in reads:
                     tensor.touched = NOTHING
         self.ops.append(Op(name, geometry, reads, writes, self.dtype))
-
-    def _store(
-        self, storage: Storage, op: str, geometry: Geometry, reads: tuple[Tensor, ...]
-    ) -> None:
-        """Give the weights that an operator reads the formats that they are stored in."""
-        product = geometry if isinstance(geometry, Gemm | Experts) else None
-        for tensor in reads:
-            if tensor.role == "weight":
-                is_matrix = product is not None and product.is_factor(tensor.axes)
-                tensor.format = storage.format_of(op, tensor.name, is_matrix=is_matrix)
 
     def embed(self, name: str, out: Tensor, *tables: tuple[str, Axis, Number]) -> Tensor:
         """Add rows of tables, each (name, axis of rows, rows touched); ids are not counted."""
@@ -333,6 +331,8 @@ class Tape:
         """
         keys = self._key_value(f"{path}.k", a)
         values = self._key_value(f"{path}.v", a)
+        if a.cache_of:
+            return self._turned_query(x, a, path, project), keys, values
         # Whichever operator on the keys comes last writes them to where they are kept.
         kept, kept_values = new_part(keys, x), new_part(values, x)
         run = 1 if a.qk_norm == "head" else 0
@@ -343,7 +343,10 @@ class Tape:
         q = self._query(x, a, path, project)
         width = (("kv_heads", a.kv_heads), ("head_dim", a.head_dim))
         key = project(f"{path}.k_proj", x, width, a.qkv_bias and a.key_bias, out=projected)
-        value = project(f"{path}.v_proj", x, width, a.qkv_bias, out=None if a.clip else kept_values)
+        valued = None if a.clip or a.value_norm else kept_values
+        value = key
+        if not a.key_as_value:
+            value = project(f"{path}.v_proj", x, width, a.qkv_bias, out=valued)
         if a.clip:
             q = self.each(f"{path}.q_clip", "clip", q)
             key = self.each(f"{path}.k_clip", "clip", key, out=clipped)
@@ -354,7 +357,18 @@ class Tape:
         if a.rotary:
             q = self.rotary(f"{path}.q_rotary", q, a.rotary, self.like(f"{path}.q_rotary", q))
             self.rotary(f"{path}.k_rotary", key, a.rotary, kept)
+        if a.value_norm:
+            self.norm(f"{path}.v_norm", value, "rmsnorm_plain", run=1, out=kept_values)
         return q, keys, values
+
+    def _turned_query(self, x: Tensor, a: Attention, path: str, project: Projection) -> Tensor:
+        """Return the queries of attention to another layer's keys."""
+        q = self._query(x, a, path, project)
+        if a.qk_norm:
+            q = self.norm(f"{path}.q_norm", q, a.qk_norm_kind, run=1 if a.qk_norm == "head" else 0)
+        if a.rotary:
+            q = self.rotary(f"{path}.q_rotary", q, a.rotary, self.like(f"{path}.q_rotary", q))
+        return q
 
     def _query(self, x: Tensor, a: Attention, path: str, project: Projection) -> Tensor:
         """Project the queries, and in the same product their gate where there is one."""
@@ -382,13 +396,21 @@ class Tape:
                 name, (("batch", forward.batch), ("keys", forward.tokens), *heads)
             )
         held, read = forward.cached(a.window or a.chunk), forward.keys(a.window, a.chunk)
-        return self.cache(f"{name}_cache", held, read, heads)
+        cache = self.cache(f"{name}_cache", held, read, heads, block=a.cache_of)
+        if a.cache_of:
+            self._held[cache.name] = a.cache_layers
+        return cache
 
-    def cache(self, name: str, held: Number, read: Number, vector: Axes) -> Tensor:
-        """Return a cache of ``held`` positions a sequence, of which a pass reads some."""
+    def cache(
+        self, name: str, held: Number, read: Number, vector: Axes, *, block: str = ""
+    ) -> Tensor:
+        """Return a cache of ``held`` positions a sequence, of which a pass reads some.
+
+        It is of this block, or of another one that is named.
+        """
         batch = ("batch", self.forward.batch)
         return Tensor(
-            f"{self.block}.{name}",
+            f"{block or self.block}.{name}",
             (batch, ("keys", held), *vector),
             self.forward.kv_cache,
             "kv_cache",

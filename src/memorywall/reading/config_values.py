@@ -155,7 +155,7 @@ class Config:
             taken: float | None = self.default(key, default if key not in self.data else None)
             return taken
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not value > 0:
+        if not number or not 0 < value < math.inf:
             self.faults[key] = f"{key!r} must be a number above 0, got {shown(value)}"
             return default
         return float(value)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from memorywall.layers.decoder import AnyAttention, AnyMixer, AnyMlp, Decoder, Mixer, grouped
+from memorywall.layers.decoder import AnyAttention, AnyMixer, AnyMlp, Decoder, grouped
 from memorywall.layers.output_head import Head
 from memorywall.layers.tape import Attention, FeedForward
 from memorywall.reading.config_values import LARGEST_DEPTH, Config
@@ -80,7 +80,7 @@ class Dialect:
     norm: str = "rmsnorm"
     norms: str = "before"
     experts: Mixture | None = None
-    mixers: Callable[[Config, int], list[Mixer | None]] | None = None
+    mixers: Callable[[Config, int], Sequence[AnyMixer | None]] | None = None
     state_dtype: str | None = None
     gated_attention: bool = False
     attention: Callable[[Config], AnyAttention] | None = None
@@ -162,7 +162,9 @@ def _read_head(config: Config, dialect: Dialect, class_name: str) -> Head | None
 
 def _read_mixers(config: Config, dialect: Dialect, layers: int) -> list[AnyMixer]:
     """Return each layer's attention or its replacement; only parts that a layer has are read."""
-    others = [None] * layers if dialect.mixers is None else dialect.mixers(config, layers)
+    others: Sequence[AnyMixer | None] = [None] * layers
+    if dialect.mixers is not None:
+        others = dialect.mixers(config, layers)
     if all(mixer is not None for mixer in others):
         return [mixer for mixer in others if mixer is not None]
     attention, looks = read_attention(config, dialect), dialect.layers(config, layers)

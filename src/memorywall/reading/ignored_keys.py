@@ -34,6 +34,7 @@ _STARTING = (
     "mtp_use_dedicated_embeddings",
 )  # fmt: skip
 _TWICE = (
+    "config_groups",
     "block_dim", "conv_dim", "conv_dim_out", "num_heads", "text_config.torch_dtype",
     "text_config.dtype", "vision_config.torch_dtype", "vision_config.dtype",
     "_vocab_size", "experts_per_token", "max_sequence_length", "projection_dim", "model_type",
@@ -72,7 +73,8 @@ _VALUES = (
     "relative_attention_max_distance", "offset_alibi",
     "apply_residual_connection_post_layernorm", "num_embeds_ada_norm", "use_logn_attn",
     "use_dynamic_ntk", "logn_attention_scale", "logn_attention_clip1", "layernorm_epsilon",
-    "mscale", "scale_attn_by_inverse_layer_idx",
+    "mscale", "indexer_rope_interleave", "moe_router_dtype", "sliding_attention",
+    "full_attention",
 )  # fmt: skip
 _RUNNING = (
     "use_cache", "transformers_version", "auto_map", "_name_or_path", "_commit_hash",
@@ -85,7 +87,8 @@ _RUNNING = (
     "attn_impl", "attn_uses_sequence_id", "bias_dropout_fusion", "masked_softmax_fusion",
     "skip_bias_add", "skip_bias_add_qkv", "deterministic_flash_attn", "fused_bias_fc",
     "fused_dropout_add_ln", "dense_seq_output", "output_past", "predict_special_tokens",
-    "n_special", "chunk_size_feed_forward", "is_llama_config", "reshape_hidden_states",
+    "n_special", "ep_size", "index_share_for_mtp_iteration", "chunk_size_feed_forward",
+    "is_llama_config", "reshape_hidden_states",
     "median_filter_width", "apply_layernorm", "out_features", "out_indices", "stage_names",
     "slow_but_exact", "moe_shared_expert_overlap", "pooled_output", "emb_pooler", "pack_qkv",
     "unpad_inputs", "use_memory_efficient_attention", "use_flash_attn", "flash_attn",
@@ -106,9 +109,21 @@ _PACKING = (
     "pad_token_id", "block_name_to_quantize", "use_cuda_fp16", "model_seqlen",
     "bnb_4bit_compute_dtype", "bnb_4bit_quant_storage", "llm_int8_enable_fp32_cpu_offload",
     "llm_int8_has_fp16_weight", "llm_int8_threshold", "fmt", "quantization_status", "version",
-    "kv_cache_scheme", "observer", "observer_kwargs", "producer", "global_compression_ratio",
-    "output_activations", "dynamic", "type",
-    "kv_cache_quant_algo",
+    "type", "kv_cache_quant_algo", "observer", "observer_kwargs", "producer",
+    "global_compression_ratio", "output_activations",
+    "activation_scale_ub", "transform_config", "zp_dtype", "is_dynamic", "dynamic", "pack_dtype",
+    "pack_method", "weight_format", "weight_merge_groups", "min_kv_scale", "observer_cls",
+    "round_method", "scale_type", "is_scale_quant", "output_tensors", "kv_cache_post_rope",
+    "autoround_version", "scale_dtype", "act_bits", "_load_in_4bit", "_load_in_8bit", "ch_axis",
+    "int4_choose_qparams_algorithm", "int4_packing_format", "set_inductor_config",
+    "quant_type_kwargs", "scale_fmt", "offload_meta", "axis", "channel_wise", "optimize",
+    "round_zero", "view_as_float", "backward_dtype", "forward_method", "transform_init",
+    "hadamard_size", "p", "tune_metadata", "out_scales", "_version", "fqn",
+)  # fmt: skip
+_CALIBRATION = (
+    "amp", "enable_minmax_tuning", "enable_norm_bias_tuning", "enable_quanted_input",
+    "gradient_accumulate_steps", "iters", "low_gpu_mem_usage", "lr", "minmax_lr", "nsamples",
+    "seqlen", "calibration", "quant_mode",
 )  # fmt: skip
 
 # They are refused where they are on.
@@ -149,6 +164,7 @@ _OF_TYPES: dict[str, dict[str, str]] = {
         "gptj codegen": "rotary",
         "qwen2": "use_mrope",
         "minimax_m2": "use_mtp",
+        "deepseek_v32 glm_moe_dsa": "mlp_bias",
     },
     "repeats another key": {
         "nomic_bert": (
@@ -156,7 +172,7 @@ _OF_TYPES: dict[str, dict[str, str]] = {
         ),
     },
     "the class computes it from other keys": {
-        "cohere2 deepseek_v3 kimi_linear kimi_k2": "head_dim qk_head_dim",
+        "cohere2 deepseek_v3 deepseek_v32 glm_moe_dsa kimi_linear kimi_k2": "head_dim qk_head_dim",
         "mamba2 nemotron_h": "time_step_rank expand",
         "falcon_h1": "mamba_expand",
         "t5 mt5 umt5": "dense_act_fn is_gated_act",
@@ -175,6 +191,10 @@ _OF_TYPES: dict[str, dict[str, str]] = {
         "smollm3 llama4_text": "no_rope_layer_interval",
         "gemma3_text exaone4 cohere2": "_sliding_window_pattern sliding_window_pattern",
         "lfm2": "full_attn_idxs",
+        "deepseek_v32 glm_moe_dsa": (
+            "first_k_dense_replace moe_layer_freq layer_types index_topk_freq "
+            "index_skip_topk_offset"
+        ),
         "smollm3": "max_window_layers",
     },
     "read only with sliding windows, which are off": {
@@ -213,7 +233,10 @@ NO_BEARING = {
     **dict.fromkeys(_VALUES, "changes values, not shapes"),
     **dict.fromkeys(_RUNNING, "about running or training"),
     **dict.fromkeys(_PACKING, "changes values, not bytes"),
+    **dict.fromkeys(_CALIBRATION, "how the weights were quantised"),
 }
+# Keys of a quantisation that are read for the weights, and change only values elsewhere.
+_OF_ACTIVATIONS = (".input_activations.", ".input_tensors.", ".kv_cache_scheme.")
 
 
 _BY_TYPE = {
@@ -226,19 +249,24 @@ _BY_TYPE = {
 _NOT_KNOWN = "not known"
 
 
-def bearing(key: str, model_type: str = "") -> str:
+def bearing(key: str, value: object = "", model_type: str = "") -> str:
     """Return why an unread key changes no count, or that the reason is not known.
 
     Args:
-        key: of the config; that of a nested mapping has its name as prefix.
+        key: with the keys of the mappings around it, as ``quantization_config.sym``.
+        value: its value; a null states nothing.
         model_type: of the whole config.
     """
+    if value is None or value == {}:
+        return "empty"
+    if any(part in key for part in _OF_ACTIVATIONS):
+        return "of activations"
     last = key.rpartition(".")[2]
     return (
         _BY_TYPE.get((model_type, last)) or NO_BEARING.get(key) or NO_BEARING.get(last, _NOT_KNOWN)
     )
 
 
-def is_known(key: str, model_type: str = "") -> bool:
+def is_known(key: str, value: object = "", model_type: str = "") -> bool:
     """Return whether the reason is known why an unread key changes no count."""
-    return bearing(key, model_type) != _NOT_KNOWN
+    return bearing(key, value, model_type) != _NOT_KNOWN

@@ -63,7 +63,7 @@ def explained(model: Model) -> Explanation:
         used=dict(reading.used),
         assumed=dict(reading.assumed),
         unused={
-            key: IgnoredKey(value, bearing(key, reading.model_type))
+            key: IgnoredKey(value, bearing(key, value, reading.model_type))
             for key, value in reading.unused
         },
         weights=None if storage is None else storage.reason or storage.name,

@@ -18,6 +18,7 @@ _WORDS = {
     "activation": "activations",
     "kv_cache": "the KV cache",
     "state": "state",
+    "buffer": "constants",
     "gradient": "gradients",
     "optimizer_state": "optimizer states",
 }
