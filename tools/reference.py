@@ -32,7 +32,7 @@ from memorywall.core.quantities import GROUPS
 from memorywall.core.records import recording_of
 from memorywall.frontends.config import model_type_of
 from memorywall.phases import all_phases, phase_names
-from memorywall.report.device_tables import SUMMARY_TITLES, quantities, summary
+from memorywall.report.device_tables import SUMMARY_TITLES, quantities, split_note, summary
 from memorywall.studies import studies
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
@@ -94,11 +94,14 @@ def _hardware_page() -> str:
 
 
 def _device_section(device: Hardware) -> list[str]:
-    sources = list(dict.fromkeys(device.sources.values()))
+    found = [(row, split_note(device.sources[row[2]])) for row in quantities(device)]
+    sources = list(dict.fromkeys(source for _, (source, _) in found))
     lines = [f"## {device.name}", "", f"{device.title}; {device.released}.", ""]
-    lines += ["| quantity | value | source |", "| --- | ---: | --- |"]
-    for title, value, place in quantities(device):
-        lines.append(f"| {title} | {value} | {sources.index(device.sources[place]) + 1} |")
+    if device.aliases:
+        lines += [f"Also: {', '.join(f'`{alias}`' for alias in device.aliases)}.", ""]
+    lines += ["| quantity | value | source | note |", "| --- | ---: | --- | --- |"]
+    for (title, value, _), (source, note) in found:
+        lines.append(f"| {title} | {value} | {sources.index(source) + 1} | {note} |")
     lines.append("")
     lines += [f"{number}. {source}" for number, source in enumerate(sources, start=1)]
     if device.notes:
