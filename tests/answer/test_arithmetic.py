@@ -96,7 +96,7 @@ def test_weights_by_name(device: str, weights: str, linear: str) -> None:
     assert answer.conventions["arithmetic"] == linear
     ups = [op for op in answer.ops if op.name.endswith("mlp.up_proj")]
     assert sum(float(op.cost.compute_s) for op in ups) == pytest.approx(_UP_FLOPS / peaks[linear])
-    # Attention is in the activations' format, whatever the weights are in.
+    # Attention is in the activations' format, with any weights.
     usual = "fp16" if device == "t4" else "bf16"
     scores = [op for op in answer.ops if op.name.endswith("attention.scores")]
     assert sum(float(op.cost.compute_s) for op in scores) == pytest.approx(_QK_FLOPS / peaks[usual])
