@@ -23,12 +23,13 @@ from memorywall.catalog.devices import devices
 from memorywall.catalog.trends import Dataset, datasets, excluded, read
 from memorywall.core.errors import UnsupportedError
 from memorywall.core.files import write_text
-from memorywall.core.formats import FORMATS
+from memorywall.core.formats import FORMATS, Format
 from memorywall.core.hardware import Hardware
 from memorywall.core.model import Model
 from memorywall.core.parameters import PARAMETERS, Parameter
 from memorywall.core.phase import Phase
 from memorywall.core.quantities import GROUPS
+from memorywall.core.recipes import RECIPES, format_names
 from memorywall.core.records import recording_of
 from memorywall.frontends.config import model_type_of
 from memorywall.phases import all_phases, phase_names
@@ -63,6 +64,7 @@ def pages() -> dict[str, str]:
         "datasets.md": _HEAD + _datasets_page(),
         "studies.md": _HEAD + _studies_page(),
         "quantities.md": _HEAD + _quantities_page(),
+        "formats.md": _HEAD + _formats_page(),
     }
 
 
@@ -306,8 +308,81 @@ def _parameters_page() -> str:
         if parameter.kind == "phase":
             lines += ["", "| phase | work |", "| --- | --- |"]
             lines += [f"| `{phase.name}` | {phase.help} |" for phase in all_phases()]
-    lines += ["", "## Number formats", "", ", ".join(f"`{name}`" for name in FORMATS)]
+    lines += ["", "## Number formats", "", "The names are in [formats](formats.md), case ignored."]
     return "\n".join(lines) + "\n"
+
+
+def _formats_page() -> str:
+    """Return the table of formats, and of recipes."""
+    lines = [
+        "# Number formats",
+        "",
+        "Names for `weights`, `activations`, `kv_cache` and `state`, case ignored. Bits of a",
+        "weight include its share of the scales of full blocks; a row has whole blocks of ggml.",
+        "The arithmetic is that of linear layers whose weights have the format, on devices with a",
+        "peak for it; *weight-only* is in the format of the activations. If `activations` is",
+        "given, arithmetic is in that format.",
+        "",
+        "| name | bits a weight | block | for | arithmetic of its products |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    words = ("weights", "activations", "kv_cache", "state")
+    for name, entry in FORMATS.items():
+        uses = ", ".join(f"`{word}`" for word in words if name in format_names(word))
+        cells = (
+            f"`{name}`",
+            f"{entry.bits_per_element:.6g}",
+            _block(entry),
+            uses,
+            _products(entry),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += [
+        "",
+        "`int4-g64` is a format in groups of another size, `fp8_block-1x128` in other blocks.",
+        "torch's names, such as `bfloat16` and `float8_e4m3fn`, and GGUF's `F16` are read too.",
+        "",
+        "## Recipes of weights",
+        "",
+        "A recipe gives each weight the format that a tool chooses for it. llama.cpp's depend on",
+        "the model: the kind of weight, the layer, the number of query heads for a head of keys,",
+        "the experts. Norms, biases and routers are fp32; rows that blocks do not divide fall back",
+        "to smaller blocks. IQ types are made with an importance matrix, all others without one.",
+        "",
+        "| name | tool | most weights |",
+        "| --- | --- | --- |",
+    ]
+    for name, recipe in RECIPES.items():
+        lines.append(f"| `{name}` | {recipe.tool} | `{recipe.base.name}` |")
+    lines += [
+        "| `exl2-4.65bpw`, `exl3-3bpw`, ... | exllama | the mean number of bits; the head has 6 |",
+        "",
+        "`Q3_K`, `Q4_K` and `Q5_K` are short for the `_M` type. `Q2_K_L`, `Q3_K_XL`, `Q4_K_L`,",
+        "`Q5_K_L` and `Q6_K_L` have embeddings and head in Q8_0, as some published files do.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _block(entry: Format) -> str:
+    """Return the block of a format as text."""
+    if entry.block:
+        return f"{entry.block_bytes} B for {entry.block}"
+    if entry.group:
+        return f"a scale of {entry.scale_bits} bits for {entry.group}"
+    runs = [f"{one.bits} bits for {one.run}" for one in entry.beside if one.run]
+    blocks = [
+        f"{one.bits} bits for {one.rows} x {one.columns}"
+        for one in entry.beside
+        if not one.run and one.rows
+    ]
+    return ", ".join(runs + blocks)
+
+
+def _products(entry: Format) -> str:
+    """Return the arithmetic of linear layers with weights of a format."""
+    if entry.products:
+        return entry.products
+    return "weight-only" if entry.bits < 16 else "that of the activations"
 
 
 def _values(parameter: Parameter) -> str:

@@ -183,7 +183,10 @@ PARAMETERS: dict[str, Parameter] = {
             "Whether each denoising step runs with the prompt and without it.",
             "as in the usual pipeline", DENOISING, choices=get_args(Guidance),
         ),
-        Parameter("weights", "precision", "format", "Format of all weights.", "as stored"),
+        Parameter(
+            "weights", "precision", "format", "Format of all weights, or a recipe: Q4_K_M.",
+            "as stored",
+        ),
         Parameter(
             "activations", "precision", "format", "Format of activations and of arithmetic.",
             "the config's dtype",
