@@ -90,6 +90,12 @@ def _frame(scenario: Scenario) -> _Frame:
     known = _FRAMES.get(key)
     if known is not None and known[0] is model:
         return known[1]
+    if model.traits.unread:
+        raise UnsupportedError(
+            f"{model.name}: {model.traits.unread}",
+            "Its weights are counted: memorywall models --explain FILE.gguf. "
+            "For the rest pass its config.json, or the config of a model of the same kind.",
+        )
     storage = model.storage if scenario.precision.weights is None else None
     if storage is not None and storage.reason:
         raise UnsupportedError(

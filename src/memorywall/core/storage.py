@@ -49,6 +49,10 @@ class MeanFormat(Format):
     stored_bytes: int = 0
     stored_elements: int = 1
 
+    def __post_init__(self) -> None:
+        each, left = divmod(self.stored_bytes, self.stored_elements)
+        object.__setattr__(self, "whole_bytes", 0 if left else each)
+
     @property
     def bits_per_element(self) -> float:
         """Bits of one element with its share of scales."""

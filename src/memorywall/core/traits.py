@@ -118,6 +118,7 @@ class Traits:
         fixed_words: parameters that its class is traced without, so that they have no effect.
         traced: whether its operators are PyTorch's.
         traced_pass: the one pass of a traced module.
+        unread: why its operators are not known and only its weights are, with the next step.
     """
 
     causal: bool = False
@@ -138,6 +139,7 @@ class Traits:
     fixed_words: frozenset[str] = frozenset()
     traced: bool = False
     traced_pass: TracedPass | None = None
+    unread: str = ""
 
     @property
     def reads_text(self) -> bool:

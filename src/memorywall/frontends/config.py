@@ -83,7 +83,7 @@ def model_from_config(
         if architecture is None:
             raise _unknown(model_type, where)
         look_up_known(watched, architecture)
-        storage = _no_storage(config)
+        storage = storage or _no_storage(config)
     if storage is not None and note:
         storage = replace(storage, notes=(note, *storage.notes))
     said = name or str(config.get("_name_or_path") or model_type)

@@ -14,12 +14,10 @@ from memorywall.core.errors import InvalidInputError, UnknownNameError, shown
 from memorywall.core.files import read_text, user_path
 from memorywall.core.model import Model
 from memorywall.core.storage import Stored
-from memorywall.frontends._gguf_config import gguf_config
+from memorywall.frontends._gguf_model import model_from_gguf
 from memorywall.frontends._side_files import beside, with_side_file
-from memorywall.frontends._storage import gguf_storage
 from memorywall.frontends._tensors import totals
 from memorywall.frontends.config import LARGEST_CONFIG, model_from_config, parse_config
-from memorywall.frontends.gguf import read_gguf
 from memorywall.frontends.hub import model_from_hub
 from memorywall.frontends.shards import INDEX, read_safetensors
 
@@ -83,7 +81,7 @@ def _from_path(path: Path) -> Model:
     except (OSError, ValueError):
         is_folder = False
     if path.suffix == ".gguf" and not is_folder:
-        return _from_gguf(path)
+        return model_from_gguf(path)
     files = path if is_folder or path.suffix == ".safetensors" else None
     if files is not None:
         folder = path if is_folder else path.parent
@@ -110,14 +108,6 @@ def _stored(path: Path) -> Stored | None:
         return None
     tensors, files = read_safetensors(path)
     return totals(tensors, files)
-
-
-def _from_gguf(path: Path) -> Model:
-    header = read_gguf(path)
-    config, storage = gguf_config(header, str(path)), gguf_storage(header)
-    return model_from_config(
-        config, str(path), path.stem, totals(header.tensors, header.files), storage
-    )
 
 
 @lru_cache(maxsize=256)
