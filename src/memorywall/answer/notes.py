@@ -31,7 +31,7 @@ def notes_on(question: Question, footprint: Footprint, asked: Precision) -> tupl
         notes.append(
             f"{_most(longest)} positions are past the {limit} that the model was made for."
         )
-    notes += model.architecture.notes
+    notes += [*model.reading.notes, *model.architecture.notes]
     notes += _image_notes(question)
     storage = question.formats.storage
     notes += _storage_notes(question, footprint, asked)

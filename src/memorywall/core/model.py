@@ -43,11 +43,15 @@ class Reading:
         used: keys that were read, with their values.
         assumed: keys that are absent or null, with the values assumed instead.
         unused: keys that were not read, with their values.
+        notes: what was taken for what, and keys of unknown effect.
+        model_type: that the family read.
     """
 
     used: tuple[tuple[str, Any], ...] = ()
     assumed: tuple[tuple[str, Any], ...] = ()
     unused: tuple[tuple[str, Any], ...] = ()
+    notes: tuple[str, ...] = ()
+    model_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)

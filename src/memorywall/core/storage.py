@@ -10,8 +10,14 @@ from memorywall.core.formats import FORMATS, Format
 from memorywall.core.numbers import Number, Shape, product
 from memorywall.core.quantities import record_of
 
-# Linear layers that no method quantises by default: routers, gates of shared experts, and heads.
-KEPT = ("router", "gate", "shared_gate", "lm_head", "score", "qa_outputs", "classifier", "decoder")
+# Linear layers that no method quantises by default: routers, gates of shared experts, and heads; of
+# indexers the weights of heads, of compressors what they project, and the mixing of streams
+# (transformers' DeepseekV4PreTrainedModel, _keep_in_fp32_modules).
+KEPT = (
+    "router", "gate", "shared_gate", "lm_head", "score", "qa_outputs", "classifier", "decoder",
+    "weights_proj", "compressor.kv_proj", "compressor.gate_proj", "indexer.kv_proj",
+    "indexer.gate_proj", "fn",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

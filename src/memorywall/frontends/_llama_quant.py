@@ -74,6 +74,9 @@ _EIGHT_EXPERTS_OUTPUT = ("Q2_K", "IQ3_XS", "IQ3_XXS", "Q3_K_S", "Q3_K_M", "IQ4_N
 _OUTPUT = {
     "Q2_K": "q3_k", "IQ3_XXS": "iq3_s", "Q3_K_M": "q4_k", "Q3_K_L": "q5_k", "IQ3_M": "q4_k",
 }  # fmt: skip
+_FUSED = {
+    "Q3_K_M": "q4_k", "Q3_K_L": "q4_k", "IQ3_M": "q4_k", "Q4_K_M": "q5_k", "Q5_K_M": "q6_k",
+}  # fmt: skip
 _EIGHT = 8
 _FEW_HEADS = 4  # query heads for one of keys, from which its values get more bits
 
@@ -116,7 +119,7 @@ def _head(mixture: str, base: str, model: GgufModel, *, is_whole: bool) -> str:
 
 def _smallest(mixture: str, base: str, model: GgufModel, place: Place) -> str:
     pair = mixture in _SMALL_PAIR
-    if place.kind in ("attn_v", "attn_qkv"):
+    if place.kind == "attn_v":
         few = model.gqa >= _FEW_HEADS or model.experts >= _FEW_HEADS
         return "q4_k" if few else "iq3_s" if pair else "q2_k"
     if place.kind == "attn_k" and model.experts == _EIGHT:
@@ -161,6 +164,15 @@ def _keys(mixture: str, base: str, model: GgufModel, place: Place) -> str:
     return "q8_0" if model.experts == _EIGHT else _queries(mixture, base, model, place)
 
 
+def _fused(mixture: str, base: str, model: GgufModel, place: Place) -> str:  # noqa: ARG001
+    """Return the format of queries, keys and values in one weight.
+
+    The commit above gives them the rules of values; published files of such models (phi-4 of
+    January 2025, release b4456) have these of before.
+    """
+    return _FUSED.get(mixture, base)
+
+
 def _attention_output(mixture: str, base: str, model: GgufModel, place: Place) -> str:  # noqa: ARG001
     if model.is_falcon:
         return "q4_k" if mixture == "Q3_K_L" else base
@@ -202,7 +214,7 @@ _RULES = {
     "attn_q": _queries,
     "attn_k": _keys,
     "attn_v": _values,
-    "attn_qkv": _values,
+    "attn_qkv": _fused,
     "attn_output": _attention_output,
     "ffn_down": _down,
     "ffn_gate": _up,

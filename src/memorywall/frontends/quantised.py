@@ -106,8 +106,14 @@ def _unread_key(config: Config) -> str | None:
             return str(key)
         if str(key).endswith("_config") and isinstance(value, Mapping) and key not in BLOCKS:
             known = BLOCKS if key == "text_config" else ()
+            # Items are not recorded as read.
             inner = next(
-                (one for one in value if _names_one(one, value[one]) and one not in known), None
+                (
+                    name
+                    for name, one in value.items()
+                    if _names_one(name, one) and name not in known
+                ),
+                None,
             )
             if inner is not None:
                 return f"{key}.{inner}"

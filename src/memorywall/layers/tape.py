@@ -97,12 +97,16 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class FeedForward:
-    """Shape of a feed-forward: F, the activation function, gated (GLU) or plain, biases."""
+    """Shape of a feed-forward: F, the activation function, gated (GLU) or plain, biases.
+
+    ``out_bias`` is that of the last projection, if it differs from ``bias``.
+    """
 
     width: int
     activation: str
     gated: bool = False
     bias: bool = False
+    out_bias: bool | None = None
 
 
 class Tape:
@@ -316,7 +320,8 @@ class Tape:
         else:
             up = self.linear(f"{path}.up_proj", x, width, f.bias)
             inner = self.apply(f"{path}.activation", f.activation, up)
-        return self.linear(f"{path}.down_proj", inner, x.row_axes, f.bias)
+        bias = f.bias if f.out_bias is None else f.out_bias
+        return self.linear(f"{path}.down_proj", inner, x.row_axes, bias)
 
     def _queries_keys_values(
         self, x: Tensor, a: Attention, path: str, project: Projection
