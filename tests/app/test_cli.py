@@ -266,7 +266,7 @@ def test_devices_from_a_toml_of_ones_own(capsys: Captured, tmp_path: Path) -> No
     ("arguments", "said"),
     [
         (["analyze", "gpt3", "--on", "h100-sxm"], "Did you mean gpt2"),
-        (["analyze", "gpt2", "--on", "h100"], "Did you mean h100-nvl, h100-pcie or h100-sxm"),
+        (["analyze", "gpt2", "--on", "h100x"], "Did you mean h100-sxm, h100-nvl or h100-pcie"),
         (["analyze", "gpt2"], "--on"),
         (["analyze", "gpt2", "--on", "h100-sxm", "--batch", "0"], "batch_size"),
         (["analyze", "gpt2", "--on", "h100-sxm", "--batch", "-1"], "batch_size"),
@@ -279,7 +279,7 @@ def test_devices_from_a_toml_of_ones_own(capsys: Captured, tmp_path: Path) -> No
             "must be a whole number, got '1.5'",
         ),
         (["analyze", "gpt2", "--on", "h100-sxm", "--seq", str(2**70)], "seq_len"),
-        (["analyze", "gpt2", "--on", "h100-sxm", "--weights", "int3"], "int4 or int8"),
+        (["analyze", "gpt2", "--on", "h100-sxm", "--weights", "int9"], "int8"),
         (["analyze", "gpt2", "--on", "h100-sxm", "--phase", "decod"], "Did you mean decode"),
         (["analyze", "gpt2", "--on", "h100-sxm", "--traffic", "some"], "fused, unfused"),
         (["analyze", "gpt2", "--on", "h100-sxm", "--new-tokens", "5"], "generate"),

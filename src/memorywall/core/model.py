@@ -94,7 +94,7 @@ class Model:
         storage = forward.storage
         if storage is None or storage.by_module is None or not storage.by_module.by_layer:
             return program
-        return split_layers(program, storage)
+        return split_layers(program, storage, forward)
 
     @property
     def parameters(self) -> int:

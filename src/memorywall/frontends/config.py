@@ -48,6 +48,7 @@ def model_from_config(
     name: str | None = None,
     stored: Stored | None = None,
     storage: Storage | None = None,
+    note: str = "",
 ) -> Model:
     """Return the model that a config describes.
 
@@ -57,6 +58,7 @@ def model_from_config(
         name: the model's.
         stored: the tensors of its files, if any.
         storage: the formats of its weights, if the config does not give them.
+        note: on the source of the quantisation, if any.
     """
     published = as_published(config, where, _all_types())
     known = published.config
@@ -91,12 +93,20 @@ def model_from_config(
             raise _unknown(model_type, where)
         look_up_known(watched, architecture)
         storage = storage or _no_storage(known)
+    storage = _noted(storage, note)
     said = name or str(config.get("_name_or_path") or model_type)
     reading = watched.reading()
     taken = published.notes or _own_code_note(config, architecture.class_name)
     notes = (*taken, *_left(reading, model_type))
     reading = replace(reading, notes=notes, model_type=model_type)
     return Model(printable(said), family, architecture, dict(config), reading, storage, stored)
+
+
+def _noted(storage: Storage | None, note: str) -> Storage | None:
+    """Return a storage with a note before its own."""
+    if storage is None or not note:
+        return storage
+    return replace(storage, notes=(note, *storage.notes))
 
 
 def _all_types() -> Iterator[str]:

@@ -98,10 +98,10 @@ def _from_path(path: Path) -> Model:
                 "Pass a model's folder, its config.json, or a name: memorywall models.",
             )
     text = read_text(path, LARGEST_CONFIG, "a config.json")
-    config = with_side_file(parse_config(text, str(path)), beside(path))
+    config, note = with_side_file(parse_config(text, str(path)), beside(path))
     name = path.resolve().parent.name if path.name == "config.json" else path.stem
     stored = None if files is None else _stored(files)
-    return model_from_config(config, str(path), name, stored)
+    return model_from_config(config, str(path), name, stored, note=note)
 
 
 def _refuse_other_files(folder: Path) -> None:

@@ -27,7 +27,7 @@ from memorywall.core.geometry import (
 )
 from memorywall.core.numbers import Number, minimum
 from memorywall.core.program import Block, Op
-from memorywall.core.stored_layers import store
+from memorywall.core.stored_layers import product_arithmetic, store
 from memorywall.core.tensors import Tensor
 from memorywall.layers.element_costs import (
     ACTIVATION_FLOPS,
@@ -184,7 +184,8 @@ class Tape:
             if type(flops) is int and flops == 0:
                 for tensor in reads:
                     tensor.touched = NOTHING
-        self.ops.append(Op(name, geometry, reads, writes, self.dtype))
+        dtype = product_arithmetic(forward, geometry, reads) if forward.linear else self.dtype
+        self.ops.append(Op(name, geometry, reads, writes, dtype))
 
     def embed(self, name: str, out: Tensor, *tables: tuple[str, Axis, Number]) -> Tensor:
         """Add rows of tables, each (name, axis of rows, rows touched); ids are not counted."""
