@@ -150,3 +150,17 @@ def test_names_without_an_answer() -> None:
     for name in ("mistral-7b", "someone/gpt2", "a/b/c", "", "/"):
         assert find_config(name) is None
     assert len(config_names()) == len(list(entries()))
+
+
+@pytest.mark.parametrize(
+    ("name", "left_out"),
+    [
+        ("kimi-k2.5", "tower of images"),
+        ("nvidia/Kimi-K2.5-NVFP4", "tower of images"),
+        ("Qwen/Qwen3.5-397B-A17B", "tower of images"),
+        ("qwen3-omni-30b-a3b", "talker"),
+    ],
+)
+def test_text_parts_say_what_is_left_out(name: str, left_out: str) -> None:
+    answer = mw.analyze(name, on="b200-sxm", seq_len=16)
+    assert left_out in answer.notes[0] or left_out in answer.notes[1]
