@@ -73,8 +73,8 @@ _VALUES = (
     "relative_attention_max_distance", "offset_alibi",
     "apply_residual_connection_post_layernorm", "num_embeds_ada_norm", "use_logn_attn",
     "use_dynamic_ntk", "logn_attention_scale", "logn_attention_clip1", "layernorm_epsilon",
-    "mscale", "indexer_rope_interleave", "moe_router_dtype", "sliding_attention",
-    "full_attention",
+    "mscale", "compress_rope_theta", "hc_eps", "indexer_rope_interleave", "moe_router_dtype",
+    "sliding_attention", "full_attention",
 )  # fmt: skip
 _RUNNING = (
     "use_cache", "transformers_version", "auto_map", "_name_or_path", "_commit_hash",
@@ -174,6 +174,7 @@ _OF_TYPES: dict[str, dict[str, str]] = {
     "the class computes it from other keys": {
         "cohere2 deepseek_v3 deepseek_v32 glm_moe_dsa kimi_linear kimi_k2": "head_dim qk_head_dim",
         "mamba2 nemotron_h": "time_step_rank expand",
+        "deepseek_v4": "qk_rope_head_dim",
         "falcon_h1": "mamba_expand",
         "t5 mt5 umt5": "dense_act_fn is_gated_act",
         "zamba2": "hybrid_layer_ids kv_channels num_query_groups",
