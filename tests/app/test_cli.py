@@ -266,7 +266,7 @@ def test_devices_from_a_toml_of_ones_own(capsys: Captured, tmp_path: Path) -> No
     ("arguments", "said"),
     [
         (["analyze", "gpt3", "--on", "h100-sxm"], "Did you mean gpt2"),
-        (["analyze", "gpt2", "--on", "h100"], "Did you mean h100-nvl, h100-pcie or h100-sxm"),
+        (["analyze", "gpt2", "--on", "h100x"], "Did you mean h100-sxm, h100-nvl or h100-pcie"),
         (["analyze", "gpt2"], "--on"),
         (["analyze", "gpt2", "--on", "h100-sxm", "--batch", "0"], "batch_size"),
         (["analyze", "gpt2", "--on", "h100-sxm", "--batch", "-1"], "batch_size"),

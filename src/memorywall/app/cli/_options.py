@@ -10,7 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from memorywall.catalog.configs import config_names
-from memorywall.catalog.devices import device_names
+from memorywall.catalog.device_names import device_names
 from memorywall.core.errors import InvalidInputError, shown
 from memorywall.core.formats import FORMATS
 from memorywall.core.parameters import PARAMETERS, Parameter
