@@ -279,7 +279,7 @@ def test_devices_from_a_toml_of_ones_own(capsys: Captured, tmp_path: Path) -> No
             "must be a whole number, got '1.5'",
         ),
         (["analyze", "gpt2", "--on", "h100-sxm", "--seq", str(2**70)], "seq_len"),
-        (["analyze", "gpt2", "--on", "h100-sxm", "--weights", "int3"], "int4 or int8"),
+        (["analyze", "gpt2", "--on", "h100-sxm", "--weights", "int9"], "int8"),
         (["analyze", "gpt2", "--on", "h100-sxm", "--phase", "decod"], "Did you mean decode"),
         (["analyze", "gpt2", "--on", "h100-sxm", "--traffic", "some"], "fused, unfused"),
         (["analyze", "gpt2", "--on", "h100-sxm", "--new-tokens", "5"], "generate"),

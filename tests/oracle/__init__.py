@@ -65,12 +65,15 @@ def _masked() -> Any:
     return mock.patch.object(masking_utils, "_ignore_bidirectional_mask_sdpa", return_value=False)
 
 
+_ON_HOST = ("dbrx", "siglip2", "qwen3_vl", "qwen3_5")
+
+
 def _device(config: dict[str, Any]) -> str:
     """Return where a model can run: DBRX asks which experts were chosen, which meta cannot say.
 
-    Nor can it say how many patches an image of SigLIP 2 has.
+    Nor can it say how many patches an image of SigLIP 2 has; Qwen3-VL makes positions on the host.
     """
-    return "cpu" if config["model_type"].startswith(("dbrx", "siglip2")) else "meta"
+    return "cpu" if config["model_type"].startswith(_ON_HOST) else "meta"
 
 
 def _with_own_head(model: Any, config: dict[str, Any]) -> Any:
@@ -326,13 +329,19 @@ def image_text_flops(
     The tower receives the pixels that a processor would pass. The decoder receives as many
     positions; their contents change no product.
     """
-    model = build(config, class_name)
-    with FlopCounterMode(display=False) as looking, torch.no_grad(), _masked():
-        _look(model.model, _pixels(model, images, *size))
-    ids = _ids(batch, tokens)
+    ids, decoder = _ids(batch, tokens), build(config, class_name, "meta")
     with FlopCounterMode(display=False) as reading, torch.no_grad():
-        model(input_ids=ids, attention_mask=torch.ones_like(ids))
-    return int(looking.get_total_flops()), int(reading.get_total_flops())
+        decoder(input_ids=ids, attention_mask=torch.ones_like(ids))
+    looking = tower_flops(config, class_name, images, size)
+    return looking, int(reading.get_total_flops())
+
+
+def tower_flops(config: dict[str, Any], class_name: str, images: int, size: tuple[int, int]) -> int:
+    """Count the products of encoding images of a size, with what a processor would pass."""
+    model = build(config, class_name)
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), _masked():
+        _look(model.model, _pixels(model, images, *size))
+    return int(counter.get_total_flops())
 
 
 def _look(model: Any, pixels: dict[str, Any]) -> None:
@@ -350,7 +359,7 @@ def image_text_step(
     config: dict[str, Any], class_name: str, batch: int, positions: int
 ) -> tuple[int, int]:
     """Count the products of one token at ``positions``, 2 or more, and the cache's elements."""
-    model = build(config, class_name)
+    model = build(config, class_name, "meta")
     past = transformers.DynamicCache(config=model.config)
     ids = _ids(batch, positions)
     with torch.no_grad():
@@ -364,17 +373,17 @@ def image_text_step(
 
 
 def _pixels(model: Any, images: int, height: int, width: int) -> dict[str, Any]:
-    """Return images of a size as an image-text model takes them, on the meta device."""
-    vision = model.config.vision_config
+    """Return images of a size as an image-text model takes them, on its device."""
+    vision, device = model.config.vision_config, model.device
     if not hasattr(vision, "spatial_merge_size"):
         shape = (images, vision.num_channels, height, width)
-        return {"pixel_values": torch.ones(shape, device="meta")}
+        return {"pixel_values": torch.ones(shape, device=device)}
     # Qwen's takes patches, and grids that are counted on the host.
     rows, columns = height // vision.patch_size, width // vision.patch_size
     numbers = vision.in_channels * vision.temporal_patch_size * vision.patch_size**2
     patches = images * rows * columns
     return {
-        "pixel_values": torch.ones(patches, numbers, device="meta"),
+        "pixel_values": torch.ones(patches, numbers, device=device),
         "image_grid_thw": torch.tensor([[1, rows, columns]] * images),
-        "position_ids": torch.ones(patches, 2, dtype=torch.long, device="meta"),
+        "position_ids": torch.ones(patches, 2, dtype=torch.long, device=device),
     }

@@ -30,6 +30,8 @@ class Forward:
         image_size: their height and width in pixels; zeros if there are none.
         storage: formats of single weights, if they do not all have the format ``weights``.
         state: of recurrent state; None for the activations' format.
+        linear: the arithmetic of linear layers whose weights are quantised, and their inputs as
+            well; '' for the activations'.
         step: whether it is a decode step, which reads the previous state and uses the recurrent
             form of a scan; else it begins a sequence, and only writes state.
     """
@@ -53,6 +55,7 @@ class Forward:
     image_size: tuple[int, int] = (0, 0)
     storage: Storage | None = None
     state: Format | None = None
+    linear: str = ""
     step: bool = False
 
     @property

@@ -43,11 +43,15 @@ class Reading:
         used: keys that were read, with their values.
         assumed: keys that are absent or null, with the values assumed instead.
         unused: keys that were not read, with their values.
+        notes: what was taken for what, and keys of unknown effect.
+        model_type: that the family read.
     """
 
     used: tuple[tuple[str, Any], ...] = ()
     assumed: tuple[tuple[str, Any], ...] = ()
     unused: tuple[tuple[str, Any], ...] = ()
+    notes: tuple[str, ...] = ()
+    model_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ class Model:
         storage = forward.storage
         if storage is None or storage.by_module is None or not storage.by_module.by_layer:
             return program
-        return split_layers(program, storage)
+        return split_layers(program, storage, forward)
 
     @property
     def parameters(self) -> int:

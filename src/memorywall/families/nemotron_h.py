@@ -33,6 +33,7 @@ _OLD = {
     "conv_kernel": "mamba_d_conv",
     "use_conv_bias": "mamba_conv_bias",
     "chunk_size": "mamba_chunk_size",
+    "head_dim": "attention_head_dim",
 }
 
 

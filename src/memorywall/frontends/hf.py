@@ -18,6 +18,7 @@ from memorywall.frontends._gguf_model import model_from_gguf
 from memorywall.frontends._side_files import beside, with_side_file
 from memorywall.frontends._tensors import totals
 from memorywall.frontends.config import LARGEST_CONFIG, model_from_config, parse_config
+from memorywall.frontends.file_kinds import refuse_other_file
 from memorywall.frontends.hub import model_from_hub
 from memorywall.frontends.shards import INDEX, read_safetensors
 
@@ -91,15 +92,24 @@ def _from_path(path: Path) -> Model:
         except OSError:
             missing = False
         if missing:
+            _refuse_other_files(folder)
             raise InvalidInputError(
                 f"The folder {folder} has no config.json.",
                 "Pass a model's folder, its config.json, or a name: memorywall models.",
             )
     text = read_text(path, LARGEST_CONFIG, "a config.json")
-    config = with_side_file(parse_config(text, str(path)), beside(path))
+    config, note = with_side_file(parse_config(text, str(path)), beside(path))
     name = path.resolve().parent.name if path.name == "config.json" else path.stem
     stored = None if files is None else _stored(files)
-    return model_from_config(config, str(path), name, stored)
+    return model_from_config(config, str(path), name, stored, note=note)
+
+
+def _refuse_other_files(folder: Path) -> None:
+    """Refuse a folder without a config.json by the file that it has in its place."""
+    for name in ("model_index.json", "adapter_config.json", "params.json"):
+        if (folder / name).is_file():
+            text = read_text(folder / name, LARGEST_CONFIG, "a JSON file")
+            refuse_other_file(parse_config(text, str(folder / name)), str(folder / name))
 
 
 def _stored(path: Path) -> Stored | None:

@@ -121,6 +121,8 @@ def _name(kind: Halves, kinds: tuple[Halves, ...]) -> str:
         words.append("attention")
     if attention is None:
         words.append("experts" if isinstance(mlp, Experts) else "mlp")
+    if len(kinds) > 1 and isinstance(mlp, Experts) and mlp.hashed:
+        words.insert(0, "hashed")
     sparse = any(isinstance(other, Experts | BesideExperts) for _, other in kinds)
     if attention is not None and isinstance(mlp, FeedForward) and sparse:
         words.insert(0, "dense")
