@@ -31,18 +31,7 @@ def notes_on(question: Question, footprint: Footprint, asked: Precision) -> tupl
         notes.append(
             f"{_most(longest)} positions are past the {limit} that the model was made for."
         )
-    notes += [*model.reading.notes, *model.architecture.notes]
-    notes += _image_notes(question)
-    storage = question.formats.storage
-    notes += _storage_notes(question, footprint, asked)
-    weights = question.formats.weights
-    if storage is None and weights.bits < _HALF:
-        notes.append(
-            f"{weights.name} is counted for every weight, embedding and head too, which most "
-            "quantised checkpoints keep in 16 bit."
-        )
-    if storage is None and weights.note:
-        notes.append(weights.note)
+    notes += memory_notes(question, footprint, asked)
     notes += _arithmetic_that_runs(question, asked)
     notes += [*_cache_notes(question, footprint, asked), *_arithmetic_notes(question, asked)]
     if model.traits.state is not None and hardware.calibration is not None:
@@ -62,6 +51,21 @@ def notes_on(question: Question, footprint: Footprint, asked: Precision) -> tupl
         )
     elif hardware.kind == "hypothetical":
         notes.append(f"{hardware.name} was changed by hand: its ceilings are hypothetical.")
+    return tuple(notes)
+
+
+def memory_notes(question: Question, footprint: Footprint, asked: Precision) -> tuple[str, ...]:
+    """Return the remarks on sizes: what is left out, and how weights and cache are stored."""
+    model, weights = question.model, question.formats.weights
+    notes = [*model.reading.notes, *model.architecture.notes, *_image_notes(question)]
+    notes += _storage_notes(question, footprint, asked)
+    if question.formats.storage is None and weights.bits < _HALF:
+        notes.append(
+            f"{weights.name} is counted for every weight, embedding and head too, which most "
+            "quantised checkpoints keep in 16 bit."
+        )
+    if question.formats.storage is None and weights.note:
+        notes.append(weights.note)
     return tuple(notes)
 
 

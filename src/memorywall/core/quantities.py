@@ -248,6 +248,20 @@ ANALYSIS = (
         "fits", "", "Whether the footprint is within the device's memory.", "text",
         origin="ceilings",
     ),
+    Quantity(
+        "fit", "",
+        "``yes``, ``tight`` where it fits without all that an engine adds, or ``no``.", "text",
+        origin="ceilings",
+    ),
+    Quantity(
+        "in_use_bytes", "byte",
+        "Bytes with the prefill that filled the cache, and with an engine's runtime.", "prefixed",
+        origin="ceilings",
+    ),
+    Quantity(
+        "budget_bytes", "byte", "The part of the memory that an engine takes.", "prefixed",
+        origin="ceilings",
+    ),
 )  # fmt: skip
 
 FOOTPRINT = (
