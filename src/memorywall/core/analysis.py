@@ -199,6 +199,12 @@ class Analysis:
         return None if images is None else self._on_grid(images)
 
     @property
+    def image_positions(self) -> int | None:
+        """Positions that one image takes in a text; None without images in a pass."""
+        seen, size = self.question.model.traits.images, self.question.image_size
+        return None if seen is None or size is None else int(seen.tokens(*size))
+
+    @property
     def new_tokens(self) -> Number:
         """Tokens generated per sequence: one for a pass, 0 if no text is generated."""
         return sum(one.emits * one.count for one in self.passes)

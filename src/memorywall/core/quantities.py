@@ -194,6 +194,9 @@ ANALYSIS = (
         "image_size", "pixel", "Height and width of every image.", "text", applies=_of_images
     ),
     Quantity("images", "", "Images of each sequence.", "whole", applies=_of_images),
+    Quantity(
+        "image_positions", "", "Positions that one image takes.", "whole", applies=_of_images
+    ),
     Quantity("new_tokens", "", "Tokens generated per sequence.", "whole"),
     Quantity("steps", "", "Denoising steps.", "whole", applies=_of_denoising),
     Quantity(
