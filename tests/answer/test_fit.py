@@ -101,7 +101,7 @@ def test_a_tight_fit_says_why() -> None:
         # "Available KV cache memory", with 8192 positions a step.
         ("gpt-oss-20b", "a100-sxm-80gb", {"utilisation": 0.65}, 36.56),
         # The author's text model alone; vLLM loads its tower too: 48.5 GiB of 47.2.
-        ("gemma-4-26b-a4b", "a100-sxm-80gb", {"utilisation": 0.9}, 21.5),
+        ("gemma-4-26b-a4b-it", "a100-sxm-80gb", {"utilisation": 0.9}, 21.5),
     ],
 )
 def test_the_cache_that_vllm_prints(
@@ -172,7 +172,8 @@ def test_positions_of_an_image() -> None:
 def test_layers_of_multi_token_prediction_have_a_size() -> None:
     # DeepSeek-V3: attention 7168 x 1536 + 1536 + 1536 x 24,576 + 7168 x 576 + 512 + 512 x 32,768
     # + 16,384 x 7168 = 187,107,328; 257 experts of 3 x 7168 x 2048, 11,318,329,344; a router of
-    # 256 x 7168, whose correction is no weight of the class; two norms; the projection 2 x 7168 x 7168, three norms.
+    # 256 x 7168 (its correction is no weight of the class); two norms; the projection
+    # 2 x 7168 x 7168, three norms.
     attention = 7168 * 1536 + 1536 + 1536 * 24_576 + 7168 * 576 + 512 + 512 * 32_768
     attention += 16_384 * 7168
     experts = 257 * 3 * 7168 * 2048 + 256 * 7168
