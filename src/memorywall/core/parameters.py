@@ -230,7 +230,8 @@ PARAMETERS: dict[str, Parameter] = {
         ),
         Parameter(
             "cache_page", "conventions", "length",
-            "Positions of the KV cache that an engine reserves at a time (vLLM: 16).",
+            "Positions of the KV cache that an engine reserves at a time (vLLM: 16); beside a "
+            "window it keeps 1,024 positions of a prefill.",
             "exactly the positions that the architecture needs", CACHE, unit="positions",
         ),
     )

@@ -15,7 +15,9 @@ def images_in_words(question: Question) -> str:
     count = "an image" if question.images is None else render_count(int(question.images), "image")
     text = f"{count} of {written(size)} pixels"
     resized = seen.resized(*size)
-    return text if resized == size else f"{text}, resized to {written(resized)}"
+    if resized != size:
+        text = f"{text}, resized to {written(resized)}"
+    return f"{text} ({seen.tokens(*size):,} positions)" if seen.with_text else text
 
 
 def beside_images(sentence: str, question: Question) -> str:
