@@ -108,5 +108,5 @@ def test_a_gguf_reports_its_metadata(capsys: Captured, tmp_path: Path) -> None:
 
 def test_a_quantisation_that_is_not_known_is_reported(capsys: Captured, tmp_path: Path) -> None:
     path = tmp_path / "config.json"
-    path.write_text(json.dumps({**TOY, "quantization_config": {"quant_method": "hqq"}}))
-    assert "quantised by 'hqq'" in record_of(capsys, str(path))["weights"]
+    path.write_text(json.dumps({**TOY, "quantization_config": {"quant_method": "unheard"}}))
+    assert "quantised by 'unheard'" in record_of(capsys, str(path))["weights"]

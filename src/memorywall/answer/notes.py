@@ -91,11 +91,19 @@ _MUCH = 4
 
 
 def _cache_notes(question: Question, footprint: Footprint, asked: Precision) -> tuple[str, ...]:
-    """Return a note on a cache wider than the activations, if its format was not given."""
-    if asked.activations is None or asked.kv_cache is not None:
+    """Return a note on the format of a cache that was not named, if it needs one.
+
+    The checkpoint may state it; and it may be wider than the activations that were named.
+    """
+    if asked.kv_cache is not None or not _largest(footprint.kv_cache):
         return ()
     done, cache = question.formats.activations, question.formats.kv_cache
-    if cache.bits <= done.bits or not _largest(footprint.kv_cache):
+    storage = question.model.storage
+    if storage is not None and storage.kv_cache is not None:
+        usual = question.model.dtype
+        kept = f"The cache is kept in {cache.name}, as the checkpoint states"
+        return (f"{kept}; --kv-cache {usual} keeps it in the model's dtype.",)
+    if asked.activations is None or cache.bits <= done.bits:
         return ()
     times = cache.bits // done.bits
     less = "halves it" if times == 2 else f"makes it {times} times smaller"

@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any, TypeAlias
 
 from memorywall.core.errors import InvalidInputError, UnsupportedError, join_words, shown
-from memorywall.core.formats import find_format
+from memorywall.core.formats import Format, find_format
 from memorywall.core.model import Model
 from memorywall.core.numbers import plain
 from memorywall.core.parameters import PARAMETERS, Parameter
@@ -135,10 +135,16 @@ def _formats(scenario: Scenario) -> Formats:
     return Formats(
         named if storage is None else storage.rest,
         activations,
-        find_format(precision.kv_cache or model.dtype),
+        _cache_format(model, precision.kv_cache),
         find_format(precision.state or prescribed or activations.name),
         storage,
     )
+
+
+def _cache_format(model: Model, asked: str | None) -> Format:
+    """Return the format of the cache: as asked, else as the checkpoint states, else the model's."""
+    stated = None if model.storage is None else model.storage.kv_cache
+    return find_format(asked or model.dtype) if asked or stated is None else stated
 
 
 def _counting(asked: Conventions) -> Counting:

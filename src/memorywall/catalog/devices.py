@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from memorywall.catalog.measured import here_path, read_calibration
+from memorywall.catalog.usable import usable_by_class
 from memorywall.core.errors import (
     InvalidInputError,
     MemoryWallError,
@@ -28,6 +30,7 @@ FOLDER = Path(__file__).parent / "hardware"
 # Far above any device's file; deep dotted keys, which take a parser quadratic time, are not in one.
 LARGEST_FILE = 64 * 1024
 _MOST_DOTS_IN_A_LINE = 64
+_MOST_USABLE = 2**30 / 1e9
 
 _TOP_KEYS = {
     "title": str,
@@ -164,15 +167,44 @@ class _Reader:
 
     def _memories(self) -> tuple[Memory, ...]:
         levels = self._tables("memories")
-        units = {"capacity": "byte", "bandwidth": "byte/s"}
+        units = {"capacity": "byte", "bandwidth": "byte/s", "usable": "byte"}
         if not levels:
             self.faults.append("'memories' is missing: at least the main memory is needed")
         elif "bandwidth" not in levels[-1][1]:
             self.faults.append("memories: the last level (the main memory) needs a 'bandwidth'")
-        return tuple(
+        read = [
             Memory(self._name(place, entry), **self._numbers(place, entry, units))
             for place, entry in levels
-        )
+        ]
+        for (place, _), level in zip(levels, read, strict=True):
+            self._check_usable(place, level, place == levels[-1][0])
+        return (*read[:-1], self._with_usable(levels[-1][0], read[-1])) if read else ()
+
+    def _check_usable(self, place: str, level: Memory, main: bool) -> None:
+        if level.usable is None:
+            return
+        if not main:
+            self.faults.append(f"{place}: 'usable' belongs to the last level (the main memory)")
+        elif level.capacity is None:
+            self.faults.append(f"{place}: 'usable' requires 'capacity'")
+        # A label in GB may be of GiB: 7.4 % more.
+        elif level.usable > level.capacity * _MOST_USABLE:
+            self.faults.append(f"{place}: 'usable' must not be larger than 'capacity' in GiB")
+
+    def _with_usable(self, place: str, main: Memory) -> Memory:
+        """Return the main memory with the usable part that its class reports, if none is given."""
+        if (
+            main.capacity is None
+            or main.usable is not None
+            or self.data.get("kind", "spec") != "spec"
+        ):
+            return main
+        words = [str(self.data.get(key, "")) for key in ("class", "vendor")]
+        found = usable_by_class(*words, main.name, float(main.capacity))
+        if found is None:
+            return main
+        usable, self.sources[f"{place}.usable"] = found
+        return dataclasses.replace(main, usable=usable)
 
     def _links(self) -> tuple[Link, ...]:
         links = []

@@ -188,7 +188,8 @@ PARAMETERS: dict[str, Parameter] = {
             "the config's dtype",
         ),
         Parameter(
-            "kv_cache", "precision", "format", "Format of the KV cache.", "the config's dtype",
+            "kv_cache", "precision", "format", "Format of the KV cache.",
+            "the checkpoint's, else the config's dtype",
             CACHE,
         ),
         Parameter(

@@ -46,6 +46,24 @@ def storage_of_files(stored: Stored, dtype: str) -> Storage | None:
     return Storage(format_.name, format_, format_, notes=(note,))
 
 
+def mean_of_files(stored: Stored, parameters: int, reason: str) -> Storage:
+    """Return one format for every weight, so that their total is that of the files.
+
+    Args:
+        stored: the tensors of the files.
+        parameters: weights of the model.
+        reason: why the format of single weights is not known; a clause.
+    """
+    bits = 8 * stored.nbytes // max(1, parameters)
+    mean = MeanFormat(
+        "mean of the files", bits, stored_bytes=stored.nbytes, stored_elements=max(1, parameters)
+    )
+    note = f"The mean of the files' bytes is counted for every weight: {reason}."
+    return Storage(
+        f"{mean.bits_per_element:.2f} bits, the mean of the files", mean, mean, notes=(note,)
+    )
+
+
 def gguf_storage(header: Gguf) -> Storage:
     """Return the format of each weight of a GGUF file, equal for one name in all layers.
 

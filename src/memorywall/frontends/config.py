@@ -14,11 +14,11 @@ from memorywall.core.errors import (
     printable,
     shown,
 )
-from memorywall.core.model import Model
+from memorywall.core.model import Model, count_parameters
 from memorywall.core.storage import Storage, Stored, unread
 from memorywall.families import families, family_of
-from memorywall.frontends._storage import storage_of_files
-from memorywall.frontends.quantised import read_quantisation
+from memorywall.frontends._storage import mean_of_files, storage_of_files
+from memorywall.frontends.quantised import read_quantisation, states_quantisation
 from memorywall.frontends.traced_class import (
     TRACED_CLASS,
     can_trace,
@@ -72,6 +72,9 @@ def model_from_config(
     if family is not None:
         if storage is None:
             storage = _storage_of(Config(watched, where), architecture.dtype, stored)
+        if storage is not None and storage.reason and stored is not None:
+            parameters = count_parameters(family, architecture)
+            storage = mean_of_files(stored, parameters, storage.reason)
     else:
         family, architecture = TRACED_CLASS, architecture or read_traced(config, where)
         if architecture is None:
@@ -104,7 +107,7 @@ def _unknown(model_type: str, where: str) -> UnsupportedError:
 
 def _no_storage(config: Mapping[str, Any]) -> Storage | None:
     """Return a storage that requires a format if the weights of a traced class are quantised."""
-    if config.get("quantization_config") is None:
+    if not states_quantisation(config):
         return None
     return unread("its weights are quantised, and a traced class does not report which of them")
 
@@ -137,8 +140,8 @@ def _layers(config: Mapping[str, Any]) -> int:
     within = config.get("text_config")
     for part in (config, within if isinstance(within, Mapping) else {}):
         for key in ("num_hidden_layers", "n_layer", "n_layers", "num_layers"):
-            if isinstance(part.get(key), int | float):
-                return int(part[key])
+            if isinstance(layers := part.get(key), int):
+                return layers
     return 0
 
 

@@ -9,12 +9,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from memorywall.catalog.configs import config_names, find_config
+from memorywall.catalog.configs import find_config, known_names
 from memorywall.core.errors import InvalidInputError, UnknownNameError, shown
 from memorywall.core.files import read_text, user_path
 from memorywall.core.model import Model
 from memorywall.core.storage import Stored
 from memorywall.frontends._gguf_config import gguf_config
+from memorywall.frontends._side_files import beside, with_side_file
 from memorywall.frontends._storage import gguf_storage
 from memorywall.frontends._tensors import totals
 from memorywall.frontends.config import LARGEST_CONFIG, model_from_config, parse_config
@@ -97,7 +98,7 @@ def _from_path(path: Path) -> Model:
                 "Pass a model's folder, its config.json, or a name: memorywall models.",
             )
     text = read_text(path, LARGEST_CONFIG, "a config.json")
-    config = parse_config(text, str(path))
+    config = with_side_file(parse_config(text, str(path)), beside(path))
     name = path.resolve().parent.name if path.name == "config.json" else path.stem
     stored = None if files is None else _stored(files)
     return model_from_config(config, str(path), name, stored)
@@ -127,6 +128,6 @@ def _from_name(name: str) -> Model:
     if _HUB_ID.fullmatch(name):
         return model_from_hub(name)
     raise UnknownNameError(
-        "model", name, config_names(),
+        "model", name, known_names(),
         "All models: memorywall models. A path requires a config.json; a hub id is owner/name.",
     )  # fmt: skip

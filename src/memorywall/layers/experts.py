@@ -115,8 +115,10 @@ def _stacked(
     geometry = ExpertsProduct(routed[:-1], inner, width, e.count, e.chosen, tape.forward.routing)
     out = tape.activation(name, routed + width, len(width))
     every, some = (("experts", e.count),), (("experts", touched),)
+    # Checkpoints hold the two halves of a gated product as two weights, each with its own scales.
+    column = sum(axis != "gate_up" for axis, _ in width)
     weight = tape.weight(
-        f"{name}.weight", every + width + inner, len(inner), column=len(width),
+        f"{name}.weight", every + width + inner, len(inner), column=column,
         touched=some + width + inner,
     )  # fmt: skip
     reads: tuple[Tensor, ...] = (x, weight)

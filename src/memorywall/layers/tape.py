@@ -18,7 +18,6 @@ from memorywall.core.geometry import Attention as AttentionProduct
 from memorywall.core.geometry import (
     Elementwise,
     Embedding,
-    Experts,
     Gemm,
     Geometry,
     Mask,
@@ -28,7 +27,7 @@ from memorywall.core.geometry import (
 )
 from memorywall.core.numbers import Number, minimum
 from memorywall.core.program import Block, Op
-from memorywall.core.storage import Storage
+from memorywall.core.stored_layers import store
 from memorywall.core.tensors import Tensor
 from memorywall.layers.element_costs import (
     ACTIVATION_FLOPS,
@@ -166,23 +165,13 @@ class Tape:
         """
         forward = self.forward
         if forward.storage is not None:
-            self._store(forward.storage, name, geometry, reads)
+            store(forward.storage, name, geometry, reads)
         if forward.logits == "none" and geometry.kind != "embedding":
             flops = geometry.flops
             if type(flops) is int and flops == 0:
                 for tensor in reads:
                     tensor.touched = NOTHING
         self.ops.append(Op(name, geometry, reads, writes, self.dtype))
-
-    def _store(
-        self, storage: Storage, op: str, geometry: Geometry, reads: tuple[Tensor, ...]
-    ) -> None:
-        """Give the weights that an operator reads the formats that they are stored in."""
-        product = geometry if isinstance(geometry, Gemm | Experts) else None
-        for tensor in reads:
-            if tensor.role == "weight":
-                is_matrix = product is not None and product.is_factor(tensor.axes)
-                tensor.format = storage.format_of(op, tensor.name, is_matrix=is_matrix)
 
     def embed(self, name: str, out: Tensor, *tables: tuple[str, Axis, Number]) -> Tensor:
         """Add rows of tables, each (name, axis of rows, rows touched); ids are not counted."""

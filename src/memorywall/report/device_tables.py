@@ -42,7 +42,7 @@ def quantities(device: Hardware) -> list[tuple[str, str, str]]:
     """Return every number of a device: (title, value with unit, place of its source)."""
     rows = [(f"peak {d}", _quantity(p, "FLOP/s"), f"peaks.{d}") for d, p in device.peaks.items()]
     for number, level in enumerate(device.memories, start=1):
-        for what, unit in (("capacity", "byte"), ("bandwidth", "byte/s")):
+        for what, unit in (("capacity", "byte"), ("usable", "byte"), ("bandwidth", "byte/s")):
             value = getattr(level, what)
             if value is not None:
                 title = f"{level.name} {what}"
@@ -119,6 +119,7 @@ def show_compared(devices: Sequence[Hardware], console: Console) -> None:
     for dtype in ARITHMETIC_BITS:
         row(f"peak {dtype}", [_quantity(d.peaks.get(dtype), "FLOP/s") for d in devices])
     row("memory", [_quantity(d.capacity, "byte") for d in devices])
+    row("usable memory", [_quantity(d.usable, "byte") for d in devices])
     row("bandwidth", [_quantity(d.bandwidth, "byte/s") for d in devices])
     caches = [sum(float(m.capacity or 0) for m in d.memories[:-1]) for d in devices]
     row("caches", [_quantity(cache or None, "byte") for cache in caches])

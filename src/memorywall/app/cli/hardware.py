@@ -12,23 +12,24 @@ from memorywall.catalog.devices import device_names
 from memorywall.core.errors import InvalidInputError
 from memorywall.report.device_tables import show_compared, show_device, show_devices
 
+_HELP = """List the devices, show every number of one with its source, or compare some.
 
-@command("hardware", "Ask", "The devices, every number with its source.")
+DEVICE is a name from the list or the path of a TOML.
+
+\b
+Examples:
+  memorywall hardware
+  memorywall hardware h100-sxm
+  memorywall hardware compare h100-sxm mi300x tpu-v5p
+  memorywall hardware h100-sxm --toml > mine.toml
+"""
+
+
+@command("hardware", "Ask", "The devices, every number with its source.", _HELP)
 @click.argument("names", metavar="[compare] [DEVICE]...", nargs=-1, type=DEVICE)
 @click.option("--toml", "as_toml", is_flag=True, help="The device's file, to start your own from.")
 @json_flag
 def COMMAND(names: tuple[str, ...], as_toml: bool, as_json: bool) -> None:  # noqa: N802
-    """List the devices, show every number of one with its source, or compare some.
-
-    DEVICE is a name from the list or the path of a TOML.
-
-    \b
-    Examples:
-      memorywall hardware
-      memorywall hardware h100-sxm
-      memorywall hardware compare h100-sxm mi300x tpu-v5p
-      memorywall hardware h100-sxm --toml > mine.toml
-    """
     comparing = names[:1] == ("compare",)
     wanted = names[1:] if comparing else names
     if comparing and len(wanted) < 2:
