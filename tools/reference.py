@@ -35,6 +35,7 @@ from memorywall.frontends.config import model_type_of
 from memorywall.phases import all_phases, phase_names
 from memorywall.report.device_tables import SUMMARY_TITLES, quantities, split_note, summary
 from memorywall.studies import studies
+from memorywall.studies.cases.text import miss, row, sources, verdict
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 _HEAD = "<!-- Written by tools/reference.py; do not edit. -->\n\n"
@@ -65,6 +66,7 @@ def pages() -> dict[str, str]:
         "studies.md": _HEAD + _studies_page(),
         "quantities.md": _HEAD + _quantities_page(),
         "formats.md": _HEAD + _formats_page(),
+        "cases.md": _HEAD + _cases_page(),
     }
 
 
@@ -142,6 +144,31 @@ def _studies_page() -> str:
             lines.append(
                 f"| `{option.flag}` | {keyword} | {option.help} | {option.default} | {required} |"
             )
+    return "\n".join(lines) + "\n"
+
+
+def _cases_page() -> str:
+    cases = mw.study("cases")
+    listed = sources(cases)
+    lines = [
+        "# Public measurements, beside ours",
+        "",
+        f"{verdict(cases)} The same on a page: `memorywall study cases`.",
+        "",
+        "Each was asked as in its row. Counts (sizes of files, caches, states) must be equal;",
+        "rates and times at a data sheet are bounds, of which the run reached the share under",
+        "*of it*; peaks of memory are bounds as well: engines add their own. `!` marks a miss.",
+        "",
+        "| model | on | asked | quantity | reported | ours | of it | engine | source |",
+        "| --- | --- | --- | --- | ---: | ---: | ---: | --- | ---: |",
+    ]
+    for one in cases.cases:
+        case = one.case
+        on, asked, _, ours, of_it, source = row(one, listed)
+        cells = (case.model, on, asked, case.quantity, case.text, ours, of_it, case.engine, source)
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", *(miss(one).replace("! ", "- ", 1) for one in cases.misses()), ""]
+    lines += [f"{number}. {source}" for number, source in enumerate(listed, start=1)]
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""What fits a device in use: by hand, and beside what vLLM printed."""
+"""The fit of models on devices in use: by hand, and beside a log of vLLM."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_positions_of_an_image() -> None:
 def test_layers_of_multi_token_prediction_have_a_size() -> None:
     # DeepSeek-V3: attention 7168 x 1536 + 1536 + 1536 x 24,576 + 7168 x 576 + 512 + 512 x 32,768
     # + 16,384 x 7168 = 187,107,328; 257 experts of 3 x 7168 x 2048, 11,318,329,344; a router of
-    # 256 x 7168 (its correction is no weight of the class); two norms; the projection
+    # 256 x 7168 (its correction is a buffer); two norms; the projection
     # 2 x 7168 x 7168, three norms.
     attention = 7168 * 1536 + 1536 + 1536 * 24_576 + 7168 * 576 + 512 + 512 * 32_768
     attention += 16_384 * 7168

@@ -1,4 +1,4 @@
-"""What of a model fits a device: formats, the longest context, the largest batch, the cache."""
+"""The fit of a model on a device: formats, the longest context, the largest batch, the cache."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from memorywall.frontends.hf import load_model
 
 # Beside the checkpoint's own format: half of 16 bits, and what llama.cpp's users choose most.
 LADDER = ("fp8", "Q4_K_M")
-# Lengths and batches beyond this are no question of memory.
+# Memory never bounds lengths and batches beyond this.
 _MOST = 2**30
 
 
@@ -38,7 +38,7 @@ def fit(
     utilisation: float | None = None,
     chunk: int | None = None,
 ) -> Fits:
-    """Return what of a model fits a device in use: the engine's reserve and a prefill included.
+    """Return how a model fits a device in use, with the engine's reserve and a prefill.
 
     Args:
         model: a name of the catalogue, a path, a config, a hub id, or a loaded ``Model``.

@@ -34,7 +34,7 @@ def reserve_of(device_class: str, utilisation: float | None = None) -> Reserve:
     """Return the reserve of a class of devices, with another utilisation if one is given.
 
     Raises:
-        InvalidInputError: a utilisation that is no share above 0 and up to 1.
+        InvalidInputError: a utilisation that is not a share above 0 and up to 1.
     """
     known = RESERVES.get(device_class, _ACCELERATOR)
     if utilisation is None:

@@ -95,7 +95,7 @@ class FormatFit:
 @recorded("memorywall.fit/1")
 @dataclass(frozen=True, slots=True)
 class Fits:
-    """What of a model fits a device in use.
+    """The fit of a model on a device in use, format by format.
 
     Attributes:
         model, hardware: their names.

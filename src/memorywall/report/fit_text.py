@@ -1,4 +1,4 @@
-"""What fits a device, as text: a sentence, and a row a format."""
+"""The fit of a model as text: a sentence, and a row a format."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from memorywall.report.wide_table import print_table
 
 
 def show_fits(found: Fits, console: Console) -> None:
-    """Print what fits, the formats side by side, and the reserve."""
+    """Print the fit, the formats side by side, and the reserve."""
     console.print(fit_sentence(found), style="bold")
     console.print()
     text = any(one.longest_context is not None for one in found.formats)
