@@ -124,7 +124,7 @@ class Analysis:
 
     @property
     def fit(self) -> str | Array:
-        """``yes``, ``tight`` or ``no``; ``unknown`` where the capacity is not known.
+        """Whether it fits in use: ``yes``, ``tight`` or ``no``; ``unknown`` without a capacity.
 
         ``tight``: it fits without the prefill that filled the cache and without the memory that an
         engine keeps beside the model.
@@ -133,7 +133,7 @@ class Analysis:
 
     @property
     def in_use_bytes(self) -> Number | None:
-        """Bytes with the prefill that filled the cache, and with the engine's runtime."""
+        """Bytes with the prefill that filled the cache, and with an engine's runtime."""
         return None if self.in_use is None else self._on_grid(self.in_use.in_use)
 
     @property

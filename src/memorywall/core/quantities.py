@@ -253,7 +253,8 @@ ANALYSIS = (
     ),
     Quantity(
         "fit", "",
-        "``yes``, ``tight`` where it fits without all that an engine adds, or ``no``.", "text",
+        "Whether it fits in use: ``yes``, ``tight`` or ``no``; ``unknown`` without a capacity.",
+        "text",
         origin="ceilings",
     ),
     Quantity(

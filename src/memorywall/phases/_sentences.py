@@ -17,7 +17,10 @@ def images_in_words(question: Question) -> str:
     resized = seen.resized(*size)
     if resized != size:
         text = f"{text}, resized to {written(resized)}"
-    return f"{text} ({seen.tokens(*size):,} positions)" if seen.with_text else text
+    if not seen.with_text:
+        return text
+    each = " each" if question.images is not None and question.images != 1 else ""
+    return f"{text} ({seen.tokens(*size):,} positions{each})"
 
 
 def beside_images(sentence: str, question: Question) -> str:
