@@ -73,7 +73,18 @@ def test_published_image_text_models(name: str) -> None:
 
 
 def shallow(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the config with a decoder of six layers: its depth is held by the parameters."""
+    """Return the config with a decoder of few layers: its depth is held by the parameters.
+
+    They are six, or twelve where kinds are listed, so that some of each keep keys for others.
+    """
+    if "layer_types" in config.get("text_config", {}):
+        text = dict(config["text_config"])
+        text["layer_types"] = text["layer_types"][:12]
+        text |= {
+            "num_hidden_layers": 12,
+            "num_kv_shared_layers": min(5, text["num_kv_shared_layers"]),
+        }
+        return {**config, "text_config": text}
     if "text_config" in config:
         text = {**config["text_config"], "num_hidden_layers": 6}
         return {**config, "text_config": text}

@@ -337,10 +337,26 @@ def _look(model: Any, pixels: dict[str, Any]) -> None:
 
     An array without content does not show which of Idefics' views are padding: all are encoded.
     """
-    if hasattr(model, "connector"):
+    if hasattr(model, "embed_vision"):
+        _look_by_positions(model, **pixels)
+    elif hasattr(model, "connector"):
         model.connector(model.vision_model(**pixels).last_hidden_state)
     else:
         model.get_image_features(**pixels)
+
+
+def _look_by_positions(model: Any, pixel_values: Any, image_position_ids: Any) -> None:
+    """Run Gemma 4's tower, whose pooling reads the positions' values.
+
+    Its mean of k x k patches, which the class writes as a product with ones and zeros, is left out.
+    """
+    tower = model.vision_tower
+    padding = torch.zeros(image_position_ids.shape[:2], dtype=torch.bool, device="meta")
+    x = tower.patch_embedder(pixel_values, image_position_ids, padding)
+    x = tower.encoder(
+        inputs_embeds=x, attention_mask=~padding, pixel_position_ids=image_position_ids
+    ).last_hidden_state
+    model.embed_vision(inputs_embeds=x[:, : x.shape[1] // tower.config.pooling_kernel_size**2])
 
 
 def image_text_step(
@@ -356,13 +372,20 @@ def image_text_step(
         with FlopCounterMode(display=False) as counter:
             # With a mask no model reads positions for packed sequences.
             model(input_ids=ids[:, :1], attention_mask=torch.ones_like(ids), past_key_values=past)
-    elements = sum(layer.keys.numel() + layer.values.numel() for layer in past.layers)
+    kept = [layer for layer in past.layers if getattr(layer, "keys", None) is not None]
+    elements = sum(layer.keys.numel() + layer.values.numel() for layer in kept)
     return int(counter.get_total_flops()), elements
 
 
 def _pixels(model: Any, images: int, height: int, width: int) -> dict[str, Any]:
     """Return images of a size as an image-text model takes them, on the meta device."""
     vision = model.config.vision_config
+    if hasattr(vision, "pooling_kernel_size"):
+        patches = height // vision.patch_size * (width // vision.patch_size)
+        return {
+            "pixel_values": torch.ones(images, patches, 3 * vision.patch_size**2, device="meta"),
+            "image_position_ids": torch.ones(images, patches, 2, dtype=torch.long, device="meta"),
+        }
     if not hasattr(vision, "spatial_merge_size"):
         shape = (images, vision.num_channels, height, width)
         return {"pixel_values": torch.ones(shape, device="meta")}

@@ -89,6 +89,7 @@ _TEXTS = {
     "gemma": _Text(gemma.read, "gemma", (256_000, 3072, 24_576, 28, 16)),
     "gemma2": _Text(gemma.read, "gemma2", (256_000, 2304, 9216, 26, 8)),
     "gemma3_text": _Text(gemma.read, "gemma3_text", (262_208, 2304, 9216, 26, 8)),
+    "gemma4_text": _Text(gemma.read, "gemma4_text", (262_144, 2304, 9216, 30, 8)),
     "qwen2_vl_text": _Text(llama.read, "qwen2", (152_064, 8192, 29_568, 80, 64)),
     "qwen2_5_vl_text": _Text(llama.read, "qwen2", (152_064, 8192, 29_568, 80, 64)),
 }
