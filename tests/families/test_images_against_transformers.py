@@ -80,10 +80,9 @@ def shallow(config: dict[str, Any]) -> dict[str, Any]:
     if "layer_types" in config.get("text_config", {}):
         text = dict(config["text_config"])
         text["layer_types"] = text["layer_types"][:12]
-        text |= {
-            "num_hidden_layers": 12,
-            "num_kv_shared_layers": min(5, text["num_kv_shared_layers"]),
-        }
+        text["num_hidden_layers"] = 12
+        if "num_kv_shared_layers" in text:
+            text["num_kv_shared_layers"] = min(5, text["num_kv_shared_layers"])
         return {**config, "text_config": text}
     if "text_config" in config:
         text = {**config["text_config"], "num_hidden_layers": 6}

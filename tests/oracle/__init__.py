@@ -325,11 +325,28 @@ def image_text_flops(
     """
     model = build(config, class_name)
     with FlopCounterMode(display=False) as looking, torch.no_grad(), _masked():
-        _look(model.model, _pixels(model, images, *size))
+        _look(getattr(model, "model", model), _pixels(model, images, *size))
     ids = _ids(batch, tokens)
     with FlopCounterMode(display=False) as reading, torch.no_grad():
-        model(input_ids=ids, attention_mask=torch.ones_like(ids))
-    return int(looking.get_total_flops()), int(reading.get_total_flops())
+        model(input_ids=ids, **_reading(model, ids))
+    beyond = _beyond_the_decoder(model, config, batch, tokens, step=False)
+    return int(looking.get_total_flops()), int(reading.get_total_flops()) - beyond
+
+
+def _reading(model: Any, ids: torch.Tensor) -> dict[str, Any]:
+    """Return the words that keep a decoder from reading values: a mask, or a cache with state."""
+    if model._is_stateful:
+        return {"use_cache": True}
+    return {"attention_mask": torch.ones_like(ids)}
+
+
+def _beyond_the_decoder(
+    model: Any, config: dict[str, Any], batch: int, tokens: int, *, step: bool
+) -> int:
+    """Return the products of an image-text model's decoder that are not counted."""
+    text = {"model_type": config["model_type"], **config.get("text_config", {})}
+    beyond = written_out(model.config.get_text_config(), batch, tokens, step=step)
+    return idle_flops(text, batch * tokens) + int(beyond)
 
 
 def _look(model: Any, pixels: dict[str, Any]) -> None:
@@ -339,6 +356,8 @@ def _look(model: Any, pixels: dict[str, Any]) -> None:
     """
     if hasattr(model, "embed_vision"):
         _look_by_positions(model, **pixels)
+    elif hasattr(model, "multi_modal_projector") and hasattr(model, "vision_model"):  # Llama 4
+        model.multi_modal_projector(model.vision_model(**pixels).last_hidden_state)
     elif hasattr(model, "connector"):
         model.connector(model.vision_model(**pixels).last_hidden_state)
     else:
@@ -368,13 +387,14 @@ def image_text_step(
     ids = _ids(batch, positions)
     with torch.no_grad():
         before = ids[:, 1:]
-        model(input_ids=before, attention_mask=torch.ones_like(before), past_key_values=past)
+        model(input_ids=before, **_reading(model, before), past_key_values=past)
         with FlopCounterMode(display=False) as counter:
             # With a mask no model reads positions for packed sequences.
-            model(input_ids=ids[:, :1], attention_mask=torch.ones_like(ids), past_key_values=past)
+            model(input_ids=ids[:, :1], **_reading(model, ids), past_key_values=past)
     kept = [layer for layer in past.layers if getattr(layer, "keys", None) is not None]
     elements = sum(layer.keys.numel() + layer.values.numel() for layer in kept)
-    return int(counter.get_total_flops()), elements
+    beyond = _beyond_the_decoder(model, config, batch, 1, step=True)
+    return int(counter.get_total_flops()) - beyond, elements
 
 
 def _pixels(model: Any, images: int, height: int, width: int) -> dict[str, Any]:
@@ -397,4 +417,15 @@ def _pixels(model: Any, images: int, height: int, width: int) -> dict[str, Any]:
         "pixel_values": torch.ones(patches, numbers, device="meta"),
         "image_grid_thw": torch.tensor([[1, rows, columns]] * images),
         "position_ids": torch.ones(patches, 2, dtype=torch.long, device="meta"),
+        **_interpolated(vision, patches),
+    }
+
+
+def _interpolated(vision: Any, patches: int) -> dict[str, Any]:
+    """Return the four learned positions around each patch, and their weights, if there are any."""
+    if not hasattr(vision, "num_position_embeddings"):
+        return {}
+    return {
+        "interp_indices": torch.ones(patches, 4, dtype=torch.long, device="meta"),
+        "interp_weights": torch.ones(patches, 4, device="meta"),
     }

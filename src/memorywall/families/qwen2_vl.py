@@ -40,12 +40,18 @@ class AnySize:
     Attributes:
         windowed: layers that look within windows, and how many of them there are.
         edge: of a window, in rows of the decoder.
+        least, most: pixels of an image as the processor leaves it.
+        deep: projector of the rows that some layers hand to the decoder beside the last one's, and
+            how many layers do.
     """
 
     tower: Tower
     projector: Projector
     windowed: VisionLayers | None = None
     edge: int = 1
+    least: int = LEAST_PIXELS
+    most: int = MOST_PIXELS
+    deep: tuple[Projector, int] | None = None
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -67,12 +73,12 @@ class AnySize:
             )
         unit = self.tower.patches.size[0] * self.projector.joined
         rows, columns = round(height / unit), round(width / unit)
-        if rows * columns * unit * unit > MOST_PIXELS:
-            shrink = math.sqrt(height * width / MOST_PIXELS)
+        if rows * columns * unit * unit > self.most:
+            shrink = math.sqrt(height * width / self.most)
             rows = max(1, math.floor(height / shrink / unit))
             columns = max(1, math.floor(width / shrink / unit))
-        elif rows * columns * unit * unit < LEAST_PIXELS:
-            grow = math.sqrt(LEAST_PIXELS / (height * width))
+        elif rows * columns * unit * unit < self.least:
+            grow = math.sqrt(self.least / (height * width))
             rows = math.ceil(height * grow / unit)
             columns = math.ceil(width * grow / unit)
         return rows * unit, columns * unit
@@ -98,6 +104,10 @@ class AnySize:
         if self.windowed is not None:
             near = replace(images, windowed=self._pairs(size))
             blocks.append(lower_stack(self.windowed, near, hidden, "vision.windowed_"))
+        if self.deep is not None:
+            projector, layers = self.deep
+            more, _ = lower_projector(projector, images, hidden, rows, "vision.deep_projector")
+            blocks.append(replace(more, repeat=layers))
         last, found = lower_projector(self.projector, images, hidden, rows)
         return [*blocks, last], found
 

@@ -45,10 +45,10 @@ class Projector:
 
 
 def lower_projector(
-    projector: Projector, forward: Forward, hidden: Tensor, rows: int
+    projector: Projector, forward: Forward, hidden: Tensor, rows: int, block: str = "projector"
 ) -> tuple[Block, Tensor]:
     """Return the block from hidden [B T, D] to a number of rows per image."""
-    tape, width = Tape(forward, "projector"), hidden.row_axes
+    tape, width = Tape(forward, block), hidden.row_axes
     k = projector.joined
     kept = named(batch=forward.batch, tokens=rows * (projector.averaged * k) ** 2)
     x = hidden.part(kept + width)
