@@ -78,9 +78,9 @@ def _hardware_page() -> str:
         "",
         f"{len(known)} devices. Peaks are dense, of matrix units if the device has them; a fused",
         "multiply-add is two operations, and integer operations count as FLOPs. Bandwidths of",
-        "links are one way. Capacities are as printed: GB is 10^9 byte, though memory chips sold",
-        "by the GB hold up to 7 % more. Numbers marked CC BY are from Epoch AI's dataset on",
-        "machine learning hardware.",
+        "links are one way. A capacity is the label, in GB of 10^9 byte; usable is the total that",
+        "the driver reports, or by a rule of the device's class, which its source then states.",
+        "Numbers marked CC BY are from Epoch AI's dataset on machine learning hardware.",
         "",
         f"| {' | '.join(SUMMARY_TITLES)} |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
@@ -146,7 +146,9 @@ def _models_page() -> str:
         "",
         "Published configs that work without a hub; the part after the slash suffices. Any other",
         "config of the same `model_type`s works by its path or its hub id. Parameters are computed",
-        "from the shapes, for the class in the table.",
+        "from the shapes, for the class in the table. A name without owner may leave out hyphens,",
+        "maker, tuning and release, if one model alone fits. The list at the end has other hub ids",
+        "that are answered, such as tuned and quantised models.",
         "",
         "| model | model_type | class | parameters | cache per token, 16 bit | config |",
         "| --- | --- | --- | ---: | ---: | --- |",
@@ -177,6 +179,14 @@ def _models_page() -> str:
             f"[config.json]({entry.source})",
         )
         lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", "Other hub ids, and the keys in which their configs differ:", ""]
+    lines += ["| hub id | config of | keys that differ |", "| --- | --- | --- |"]
+    for entry in entries():
+        others: dict[str, dict[str, object]] = {name: {} for name in entry.aliases}
+        others |= entry.variants
+        for name, keys in others.items():
+            differing = ", ".join(f"`{key}`" for key in keys)
+            lines.append(f"| {name} | {entry.id} | {differing} |")
     return "\n".join(lines) + "\n"
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from memorywall.answer.analyze import analyze, analyze_scenario
 from memorywall.answer.analyze import load_hardware as hardware
 from memorywall.catalog.configs import config_names as model_names
-from memorywall.catalog.devices import device_names as hardware_names
+from memorywall.catalog.device_names import device_names as hardware_names
 from memorywall.core.analysis import Analysis
 from memorywall.core.errors import MemoryWallError
 from memorywall.core.hardware import Hardware

@@ -13,7 +13,7 @@ from memorywall.catalog.configs import entries
 from tests import oracle
 from tests.asking import analyze_alike
 from tests.counting import products
-from tests.families.image_configs import IMAGE_TEXT, PAIRS, TOWERS, tower_configs
+from tests.families.image_configs import IMAGE_TEXT, PAIRS, QWEN3_5, TOWERS, tower_configs
 
 pytestmark = pytest.mark.sampled(every=4)  # the other models are in the slow tier
 
@@ -150,3 +150,10 @@ def test_small_pairs(config: dict[str, Any]) -> None:
 def test_small_image_text_models(config: dict[str, Any], size: tuple[int, int]) -> None:
     assert mw.model(config).parameters == oracle.parameters(config, class_of(config))
     check_image_text(config, 260, size)
+
+
+def test_tower_of_qwen3_5() -> None:
+    name, size = class_of(QWEN3_5), (256, 320)
+    assert mw.model(QWEN3_5).parameters == oracle.parameters(QWEN3_5, name)
+    answer = analyze_alike(QWEN3_5, phase="encode", batch_size=2, images=2, image_size=size, **FULL)
+    assert products(answer) == oracle.tower_flops(QWEN3_5, name, 4, size)

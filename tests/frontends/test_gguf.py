@@ -165,13 +165,17 @@ def test_gpt2_keeps_its_fused_weights(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("metadata", "tensors", "said"),
     [
-        (other("lama"), None, "'lama' is not known as a GGUF.\nNear names: llama"),
-        (GGUF_METADATA | {"general.architecture": 3}, None, "the architecture 3 is not known"),
-        ({}, None, "the architecture None is not known"),
+        (GGUF_METADATA | {"general.architecture": 3}, None, "must be a text, got 3"),
+        ({}, None, "general.architecture must be a text, got None"),
+        (GGUF_METADATA | {"general.type": "mmproj"}, None, "is the image or audio encoder"),
+        (GGUF_METADATA | {"general.type": "adapter"}, None, "is an adapter (LoRA)"),
+        ({"general.architecture": "clip"}, None, "Pass the GGUF of the text model"),
+        (GGUF_METADATA, [], "a vocabulary alone"),
         ({k: v for k, v in GGUF_METADATA.items() if "block_count" not in k}, None,
          "the metadata has no llama.block_count"),
-        (GGUF_METADATA | {"llama.attention.head_count_kv": [1, 2]}, None, "differs by layer"),
-        (GGUF_METADATA | {"llama.block_count": "two"}, None, "'num_hidden_layers' must be"),
+        (GGUF_METADATA | {"llama.block_count": "two"}, None, "block_count must be a number of"),
+        (GGUF_METADATA | {"llama.block_count": 1 << 31}, None, "block_count must be a number of"),
+        (GGUF_METADATA | {"llama.attention.key_length": "x"}, None, "key_length must be a length"),
         (GGUF_METADATA, [("output.weight", (4, 256), F16)], "the tensor 'token_embd.weight'"),
     ],
 )  # fmt: skip

@@ -12,7 +12,8 @@ from memorywall.answer.evaluate import evaluate, evaluate_ops
 from memorywall.answer.notes import notes_on
 from memorywall.answer.programs import time_provenance
 from memorywall.answer.settle import settle
-from memorywall.catalog.devices import FOLDER, LARGEST_FILE, find_device, measured_path, read_device
+from memorywall.catalog.device_names import FOLDER
+from memorywall.catalog.devices import LARGEST_FILE, find_device, measured_path, read_device
 from memorywall.core.analysis import Analysis
 from memorywall.core.calibration import Prediction
 from memorywall.core.errors import InvalidInputError, shown

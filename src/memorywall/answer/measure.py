@@ -20,10 +20,9 @@ from memorywall.bench.plan import brief_cases, cases, expected_s
 from memorywall.bench.runner import answers
 from memorywall.bench.samples import MachineRecord, warnings
 from memorywall.bench.timing import Measurement
-from memorywall.catalog.measured import DATA_VARIABLE, data_folder, save_here
+from memorywall.catalog.measured import data_folder, save_here, write_record
 from memorywall.core.calibration import Calibration
 from memorywall.core.errors import InvalidInputError, MemoryWallError, MissingDependencyError, shown
-from memorywall.core.files import write_text
 from memorywall.core.hardware import Hardware, Link, Memory
 from memorywall.core.records import load_record, recorded, to_record
 from memorywall.core.scenario import Scenario
@@ -263,21 +262,12 @@ def save_brief(record: MachineRecord) -> Path:
     Raises:
         InvalidInputError: the data folder cannot be written.
     """
-    try:
-        return _write_record(record, "brief")
-    except OSError as error:
-        raise InvalidInputError(
-            f"{data_folder()} cannot be written: {error.strerror}.",
-            f"Free disk space or set another folder: {DATA_VARIABLE}=... memorywall measure "
-            "--brief",
-        ) from None
+    return _write_record(record, "brief")
 
 
 def _write_record(record: MachineRecord, kind: str) -> Path:
     stamp = record.machine["created"].replace(":", "").replace("+0000", "Z")
-    path = data_folder() / "records" / f"{kind}-{stamp}.json"
-    write_text(path, json.dumps(record.to_dict(), indent=1) + "\n")
-    return path
+    return write_record(f"{kind}-{stamp}.json", json.dumps(record.to_dict(), indent=1) + "\n")
 
 
 def last_like(record: MachineRecord) -> MachineRecord | None:

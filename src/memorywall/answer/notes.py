@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import reduce
 
+from memorywall.core.formats import TWINS, arithmetic_of, find_format
 from memorywall.core.numbers import Number, is_array, maximum
 from memorywall.core.question import Question
 from memorywall.core.results import Footprint
@@ -30,25 +31,19 @@ def notes_on(question: Question, footprint: Footprint, asked: Precision) -> tupl
         notes.append(
             f"{_most(longest)} positions are past the {limit} that the model was made for."
         )
-    notes += model.architecture.notes
+    notes += [*model.reading.notes, *model.architecture.notes]
     notes += _image_notes(question)
     storage = question.formats.storage
     notes += _storage_notes(question, footprint, asked)
     weights = question.formats.weights
-    if storage is None and weights.group:
+    if storage is None and weights.bits < _HALF:
         notes.append(
             f"{weights.name} is counted for every weight, embedding and head too, which most "
             "quantised checkpoints keep in 16 bit."
         )
-    wanted = question.arithmetic
-    done = hardware.arithmetic(wanted)
-    if done != wanted:
-        twin = {"bf16": "fp16", "fp16": "bf16"}.get(wanted, "")
-        offer = f"; with activations in {twin} it would be" if twin in hardware.peaks else ""
-        notes.append(
-            f"{hardware.name} has no peak for {wanted}; arithmetic is priced as {done}{offer}"
-            + (f" {render(_largest(hardware.peaks[twin]), 'FLOP/s')}." if offer else ".")
-        )
+    if storage is None and weights.note:
+        notes.append(weights.note)
+    notes += _arithmetic_that_runs(question, asked)
     notes += [*_cache_notes(question, footprint, asked), *_arithmetic_notes(question, asked)]
     if model.traits.state is not None and hardware.calibration is not None:
         notes.append(
@@ -68,6 +63,46 @@ def notes_on(question: Question, footprint: Footprint, asked: Precision) -> tupl
     elif hardware.kind == "hypothetical":
         notes.append(f"{hardware.name} was changed by hand: its ceilings are hypothetical.")
     return tuple(notes)
+
+
+_HALF = 16  # bits of formats that are not quantised
+
+
+def _arithmetic_that_runs(question: Question, asked: Precision) -> tuple[str, ...]:
+    """Return notes on arithmetic that is not what the formats suggest."""
+    hardware, formats = question.hardware, question.formats
+    notes: list[str] = []
+    wanted = arithmetic_of(find_format(asked.activations or question.model.dtype))
+    done = hardware.arithmetic(arithmetic_of(formats.activations))
+    if done == TWINS.get(wanted):
+        notes.append(
+            f"{hardware.name} has no peak for {wanted}: the model runs in {done}, of the same "
+            "width, as engines run it there."
+        )
+    elif done != wanted:
+        notes.append(f"{hardware.name} has no peak for {wanted}; arithmetic is priced as {done}.")
+    return (*notes, *_arithmetic_of_weights(question, asked, done))
+
+
+def _arithmetic_of_weights(question: Question, asked: Precision, done: str) -> tuple[str, ...]:
+    """Return a note on the arithmetic of linear layers whose weights are quantised."""
+    formats, hardware = question.formats, question.hardware
+    storage = formats.storage
+    name = formats.weights.name if storage is None else storage.name
+    if formats.linear:
+        kinds = " and ".join((formats.linear,) if storage is None else storage.products)
+        note = (
+            f"Linear layers with weights in {name} compute in {kinds}, their inputs "
+            f"quantised as they run; attention and the rest in {done}. With --activations "
+            f"{formats.activations.name} all is in {done}."
+        )
+        return (note,)
+    packed = formats.weights if storage is None else storage.linear
+    if asked.activations is not None or packed.bits >= _HALF:
+        return ()
+    wanted = packed.products if storage is None else storage.arithmetic
+    lacks = f"{hardware.name} has no peak for {wanted}: " if wanted else ""
+    return (f"{lacks}Weights in {name} are weight-only: arithmetic is in {done}.",)
 
 
 def _image_notes(question: Question) -> tuple[str, ...]:
@@ -91,11 +126,19 @@ _MUCH = 4
 
 
 def _cache_notes(question: Question, footprint: Footprint, asked: Precision) -> tuple[str, ...]:
-    """Return a note on a cache wider than the activations, if its format was not given."""
-    if asked.activations is None or asked.kv_cache is not None:
+    """Return a note on the format of a cache that was not named, if it needs one.
+
+    The checkpoint may state it; and it may be wider than the activations that were named.
+    """
+    if asked.kv_cache is not None or not _largest(footprint.kv_cache):
         return ()
     done, cache = question.formats.activations, question.formats.kv_cache
-    if cache.bits <= done.bits or not _largest(footprint.kv_cache):
+    storage = question.model.storage
+    if storage is not None and storage.kv_cache is not None:
+        usual = question.model.dtype
+        kept = f"The cache is kept in {cache.name}, as the checkpoint states"
+        return (f"{kept}; --kv-cache {usual} keeps it in the model's dtype.",)
+    if asked.activations is None or cache.bits <= done.bits:
         return ()
     times = cache.bits // done.bits
     less = "halves it" if times == 2 else f"makes it {times} times smaller"

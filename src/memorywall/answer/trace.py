@@ -171,7 +171,7 @@ def _run_file(path: Path) -> Any:
         spec.loader.exec_module(module)
     except MemoryWallError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UnsupportedError(
             f"{path} failed while it was run: {type(error).__name__}: {error}",
             "Run it with Python first.",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from memorywall.core.calibration import Calibration, Curve
 from memorywall.core.errors import InvalidInputError, MissingDependencyError, shown
-from memorywall.core.files import write_text
+from memorywall.core.files import check_place, write_text
 from memorywall.core.hardware import Hardware
 
 DATA_VARIABLE = "MEMORYWALL_DATA"
@@ -73,6 +74,39 @@ def to_toml(device: Hardware) -> str:
     return str(tomli_w.dumps(table))
 
 
+def check_data_folder() -> None:
+    """Check that a measurement can be saved, before it is made.
+
+    Raises:
+        InvalidInputError: the data folder cannot be written.
+    """
+    with _saving():
+        check_place(here_path())
+
+
+@contextmanager
+def _saving() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InvalidInputError(
+            f"{data_folder()} cannot be written: {error.strerror}.",
+            f"Free disk space or set another folder: {DATA_VARIABLE}=... memorywall measure",
+        ) from None
+
+
+def write_record(name: str, text: str) -> Path:
+    """Write the record of a measurement into the data folder, and return its path.
+
+    Raises:
+        InvalidInputError: the data folder cannot be written.
+    """
+    path = data_folder() / "records" / name
+    with _saving():
+        write_text(path, text)
+    return path
+
+
 def save_here(device: Hardware, what: int | str) -> Path:
     """Write a device as this machine's latest measurement, and as that with its number of threads.
 
@@ -80,14 +114,9 @@ def save_here(device: Hardware, what: int | str) -> Path:
         InvalidInputError: the data folder cannot be written.
     """
     text = to_toml(device)
-    try:
+    with _saving():
         write_text(here_path(what), text)
         write_text(here_path(), text)
-    except OSError as error:
-        raise InvalidInputError(
-            f"{here_path().parent} cannot be written: {error.strerror}.",
-            f"Free disk space or set another folder: {DATA_VARIABLE}=... memorywall measure",
-        ) from None
     return here_path()
 
 

@@ -61,6 +61,17 @@ def user_path(text: str) -> Path:
         ) from None
 
 
+def check_place(path: Path) -> None:
+    """Make a path's folder, and a file in it that is removed at once: before long work.
+
+    Raises:
+        OSError: a file cannot be written there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary file next to a path; it replaces the path after a successful write."""

@@ -31,6 +31,8 @@ class Forward:
         image_size: their height and width in pixels; zeros if there are none.
         storage: formats of single weights, if they do not all have the format ``weights``.
         state: of recurrent state; None for the activations' format.
+        linear: the arithmetic of linear layers whose weights are quantised, and their inputs as
+            well; '' for the activations'.
         step: whether it is a decode step, which reads the previous state and uses the recurrent
             form of a scan; else it begins a sequence, and only writes state.
     """
@@ -55,6 +57,7 @@ class Forward:
     image_size: tuple[int, int] = (0, 0)
     storage: Storage | None = None
     state: Format | None = None
+    linear: str = ""
     step: bool = False
 
     @property
@@ -109,6 +112,46 @@ class Forward:
             pairs = pairs + (self.tokens - growing) * window
         return pairs + ahead if causal else 2 * pairs - self.tokens
 
+    def chosen(self, most: int) -> Number:
+        """The union of the positions that the new tokens select, each at most ``most``."""
+        held = self.past + self.tokens
+        return held if self.full else minimum(held, self.tokens * most)
+
+    def chosen_pairs(self, most: int) -> Number:
+        """Count the pairs of one sequence and head where a token selects ``most`` positions.
+
+        Those before it are all selected while they are fewer, as within a window.
+        """
+        if self.full:
+            return self.tokens * (self.past + self.tokens)
+        return self.pairs(causal=True, window=most)
+
+    def entries(self, ratio: int, most: int | None = None) -> Number:
+        """The union of the compressed entries that the new tokens attend to, or select.
+
+        There is one entry for each whole run of ``ratio`` tokens.
+        """
+        held = self.past + self.tokens
+        if most is not None and not self.full:
+            held = minimum(held, self.tokens * (most * ratio))
+        return held // ratio
+
+    def new_entries(self, ratio: int) -> Number:
+        """Entries that the new tokens complete."""
+        return (self.past + self.tokens) // ratio - self.past // ratio
+
+    def entry_pairs(self, ratio: int, most: int | None = None) -> Number:
+        """Count the pairs of tokens and entries of one sequence and head.
+
+        The n-th token sees floor(n / ratio) entries, of which it selects ``most`` at the most.
+        """
+        if self.full:
+            return self.tokens * self.entries(ratio)
+        if type(self.tokens) is int and self.tokens == 1:
+            return self.entries(ratio, most)
+        every = _entry_pairs(self.past + self.tokens, ratio, most)
+        return every - _entry_pairs(self.past, ratio, most)
+
     def cached(self, window: int | None = None) -> Number:
         """Positions of one sequence that the cache must hold after this pass.
 
@@ -147,3 +190,14 @@ def _chunk_pairs(positions: Number, chunk: int) -> Number:
     """Count the pairs of the first positions: 1 + ... + chunk, repeated."""
     whole, rest = positions // chunk, positions % chunk
     return whole * (chunk * (chunk + 1) // 2) + halved(rest * (rest + 1))
+
+
+def _entry_pairs(positions: Number, ratio: int, most: int | None) -> Number:
+    """Count the pairs of the first positions n = 1, 2, ... with floor(n / ratio) entries each.
+
+    Past ``most`` entries each position has as many.
+    """
+    growing = positions if most is None else minimum(positions, most * ratio)
+    whole, rest = growing // ratio, growing % ratio
+    pairs = ratio * halved(whole * (whole - 1)) + whole * (rest + 1)
+    return pairs if most is None else pairs + (positions - growing) * most

@@ -13,6 +13,7 @@ from memorywall.core.forward import Forward
 from memorywall.core.program import Program
 from memorywall.core.quantities import record_of
 from memorywall.core.storage import Storage, Stored
+from memorywall.core.stored_layers import split_layers
 from memorywall.core.traits import Traits
 
 
@@ -42,11 +43,15 @@ class Reading:
         used: keys that were read, with their values.
         assumed: keys that are absent or null, with the values assumed instead.
         unused: keys that were not read, with their values.
+        notes: what was taken for what, and keys of unknown effect.
+        model_type: that the family read.
     """
 
     used: tuple[tuple[str, Any], ...] = ()
     assumed: tuple[tuple[str, Any], ...] = ()
     unused: tuple[tuple[str, Any], ...] = ()
+    notes: tuple[str, ...] = ()
+    model_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +90,16 @@ class Model:
 
     def lower(self, forward: Forward) -> Program:
         """Return the operators of one forward pass, unfused."""
-        return self.family.lower(self.architecture, forward)
+        program = self.family.lower(self.architecture, forward)
+        storage = forward.storage
+        if storage is None or storage.by_module is None or not storage.by_module.by_layer:
+            return program
+        return split_layers(program, storage, forward)
 
     @property
     def parameters(self) -> int:
         """Weights of ``class_name``: counted from the operators' tensors, never stored."""
-        return _parameters(self.family, self.architecture)
+        return count_parameters(self.family, self.architecture)
 
     @property
     def active_parameters(self) -> int:
@@ -104,6 +113,11 @@ class Model:
     def to_dict(self) -> dict[str, Any]:
         """Return its record, the quantities of the group ``model``."""
         return record_of("model", self)
+
+
+def count_parameters(family: Family, architecture: Architecture) -> int:
+    """Return the weights of an architecture, each stored array counted once."""
+    return _parameters(family, architecture)
 
 
 @lru_cache(maxsize=1024)

@@ -162,6 +162,11 @@ def _as_number(value: object, name: str, wanted: str) -> int | float | Array:
     if is_array(value) or isinstance(value, list | tuple):
         import numpy as np  # noqa: PLC0415
 
+        if np.ma.is_masked(value):
+            raise InvalidInputError(
+                f"{name} must be {wanted} at every point, got a masked array.",
+                "Pass its compressed() values.",
+            )
         try:
             array = np.asarray(value)
         except ValueError:

@@ -262,9 +262,12 @@ FOOTPRINT = (
     Quantity("gradients", "byte", "Gradients, in training.", "prefixed"),
     Quantity("optimizer_states", "byte", "States of the optimizer, in training.", "prefixed"),
     Quantity("total", "byte", "The total.", "prefixed"),
-    Quantity("capacity", "byte", "The device's main memory.", "prefixed", origin="ceilings"),
+    Quantity(
+        "capacity", "byte", "The usable part of the device's main memory.", "prefixed",
+        origin="ceilings",
+    ),
     Quantity("state", "byte", "Constant-size memory of recurrent layers.", "prefixed"),
-)
+)  # fmt: skip
 
 OPERATOR = (
     Quantity("name", "", "Its path, such as ``layers.attention.q_proj``.", "text"),
@@ -305,9 +308,13 @@ STORED = (
 
 MEMORY = (
     Quantity("name", "", "Such as ``L2`` or ``HBM3``.", "text"),
-    Quantity("capacity", "byte", "Its capacity.", "prefixed", origin="ceilings"),
+    Quantity("capacity", "byte", "Its capacity: the label.", "prefixed", origin="ceilings"),
+    Quantity(
+        "usable", "byte", "The total that the driver reports, or by a rule of the device's class.",
+        "prefixed", origin="ceilings",
+    ),
     Quantity("bandwidth", "byte/s", "Reads and writes together.", "prefixed", origin="ceilings"),
-)
+)  # fmt: skip
 
 LINK = (
     Quantity("name", "", "Such as ``NVLink 4``.", "text"),
@@ -321,6 +328,10 @@ LINK = (
 DEVICE = (
     Quantity("name", "", "Its name in the catalogue.", "text"),
     Quantity("title", "", "Its name in full.", "text"),
+    Quantity(
+        "aliases", "", "Other names that it answers to.", "text",
+        compute=lambda device: list(device.aliases),
+    ),
     Quantity("vendor", "", "Its vendor.", "text"),
     Quantity("class", "", "The segment of devices.", "text", path="device_class"),
     Quantity(

@@ -73,7 +73,8 @@ DIALECTS = {
         head_dim=128, layers=_LATE, positions=32_768,
     ),
     "phi3": Dialect(
-        "Phi3", layers=sliding(None), rotary_key=PARTIAL_ROTARY, positions=4096, heads=_CLASSIFIERS
+        "Phi3", layers=sliding(None), rotary_key=PARTIAL_ROTARY, positions=4096, heads=_CLASSIFIERS,
+        refused=(("attention_bias", (True,), "the class has no biases in attention"),),
     ),
     "olmo": Dialect(
         "Olmo", qkv_bias=ATTENTION_BIAS, out_bias=ATTENTION_BIAS, norm="layernorm_plain",
@@ -127,6 +128,11 @@ DIALECTS = {
     "hunyuan_v1_dense": Dialect(
         "HunYuanDenseV1", qkv_bias=ATTENTION_BIAS, out_bias=ATTENTION_BIAS, qk_norm="head",
         heads=ALL_HEADS[:1],
+    ),
+    # 13B, of which 7B is a Llama; its scores have ALiBi, and the code is custom.
+    "baichuan": Dialect(
+        "Baichuan", reads_kv_heads=False, reads_head_dim=False, rotary=None, on_scores="alibi",
+        names={"max_position_embeddings": "model_max_length"}, positions=4096, heads=(),
     ),
     "cwm": Dialect(
         "Cwm", mlp_bias=MLP_BIAS, kv_heads=8, head_dim=128,

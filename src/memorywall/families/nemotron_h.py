@@ -33,6 +33,7 @@ _OLD = {
     "conv_kernel": "mamba_d_conv",
     "use_conv_bias": "mamba_conv_bias",
     "chunk_size": "mamba_chunk_size",
+    "head_dim": "attention_head_dim",
 }
 
 
@@ -52,7 +53,7 @@ _KEYS = Keys(
 def read(data: Mapping[str, Any], where: str) -> Decoder:
     """Read a config with ``model_type`` nemotron_h."""
     config = Config(data, where, _OLD)
-    if config.optional_size("sliding_window") is not None:
+    if config.optional_size("sliding_window") is not None and not config.faults:
         config.refuse("sliding_window", (data["sliding_window"],), "its class has no windows")
     config.refuse("attention_bias", (True,), "its class has no biases in attention")
     config.refuse("tie_word_embeddings", (True,), "its class ties no weights")

@@ -26,16 +26,23 @@ def _gpt_neo_layers(config: Config, layers: int) -> list[Look]:
     """Read ``attention_types``, a list of (kinds of layers, how many times)."""
     window = config.size("window_size", 256)
     pairs = config.data.get("attention_types") or [[["global", "local"], 12]]
-    try:
-        kinds = [kind for run, times in pairs for _ in range(times) for kind in run]
-    except (TypeError, ValueError):
-        kinds = []
-    if len(kinds) != layers or set(kinds) - {"global", "local"}:
+    runs = pairs if isinstance(pairs, list) and len(pairs) <= layers else []
+    kinds = [kind for run in runs for kind in _repeated(run, layers)]
+    if len(kinds) != layers or any(kind not in ("global", "local") for kind in kinds):
         config.faults["attention_types"] = (
             f"'attention_types' must make {layers} layers of 'global' and 'local'"
         )
         return everywhere(config, layers)
     return [(window if kind == "local" else None, True) for kind in kinds]
+
+
+def _repeated(run: object, most: int) -> list[object]:
+    """Return the layers of one run, [kinds, times]; none for anything else."""
+    if not isinstance(run, list | tuple) or len(run) != 2:
+        return []
+    kinds, times = run
+    good = isinstance(kinds, list | tuple) and isinstance(times, int) and times <= most
+    return list(kinds) * times if good and len(kinds) <= most else []
 
 
 _ENABLED = ("enable_bias", True)

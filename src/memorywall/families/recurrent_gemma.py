@@ -144,7 +144,7 @@ def _read_pattern(config: Config, layers: int) -> list[str]:
     pattern = config.data.get(key)
     if pattern is None:
         pattern = config.default("block_types", list(_PATTERN))
-    if not isinstance(pattern, list) or not pattern or not set(pattern) <= set(_PATTERN):
+    if not isinstance(pattern, list) or not pattern or any(k not in _PATTERN for k in pattern):
         text = f"{key!r} must list kinds of layers, recurrent or attention, got {shown(pattern)}"
         config.fault(key, text)
         pattern = list(_PATTERN)

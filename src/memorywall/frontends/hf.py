@@ -9,16 +9,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from memorywall.catalog.configs import config_names, find_config
+from memorywall.catalog.configs import find_config, known_names
 from memorywall.core.errors import InvalidInputError, UnknownNameError, shown
 from memorywall.core.files import read_text, user_path
 from memorywall.core.model import Model
 from memorywall.core.storage import Stored
-from memorywall.frontends._gguf_config import gguf_config
-from memorywall.frontends._storage import gguf_storage
+from memorywall.frontends._gguf_model import model_from_gguf
+from memorywall.frontends._side_files import beside, with_side_file
 from memorywall.frontends._tensors import totals
 from memorywall.frontends.config import LARGEST_CONFIG, model_from_config, parse_config
-from memorywall.frontends.gguf import read_gguf
+from memorywall.frontends.file_kinds import refuse_other_file
 from memorywall.frontends.hub import model_from_hub
 from memorywall.frontends.shards import INDEX, read_safetensors
 
@@ -82,7 +82,7 @@ def _from_path(path: Path) -> Model:
     except (OSError, ValueError):
         is_folder = False
     if path.suffix == ".gguf" and not is_folder:
-        return _from_gguf(path)
+        return model_from_gguf(path)
     files = path if is_folder or path.suffix == ".safetensors" else None
     if files is not None:
         folder = path if is_folder else path.parent
@@ -92,15 +92,24 @@ def _from_path(path: Path) -> Model:
         except OSError:
             missing = False
         if missing:
+            _refuse_other_files(folder)
             raise InvalidInputError(
                 f"The folder {folder} has no config.json.",
                 "Pass a model's folder, its config.json, or a name: memorywall models.",
             )
     text = read_text(path, LARGEST_CONFIG, "a config.json")
-    config = parse_config(text, str(path))
+    config, note = with_side_file(parse_config(text, str(path)), beside(path))
     name = path.resolve().parent.name if path.name == "config.json" else path.stem
     stored = None if files is None else _stored(files)
-    return model_from_config(config, str(path), name, stored)
+    return model_from_config(config, str(path), name, stored, note=note)
+
+
+def _refuse_other_files(folder: Path) -> None:
+    """Refuse a folder without a config.json by the file that it has in its place."""
+    for name in ("model_index.json", "adapter_config.json", "params.json"):
+        if (folder / name).is_file():
+            text = read_text(folder / name, LARGEST_CONFIG, "a JSON file")
+            refuse_other_file(parse_config(text, str(folder / name)), str(folder / name))
 
 
 def _stored(path: Path) -> Stored | None:
@@ -111,14 +120,6 @@ def _stored(path: Path) -> Stored | None:
     return totals(tensors, files)
 
 
-def _from_gguf(path: Path) -> Model:
-    header = read_gguf(path)
-    config, storage = gguf_config(header, str(path)), gguf_storage(header)
-    return model_from_config(
-        config, str(path), path.stem, totals(header.tensors, header.files), storage
-    )
-
-
 @lru_cache(maxsize=256)
 def _from_name(name: str) -> Model:
     entry = find_config(name)
@@ -127,6 +128,6 @@ def _from_name(name: str) -> Model:
     if _HUB_ID.fullmatch(name):
         return model_from_hub(name)
     raise UnknownNameError(
-        "model", name, config_names(),
+        "model", name, known_names(),
         "All models: memorywall models. A path requires a config.json; a hub id is owner/name.",
     )  # fmt: skip

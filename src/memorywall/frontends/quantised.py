@@ -1,4 +1,4 @@
-"""The ``quantization_config`` of a checkpoint: the packed weights, and the data stored with them.
+"""The quantisation that a config states: the packed weights, the data beside them, and the cache.
 
 The layouts are those in which each method saves a linear layer of [out, in]; ``Beside`` holds data
 that ``Format`` cannot express. An unsupported setting that changes bytes is never guessed: the
@@ -7,28 +7,54 @@ model then requires an explicit format of its weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from memorywall.core.errors import near_names, shown
-from memorywall.core.formats import Beside, Format, find_format
-from memorywall.core.storage import KEPT, Storage, unread
+from memorywall.core.formats import Format, find_format
+from memorywall.core.storage import Storage, unread
+from memorywall.frontends._cache_formats import cache_format
 from memorywall.frontends._compressed_tensors import read_compressed_tensors
-from memorywall.frontends._kept import kept_layers
-from memorywall.frontends._layouts import (
-    WHOLE,
-    NotCoveredError,
-    block_of,
-    choose,
-    computes_in,
-    group_of,
-    grouped,
-    none_of,
-    only,
-    title_of,
-    with_beside,
+from memorywall.frontends._floats import (
+    read_fbgemm,
+    read_fp8,
+    read_fp_quant,
+    read_gemma,
+    read_modelopt,
+    read_mxfp4,
+    read_mxfp8,
+    read_quark,
+    unwrapped,
 )
+from memorywall.frontends._integers import (
+    read_auto_round,
+    read_awq,
+    read_bitnet,
+    read_bitsandbytes,
+    read_eetq,
+    read_exl,
+    read_gptq,
+    read_hqq,
+    read_metal,
+    read_quanto,
+)
+from memorywall.frontends._kept import kept_modules
+from memorywall.frontends._layouts import NotCoveredError, Plain, Reader
+from memorywall.frontends._mlx import is_mlx, read_mlx
+from memorywall.frontends._modules import FormatsByName, Named, read_names
+from memorywall.frontends._torchao import read_torchao
+from memorywall.frontends._vectors import read_aqlm, read_higgs, read_vptq
 from memorywall.reading.config_values import Config
+
+# Where tools write it. MLX writes its block twice, and beside what a converted checkpoint had.
+BLOCKS = (
+    "quantization", "quantization_config", "compression_config", "quant_config", "quantize_config",
+)  # fmt: skip
+# Other keys that name a quantisation, and such keys of I-BERT, codecs and forecasters that do not.
+_NAMES_ONE = re.compile(r"load_in_\dbit|w_?bits?|quant(?!ile|izer)\w*")
+_SOMETHING_ELSE = ("quant_mode", "quantization_dim", "quantization_levels")
 
 
 def read_quantisation(config: Config, dtype: str, layers: int) -> Storage | None:
@@ -39,10 +65,73 @@ def read_quantisation(config: Config, dtype: str, layers: int) -> Storage | None
         dtype: of the unquantised weights.
         layers: of the model.
     """
-    part = config.within("quantization_config")
+    experts = config.word("expert_dtype", "") if config.has("expert_dtype") else ""
+    plain = Plain(find_format(dtype), layers, experts)
+    part, is_text_only = _block(config), False
     if part is None:
+        text = config.within("text_config") if _is_mapping(config, "text_config") else None
+        part, is_text_only = (None if text is None else _block(text)), True
+    if part is None:
+        name = _unread_key(config)
+        return None if name is None else unread(f"its config has {name!r}, which is not known")
+    storage = _read(part, plain)
+    return _of_text(storage, plain) if is_text_only and not storage.reason else storage
+
+
+def states_quantisation(config: Mapping[str, Any]) -> bool:
+    """Whether a config states a quantisation, at its top or for its text."""
+    whole = Config(config, "config")
+    text = config.get("text_config")
+    parts = (config, text if isinstance(text, Mapping) else {})
+    has_block = any(part.get(key) is not None for part in parts for key in BLOCKS)
+    return has_block or _unread_key(whole) is not None
+
+
+def _block(config: Config) -> Config | None:
+    """Return the block that states the quantisation; MLX's before the one that it replaced."""
+    blocks = [config.within(key) for key in BLOCKS if config.has(key)]
+    found = [block for block in blocks if block is not None]
+    of_mlx = [block for block in found if is_mlx(block.data)]
+    best = (of_mlx or [block for block in found if block.data] or found)[:1]
+    if not best:
         return None
-    method = part.word("quant_method", "bitsandbytes" if _is_bitsandbytes(part) else "")
+    is_wrapped = unwrapped(best[0].data) is not best[0].data
+    return best[0].within("quantization") if is_wrapped else best[0]
+
+
+def _unread_key(config: Config) -> str | None:
+    """Return a key outside the blocks that names a quantisation; of a part, with the part's."""
+    for key, value in config.data.items():
+        if _names_one(key, value) and key not in BLOCKS:
+            return str(key)
+        if str(key).endswith("_config") and isinstance(value, Mapping) and key not in BLOCKS:
+            known = BLOCKS if key == "text_config" else ()
+            # Items are not recorded as read.
+            inner = next(
+                (
+                    name
+                    for name, one in value.items()
+                    if _names_one(name, one) and name not in known
+                ),
+                None,
+            )
+            if inner is not None:
+                return f"{key}.{inner}"
+    return None
+
+
+def _names_one(key: object, value: object) -> bool:
+    is_name = isinstance(key, str) and _NAMES_ONE.fullmatch(key) is not None
+    is_stated = bool(value) and value not in ("none", "None")
+    return is_name and key not in _SOMETHING_ELSE and is_stated
+
+
+def _is_mapping(config: Config, key: str) -> bool:
+    return isinstance(config.data.get(key), Mapping)
+
+
+def _read(part: Config, plain: Plain) -> Storage:
+    method = _method_of(part)
     reader = _METHODS.get(method)
     if reader is None:
         near = near_names(method, _METHODS) or list(_METHODS)
@@ -50,120 +139,90 @@ def read_quantisation(config: Config, dtype: str, layers: int) -> Storage | None
             f"its weights are quantised by {shown(method)}, which is not known "
             f"(known are {', '.join(near)})"
         )
-    rest = find_format(dtype)
     try:
-        storage = reader(part, rest)
-        kept, notes = kept_layers(part, storage.kept, layers)
+        storage = reader(part, plain)
+        kept, notes = kept_modules(part, plain.layers)
     except NotCoveredError as error:
         return unread(f"its weights are quantised by {method} with {error}, which is not supported")
     except ValueError as error:
         return unread(str(error))
-    return replace(storage, kept=kept, notes=(*storage.notes, *notes))
-
-
-def _is_bitsandbytes(part: Config) -> bool:
-    return part.flag("load_in_4bit", False) or part.flag("load_in_8bit", False)
-
-
-def _gptq(part: Config, rest: Format) -> Storage:
-    """Packed weights, and for each group a 16-bit scale and a zero point as wide as a weight.
-
-    There is also one 32-bit group number per input, sorted or not.
-    """
-    only(part, "checkpoint_format", ("gptq", "gptq_v2"), "gptq")
-    none_of(part, "dynamic", "modules_in_block_to_quantize")
-    bits = choose(part, "bits", (2, 3, 4, 8))
-    format_ = grouped(f"int{bits}", bits, group_of(part, "group_size"), 16 + bits)
-    order = Beside(32, rows=WHOLE, columns=1)
-    kept = tuple(name for name in KEPT if not (name == "lm_head" and part.flag("lm_head", False)))
-    return Storage(f"GPTQ {title_of(format_)}", with_beside(format_, order), rest, kept)
-
-
-def _awq(part: Config, rest: Format) -> Storage:
-    """Packed weights, and for each group a 16-bit scale and a zero point of 4 bits."""
-    only(part, "version", ("gemm", "GEMM"), "gemm")
-    bits = choose(part, "w_bit" if part.has("w_bit") else "bits", (4,))
-    group = group_of(part, "q_group_size" if part.has("q_group_size") else "group_size")
-    format_ = grouped(f"int{bits}", bits, group, 16 + bits)
-    return Storage(f"AWQ {title_of(format_)}", format_, rest)
-
-
-def _bitsandbytes(part: Config, rest: Format) -> Storage:
-    """8 bit with an fp32 scale a row; or 4 bit in runs of 64 weights, across rows.
-
-    A run's scale is fp32; or, quantised again, 8 bit with an fp32 scale for 256 of them. Each
-    weight keeps the table of its 16 values, and of the 256 values of its scales. The file also
-    holds a text of a few hundred bytes for each, which is not counted.
-    """
-    if part.flag("load_in_8bit", False):
-        rows = Beside(32, rows=1, columns=WHOLE)
-        # One byte per weight describes the packing.
-        packing = Beside(8, rows=WHOLE, columns=WHOLE)
-        return Storage("bitsandbytes int8", with_beside(Format("int8", 8), rows, packing), rest)
-    kind = part.word("bnb_4bit_quant_type", "fp4")
-    if kind not in ("nf4", "fp4"):
-        raise NotCoveredError(f"'bnb_4bit_quant_type' {shown(kind)}")
-    values = Beside(16 * 32, rows=WHOLE, columns=WHOLE)
-    if part.flag("bnb_4bit_use_double_quant", False):
-        table = Beside(256 * 32, rows=WHOLE, columns=WHOLE)
-        scales: tuple[Beside, ...] = (Beside(8, run=64), Beside(32, run=64 * 256), table)
-    else:
-        scales = (Beside(32, run=64),)
-    name = f"bitsandbytes {kind}" + (" with double quantisation" if len(scales) > 1 else "")
-    note = "bitsandbytes' description of each weight's packing (a few hundred bytes) is left out."
-    return Storage(name, with_beside(Format(kind, 4), *scales, values), rest, notes=(note,))
-
-
-def _fp8(part: Config, rest: Format) -> Storage:
-    """8 bit with an fp32 scale for each block, or for the whole of a weight."""
-    rows, columns = block_of(part, "weight_block_size")
-    scale = Beside(32, rows=rows, columns=columns)
-    beside = [scale]
-    if part.word("activation_scheme", "dynamic") == "static":
-        beside.append(Beside(32, rows=WHOLE, columns=WHOLE))
-    name = f"fp8 in blocks of {rows} x {columns}" if rows else "fp8"
-    return Storage(
-        name, with_beside(Format("fp8", 8), *beside), rest, notes=(computes_in("fp8", rest),)
+    cache, cache_notes = cache_format(part)
+    return replace(
+        _with_first(storage, kept, plain.rest),
+        kv_cache=cache,
+        notes=(*storage.notes, *notes, *cache_notes),
     )
 
 
-def _fbgemm(part: Config, rest: Format) -> Storage:  # noqa: ARG001 - as its siblings
-    """8 bit with an fp32 scale a row."""
-    format_ = with_beside(Format("fp8", 8), Beside(32, rows=1, columns=WHOLE))
-    return Storage("fp8 with a scale a row", format_, rest, notes=(computes_in("fp8", rest),))
+def _with_first(storage: Storage, named: Named, format_: Format) -> Storage:
+    """Return a storage in which some modules have a format, before all other statements."""
+    if not named.places and not named.patterns:
+        return storage
+    groups = storage.by_module.groups if isinstance(storage.by_module, FormatsByName) else ()
+    return replace(storage, by_module=FormatsByName(((named, format_), *groups)))
 
 
-def _mxfp4(part: Config, rest: Format) -> Storage:  # noqa: ARG001 - as its siblings
-    """Experts only: 32 weights under an 8-bit exponent."""
-    return Storage("mxfp4 experts", find_format("mxfp4"), rest, (*KEPT, "attention"))
+def _of_text(storage: Storage, plain: Plain) -> Storage:
+    """Return the storage of a model whose text alone is quantised."""
+    towers = read_names(["vision_tower", "multi_modal_projector"], plain.layers)
+    return _with_first(storage, towers, plain.rest)
 
 
-def _modelopt(part: Config, rest: Format) -> Storage:
-    """NVIDIA's: 4 bit with an fp8 scale for 16 weights, or fp8; fp32 scales of weight and input."""
-    both = Beside(2 * 32, rows=WHOLE, columns=WHOLE)
-    algorithm = part.word("quant_algo", "").upper()
-    if algorithm == "NVFP4":
-        if part.has("group_size") and part.size("group_size") != 16:
-            raise NotCoveredError("groups of other than 16")
-        return Storage(
-            "nvfp4",
-            with_beside(find_format("nvfp4"), both),
-            rest,
-            notes=(computes_in("fp4", rest),),
-        )
-    if algorithm == "FP8":
-        format_ = with_beside(Format("fp8", 8), both)
-        return Storage("fp8", format_, rest, notes=(computes_in("fp8", rest),))
-    raise NotCoveredError(f"'quant_algo' {shown(algorithm)}")
+def _method_of(part: Config) -> str:
+    """Return the method of a block: by its name, else by the keys that only it has."""
+    named = part.word("quant_method", "")
+    if named:
+        return named.lower()
+    if is_mlx(part.data):
+        return "mlx"
+    for key, method in _KEYS:
+        if part.has(key):
+            return method
+    return ""
 
 
-_METHODS: dict[str, Callable[[Config, Format], Storage]] = {
-    "gptq": _gptq,
-    "awq": _awq,
-    "bitsandbytes": _bitsandbytes,
-    "fp8": _fp8,
-    "fbgemm_fp8": _fbgemm,
-    "mxfp4": _mxfp4,
-    "modelopt": _modelopt,
+# Keys that a method's block has and no other's.
+_KEYS = (
+    ("load_in_4bit", "bitsandbytes"),
+    ("load_in_8bit", "bitsandbytes"),
+    ("quant_algo", "modelopt"),
+    ("config_groups", "compressed-tensors"),
+    ("weight_block_size", "fp8"),
+    ("packing_format", "auto-round"),
+    ("global_quant_config", "quark"),
+    ("w_bit", "awq"),
+    ("desc_act", "gptq"),
+    ("damp_percent", "gptq"),
+    ("zero_point", "awq"),
+)
+
+_METHODS: dict[str, Reader] = {
+    "gptq": read_gptq,
+    "awq": read_awq,
+    "auto-round": read_auto_round,
+    "intel/auto-round": read_auto_round,
+    "bitsandbytes": read_bitsandbytes,
+    "fp8": read_fp8,
+    "mxfp8": read_mxfp8,
+    "fbgemm_fp8": read_fbgemm,
+    "mxfp4": read_mxfp4,
+    "modelopt": read_modelopt,
+    "modelopt_fp4": read_modelopt,
+    "modelopt_mixed": read_modelopt,
     "compressed-tensors": read_compressed_tensors,
+    "quark": read_quark,
+    "fp_quant": read_fp_quant,
+    "torchao": read_torchao,
+    "hqq": read_hqq,
+    "quanto": read_quanto,
+    "eetq": read_eetq,
+    "bitnet": read_bitnet,
+    "metal": read_metal,
+    "gemma": read_gemma,
+    "aqlm": read_aqlm,
+    "higgs": read_higgs,
+    "vptq": read_vptq,
+    "exl2": read_exl,
+    "exl3": read_exl,
+    "mlx": read_mlx,
 }

@@ -115,10 +115,14 @@ def _name(kind: Halves, kinds: tuple[Halves, ...]) -> str:
         words += ["unrotated"] if rotated and not attention.rotary else []
     if attention is not None and _is_mixer(attention):
         words.append(attention.name)
+    elif isinstance(attention, LatentAttention) and attention.selected and not attention.indexer:
+        words.append("sharing")  # the selection of a layer before
     if mlp is None and not words:
         words.append("attention")
     if attention is None:
         words.append("experts" if isinstance(mlp, Experts) else "mlp")
+    if len(kinds) > 1 and isinstance(mlp, Experts) and mlp.hashed:
+        words.insert(0, "hashed")
     sparse = any(isinstance(other, Experts | BesideExperts) for _, other in kinds)
     if attention is not None and isinstance(mlp, FeedForward) and sparse:
         words.insert(0, "dense")
@@ -214,11 +218,18 @@ def decoder_traits(model: Decoder) -> Traits:
         head=model.head is not None,
         experts=any(isinstance(layers.mlp, Experts | BesideExperts) for layers in model.layers),
         latent=latent,
+        selections=_selections(mixers),
         # Chunks are such lengths at first.
         windows=(*(a.window for a in plain if a.window is not None), *chunks),
         chunks=chunks,
         state=State(model.state_dtype) if others else None,
     )
+
+
+def _selections(mixers: list[AnyMixer]) -> tuple[int, ...]:
+    """Return how many positions a token of latent attention selects, of each number once."""
+    found = [m.selected for m in mixers if isinstance(m, LatentAttention) and m.selected]
+    return tuple(dict.fromkeys(found))
 
 
 def plain_attention(model: Decoder) -> list[Attention]:

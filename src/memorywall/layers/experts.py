@@ -28,7 +28,9 @@ class Experts:
         shared: width of what every token goes through beside them; 0 for nothing.
         shared_bias: whether that has biases.
         shared_gate: whether a learned gate scales it.
-        scoring: what turns the router's logits into weights, ``softmax`` or ``sigmoid``.
+        scoring: what turns the router's logits into weights: ``softmax``, or a function of each,
+            ``sigmoid`` or ``sqrtsoftplus``.
+        hashed: whether a table chooses the experts of each word, and the router weighs them alone.
         router_bias: whether the router has a bias that is added.
         correction: whether the model keeps one weight an expert to balance the choice.
         latent: width that rows are projected to for the experts, and back from; 0 for none.
@@ -46,6 +48,7 @@ class Experts:
     correction: bool = False
     latent: int = 0
     latent_bias: bool = False
+    hashed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +108,8 @@ def _route(tape: Tape, x: Tensor, e: Experts, path: str) -> Tensor:
     if e.correction:
         reads = (*reads, tape.weight(f"{path}.router.correction", router))
     softmax = e.scoring == "softmax"
-    cost = FLOPS_PER_ELEMENT["softmax"] if softmax else ACTIVATION_FLOPS["sigmoid"]
-    space = Space(cost + FLOPS_PER_ELEMENT["top_k"], logits.axes)
+    cost = FLOPS_PER_ELEMENT["softmax"] if softmax else ACTIVATION_FLOPS[e.scoring]
+    space = Space(cost if e.hashed else cost + FLOPS_PER_ELEMENT["top_k"], logits.axes)
     scores = tape.activation(f"{path}.scores", x.rows_axes + named(chosen=e.chosen))
     tape.op(f"{path}.scores", Elementwise((space,), e.scoring), reads, scores)
     return scores
@@ -141,8 +144,10 @@ def _stacked(
     geometry = ExpertsProduct(routed[:-1], inner, width, e.count, e.chosen, tape.forward.routing)
     out = tape.activation(name, routed + width, len(width))
     every, some = (("experts", e.count),), (("experts", touched),)
+    # Checkpoints hold the two halves of a gated product as two weights, each with its own scales.
+    column = sum(axis != "gate_up" for axis, _ in width)
     weight = tape.weight(
-        f"{name}.weight", every + width + inner, len(inner), column=len(width),
+        f"{name}.weight", every + width + inner, len(inner), column=column,
         touched=some + width + inner,
     )  # fmt: skip
     reads: tuple[Tensor, ...] = (x, weight)

@@ -18,7 +18,6 @@ from memorywall.core.geometry import Attention as AttentionProduct
 from memorywall.core.geometry import (
     Elementwise,
     Embedding,
-    Experts,
     Gemm,
     Geometry,
     Mask,
@@ -28,7 +27,7 @@ from memorywall.core.geometry import (
 )
 from memorywall.core.numbers import Number, minimum
 from memorywall.core.program import Block, Op
-from memorywall.core.storage import Storage
+from memorywall.core.stored_layers import product_arithmetic, store
 from memorywall.core.tensors import Tensor
 from memorywall.layers.element_costs import (
     ACTIVATION_FLOPS,
@@ -98,12 +97,16 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class FeedForward:
-    """Shape of a feed-forward: F, the activation function, gated (GLU) or plain, biases."""
+    """Shape of a feed-forward: F, the activation function, gated (GLU) or plain, biases.
+
+    ``out_bias`` is that of the last projection, if it differs from ``bias``.
+    """
 
     width: int
     activation: str
     gated: bool = False
     bias: bool = False
+    out_bias: bool | None = None
 
 
 class Tape:
@@ -175,23 +178,14 @@ class Tape:
         """
         forward = self.forward
         if forward.storage is not None:
-            self._store(forward.storage, name, geometry, reads)
+            store(forward.storage, name, geometry, reads)
         if forward.logits == "none" and geometry.kind != "embedding":
             flops = geometry.flops
             if type(flops) is int and flops == 0:
                 for tensor in reads:
                     tensor.touched = NOTHING
-        self.ops.append(Op(name, geometry, reads, writes, self.dtype))
-
-    def _store(
-        self, storage: Storage, op: str, geometry: Geometry, reads: tuple[Tensor, ...]
-    ) -> None:
-        """Give the weights that an operator reads the formats that they are stored in."""
-        product = geometry if isinstance(geometry, Gemm | Experts) else None
-        for tensor in reads:
-            if tensor.role == "weight":
-                is_matrix = product is not None and product.is_factor(tensor.axes)
-                tensor.format = storage.format_of(op, tensor.name, is_matrix=is_matrix)
+        dtype = product_arithmetic(forward, geometry, reads) if forward.linear else self.dtype
+        self.ops.append(Op(name, geometry, reads, writes, dtype))
 
     def embed(self, name: str, out: Tensor, *tables: tuple[str, Axis, Number]) -> Tensor:
         """Add rows of tables, each (name, axis of rows, rows touched); ids are not counted."""
@@ -326,7 +320,8 @@ class Tape:
         else:
             up = self.linear(f"{path}.up_proj", x, width, f.bias)
             inner = self.apply(f"{path}.activation", f.activation, up)
-        return self.linear(f"{path}.down_proj", inner, x.row_axes, f.bias)
+        bias = f.bias if f.out_bias is None else f.out_bias
+        return self.linear(f"{path}.down_proj", inner, x.row_axes, bias)
 
     def _queries_keys_values(
         self, x: Tensor, a: Attention, path: str, project: Projection

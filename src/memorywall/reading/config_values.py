@@ -14,8 +14,9 @@ from memorywall.core.errors import (
     near_names,
     shown,
 )
-from memorywall.core.formats import find_format
+from memorywall.core.formats import find_arithmetic_format
 from memorywall.layers.element_costs import ACTIVATION_FLOPS
+from memorywall.reading.class_names import known_class
 from memorywall.reading.watched import Watched
 
 # Far above any published model, and low enough that no product of two overflows a float.
@@ -154,7 +155,7 @@ class Config:
             taken: float | None = self.default(key, default if key not in self.data else None)
             return taken
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not value > 0:
+        if not number or not 0 < value < math.inf:
             self.faults[key] = f"{key!r} must be a number above 0, got {shown(value)}"
             return default
         return float(value)
@@ -236,7 +237,7 @@ class Config:
             self.notes.append("The config has no dtype: bf16 is assumed.")
         name = self.word(key, "bf16")
         try:
-            return find_format(name).name
+            return find_arithmetic_format(name, "the dtype").name
         except MemoryWallError as error:
             self.faults[key] = f"{key!r}: {error.message}"
             return "bf16"
@@ -252,13 +253,14 @@ class Config:
                 f"'architectures' must be a list of class names, got {shown(classes)}"
             )
             return default
-        if name not in known:
+        found = known_class(name, known)
+        if found is None:
             self.check()
             raise UncoveredError(
                 f"{self.where}: the class {shown(name)} is not supported.",
                 f"Supported for this model_type: {', '.join(known)}.",
             )
-        return name
+        return found
 
     def labels(self) -> int:
         """Return the number of labels, from ``num_labels`` or ``id2label``, else 2."""

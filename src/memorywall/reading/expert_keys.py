@@ -33,6 +33,24 @@ def after_the_first(default: int) -> Placing:
     return read
 
 
+def listed_or_after(default: int) -> Placing:
+    """Return a reader of ``mlp_layer_types``, or without it of the number of dense layers."""
+    known = ("dense", "sparse")
+
+    def read(config: Config, layers: int) -> list[bool]:
+        kinds = config.data.get("mlp_layer_types")
+        if kinds is None:
+            return after_the_first(default)(config, layers)
+        good = isinstance(kinds, list) and len(kinds) == layers
+        if not good or any(kind not in known for kind in kinds):
+            text = f"'mlp_layer_types' must list dense or sparse for each of {layers} layers"
+            config.fault("mlp_layer_types", text)
+            return [False] * layers
+        return [kind == "sparse" for kind in kinds]
+
+    return read
+
+
 def by_steps(config: Config, layers: int) -> list[bool]:
     """Read one layer of ``decoder_sparse_step``, except those in ``mlp_only_layers``."""
     step = config.size("decoder_sparse_step", 1)

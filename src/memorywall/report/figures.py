@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memorywall.bench.profiles import Profile, ProfiledCase
 from memorywall.core.errors import InvalidInputError, MissingDependencyError, shown
-from memorywall.core.files import replacing
+from memorywall.core.files import check_place, replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -98,23 +100,46 @@ def save(figure: Figure, path: Path) -> Path:
     Raises:
         InvalidInputError: another suffix, or a place that cannot be written.
     """
+    suffix = _suffix(path)
+    matplotlib = load_matplotlib()
+    metadata: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(
+        suffix, {}
+    )
+    with _writing(path), matplotlib.rc_context(LOOK), replacing(path) as beside:
+        figure.savefig(beside, format=suffix[1:], dpi=200, metadata=metadata)
+    return path
+
+
+def check_figure(path: Path) -> None:
+    """Check that a figure can be drawn into a path, before the work that it shows.
+
+    Raises:
+        InvalidInputError: a suffix that is not known, or a place that cannot be written.
+        MissingDependencyError: matplotlib is not installed.
+    """
+    _suffix(path)
+    load_matplotlib()
+    with _writing(path):
+        check_place(path)
+
+
+def _suffix(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise InvalidInputError(
             f"{path}: cannot draw a {shown(path.suffix)}.", f"Use one of {', '.join(SUFFIXES)}."
         )
-    matplotlib = load_matplotlib()
-    metadata: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(
-        suffix, {}
-    )
+    return suffix
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
     try:
-        with matplotlib.rc_context(LOOK), replacing(path) as beside:
-            figure.savefig(beside, format=suffix[1:], dpi=200, metadata=metadata)
+        yield
     except OSError as error:
         raise InvalidInputError(
             f"{path} cannot be written: {error.strerror}.", "Give another place: --figure."
         ) from None
-    return path
 
 
 def load_matplotlib() -> Any:

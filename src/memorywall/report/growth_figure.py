@@ -57,31 +57,24 @@ def _draw_panel(axes: Axes, growth: Growth) -> None:
         axes.axvline(growth.change.year, color=_CHANGE, linestyle=":", lw=1.4)
     axes.set_yscale("log")
     axes.set_ylabel(series.unit)
-    per_2_years = growth.per_2_years
-    axes.set_title(series.title, loc="left", fontweight="bold")
-    axes.text(
-        0.03, 0.96, f"{render_number(per_2_years.middle)}x every 2 years\n"
-        f"({render_number(per_2_years.low)} to {render_number(per_2_years.high)}, 95 %)"
-        + _change(growth),
-        transform=axes.transAxes, va="top", fontsize=8.5, color=_INK,
-        bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.5},
+    lines = _lines(growth)
+    axes.set_title(series.title, loc="left", fontweight="bold", pad=8 + 11 * len(lines))
+    axes.annotate(
+        "\n".join(lines), (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points",
+        va="bottom", fontsize=8.5, color=_INK,
     )  # fmt: skip
-    _leave_room(axes, rising=per_2_years.middle >= 1)
     _set_ticks(axes)
 
 
-def _change(growth: Growth) -> str:
-    change = growth.change
-    if change is None or not growth.changed:
-        return ""
-    before, after = render_number(change.before), render_number(change.after)
-    return f"\n{before}x, from {change.year:.1f} on {after}x"
-
-
-def _leave_room(axes: Axes, *, rising: bool) -> None:
-    """Widen the vertical axis, so that the words in the upper corner stand clear of the points."""
-    low, high = (math.log10(end) for end in axes.get_ylim())
-    axes.set_ylim(10**low, 10 ** (high + (0.15 if rising else 0.45) * (high - low)))
+def _lines(growth: Growth) -> list[str]:
+    """Return the growth and its change, which stand between the title and the panel."""
+    per_2_years, change = growth.per_2_years, growth.change
+    low, high = render_number(per_2_years.low), render_number(per_2_years.high)
+    lines = [f"{render_number(per_2_years.middle)}x every 2 years ({low} to {high}, 95 %)"]
+    if change is not None and growth.changed:
+        before, after = render_number(change.before), render_number(change.after)
+        lines.append(f"{before}x, from {change.year:.1f} on {after}x")
+    return lines
 
 
 def _set_ticks(axes: Axes) -> None:

@@ -25,11 +25,16 @@ _NARROW = 0.07  # of the steps: a phase's name would not fit in less
 _HAIR = 0.004  # of the steps: two pixels of a picture 600 wide
 _LONGEST = 110  # characters of a line of the title
 _TIP = 7  # matplotlib's triangle whose tip is at the point
+_FAR = 3  # times the peak: a line there would flatten the picture
 _POINTS = 1200  # of a timeline; a picture is no wider
 
 
-def draw_timeline(memory: TrainingMemory) -> Figure:
+def draw_timeline(memory: TrainingMemory, capacities: Sequence[tuple[str, float]] = ()) -> Figure:
     """Draw the live arrays at every moment of the steps, by role, and mark the peak.
+
+    Args:
+        memory: of the steps.
+        capacities: of devices, by name: byte.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -60,7 +65,9 @@ def draw_timeline(memory: TrainingMemory) -> Figure:
         )  # fmt: skip
         axes.set_xlim(0, times[-1])
         axes.set_ylim(0, memory.peak_bytes / unit * 1.15)
-        axes.set_xlabel(f"operators run, steps: {memory.conventions.get('steps', '1')}")
+        far = _draw_capacities(axes, memory, capacities, unit)
+        run = f"operators run, steps: {memory.conventions.get('steps', '1')}"
+        axes.set_xlabel("; ".join((run, *far)))
         axes.set_ylabel(name)
         axes.set_title(
             f"{memory.model}: what training keeps", loc="left", fontweight="bold", pad=30
@@ -68,6 +75,25 @@ def draw_timeline(memory: TrainingMemory) -> Figure:
         axes.text(0, 1.015, _subtitle(memory), transform=axes.transAxes, fontsize=8, va="bottom")
         figure.legend(loc="outside lower center", ncols=len(roles), frameon=False, fontsize=8)
     return figure
+
+
+def _draw_capacities(
+    axes: Axes, memory: TrainingMemory, capacities: Sequence[tuple[str, float]], unit: float
+) -> list[str]:
+    """Draw a line at the memory of each device, and return texts for those far above the peak."""
+    far = []
+    for device, capacity in capacities:
+        times = capacity / memory.peak_bytes
+        if times > _FAR:
+            far.append(f"memory of {device}: {times:.0f} times the peak")
+            continue
+        axes.set_ylim(0, max(axes.get_ylim()[1], 1.3 * capacity / unit))  # below the phases
+        axes.axhline(capacity / unit, color="#555555", lw=1.2, ls="--", zorder=5)
+        axes.annotate(
+            f"memory of {device}", (1, capacity / unit), (-4, 3), fontsize=8, color="#555555",
+            xycoords=("axes fraction", "data"), textcoords="offset points", ha="right", zorder=5,
+        )  # fmt: skip
+    return far
 
 
 def _subtitle(memory: TrainingMemory) -> str:

@@ -39,6 +39,9 @@ class Command(click.Command):
         return super().parse_args(ctx, args)
 
 
-def command(name: str, heading: Heading, short_help: str) -> Callable[[Any], Command]:
-    """Return the decorator that makes a subcommand of a function."""
-    return click.command(name, cls=Command, heading=heading, short_help=short_help)
+def command(name: str, heading: Heading, short_help: str, text: str) -> Callable[[Any], Command]:
+    """Return the decorator that makes a subcommand of a function.
+
+    ``text`` is its help. A docstring would be removed by Python under -OO.
+    """
+    return click.command(name, cls=Command, heading=heading, short_help=short_help, help=text)

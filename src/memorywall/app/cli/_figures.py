@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from memorywall.core.errors import InvalidInputError, MissingDependencyError
-from memorywall.report.figures import save
+from memorywall.report.figures import check_figure, save
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,6 +33,16 @@ def refuse_figures(figures: Sequence[Path], *, no_figure: bool, option: str = "-
     """
     if figures and no_figure:
         raise InvalidInputError(f"{option} conflicts with --no-figure.", "Give one of them.")
+
+
+def check_drawable(paths: Sequence[Path]) -> None:
+    """Refuse figures that could not be drawn after the work, before it.
+
+    Raises:
+        MemoryWallError: a suffix, a place, or a library that is missing.
+    """
+    for path in paths:
+        check_figure(path)
 
 
 def draw_into(paths: Sequence[Path], draw: Callable[[], Figure], *, must: bool = True) -> str:

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import click
 
+from memorywall.core.errors import visible
 from memorywall.core.model import Model
 from memorywall.frontends.hf import load_model
 from memorywall.report.json_records import to_json
@@ -30,9 +31,7 @@ def console() -> Console:
 
     A narrower terminal wraps a wide table's lines; to squeeze them would cut digits and units.
     """
-    from rich.console import Console  # noqa: PLC0415 - JSON needs none
-
-    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False, width=_WIDTH)
+    return _console(sys.stdout, _WIDTH)
 
 
 def page() -> Console:
@@ -40,13 +39,15 @@ def page() -> Console:
 
     It is blind to markup in names. Sentences wrap; tables that are wider go on below.
     """
-    from rich.console import Console  # noqa: PLC0415 - JSON needs none
+    if sys.stdout.isatty():
+        return _console(sys.stdout, None)
+    return _console(cast("IO[str]", _Trimmed()), _PAGE)
 
-    terminal = sys.stdout.isatty()
-    file = sys.stdout if terminal else cast("IO[str]", _Trimmed())
-    return Console(
-        file=file, highlight=False, markup=False, emoji=False, width=None if terminal else _PAGE
-    )
+
+def _console(file: IO[str], width: int | None) -> Console:
+    from memorywall.report.pages import Page  # noqa: PLC0415 - JSON needs none
+
+    return Page(file=file, highlight=False, markup=False, emoji=False, width=width)
 
 
 class _Trimmed(io.TextIOBase):
@@ -61,8 +62,13 @@ def load_and_tell(name: str) -> Model:
     """Return a model, and report on standard error if it is traced from transformers."""
     model = load_model(name)
     if model.traits.traced:
-        click.echo(f"{model.architecture.notes[0]} Each pass takes seconds.", err=True)
+        note(f"{model.architecture.notes[0]} Each pass takes seconds.")
     return model
+
+
+def note(text: str) -> None:
+    """Print a line on standard error, without characters that steer a terminal."""
+    click.echo(visible(text), err=True)
 
 
 def print_json(record: Any) -> None:
@@ -119,13 +125,13 @@ def stage_bar(
             nonlocal echoed
             bars.update(task, completed=done, total=total)
             if not console.is_terminal and time.monotonic() - echoed > _ECHO_EVERY_S:
-                click.echo(f"{what}: {done} of {total}", err=True)
+                note(f"{what}: {done} of {total}")
                 echoed = time.monotonic()
 
         def enter(stage: str) -> None:
             if console.is_terminal:
                 bars.update(task, description=stage)
             else:
-                click.echo(stage, err=True)
+                note(stage)
 
         yield report, enter

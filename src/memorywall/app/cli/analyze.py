@@ -15,8 +15,27 @@ from memorywall.core.errors import InvalidInputError, join_words
 from memorywall.core.parameters import PARAMETERS
 from memorywall.report.table import show_analysis, show_grid
 
+_HELP = """Say what MODEL costs on a device: time, memory, and which wall binds.
 
-@command("analyze", "Ask", "Time, memory, and which wall binds.")
+MODEL is a name from `memorywall models`, the path of a config.json, of its folder, of a
+safetensors or GGUF file (of which only headers are read), or a hub id. FLOPs and bytes are
+counted operator by operator; each operator takes the longer of its arithmetic and its traffic.
+
+\b
+Examples:
+  memorywall analyze gpt2 --on h100-sxm
+  memorywall analyze llama-3.1-8b --on h100-sxm --phase prefill --seq 8192 --ops
+  memorywall analyze ./config.json --on ./my-device.toml --weights int4 --json
+  memorywall analyze llama-3.1-8b --on h200-sxm --batch 1,8,64 --seq 2k,32k
+  memorywall analyze llama-3.1-8b --on h100-sxm,mi300x --phase prefill,decode
+  memorywall analyze t5-large --on h100-sxm --phase generate --source 512 --new-tokens 64
+  memorywall analyze vit-base-patch16-224 --on h100-sxm --batch 64 --image-size 384
+  memorywall analyze llava-1.5-7b-hf --on h100-sxm --phase prefill --images 2 --seq 2048
+  memorywall analyze stable-diffusion-3-medium --on h100-sxm --steps 28 --image-size 1024
+"""
+
+
+@command("analyze", "Ask", "Time, memory, and which wall binds.", _HELP)
 @click.argument("model", type=MODEL)
 @parameters
 @click.option("--ops", is_flag=True, help="List every operator.")
@@ -24,24 +43,6 @@ from memorywall.report.table import show_analysis, show_grid
 def COMMAND(  # noqa: N802 - the constant that the subcommand is found by
     model: str, on: list[str], phase: list[str], ops: bool, as_json: bool, **words: Any
 ) -> None:
-    """Say what MODEL costs on a device: time, memory, and which wall binds.
-
-    MODEL is a name from `memorywall models`, the path of a config.json, of its folder, of a
-    safetensors or GGUF file (of which only headers are read), or a hub id. FLOPs and bytes are
-    counted operator by operator; each operator takes the longer of its arithmetic and its traffic.
-
-    \b
-    Examples:
-      memorywall analyze gpt2 --on h100-sxm
-      memorywall analyze llama-3.1-8b --on h100-sxm --phase prefill --seq 8192 --ops
-      memorywall analyze ./config.json --on ./my-device.toml --weights int4 --json
-      memorywall analyze llama-3.1-8b --on h200-sxm --batch 1,8,64 --seq 2k,32k
-      memorywall analyze llama-3.1-8b --on h100-sxm,mi300x --phase prefill,decode
-      memorywall analyze t5-large --on h100-sxm --phase generate --source 512 --new-tokens 64
-      memorywall analyze vit-base-patch16-224 --on h100-sxm --batch 64 --image-size 384
-      memorywall analyze llava-1.5-7b-hf --on h100-sxm --phase prefill --images 2 --seq 2048
-      memorywall analyze stable-diffusion-3-medium --on h100-sxm --steps 28 --image-size 1024
-    """
     grid = [name for name in _AXES if len(words[name]) > 1]
     if grid and ops:
         raise InvalidInputError(

@@ -7,10 +7,32 @@ import click
 from memorywall.app.cli._command import command
 from memorywall.app.cli._options import backend, count
 from memorywall.app.cli._shared import json_flag, page, print_json, progress_bar, stage_bar
+from memorywall.catalog.measured import check_data_folder
 from memorywall.core.errors import InvalidInputError
 
+_HELP = """Measure this machine, so that `--on here` prices models on it.
 
-@command("measure", "Measure", "Measure this machine's ceilings.")
+Memory streams over every cache level, matrix products by dtype, attention, functions, the
+latency of memory and the cost of a launch; what the framework takes for itself. The ceilings
+are compared with the last measurement's: those that moved are listed with what is known of why.
+Needs the extra `measure`.
+
+With --brief, what NumPy's BLAS reaches on one core in fp32: reading from memory, a matrix
+product, products with one row. The record is saved; `--on here` stays the last full
+measurement.
+
+\b
+Examples:
+  memorywall measure --brief
+  memorywall measure --quick
+  memorywall measure --threads 1
+  memorywall measure --backend cuda
+  memorywall measure --quick --processes 2
+  memorywall analyze gpt2 --on here
+"""
+
+
+@command("measure", "Measure", "Measure this machine's ceilings.", _HELP)
 @click.option("--quick", is_flag=True, help="Fewer sizes: under a minute in place of under ten.")
 @click.option(
     "--brief", is_flag=True,
@@ -29,29 +51,10 @@ from memorywall.core.errors import InvalidInputError
 def COMMAND(  # noqa: N802
     quick: bool, brief: bool, threads: int | None, backend: str, processes: int, as_json: bool
 ) -> None:
-    """Measure this machine, so that `--on here` prices models on it.
-
-    Memory streams over every cache level, matrix products by dtype, attention, functions, the
-    latency of memory and the cost of a launch; what the framework takes for itself. The ceilings
-    are compared with the last measurement's: those that moved are listed with what is known of why.
-    Needs the extra `measure`.
-
-    With --brief, what NumPy's BLAS reaches on one core in fp32: reading from memory, a matrix
-    product, products with one row. The record is saved; `--on here` stays the last full
-    measurement.
-
-    \b
-    Examples:
-      memorywall measure --brief
-      memorywall measure --quick
-      memorywall measure --threads 1
-      memorywall measure --backend cuda
-      memorywall measure --quick --processes 2
-      memorywall analyze gpt2 --on here
-    """
     from memorywall.answer.measure import measure_machine, save  # noqa: PLC0415 - with the extra only
     from memorywall.report.measured_machine import show_machine  # noqa: PLC0415
 
+    check_data_folder()
     if brief:
         if quick or threads not in (None, 1) or backend != "cpu" or processes != 1:
             raise InvalidInputError(

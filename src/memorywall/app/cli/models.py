@@ -16,8 +16,20 @@ from memorywall.frontends.hub import stored_on_hub
 from memorywall.report.explain import explained, show_reading
 from memorywall.report.table import show_models
 
+_HELP = """List the built-in models, or show some: family, class, parameters.
 
-@command("models", "Ask", "The built-in models, and how a config was read.")
+MODEL is a name, the path of a config.json or its folder, of a safetensors or GGUF file, or a
+hub id. Of files of weights only the headers are read.
+
+\b
+Examples:
+  memorywall models
+  memorywall models llama-3.1-8b ./my-model/config.json
+  memorywall models --explain ./my-model.gguf
+"""
+
+
+@command("models", "Ask", "The built-in models, and how a config was read.", _HELP)
 @click.argument("names", metavar="[MODEL]...", nargs=-1, type=MODEL)
 @click.option("--explain", is_flag=True, help="Show how the config of each was read, key by key.")
 @click.option(
@@ -26,17 +38,6 @@ from memorywall.report.table import show_models
 )  # fmt: skip
 @json_flag
 def COMMAND(names: tuple[str, ...], explain: bool, stored: bool, as_json: bool) -> None:  # noqa: N802
-    """List the built-in models, or show some: family, class, parameters.
-
-    MODEL is a name, the path of a config.json or its folder, of a safetensors or GGUF file, or a
-    hub id. Of files of weights only the headers are read.
-
-    \b
-    Examples:
-      memorywall models
-      memorywall models llama-3.1-8b ./my-model/config.json
-      memorywall models --explain ./my-model.gguf
-    """
     if explain and not names:
         raise InvalidInputError(
             "--explain requires a model.", "Try: memorywall models --explain gpt2"

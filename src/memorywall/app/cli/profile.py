@@ -7,11 +7,31 @@ from pathlib import Path
 import click
 
 from memorywall.app.cli._command import command
+from memorywall.app.cli._figures import check_drawable
 from memorywall.app.cli._options import MODEL, backend, choice, counts, names
 from memorywall.app.cli._shared import json_flag, page, print_json, stage_bar
 
+_HELP = """Run MODEL here, and show what was predicted beside what was measured.
 
-@command("profile", "Measure", "Run a model here, predicted beside measured.")
+Weights are random, or those of a local checkpoint: a folder with a config.json and safetensors,
+or a GGUF, whose weights are unpacked to the dtype.
+
+The prediction is made and saved before the first pass runs; where this machine was not measured
+at that many threads, `memorywall measure --quick` runs first. The stage of each case (loading,
+warming, running) is shown on standard error, after an estimate of the whole. Needs the extra
+`measure`.
+
+\b
+Examples:
+  memorywall profile gpt2 --phase prefill,decode --seq 128,512 --threads 1
+  memorywall profile gpt2 --phase prefill,decode --seq 64,256 --figure roofline.svg
+  memorywall profile bert-large-uncased --dtype fp32,bf16 --batch 1,4 --threads 1,2
+  memorywall profile ./my-checkpoint --phase decode
+  memorywall profile ./model.gguf --phase decode --dtype bf16
+"""
+
+
+@command("profile", "Measure", "Run a model here, predicted beside measured.", _HELP)
 @click.argument("model", type=MODEL)
 @names(
     "--phase",
@@ -48,28 +68,11 @@ def COMMAND(  # noqa: N802
     figure: Path | None,
     as_json: bool,
 ) -> None:
-    """Run MODEL here, and show what was predicted beside what was measured.
-
-    Weights are random, or those of a local checkpoint: a folder with a config.json and safetensors,
-    or a GGUF, whose weights are unpacked to the dtype.
-
-    The prediction is made and saved before the first pass runs; where this machine was not measured
-    at that many threads, `memorywall measure --quick` runs first. The stage of each case (loading,
-    warming, running) is shown on standard error, after an estimate of the whole. Needs the extra
-    `measure`.
-
-    \b
-    Examples:
-      memorywall profile gpt2 --phase prefill,decode --seq 128,512 --threads 1
-      memorywall profile gpt2 --phase prefill,decode --seq 64,256 --figure roofline.svg
-      memorywall profile bert-large-uncased --dtype fp32,bf16 --batch 1,4 --threads 1,2
-      memorywall profile ./my-checkpoint --phase decode
-      memorywall profile ./model.gguf --phase decode --dtype bf16
-    """
     from memorywall.answer.profile import profile  # noqa: PLC0415 - with the extra only
     from memorywall.report.figures import draw_roofline, save  # noqa: PLC0415
     from memorywall.report.measured_machine import show_profile  # noqa: PLC0415
 
+    check_drawable([] if figure is None else [figure])
     with stage_bar("running") as (progress, stage):
         found = profile(
             model,

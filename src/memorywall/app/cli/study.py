@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from memorywall.app.cli._command import Command
-from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
+from memorywall.app.cli._figures import check_drawable, draw_into, figure_option, print_drawn
 from memorywall.app.cli._groups import Subcommands
 from memorywall.app.cli._options import (
     DEVICE,
@@ -45,9 +45,12 @@ class Studies(Subcommands):
         return _command(find_study(cmd_name)) if cmd_name in self.list_commands(ctx) else None
 
 
-@click.group(cls=Studies, heading="Learn", short_help="One argument at length, drawn.")
+@click.group(
+    cls=Studies, heading="Learn", short_help="One argument at length, drawn.",
+    help="Follow one argument at length: a published one beside what was printed, or one of ours.",
+)  # fmt: skip
 def COMMAND() -> None:  # noqa: N802 - the constant that the subcommand is found by
-    """Follow one argument at length: a published one beside what was printed, or one of ours."""
+    """Run a study."""
 
 
 def _command(study: Study[Any]) -> click.Command:
@@ -129,11 +132,12 @@ def _run(
     if as_json and shown:
         flag = options[next(iter(shown))].flag
         raise InvalidInputError(f"{flag} conflicts with --json.", f"Leave {flag} out.")
-    answer = _ask(study, given)
     if folder is not None:
         wanted = [(folder / f"{name}.svg", draw) for name, draw in study.figures.items()]
     else:
         wanted = [(path, draw) for path in figures for draw in study.figures.values()]
+    check_drawable([path for path, _ in wanted])
+    answer = _ask(study, given)
     lines = [draw_into([path], partial(draw, answer)) for path, draw in wanted]
     if as_json:
         print_json(to_record(answer))

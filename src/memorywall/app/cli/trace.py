@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -11,7 +13,7 @@ import click
 
 from memorywall.answer.analyze import analyze
 from memorywall.app.cli._command import command
-from memorywall.app.cli._figures import draw_into, figure_option, print_drawn
+from memorywall.app.cli._figures import check_drawable, draw_into, figure_option, print_drawn
 from memorywall.app.cli._options import DEVICES, backend, choice, count, names
 from memorywall.app.cli._shared import json_flag, page, print_json
 from memorywall.core.errors import InvalidInputError, join_words
@@ -28,8 +30,26 @@ if TYPE_CHECKING:
 _DEPTH = 3
 _OF_TRAINING = ("optimizer", "loss", "autocast", "checkpointing", "accumulation", "backend")
 
+_HELP = """Count any PyTorch module: FLOPs, bytes, layers, without its weights.
 
-@command("trace", "Ask", "Count any PyTorch module without its weights.")
+THIS RUNS THE FILE, and the factory's module, as you would: trace code that you trust. Code that
+downloaded with a model is refused. The factory takes no argument and returns a
+torch.nn.Module; it is made and run on tensors that have shapes and no memory. With --train,
+what training keeps in memory is counted too, and its peak.
+
+\b
+Examples:
+  memorywall trace model.py:make --input 'float32[8,3,224,224]'
+  memorywall trace model.py:make --input 'int64[1,512]' --on h100-sxm --dtype bf16
+  memorywall trace llama.py:make --input 'int64[1,1]' --phase decode --seq 2048 --cache static
+  memorywall trace own.py:make --input 'float32[1,1,64]' --phase decode --seq 2048 \\
+    --cache '*.k_cache' --cache '*.v_cache'
+  memorywall trace gpt2.py:make --input input_ids='int64[8,1024]' \\
+    --input labels='int64[8,1024]' --train --autocast bf16 --checkpointing --figure memory.svg
+"""
+
+
+@command("trace", "Ask", "Count any PyTorch module without its weights.", _HELP)
 @click.argument("place", metavar="FILE.py:FACTORY")
 @click.option(
     "--input", "inputs", multiple=True, metavar="[NAME=]DTYPE[SIZES]",
@@ -90,23 +110,6 @@ def COMMAND(  # noqa: N802
     caches: tuple[str, ...],
     **words: Any,
 ) -> None:
-    """Count any PyTorch module: FLOPs, bytes, layers, without its weights.
-
-    THIS RUNS THE FILE, and the factory's module, as you would: trace code that you trust. Code that
-    downloaded with a model is refused. The factory takes no argument and returns a
-    torch.nn.Module; it is made and run on tensors that have shapes and no memory. With --train,
-    what training keeps in memory is counted too, and its peak.
-
-    \b
-    Examples:
-      memorywall trace model.py:make --input 'float32[8,3,224,224]'
-      memorywall trace model.py:make --input 'int64[1,512]' --on h100-sxm --dtype bf16
-      memorywall trace llama.py:make --input 'int64[1,1]' --phase decode --seq 2048 --cache static
-      memorywall trace own.py:make --input 'float32[1,1,64]' --phase decode --seq 2048 \\
-        --cache '*.k_cache' --cache '*.v_cache'
-      memorywall trace gpt2.py:make --input input_ids='int64[8,1024]' \\
-        --input labels='int64[8,1024]' --train --autocast bf16 --checkpointing --figure memory.svg
-    """
     from memorywall.answer.trace import excess, load_factory, trace  # noqa: PLC0415 - seldom needed
 
     _refuse_unused(on, ops=ops, traffic=traffic, depth=depth, as_json=as_json)
@@ -118,15 +121,16 @@ def COMMAND(  # noqa: N802
     else:
         _refuse_of_training(given, figures)
         given["phase"] = phase
-    if "loss" in given:
-        given["loss"] = load_factory(given["loss"])
     if caches:
         given["cache"] = caches[0] if len(caches) == 1 else caches
     unnamed, named = _inputs(inputs)
-    factory = load_factory(place)
-    traced = trace(factory, *unnamed, named=named, **given)
+    check_drawable(figures)
+    with redirect_stdout(sys.stderr):  # of the traced file, whose prints are not the answer
+        if "loss" in given:
+            given["loss"] = load_factory(given["loss"])
+        traced = trace(load_factory(place), *unnamed, named=named, **given)
     priced = [analyze(traced, on=device, traffic=traffic) for device in on]
-    line = _draw(traced, figures)
+    line = _draw(traced, figures, priced)
     if as_json:
         print_json(_record(traced, priced))
         return
@@ -189,9 +193,14 @@ def _inputs(texts: tuple[str, ...]) -> tuple[list[str], dict[str, str]]:
     return [text for text in texts if "=" not in text], named
 
 
-def _draw(traced: Traced, figures: tuple[Path, ...]) -> str:
+def _draw(traced: Traced, figures: tuple[Path, ...], priced: list[Analysis]) -> str:
     from memorywall.report.memory_timeline import draw_timeline  # noqa: PLC0415 - seldom needed
 
     if traced.memory is None:
         return ""
-    return draw_into(figures, partial(draw_timeline, traced.memory))
+    capacities = [
+        (answer.hardware, float(capacity))
+        for answer in priced
+        if (capacity := answer.footprint.capacity) is not None
+    ]
+    return draw_into(figures, partial(draw_timeline, traced.memory, capacities))

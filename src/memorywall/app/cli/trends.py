@@ -27,8 +27,22 @@ if TYPE_CHECKING:
 
 _MODERN = "modern"
 
+_HELP = """Fit log-linear growth to SERIES, with intervals, influence, and a test for a change.
 
-@command("trends", "Learn", "How fast devices and models grow.")
+SERIES are names, groups (today, derived, latency, paper, blog), or paths of CSVs with columns
+date, value and optionally name.  [default: today derived latency]
+
+\b
+Examples:
+  memorywall trends
+  memorywall trends bandwidth ridge --from 2012 --to 2026 --dtype fp8
+  memorywall trends peak --only consumer --dtype fp32 --json
+  memorywall trends paper --figure fig1.svg --draw fig1
+  memorywall trends ./mine.csv --figure mine.png
+"""
+
+
+@command("trends", "Learn", "How fast devices and models grow.", _HELP)
 @click.argument("series", nargs=-1)
 @click.option("--from", "since", type=int, metavar="YEAR", help="First year.")
 @click.option("--to", "until", type=int, metavar="YEAR", help="Last year.")
@@ -60,19 +74,6 @@ def COMMAND(  # noqa: N802
     draw: str | None,
     as_json: bool,
 ) -> None:
-    """Fit log-linear growth to SERIES, with intervals, influence, and a test for a change.
-
-    SERIES are names, groups (today, derived, latency, paper, blog), or paths of CSVs with columns
-    date, value and optionally name.  [default: today derived latency]
-
-    \b
-    Examples:
-      memorywall trends
-      memorywall trends bandwidth ridge --from 2012 --to 2026 --dtype fp8
-      memorywall trends peak --only consumer --dtype fp32 --json
-      memorywall trends paper --figure fig1.svg --draw fig1
-      memorywall trends ./mine.csv --figure mine.png
-    """
     if draw is not None and not figures:
         raise InvalidInputError("--draw requires --figure.", "Add --figure trends.svg.")
     growths = trends(series, since=since, until=until, only=only, dtype=dtype, to=ahead)

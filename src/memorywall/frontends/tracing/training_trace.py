@@ -24,7 +24,8 @@ from memorywall.frontends.tracing.capture.inputs import (
 )
 from memorywall.frontends.tracing.capture.lstms import NOTE, unfold_lstms
 from memorywall.frontends.tracing.capture.meta_device import make
-from memorywall.frontends.tracing.capture.optimizers import make_optimizer
+from memorywall.frontends.tracing.capture.optimizers import find_optimizer, make_optimizer
+from memorywall.frontends.tracing.capture.other_threads import OtherThreads
 from memorywall.frontends.tracing.capture.recorder import TrainingRecorder
 from memorywall.frontends.tracing.capture.step_operators import Step
 from memorywall.frontends.tracing.capture.training_loop import (
@@ -47,6 +48,8 @@ def trace_steps(source: Any, question: TraceRequest, recipe: Recipe) -> Traced:
         MemoryWallError: it cannot be traced; the message gives the module and the next step.
     """
     _check_device(recipe.backend)
+    if isinstance(recipe.optimizer, str):  # before the work of a trace
+        find_optimizer(recipe.optimizer)
     module, _ = make(source, question.dtype)
     given = on_meta((tuple(question.inputs), dict(question.named)))
     with fake_mode(), warnings.catch_warnings():
@@ -69,13 +72,16 @@ def _record(module: torch.nn.Module, inputs: Any, step: Step, recipe: Recipe) ->
     for tensor in tree_leaves(inputs):
         if isinstance(tensor, torch.Tensor):
             recorder.ledger.note(tensor, "", "inputs")
+    others = OtherThreads()
     try:
-        with without_values(), recorder:
+        with without_values(), others.watched(), recorder:
             recorder.optimizer = make_optimizer(module, recipe)
             recorder.loss = train(module, args, kwargs, recorder.optimizer, recipe, recorder.enter)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        others.refuse()
         failed, path = recorder.failure
         raise failed_step(error, path if failed == id(error) else "", recorder.phase) from error
+    others.refuse()
     return recorder
 
 

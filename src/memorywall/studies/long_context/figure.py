@@ -125,6 +125,7 @@ def _draw_panel(axes: Axes, panel: _Panel, study: LongContexts) -> None:
     contexts = np.array(study.contexts, dtype=np.float64)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
+    axes.margins(y=0.1)  # for the names of lines that end early
     for index, (model, color) in enumerate(zip(study.models, _colors(study), strict=True)):
         # Later lines are thinner: what lies beneath them still shows.
         thick = max(1.2, 3.4 - 0.35 * index)
@@ -133,7 +134,7 @@ def _draw_panel(axes: Axes, panel: _Panel, study: LongContexts) -> None:
     _set_axes(axes, contexts, panel.unit, _room(study) / _PLOT)
     axes.set_xlabel(f"context, tokens{_absent(panel, study)}")
     if panel.line is not None:
-        _draw_level(axes, contexts[0], panel.line(study), panel.line_text(study))
+        _draw_level(axes, contexts, panel.line(study), panel.line_text(study))
     lines = [panel.values(model) for model in study.models]
     name_lines(axes, contexts, lines, _colors(study), names(study))
 
@@ -166,14 +167,15 @@ def _draw_dot(axes: Axes, contexts: Array, values: Array, context: int | None, c
         axes.plot(context, height, color=color, marker="o", markersize=6.5, mec="white")
 
 
-def _draw_level(axes: Axes, left: float, level: float, text: str) -> None:
-    """Draw a level and shade what lies beyond it."""
+def _draw_level(axes: Axes, contexts: Array, level: float, text: str) -> None:
+    """Draw a level over the contexts, beside the names, and shade what lies beyond it."""
     bottom, top = axes.get_ylim()
     axes.set_ylim(bottom, max(top, 1.5 * level))
-    axes.axhspan(level, axes.get_ylim()[1], color="#ececec", lw=0, zorder=0)
-    axes.axhline(level, color=_INK, lw=1.2, linestyle=":")
+    ends = contexts[[0, -1]]
+    axes.fill_between(ends, level, axes.get_ylim()[1], color="#ececec", lw=0, zorder=0)
+    axes.hlines(level, *ends, color=_INK, lw=1.2, linestyle=":")
     axes.annotate(
-        text, (left, level), (4, -10), textcoords="offset points", fontsize=SMALL, color=_INK
+        text, (ends[0], level), (4, -10), textcoords="offset points", fontsize=SMALL, color=_INK
     )
 
 

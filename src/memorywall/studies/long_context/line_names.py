@@ -44,14 +44,19 @@ def name_lines(
 ) -> None:
     """Write names right of the last point, in the order of the lines' ends, and apart.
 
-    Both axes are logarithmic. A line may end early, in what is not a number; a thin line leads
-    from its end to its name.
+    Both axes are logarithmic. A thin line leads from the end of a line to its name. A line may end
+    early, in what is not a number: its name stands below its end, where a falling line leaves room.
     """
     low, high = (float(np.log(end)) for end in axes.get_ylim())
     ends = []
     for values, color, name in zip(lines, colors, names, strict=True):
         there = np.flatnonzero(~np.isnan(values))
-        if there.size:
+        if there.size and there[-1] + 1 < across.size:
+            axes.annotate(
+                name, (across[there[-1]], values[there[-1]]), (-6, -6), textcoords="offset points",
+                fontsize=SMALL, color=color, ha="right", va="center",
+            )  # fmt: skip
+        elif there.size:
             place = (float(np.log(values[there[-1]])) - low) / (high - low)
             ends.append((across[there[-1]], place, color, name))
     most = max((wrapped(name).count("\n") for _, _, _, name in ends), default=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,9 @@ def draw_bars(found: TrainingBars) -> Figure:
             _stack(axes, index + 0.2, printed, hatch="////")
             axes.hlines(bar.limit, index - 0.5, index + 0.5, color="#555555", lw=1.2, ls="--")
         axes.set_xticks(
-            range(len(bars)), [f"{_broken(bar.model)}\n{bar.setting}" for bar in bars], fontsize=8
+            range(len(bars)),
+            [f"{_broken(bar.model)}{'*' if bar.reason else ''}\n{bar.setting}" for bar in bars],
+            fontsize=8,
         )
         axes.set_xlim(-0.5, len(bars) - 0.5)
         axes.set_ylabel("GiB")
@@ -45,7 +48,13 @@ def draw_bars(found: TrainingBars) -> Figure:
             "Training memory: parameters, optimizer, features", loc="left", fontweight="bold"
         )
         _bars_legend(axes)
+        reasons = [f"* {bar.model}: {bar.reason}" for bar in bars if bar.reason]
+        axes.set_xlabel("\n".join(map(_filled, reasons)), fontsize=8, loc="left")
     return figure
+
+
+def _filled(reason: str) -> str:
+    return textwrap.fill(reason, 130, subsequent_indent="   ")
 
 
 def _stack(axes: Axes, place: float, heights: Sequence[float], hatch: str) -> None:

@@ -9,6 +9,7 @@ reported by class and cause. Every pair of a query and a key is counted.
 
 from __future__ import annotations
 
+import importlib.util
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -153,7 +154,13 @@ def compute(
         names: of models.
         tokens: positions of a pass.
         progress: called with the number of passes that are done, and the number of all.
+
+    Raises:
+        MissingDependencyError: transformers or PyTorch is not installed.
     """
+    for library in ("torch", "transformers"):
+        if importlib.util.find_spec(library) is None:
+            raise MissingDependencyError(library, "measure", "tracing transformers' classes")
     cases = list(passes(names))
     found, failed = [], {}
     for done, (name, phase) in enumerate(cases):

@@ -58,7 +58,9 @@ _OPTIMIZER = (
 )
 
 
-def failed_pass(error: Exception, paths: Mapping[int, str], operators: int) -> MemoryWallError:
+def failed_pass(
+    error: Exception | SystemExit, paths: Mapping[int, str], operators: int
+) -> MemoryWallError:
     """Return the error for an exception in a traced forward pass.
 
     Args:
@@ -76,7 +78,7 @@ def failed_pass(error: Exception, paths: Mapping[int, str], operators: int) -> M
     )
 
 
-def failed_step(error: Exception, path: str, stage: StepStage) -> MemoryWallError:
+def failed_step(error: Exception | SystemExit, path: str, stage: StepStage) -> MemoryWallError:
     """Return the error for an exception in a traced training step.
 
     Args:
@@ -93,8 +95,10 @@ def failed_step(error: Exception, path: str, stage: StepStage) -> MemoryWallErro
     )
 
 
-def _explained(error: Exception, otherwise: str) -> tuple[str, str]:
+def _explained(error: Exception | SystemExit, otherwise: str) -> tuple[str, str]:
     """Return the cause with the message of the error, and the hint."""
+    if isinstance(error, SystemExit):
+        return "it leaves the program (SystemExit)", "Raise an error in place of sys.exit()."
     said = printable(" ".join(str(error).split()), _LONGEST)
     what = f"{type(error).__name__}: {said}" if said else type(error).__name__
     for pattern, cause, hint in _KNOWN:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from memorywall.core.errors import (
     InvalidInputError,
@@ -19,6 +20,7 @@ from memorywall.core.formats import find_format
 from memorywall.frontends.tracing.capture.caches import without_values
 from memorywall.frontends.tracing.capture.failures import failed_pass
 from memorywall.frontends.tracing.capture.modes import META, Fills, OneDevice
+from memorywall.frontends.tracing.capture.other_threads import OtherThreads
 from memorywall.frontends.tracing.capture.scans import analytic_scans
 from memorywall.frontends.tracing.capture.tracer import Tracer
 
@@ -58,15 +60,17 @@ class Bare:
         Raises:
             MemoryWallError: it cannot be traced; with the place, the cause and the next step.
         """
-        one_device = OneDevice(tracer.attend)
+        one_device, others = OneDevice(tracer.attend), OtherThreads()
         try:
             with (
                 torch.no_grad(), without_values(), _evaluating(self.module), _uncollected(),
-                analytic_scans(self.module, tracer.notes), tracer, one_device,
+                others.watched(), analytic_scans(self.module, tracer.notes), tracer, one_device,
             ):  # fmt: skip
                 out = self._call(inputs, named)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            others.refuse()
             raise failed_pass(error, self._paths, len(tracer.events)) from error
+        others.refuse()
         tracer.asked = one_device.asked
         return out
 
@@ -108,7 +112,7 @@ def make(source: Any, dtype: str | None = None) -> tuple[torch.nn.Module, Contai
             made = source()
     except MemoryWallError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UnsupportedError(
             f"The factory failed on the meta device: {type(error).__name__}: {error}",
             "Tensors have shapes and no values there: make constants that are read with "
@@ -135,7 +139,13 @@ def unchanged(module: torch.nn.Module) -> Iterator[None]:
 
 
 def _trusted(module: torch.nn.Module) -> torch.nn.Module:
-    """Return a module, unless transformers loaded its code from a hub."""
+    """Return a module, unless transformers loaded its code from a hub, or it has no sizes yet."""
+    for name, parameter in (*module.named_parameters(), *module.named_buffers()):
+        if is_lazy(parameter):
+            raise UnsupportedError(
+                f"{shown(name)} has no size: the module is lazy, and was never run.",
+                "Run it once on inputs of these shapes, in the factory too, or state its sizes.",
+            )
     for part in module.modules():
         if any(base.__module__.partition(".")[0] == _REMOTE_CODE for base in type(part).__mro__):
             raise UnsupportedError(

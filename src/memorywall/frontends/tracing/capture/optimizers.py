@@ -38,7 +38,7 @@ def make_optimizer(module: torch.nn.Module, recipe: Recipe) -> torch.optim.Optim
 
 
 def _by_name(module: torch.nn.Module, name: str, recipe: Recipe) -> torch.optim.Optimizer:
-    made_by = _find(name)
+    made_by = find_optimizer(name)
     options = dict(recipe.optimizer_options or {})
     words = inspect.signature(made_by).parameters
     if (
@@ -53,7 +53,12 @@ def _by_name(module: torch.nn.Module, name: str, recipe: Recipe) -> torch.optim.
         raise InvalidInputError(f"{name} cannot be built: {error}", _HINT) from error
 
 
-def _find(name: str) -> Any:
+def find_optimizer(name: str) -> Any:
+    """Return the class of an optimizer by its name, case ignored.
+
+    Raises:
+        UnknownNameError: neither library has the optimizer.
+    """
     wanted = name.casefold()
     own = {
         key.casefold(): value for key, value in vars(torch.optim).items() if _is_optimizer(value)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from memorywall.frontends.tracing.capture.dispatch import Recorder
+from memorywall.frontends.tracing.capture.operand_types import check_types
 from memorywall.frontends.tracing.capture.output_shapes import Shapes
 from memorywall.frontends.tracing.interpret.calls import Call, tensors
 from memorywall.frontends.tracing.interpret.events import Frame
@@ -35,6 +36,7 @@ class Tracer(Recorder):
 
     def execute(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run an operator on tensors without memory."""
+        check_types(func, args)
         return self._shapes.run(func, args, kwargs)
 
     def _enter(self, module: torch.nn.Module, args: object) -> None:

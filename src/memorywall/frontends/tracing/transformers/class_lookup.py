@@ -131,9 +131,12 @@ def check_inputs(name: str) -> None:
         UnsupportedError: with the inputs of the class, and the command that traces it.
     """
     try:
-        taken = inspect.signature(getattr(transformers, name).forward).parameters
+        found = getattr(transformers, name)
+        taken = inspect.signature(found.forward).parameters
     except (ImportError, AttributeError):  # the missing library is reported when it is built
         return
+    if found.forward is torch.nn.Module.forward:
+        raise _of_parts(name, found)
     needed = _inputs_beyond(taken)
     if not needed:
         return
@@ -143,6 +146,16 @@ def check_inputs(name: str) -> None:
         "only a text (input_ids) or an image (pixel_values) is supported.",
         f"Trace it with explicit inputs: memorywall trace FILE.py:make {words}, where make "
         f"returns transformers' {name}.",
+    )
+
+
+def _of_parts(name: str, found: Any) -> UnsupportedError:
+    """Return the error for a class that only generates, with several models in turn."""
+    parts = ", ".join(getattr(found.config_class, "sub_configs", ())) or "its parts' configs"
+    return UnsupportedError(
+        f"transformers' {name} has no forward pass: it consists of several models that generate in "
+        "turn.",
+        f"Pass the config of one of them, a value of the config.json: {parts}.",
     )
 
 
