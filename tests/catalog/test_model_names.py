@@ -150,3 +150,22 @@ def test_names_without_an_answer() -> None:
     for name in ("mistral-7b", "someone/gpt2", "a/b/c", "", "/"):
         assert find_config(name) is None
     assert len(config_names()) == len(list(entries()))
+
+
+def test_text_parts_of_models_that_see_images_are_named() -> None:
+    """Kimi-K2.5 sees images; its config in the catalogue is that of the decoder."""
+    assert mw.model("kimi-k2.5").text_part
+    answer = mw.analyze("kimi-k2.5", on="h100-sxm", seq_len=128)
+    assert any("holds its text part only" in note for note in answer.notes)
+    with pytest.raises(mw.MemoryWallError, match=r"catalogue holds the text part of .* only"):
+        mw.analyze("kimi-k2.5", on="h100-sxm", phase="prefill", seq_len=128, images=1)
+
+
+@pytest.mark.parametrize("name", ["qwen3.6-35b-a3b", "qwen3.5-27b", "llama-4-scout-17b-16e"])
+def test_models_that_see_images_have_their_towers(name: str) -> None:
+    model = mw.model(name)
+    assert model.traits.images is not None
+    assert not model.text_part
+    words = {"on": "h100-sxm", "phase": "prefill", "seq_len": 1024}
+    seeing, reading = (mw.analyze(name, images=n, **words) for n in (1, 0))  # type: ignore[arg-type]
+    assert seeing.flops > reading.flops

@@ -31,6 +31,10 @@ def notes_on(question: Question, footprint: Footprint, asked: Precision) -> tupl
         notes.append(
             f"{_most(longest)} positions are past the {limit} that the model was made for."
         )
+    if model.text_part:
+        notes.append(
+            f"{model.name} sees images; the catalogue holds its text part only, which is counted."
+        )
     notes += [*model.reading.notes, *model.architecture.notes]
     notes += _image_notes(question)
     storage = question.formats.storage

@@ -34,6 +34,7 @@ class Entry:
         aliases: ids of models with the same config in all keys that are read.
         source: the page of the config.
         variants: the keys in which another model differs, by its id.
+        text_part: whether the config is that of the decoder of a model that sees images.
     """
 
     id: str
@@ -41,11 +42,12 @@ class Entry:
     source: str
     config: dict[str, Any]
     variants: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    text_part: bool = False
 
     def variant(self, name: str) -> Entry:
         """Return a variant as a separate entry."""
         page = f"https://huggingface.co/{name}/blob/main/config.json"
-        return Entry(name, (), page, {**self.config, **self.variants[name]})
+        return Entry(name, (), page, {**self.config, **self.variants[name]}, {}, self.text_part)
 
 
 def config_names() -> list[str]:
@@ -144,5 +146,5 @@ def _read(stem: str) -> Entry:
     data = json.loads((FOLDER / f"{stem}.json").read_text(encoding="utf-8"))
     return Entry(
         data["id"], tuple(data.get("aliases", ())), data["source"], data["config"],
-        data.get("variants", {}),
+        data.get("variants", {}), data.get("part") == "text",
     )  # fmt: skip

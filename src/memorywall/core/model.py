@@ -63,6 +63,7 @@ class Model:
         reading: the record of reading it.
         storage: the formats of its weights, if they are not all in the config's dtype.
         stored: the tensors of its files, if any.
+        text_part: whether it is the decoder of a model that sees images, without its towers.
         traits: those that its architecture states.
     """
 
@@ -73,6 +74,7 @@ class Model:
     reading: Reading = field(default=Reading(), compare=False, repr=False)
     storage: Storage | None = None
     stored: Stored | None = None
+    text_part: bool = False
     traits: Traits = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:

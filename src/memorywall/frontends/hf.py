@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -124,7 +125,8 @@ def _stored(path: Path) -> Stored | None:
 def _from_name(name: str) -> Model:
     entry = find_config(name)
     if entry is not None:
-        return model_from_config(entry.config, entry.id, entry.id)
+        model = model_from_config(entry.config, entry.id, entry.id)
+        return replace(model, text_part=entry.text_part)
     if _HUB_ID.fullmatch(name):
         return model_from_hub(name)
     raise UnknownNameError(
