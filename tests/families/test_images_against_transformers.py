@@ -32,12 +32,7 @@ BESIDE = [
     for name, config in SEEING.items()
     if name not in ALONE and not MODELS[name].causal and config["model_type"] != "siglip2"
 ]
-# Qwen3-VL does as well.
-WITHIN = [
-    name
-    for name, config in SEEING.items()
-    if MODELS[name].causal and not config["model_type"].startswith("qwen3_vl")
-]
+WITHIN = [name for name in SEEING if MODELS[name].causal]
 VIEWS = ("idefics3", "smolvlm")
 FULL: dict[str, Any] = {"on": "h100-sxm", "logits": "all", "causal": "full"}
 
@@ -78,7 +73,17 @@ def test_published_image_text_models(name: str) -> None:
 
 
 def shallow(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the config with a decoder of six layers: its depth is held by the parameters."""
+    """Return the config with a decoder of few layers: its depth is held by the parameters.
+
+    They are six, or twelve where kinds are listed, so that some of each keep keys for others.
+    """
+    if "layer_types" in config.get("text_config", {}):
+        text = dict(config["text_config"])
+        text["layer_types"] = text["layer_types"][:12]
+        text["num_hidden_layers"] = 12
+        if "num_kv_shared_layers" in text:
+            text["num_kv_shared_layers"] = min(5, text["num_kv_shared_layers"])
+        return {**config, "text_config": text}
     if "text_config" in config:
         text = {**config["text_config"], "num_hidden_layers": 6}
         return {**config, "text_config": text}

@@ -264,6 +264,8 @@ def _missing(model: Model, parameter: Parameter) -> str:
     """Return why a model does not have what a parameter requires."""
     if parameter.name in ("image_size", "images") and model.traits.images_left_out:
         return f"and the image towers of {model.name} are not traced"
+    if parameter.name in ("image_size", "images") and model.text_part:
+        return f"and the catalogue holds the text part of {model.name} only"
     return f"which {model.name} does not have"
 
 

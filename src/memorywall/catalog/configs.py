@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ class Entry:
         source: the page of the config.
         variants: the keys in which another model differs, by its id.
         note: what the config leaves out of the model, if anything.
+        text_part: whether the config is that of the decoder of a model that sees images.
     """
 
     id: str
@@ -47,11 +48,13 @@ class Entry:
     config: dict[str, Any]
     variants: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     note: str = ""
+    text_part: bool = False
 
     def variant(self, name: str) -> Entry:
         """Return a variant as a separate entry."""
         page = f"https://huggingface.co/{name}/blob/main/config.json"
-        return Entry(name, (), page, {**self.config, **self.variants[name]}, note=self.note)
+        config = {**self.config, **self.variants[name]}
+        return replace(self, id=name, aliases=(), source=page, config=config, variants={})
 
 
 def config_names() -> list[str]:
@@ -150,5 +153,5 @@ def _read(stem: str) -> Entry:
     data = json.loads((FOLDER / f"{stem}.json").read_text(encoding="utf-8"))
     return Entry(
         data["id"], tuple(data.get("aliases", ())), data["source"], data["config"],
-        data.get("variants", {}), data.get("note", ""),
+        data.get("variants", {}), data.get("note", ""), data.get("part") == "text",
     )  # fmt: skip

@@ -158,7 +158,7 @@ class Analysis:
 
     @property
     def active_parameters(self) -> int:
-        """Weights that a single token uses."""
+        """Weights that a single token uses, without tables of which it reads a row."""
         return self.question.model.active_parameters
 
     @property

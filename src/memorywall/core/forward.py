@@ -28,6 +28,7 @@ class Forward:
         stacks: the halves of an encoder-decoder that run: ``both``, ``encoder`` or ``decoder``; the
             other stays resident. For an image-text model the towers are the encoder.
         ahead: pairs of a sequence in which a token attends forwards, as those of an image may.
+        ahead_in_windows: whether only layers with a window look ahead.
         windowed: pairs of a sequence whose tokens attend within windows of an image; None for no
             windows.
         images: images of each sequence.
@@ -54,6 +55,7 @@ class Forward:
     source: Number = 1
     stacks: str = "both"
     ahead: Number = 0
+    ahead_in_windows: bool = False
     windowed: Number | None = None
     images: Number = 1
     image_size: tuple[int, int] = (0, 0)
@@ -101,8 +103,9 @@ class Forward:
             return self.windowed
         if self.full or (not causal and window is None):
             return self.tokens * self.keys(window, chunk)
+        ahead = 0 if self.ahead_in_windows and window is None else self.ahead
         if causal and type(self.tokens) is int and self.tokens == 1:
-            return self.keys(window, chunk) + self.ahead
+            return self.keys(window, chunk) + ahead
         if chunk is not None:
             return _chunk_pairs(self.past + self.tokens, chunk) - _chunk_pairs(self.past, chunk)
         growing = self.tokens
@@ -111,7 +114,7 @@ class Forward:
         pairs = growing * self.past + halved(growing * (growing + 1))
         if window is not None:
             pairs = pairs + (self.tokens - growing) * window
-        return pairs + self.ahead if causal else 2 * pairs - self.tokens
+        return pairs + ahead if causal else 2 * pairs - self.tokens
 
     def chosen(self, most: int) -> Number:
         """The union of the positions that the new tokens select, each at most ``most``."""

@@ -181,10 +181,15 @@ def _share(name: str, meaning: str) -> Quantity:
 
 _INTERVAL = "end of the nominal 80 % interval of measured or forecast values"
 
+_ACTIVE = (
+    "Weights that a single token uses: without experts that it does not choose, towers for images, "
+    "and tables of which it reads a row (words, unless the table is the head too; positions)."
+)
+
 ANALYSIS = (
     Quantity("model", "", "The model's name.", "text"),
     Quantity("parameters", "", "Weights of the model's class.", "whole"),
-    Quantity("active_parameters", "", "Weights that a single token uses.", "whole"),
+    Quantity("active_parameters", "", _ACTIVE, "whole"),
     Quantity("hardware", "", "The device's name.", "text"),
     Quantity("phase", "", "The name of the phase.", "text"),
     Quantity("batch_size", "", "Sequences.", "whole"),
@@ -299,7 +304,7 @@ MODEL = (
         "class", "", "The class that is counted.", "text", path="architecture.class_name"
     ),
     Quantity("parameters", "", "Weights of that class.", "whole"),
-    Quantity("active_parameters", "", "Weights that a single token uses.", "whole"),
+    Quantity("active_parameters", "", _ACTIVE, "whole"),
     Quantity("causal", "", "Whether it generates, token by token.", "text"),
     Quantity("dtype", "", "The format of the config.", "text", path="architecture.dtype"),
     Quantity(

@@ -2,6 +2,7 @@
 
 The model types differ in where biases stand, in the normalisation of queries and keys, in whether
 norms stand before or after each half of a layer, and in sliding windows; ``DIALECTS`` lists that.
+Llama 4's decoder is read in ``reading/llama4_text``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 from memorywall.core.model import Family
 from memorywall.layers.decoder import Decoder, lower
+from memorywall.reading import llama4_text
 from memorywall.reading.config_values import Config
 from memorywall.reading.dialects import (
     ATTENTION_BIAS,
@@ -140,8 +142,10 @@ DIALECTS = {
 
 
 def read(data: Mapping[str, Any], where: str) -> Decoder:
-    """Read a config of one of the model types in ``DIALECTS``."""
+    """Read a config of one of the model types in ``DIALECTS``, or of Llama 4's decoder."""
+    if data["model_type"] == llama4_text.MODEL_TYPE:
+        return llama4_text.read(data, where)
     return read_dialect(data, where, DIALECTS)
 
 
-FAMILY = Family("llama", tuple(DIALECTS), read, lower)
+FAMILY = Family("llama", (*DIALECTS, llama4_text.MODEL_TYPE), read, lower)

@@ -89,6 +89,8 @@ _TEXTS = {
     "gemma": _Text(gemma.read, "gemma", (256_000, 3072, 24_576, 28, 16)),
     "gemma2": _Text(gemma.read, "gemma2", (256_000, 2304, 9216, 26, 8)),
     "gemma3_text": _Text(gemma.read, "gemma3_text", (262_208, 2304, 9216, 26, 8)),
+    "gemma4_text": _Text(gemma.read, "gemma4_text", (262_144, 2304, 9216, 30, 8)),
+    "llama4_text": _Text(llama.read, "llama4_text", (202_048, 5120, 8192, 48, 40)),
     "qwen2_vl_text": _Text(llama.read, "qwen2", (152_064, 8192, 29_568, 80, 64)),
     "qwen2_5_vl_text": _Text(llama.read, "qwen2", (152_064, 8192, 29_568, 80, 64)),
     "qwen3_vl_text": _Text(llama.read, "qwen3", (151_936, 4096, 22_016, 32, 32)),

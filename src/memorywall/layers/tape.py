@@ -69,7 +69,7 @@ class Attention:
         key_as_value: whether the projection of the keys also makes the values.
         value_norm: whether values are normalised by head, without a gain.
         cache_of: the block whose last layer's keys and values are read, which is of
-            ``cache_layers`` layers with the same heads; "" for keys and values of its own.
+            ``cache_layers`` layers with the same heads; "" for separate keys and values.
     """
 
     heads: int
