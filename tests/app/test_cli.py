@@ -312,7 +312,9 @@ def test_generation_distinguishes_its_two_walls() -> None:
     assert whole.ttft_s == prefill.latency_s
     assert whole.tpot_s is not None
     assert prefill.latency_s + 8 * whole.tpot_s == pytest.approx(whole.latency_s)
-    assert "first token after" in mw.headline(whole)
+    said = mw.headline(whole)  # both are bounds at the roofs of a data sheet
+    assert "(first token after at least " in said
+    assert "each further one after at least " in said
     assert prefill.tpot_s is None
 
 

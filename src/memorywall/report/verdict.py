@@ -94,8 +94,8 @@ def headline(analysis: Analysis) -> str:
     if analysis.time_provenance == "calibrated":
         text += f"; at least {render(float(analysis.roofline_s), 's')} at the roofs"
     if analysis.ttft_s is not None and analysis.tpot_s is not None:
-        first, step = (render(float(t), "s") for t in (analysis.ttft_s, analysis.tpot_s))
-        text += f" (first token after {first}, then one every {step})"
+        first, step = (_point(analysis, name) for name in ("ttft_s", "tpot_s"))
+        text += f" (first token after {first}, each further one after {step})"
     lacking = does_not_fit(analysis) or fits_tightly(analysis)
     return f"{lacking}\n{text}" if lacking else text
 
@@ -162,6 +162,12 @@ def _time(analysis: Analysis) -> str:
     if analysis.time_provenance == "calibrated":
         return f"{middle} predicted ({ends})"
     return f"{time.bound} {middle} ({ends} on 80 % of the devices that may come)"
+
+
+def _point(analysis: Analysis, name: str) -> str:
+    """Return a time without its interval, as a bound where it is one."""
+    time = analysis.quantity(name)
+    return f"{time.bound} {render(float(time.value), 's')}".lstrip()
 
 
 def asked(question: Question) -> str:
