@@ -17,8 +17,8 @@ def test_cache_of_an_engine(length: int, peak: float, blocks: int) -> None:
     # Left by the log: 0.9 * 23.58 - peak - 0.35 GiB, at 2 * 32 * 8 * 128 * 2 = 131,072 B each.
     left = found.budget_bytes - (peak + 0.35) * 2**30
     assert left / 131_072 == pytest.approx(16 * blocks, rel=0.01)
-    # Ours is an upper bound: the gate of a feed-forward stays on chip in our prefill, and vLLM
-    # writes it, so that its activations are more than twice ours. 36 % and 66 % too many.
+    # Ours is an upper bound, 12 % and 20 % above: vLLM's prefill keeps about 16 kB more a position
+    # (a copy of the hidden state, and buffers of its attention).
     tokens = found.formats[0].cache_tokens
     assert tokens is not None
-    assert 16 * blocks < tokens < 1.7 * 16 * blocks
+    assert 16 * blocks < tokens < 1.25 * 16 * blocks

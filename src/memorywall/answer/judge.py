@@ -30,20 +30,21 @@ def judge(
     if footprint.capacity is None:
         return None
     kept = reserve_of(question.hardware.device_class) if reserve is None else reserve
-    prefill = _prefill_activations(question, chunk)
-    beyond = maximum(prefill - footprint.activations, 0)
+    prefill, engine = (_prefill(question, chunk, in_engine=one) for one in (False, True))
+    beyond = maximum(engine - footprint.activations, 0)
     return Fit(
         need=footprint.total,
         in_use=footprint.total + beyond + kept.runtime,
         budget=kept.utilisation * footprint.capacity,
         capacity=footprint.capacity,
         prefill=prefill,
+        engine_prefill=engine,
         chunk=chunk,
         reserve=kept,
     )
 
 
-def _prefill_activations(question: Question, chunk: int | None) -> Number:
+def _prefill(question: Question, chunk: int | None, *, in_engine: bool) -> Number:
     """Return the activations of the prefill that filled the cache of a step, sequence by sequence.
 
     0 where the question has a pass over a prompt itself, or no cache; a traced class is not traced
@@ -56,4 +57,5 @@ def _prefill_activations(question: Question, chunk: int | None) -> Number:
     length = question.seq_len if chunk is None else minimum(question.seq_len, chunk)
     prompt = replace(question, phase=find_phase("prefill"), batch_size=1, seq_len=length)
     (one,) = prompt.passes
-    return footprint_of_pass(prompt, replace(one, stacks="decoder")).activations
+    alone = replace(one, stacks="decoder")
+    return footprint_of_pass(prompt, alone, in_engine=in_engine).activations

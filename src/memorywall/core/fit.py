@@ -33,10 +33,11 @@ class Fit:
 
     Attributes:
         need: byte, the footprint as asked: a lower bound.
-        in_use: byte, with the prefill that filled the cache, and with the engine's runtime.
+        in_use: byte, with the engine's prefill, which filled the cache, and with its runtime.
         budget: byte, the part of the memory that the engine takes.
         capacity: byte, the usable memory.
-        prefill: byte, the activations of the prefill of one sequence, in pieces of ``chunk``.
+        prefill: byte, the least activations of the prefill of one sequence, in pieces of ``chunk``.
+        engine_prefill: byte, the same in an engine, which keeps the halves of a feed-forward apart.
         chunk: positions of a piece; None for the whole sequence at once.
         reserve: the engine's.
     """
@@ -46,6 +47,7 @@ class Fit:
     budget: Number
     capacity: Number
     prefill: Number
+    engine_prefill: Number
     chunk: int | None
     reserve: Reserve
 

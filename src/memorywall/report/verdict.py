@@ -110,8 +110,9 @@ def fits_tightly(analysis: Analysis) -> str:
         for size in (found.need, found.in_use, found.budget, found.capacity)
     )
     prefill = ""
-    if found.prefill:
-        prefill = f" and the prefill ({render(float(found.prefill), 'byte')} in one piece)"
+    if found.engine_prefill:
+        size = render(float(found.engine_prefill), "byte")
+        prefill = f" and the prefill ({size} in one piece)"
     return (
         f"TIGHT: needs {need} of {analysis.hardware}'s {has}; in use {use} with the runtime"
         f"{prefill}, and an engine takes {found.reserve.utilisation:.0%}: {budget}"
