@@ -8,6 +8,7 @@ import pytest
 
 import memorywall as mw
 from memorywall.core.analysis import Analysis
+from memorywall.core.errors import UnsupportedError
 
 _TOKENS = 512
 # Of Llama-3.1-8B, 32 layers: 14,336 x 4096 in mlp.up_proj, and queries on keys of 32 heads of 128,
@@ -39,6 +40,9 @@ def _in_note(answer: Analysis, *parts: str) -> bool:
         ("v100-pcie-32gb", 112e12),
         ("p100-sxm", 21.2e12),
         ("rtx-2080-ti", 53.8e12),
+        # Titan V 110; Apple's GPUs do fp16 and fp32 at one rate: M4 4.04.
+        ("titan-v", 110e12),
+        ("m4", 4.04e12),
     ],
 )
 def test_bf16_models_run_in_fp16_without_bf16_arithmetic(device: str, peak: float) -> None:
@@ -66,6 +70,36 @@ def test_fp16_and_bf16_replace_each_other_and_nothing_else() -> None:
     assert half.arithmetic("fp16") == "bf16"
     assert half.arithmetic("fp8") == "bf16"
     assert mw.analyze("gpt2", on=bare, phase="prefill").conventions["arithmetic"] == "fp32"
+
+
+@pytest.mark.parametrize(("device", "arithmetic"), [("p40", "fp32"), ("dgx-spark", "bf16")])
+def test_fp32_is_left_to_devices_without_16_bit(device: str, arithmetic: str) -> None:
+    answer = _prefill(device)
+    assert answer.conventions["arithmetic"] == arithmetic
+    assert _in_note(answer, "arithmetic is priced as fp32") == (arithmetic == "fp32")
+
+
+@pytest.mark.slow
+def test_products_of_traced_classes() -> None:
+    pytest.importorskip("transformers")
+    config = {
+        "model_type": "nanochat", "vocab_size": 128, "hidden_size": 64, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 256,
+    }  # fmt: skip
+    answer = mw.analyze(config, on="h100-sxm", phase="prefill", seq_len=32, weights="fp8")
+    assert answer.conventions["arithmetic"] == "fp8"
+    peaks = mw.hardware("h100-sxm").peaks
+    # The feed-forward expands 64 to 256 and back: 2 layers x 2 x 2 x 32 x 64 x 256 FLOPs.
+    mlp = [op for op in answer.ops if op.kind == "gemm" and ".mlp." in op.name]
+    expected = 2 * 2 * 2 * 32 * 64 * 256 / peaks["fp8"]
+    assert sum(float(op.cost.compute_s) for op in mlp) == pytest.approx(expected)
+    # Weights of a class have no kinds: one format for all, and no mixture.
+    packed = mw.analyze(config, on="h100-sxm", weights="Q8_0")
+    frequencies = 4 * 16 // 2  # of rotary positions, fp32, half of a head of 16
+    weights = packed.scenario.model.parameters // 32 * 34
+    assert packed.footprint.weights == weights + frequencies
+    with pytest.raises(UnsupportedError, match=r"must be one format for NanoChat.*Q4_K_M"):
+        mw.analyze(config, on="h100-sxm", weights="Q4_K_M")
 
 
 # H100 SXM: 989.4 TFLOP/s bf16, 1978.9 fp8. B200 SXM has fp4. A100: bf16 312.
@@ -96,7 +130,7 @@ def test_weights_by_name(device: str, weights: str, linear: str) -> None:
     assert answer.conventions["arithmetic"] == linear
     ups = [op for op in answer.ops if op.name.endswith("mlp.up_proj")]
     assert sum(float(op.cost.compute_s) for op in ups) == pytest.approx(_UP_FLOPS / peaks[linear])
-    # Attention is in the activations' format, whatever the weights are in.
+    # Attention is in the activations' format, with any weights.
     usual = "fp16" if device == "t4" else "bf16"
     scores = [op for op in answer.ops if op.name.endswith("attention.scores")]
     assert sum(float(op.cost.compute_s) for op in scores) == pytest.approx(_QK_FLOPS / peaks[usual])

@@ -47,8 +47,8 @@ def test_record_has_its_fields() -> None:
         "ridge_point", "latency_s", "latency_low_s", "latency_high_s", "time_provenance",
         "roofline_s", "overlapped_s", "serial_s", "compute_s", "memory_s", "network_s",
         "overhead_s", "compute_bound_s", "memory_bound_s", "network_bound_s", "overhead_bound_s",
-        "bound", "binding", "tokens_per_s", "ttft_s", "tpot_s", "mfu", "mbu", "fits", "footprint",
-        "ops", "time_shares", "conventions", "notes",
+        "bound", "binding", "tokens_per_s", "ttft_s", "tpot_s", "mfu", "mbu", "fits", "fit",
+        "in_use_bytes", "budget_bytes", "footprint", "ops", "time_shares", "conventions", "notes",
     ]  # fmt: skip
     assert list(record["footprint"]) == [
         "weights", "kv_cache", "activations", "gradients", "optimizer_states", "total", "capacity",

@@ -123,6 +123,9 @@ def test_a_file_with_16_bits_of_one_kind(tmp_path: Path) -> None:
     )
     device = read_device(path)
     assert (dict(device.peaks), device.aliases) == ({"fp16": 10e12}, ("mine",))
+    # A bf16 model runs in fp16.
+    answer = mw.analyze("llama-3.1-8b", on=device, phase="prefill", seq_len=2048)
+    assert answer.compute_s == pytest.approx(answer.flops / 10e12)
 
 
 def test_the_list_of_devices(capsys: pytest.CaptureFixture[str]) -> None:

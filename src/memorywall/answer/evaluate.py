@@ -60,6 +60,14 @@ def evaluate(question: Question) -> Evaluation:
     return Evaluation(passes, tuple(costs), _together(residents))
 
 
+def footprint_of_pass(question: Question, one: Pass) -> Footprint:
+    """Return the memory that a pass of a question needs, without its cost."""
+    template, point = _template(question, one)
+    if question.shape:
+        return template.footprint_many(point, question.hardware)
+    return template.footprint(point, question.hardware)
+
+
 def _price_one(question: Question, one: Pass) -> tuple[Cost, Footprint]:
     """Price a pass at one point: a run over all of its executions, else one of them."""
     template, point = _template(question, one)

@@ -8,7 +8,7 @@ from memorywall.core.formats import TWINS, arithmetic_of, find_format
 from memorywall.core.numbers import Number, is_array, maximum
 from memorywall.core.question import Question
 from memorywall.core.results import Footprint
-from memorywall.core.units import render
+from memorywall.core.units import render, render_count
 from memorywall.core.workload import Precision
 
 
@@ -31,22 +31,7 @@ def notes_on(question: Question, footprint: Footprint, asked: Precision) -> tupl
         notes.append(
             f"{_most(longest)} positions are past the {limit} that the model was made for."
         )
-    if model.text_part:
-        notes.append(
-            f"{model.name} sees images; the catalogue holds its text part only, which is counted."
-        )
-    notes += [*model.reading.notes, *model.architecture.notes]
-    notes += _image_notes(question)
-    storage = question.formats.storage
-    notes += _storage_notes(question, footprint, asked)
-    weights = question.formats.weights
-    if storage is None and weights.bits < _HALF:
-        notes.append(
-            f"{weights.name} is counted for every weight, embedding and head too, which most "
-            "quantised checkpoints keep in 16 bit."
-        )
-    if storage is None and weights.note:
-        notes.append(weights.note)
+    notes += memory_notes(question, footprint, asked)
     notes += _arithmetic_that_runs(question, asked)
     notes += [*_cache_notes(question, footprint, asked), *_arithmetic_notes(question, asked)]
     if model.traits.state is not None and hardware.calibration is not None:
@@ -66,6 +51,43 @@ def notes_on(question: Question, footprint: Footprint, asked: Precision) -> tupl
         )
     elif hardware.kind == "hypothetical":
         notes.append(f"{hardware.name} was changed by hand: its ceilings are hypothetical.")
+    return tuple(notes)
+
+
+def _predictor_notes(question: Question) -> tuple[str, ...]:
+    """Return a note on the size of layers that the class leaves out."""
+    from memorywall.answer.predictors import predictors_of  # noqa: PLC0415 - few models have some
+
+    if question.shape:
+        return ()
+    found = predictors_of(question)
+    if found is None:
+        return ()
+    weights, cache = (
+        render(found.weight_bytes, "byte"),
+        render(float(_largest(found.cache_bytes)), "byte"),
+    )
+    layers = render_count(found.count, "layer")
+    note = (
+        f"With {layers} of multi-token prediction, like the last of the stack: "
+        f"{found.parameters:,} parameters more, {weights} of weights and {cache} of cache."
+    )
+    return (note,)
+
+
+def memory_notes(question: Question, footprint: Footprint, asked: Precision) -> tuple[str, ...]:
+    """Return the remarks on sizes: what is left out, and how weights and cache are stored."""
+    model, weights = question.model, question.formats.weights
+    notes = [*model.reading.notes, *model.architecture.notes, *_image_notes(question)]
+    notes += [*_predictor_notes(question)]
+    notes += _storage_notes(question, footprint, asked)
+    if question.formats.storage is None and weights.bits < _HALF:
+        notes.append(
+            f"{weights.name} is counted for every weight, embedding and head too, which most "
+            "quantised checkpoints keep in 16 bit."
+        )
+    if question.formats.storage is None and weights.note:
+        notes.append(weights.note)
     return tuple(notes)
 
 

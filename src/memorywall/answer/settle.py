@@ -15,7 +15,7 @@ from memorywall.core.numbers import plain
 from memorywall.core.parameters import PARAMETERS, Parameter
 from memorywall.core.phase import Phase
 from memorywall.core.question import Counting, Formats, Question
-from memorywall.core.recipes import find_weights
+from memorywall.core.recipes import Recipe, find_weights
 from memorywall.core.scenario import Scenario
 from memorywall.core.storage import Storage
 from memorywall.core.traits import TracedPass
@@ -171,10 +171,27 @@ def _weights(model: Model, asked: str | None, usual: str) -> tuple[Format, Stora
     found = find_weights(asked or usual)
     if isinstance(found, Format):
         return found, None
+    if model.traits.traced:
+        return _one_format(model, found), None
     from memorywall.frontends.recipe_storage import recipe_storage  # noqa: PLC0415 - few ask for one
 
     storage = recipe_storage(found, model, find_format(usual))
     return storage.rest, storage
+
+
+def _one_format(model: Model, recipe: Recipe) -> Format:
+    """Return the format of all weights of a traced class, whose weights have no kinds.
+
+    Raises:
+        UnsupportedError: the recipe is a mixture.
+    """
+    if recipe.base.name == recipe.name.casefold():
+        return recipe.base
+    raise UnsupportedError(
+        f"weights must be one format for {model.architecture.class_name}, which is traced as "
+        f"transformers runs it, got the mixture {recipe.name}.",
+        f"Name its main format, such as {recipe.base.name} or int4.",
+    )
 
 
 def _usual_dtype(model: Model, hardware: Hardware) -> str:

@@ -9,6 +9,10 @@ from memorywall.core.formats import Format
 from memorywall.core.numbers import Number, halved, maximum, minimum
 from memorywall.core.storage import Storage
 
+# Positions of a prefill that an engine takes at once: vLLM's max_num_batched_tokens is 1,024 or
+# more, by the device.
+_PIECE = 1024
+
 
 @dataclass(slots=True, eq=False)
 class Forward:
@@ -152,16 +156,24 @@ class Forward:
         every = _entry_pairs(self.past + self.tokens, ratio, most)
         return every - _entry_pairs(self.past, ratio, most)
 
-    def cached(self, window: int | None = None) -> Number:
+    def cached(self, window: int | None = None, chunk: int | None = None) -> Number:
         """Positions of one sequence that the cache must hold after this pass.
 
-        A paging engine allocates whole pages, and the same number in layers with a window
-        (hf-mem#70: vLLM does too).
+        Args:
+            window: positions that a layer looks back on, itself the last; None for all.
+            chunk: positions of the chunks within which a layer attends; None for one.
+
+        An engine that pages allocates whole pages. With a window it keeps those before it, the
+        positions of a piece of a prefill, and a page more, since a window may begin within one
+        (vLLM's ``SlidingWindowSpec`` and ``ChunkedLocalAttentionSpec``, v1/kv_cache_interface.py).
         """
-        held = self.past + self.tokens
-        if self.cache_page:
+        held, seen = self.past + self.tokens, window or chunk
+        if seen is None:
             return self.paged(held)
-        return held if window is None else minimum(held, window)
+        if not self.cache_page:
+            return minimum(held, seen)
+        before = seen if window is None else seen - 1 + self.cache_page
+        return minimum(self.paged(held), self.paged(before + _PIECE))
 
     def paged(self, positions: Number) -> Number:
         """Return positions rounded up to whole pages."""

@@ -197,7 +197,7 @@ class Hardware:
         Raises:
             UnsupportedError: the device has neither.
         """
-        for same in (dtype, TWINS.get(dtype)):
+        for same in (dtype, TWINS.get(dtype, dtype)):
             if same in self.peaks:
                 return same
         width = ARITHMETIC_BITS.get(dtype, 0)

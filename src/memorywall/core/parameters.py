@@ -183,7 +183,10 @@ PARAMETERS: dict[str, Parameter] = {
             "Whether each denoising step runs with the prompt and without it.",
             "as in the usual pipeline", DENOISING, choices=get_args(Guidance),
         ),
-        Parameter("weights", "precision", "format", "Format of all weights.", "as stored"),
+        Parameter(
+            "weights", "precision", "format", "Format of all weights, or a recipe: Q4_K_M.",
+            "as stored",
+        ),
         Parameter(
             "activations", "precision", "format", "Format of activations and of arithmetic.",
             "the config's dtype",
@@ -227,7 +230,8 @@ PARAMETERS: dict[str, Parameter] = {
         ),
         Parameter(
             "cache_page", "conventions", "length",
-            "Positions of the KV cache that an engine reserves at a time (vLLM: 16).",
+            "Positions of the KV cache that an engine reserves at a time (vLLM: 16); beside a "
+            "window it keeps 1,024 positions of a prefill.",
             "exactly the positions that the architecture needs", CACHE, unit="positions",
         ),
     )

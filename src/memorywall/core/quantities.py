@@ -199,6 +199,9 @@ ANALYSIS = (
         "image_size", "pixel", "Height and width of every image.", "text", applies=_of_images
     ),
     Quantity("images", "", "Images of each sequence.", "whole", applies=_of_images),
+    Quantity(
+        "image_positions", "", "Positions that one image takes.", "whole", applies=_of_images
+    ),
     Quantity("new_tokens", "", "Tokens generated per sequence.", "whole"),
     Quantity("steps", "", "Denoising steps.", "whole", applies=_of_denoising),
     Quantity(
@@ -251,6 +254,21 @@ ANALYSIS = (
     _share("mbu", "Share of the device's peak bandwidth that is attained."),
     Quantity(
         "fits", "", "Whether the footprint is within the device's memory.", "text",
+        origin="ceilings",
+    ),
+    Quantity(
+        "fit", "",
+        "Whether it fits in use: ``yes``, ``tight`` or ``no``; ``unknown`` without a capacity.",
+        "text",
+        origin="ceilings",
+    ),
+    Quantity(
+        "in_use_bytes", "byte",
+        "Bytes with the prefill that filled the cache, and with an engine's runtime.", "prefixed",
+        origin="ceilings",
+    ),
+    Quantity(
+        "budget_bytes", "byte", "The part of the memory that an engine takes.", "prefixed",
         origin="ceilings",
     ),
 )  # fmt: skip

@@ -146,11 +146,16 @@ def _of_groups(part: Config) -> tuple[Format, str]:
 def _mixed(part: Config, plain: Plain) -> Storage:
     own: dict[str, Format] = {}
     computes: dict[Format, str] = {}
+    known: dict[str, Format] = {}  # every expert is listed, by the ten thousand
     for name, settings in each_within(part.within("quantized_layers")):
-        if settings is not None:
+        if settings is None:
+            continue
+        content = f"{settings.data.get('quant_algo')} {settings.data.get('group_size')}"
+        if content not in known:
             algorithm = settings.word("quant_algo", "").upper()
-            own[name], arithmetic = _modelopt_format(algorithm, settings)
-            computes[own[name]] = arithmetic
+            known[content], arithmetic = _modelopt_format(algorithm, settings)
+            computes[known[content]] = arithmetic
+        own[name] = known[content]
     if not own:
         raise NotCoveredError("no 'quantized_layers'")
     titles = dict.fromkeys(_modelopt_title(format_) for format_ in own.values())

@@ -126,7 +126,9 @@ def _from_name(name: str) -> Model:
     entry = find_config(name)
     if entry is not None:
         model = model_from_config(entry.config, entry.id, entry.id)
-        return replace(model, text_part=entry.text_part)
+        notes = (entry.note, *model.reading.notes) if entry.note else model.reading.notes
+        reading = replace(model.reading, notes=notes)
+        return replace(model, reading=reading, text_part=entry.text_part)
     if _HUB_ID.fullmatch(name):
         return model_from_hub(name)
     raise UnknownNameError(

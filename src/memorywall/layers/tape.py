@@ -396,7 +396,7 @@ class Tape:
             return self.activation(
                 name, (("batch", forward.batch), ("keys", forward.tokens), *heads)
             )
-        held, read = forward.cached(a.window or a.chunk), forward.keys(a.window, a.chunk)
+        held, read = forward.cached(a.window, a.chunk), forward.keys(a.window, a.chunk)
         cache = self.cache(f"{name}_cache", held, read, heads, block=a.cache_of)
         if a.cache_of:
             self._held[cache.name] = a.cache_layers

@@ -51,6 +51,7 @@ _TOKENS = (
     "num_image_tokens", "media_placeholder_token_id", "audio_token_id",
 )  # fmt: skip
 _VALUES = (
+    "standardize", "use_clipped_linears",
     "rope_theta", "rope_scaling", "rope_parameters", "rms_norm_eps", "layer_norm_eps",
     "layer_norm_epsilon", "norm_eps", "scale_attn_weights", "reorder_and_upcast_attn",
     "scale_attn_by_inverse_layer_idx", "query_pre_attn_scalar", "attn_logit_softcapping",
@@ -73,8 +74,8 @@ _VALUES = (
     "relative_attention_max_distance", "offset_alibi",
     "apply_residual_connection_post_layernorm", "num_embeds_ada_norm", "use_logn_attn",
     "use_dynamic_ntk", "logn_attention_scale", "logn_attention_clip1", "layernorm_epsilon",
-    "mscale", "indexer_rope_interleave", "moe_router_dtype", "sliding_attention",
-    "full_attention",
+    "mscale", "compress_rope_theta", "hc_eps", "indexer_rope_interleave", "moe_router_dtype",
+    "sliding_attention", "full_attention",
 )  # fmt: skip
 _RUNNING = (
     "use_cache", "transformers_version", "auto_map", "_name_or_path", "_commit_hash",
@@ -174,6 +175,7 @@ _OF_TYPES: dict[str, dict[str, str]] = {
     "the class computes it from other keys": {
         "cohere2 deepseek_v3 deepseek_v32 glm_moe_dsa kimi_linear kimi_k2": "head_dim qk_head_dim",
         "mamba2 nemotron_h": "time_step_rank expand",
+        "deepseek_v4": "qk_rope_head_dim",
         "falcon_h1": "mamba_expand",
         "t5 mt5 umt5": "dense_act_fn is_gated_act",
         "zamba2": "hybrid_layer_ids kv_channels num_query_groups",
@@ -223,7 +225,13 @@ _OF_TYPES: dict[str, dict[str, str]] = {
     },
 }
 
+_UNREAD = (
+    "multi_modal_projector_bias", "projector_dropout", "vision_feature_layer",
+    "vision_feature_select_strategy",
+)  # fmt: skip
+
 NO_BEARING = {
+    **dict.fromkeys(_UNREAD, "not read by transformers' class"),
     **dict.fromkeys(_OFF, "off"),
     **dict.fromkeys(_LINEAR, "changes values, not shapes"),
     **dict.fromkeys(_STARTING, "for training only"),

@@ -61,6 +61,17 @@ def quantities(device: Hardware) -> list[tuple[str, str, str]]:
     return rows
 
 
+def split_note(source: str) -> tuple[str, str]:
+    """Split the source of a number from the note on it, which follows in parentheses at the end."""
+    depth = 0
+    for place in range(len(source) - 1, -1, -1):
+        depth += (source[place] == ")") - (source[place] == "(")
+        if depth == 0:
+            break
+    note = source[place + 1 : -1] if source.endswith(")") and place else ""
+    return (source[:place].rstrip(), note) if note else (source, "")
+
+
 def matching(devices: Iterable[Hardware], text: str) -> list[Hardware]:
     """Return the devices whose id, title, class or vendor has a text in it, case ignored.
 
@@ -126,16 +137,22 @@ def show_device(device: Hardware, console: Console) -> None:
     say(console, f"{device.name}: {device.title}, {device.released}", style="bold")
     if device.aliases:
         say(console, f"also: {', '.join(device.aliases)}")
-    sources = list(dict.fromkeys(device.sources.values()))
+    found = quantities(device)
+    sources: dict[str, list[tuple[str, str]]] = {}
     rows = []
-    for title, value, place in quantities(device):
+    for title, value, place in found:
+        source, note = split_note(device.sources[place])
+        sources.setdefault(source, []).append((title, note))
         dtype = place.removeprefix("peaks.")
         ridge = f"{_ridge(device, dtype)} FLOP/B" if dtype in device.peaks else ""
-        rows.append((title, value, ridge, f"[{sources.index(device.sources[place]) + 1}]"))
+        rows.append((title, value, ridge, f"[{list(sources).index(source) + 1}]"))
     print_table(console, ("quantity", "value", "ridge point", "source"), rows)
     console.print()
-    for number, source in enumerate(sources, start=1):
+    for number, (source, numbers) in enumerate(sources.items(), start=1):
         say(console, f"[{number}] {source}")
+        for title, note in numbers:
+            if note:
+                remark(console, f"{title}:", note)
     for note in device.notes:
         remark(console, "note:", note)
 

@@ -96,8 +96,26 @@ def headline(analysis: Analysis) -> str:
     if analysis.ttft_s is not None and analysis.tpot_s is not None:
         first, step = (render(float(t), "s") for t in (analysis.ttft_s, analysis.tpot_s))
         text += f" (first token after {first}, then one every {step})"
-    lacking = does_not_fit(analysis)
+    lacking = does_not_fit(analysis) or fits_tightly(analysis)
     return f"{lacking}\n{text}" if lacking else text
+
+
+def fits_tightly(analysis: Analysis) -> str:
+    """Return what an engine adds where a footprint fits without that alone, else ""."""
+    found = analysis.in_use
+    if found is None or found.answer != "tight":
+        return ""
+    need, use, budget, has = (
+        render(float(size), "byte")
+        for size in (found.need, found.in_use, found.budget, found.capacity)
+    )
+    prefill = ""
+    if found.prefill:
+        prefill = f" and the prefill ({render(float(found.prefill), 'byte')} in one piece)"
+    return (
+        f"TIGHT: needs {need} of {analysis.hardware}'s {has}; in use {use} with the runtime"
+        f"{prefill}, and an engine takes {found.reserve.utilisation:.0%}: {budget}"
+    )
 
 
 def does_not_fit(analysis: Analysis) -> str:
