@@ -21,6 +21,8 @@ from memorywall.frontends._tensors import totals
 from memorywall.frontends.config import LARGEST_CONFIG, model_from_config, parse_config
 from memorywall.frontends.file_kinds import refuse_other_file
 from memorywall.frontends.hub import model_from_hub
+from memorywall.frontends.pipeline import INDEX as PIPELINE
+from memorywall.frontends.pipeline import model_from_pipeline
 from memorywall.frontends.shards import INDEX, read_safetensors
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}")
@@ -92,6 +94,8 @@ def _from_path(path: Path) -> Model:
             missing = not path.exists()
         except OSError:
             missing = False
+        if missing and (folder / PIPELINE).is_file():
+            return model_from_pipeline(folder, _stored)
         if missing:
             _refuse_other_files(folder)
             raise InvalidInputError(
@@ -107,7 +111,7 @@ def _from_path(path: Path) -> Model:
 
 def _refuse_other_files(folder: Path) -> None:
     """Refuse a folder without a config.json by the file that it has in its place."""
-    for name in ("model_index.json", "adapter_config.json", "params.json"):
+    for name in ("adapter_config.json", "params.json"):
         if (folder / name).is_file():
             text = read_text(folder / name, LARGEST_CONFIG, "a JSON file")
             refuse_other_file(parse_config(text, str(folder / name)), str(folder / name))

@@ -31,10 +31,10 @@ def test_the_file_states_everything_of_a_case() -> None:
 
 def test_printed_numbers_in_base_units() -> None:
     # 4352 x 2^20 byte, and half of 0.01 MiB: 0.005 x 2^20.
-    assert in_base_units("4352.00 MiB") == (4_563_402_752, pytest.approx(5_242.88))
-    assert in_base_units("22.05 ms") == (pytest.approx(0.02205), pytest.approx(5e-6))
-    assert in_base_units("61.0 tokens/s") == (61.0, pytest.approx(0.05))
-    assert in_base_units("20.91e9") == (20.91e9, pytest.approx(5e6))
+    assert in_base_units("4352.00 MiB") == pytest.approx((4_563_402_752, 5_242.88))
+    assert in_base_units("22.05 ms") == pytest.approx((0.02205, 5e-6))
+    assert in_base_units("61.0 tokens/s") == pytest.approx((61.0, 0.05))
+    assert in_base_units("20.91e9") == pytest.approx((20.91e9, 5e6))
     with pytest.raises(InvalidInputError, match="a number and a unit"):
         in_base_units("about 5 GB")
 
