@@ -41,12 +41,16 @@ def read(data: Mapping[str, Any], where: str) -> ImageText:
 
 
 def _read_sight(config: Config, width: int) -> OneView:
-    """Read the tower; its activation is gelu for every config, as in transformers."""
+    """Read the tower, and the linear layers to the decoder's width."""
     stack = VisionLayers(
         config.size("hidden_size", 768),
         config.size("num_hidden_layers", 34, most=LARGEST_DEPTH),
         read_heads(config, 16, rotary=True),
-        FeedForward(config.size("intermediate_size", 5632), "gelu", bias=True),
+        FeedForward(
+            config.size("intermediate_size", 5632),
+            config.activation("hidden_act", "gelu"),
+            bias=True,
+        ),
     )
     patches = read_patches(config, 448, 14, bias=False, linear=True)
     rows, columns = patches.grid(*patches.image_size)

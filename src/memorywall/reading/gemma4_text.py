@@ -209,10 +209,9 @@ def _read_mlps(config: Config, layers: int, owners: int, *, experts: bool) -> li
 def _read_per_layer(config: Config) -> PerLayerInputs | None:
     """Return the inputs of each layer beside the hidden states, if any."""
     width = config.count("hidden_size_per_layer_input", 256)
-    if not width:
-        return None
+    rows = config.size("vocab_size_per_layer_input", 262_144)
     activation = config.activation("hidden_activation", "gelu_pytorch_tanh")
-    return PerLayerInputs(width, config.size("vocab_size_per_layer_input", 262_144), activation)
+    return PerLayerInputs(width, rows, activation) if width else None
 
 
 def _sharing(

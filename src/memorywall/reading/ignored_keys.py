@@ -51,6 +51,7 @@ _TOKENS = (
     "num_image_tokens", "media_placeholder_token_id", "audio_token_id",
 )  # fmt: skip
 _VALUES = (
+    "standardize", "use_clipped_linears",
     "rope_theta", "rope_scaling", "rope_parameters", "rms_norm_eps", "layer_norm_eps",
     "layer_norm_epsilon", "norm_eps", "scale_attn_weights", "reorder_and_upcast_attn",
     "scale_attn_by_inverse_layer_idx", "query_pre_attn_scalar", "attn_logit_softcapping",
@@ -224,7 +225,13 @@ _OF_TYPES: dict[str, dict[str, str]] = {
     },
 }
 
+_UNREAD = (
+    "multi_modal_projector_bias", "projector_dropout", "vision_feature_layer",
+    "vision_feature_select_strategy",
+)  # fmt: skip
+
 NO_BEARING = {
+    **dict.fromkeys(_UNREAD, "not read by transformers' class"),
     **dict.fromkeys(_OFF, "off"),
     **dict.fromkeys(_LINEAR, "changes values, not shapes"),
     **dict.fromkeys(_STARTING, "for training only"),
