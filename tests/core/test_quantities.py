@@ -21,7 +21,7 @@ from tests.toys import TOY
 NAMES = [quantity.name for quantity in GROUPS["analysis"]]
 # Attributes of an answer other than quantities: parts, remarks, and former names.
 OTHER_ATTRIBUTES = {
-    "roofs", "cost", "notes", "rates", "prediction", "predicted_s", "low_s", "high_s",
+    "in_use", "roofs", "cost", "notes", "rates", "prediction", "predicted_s", "low_s", "high_s",
     "time_shares", "ops", "conventions", "ceilings_provenance",
 }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from memorywall.catalog.configs import find_config
 from memorywall.reading.ignored_keys import bearing
 from tests.frontends.blocks import PUBLISHED
 from tests.frontends.files import LLAMA, plain, save
+from tests.lowering import unfused
 
 
 def published(name: str, **more: Any) -> dict[str, Any]:
@@ -314,6 +316,21 @@ def test_nvidia_nvfp4_deepseek(tmp_path: Path) -> None:
     assert mw.analyze(folder, on="h200-sxm").footprint.weights == packed + 2 * rest
 
 
+@pytest.mark.parametrize("at_top", [True, False])
+@pytest.mark.parametrize(("scales", "bits"), [("ue8m0", 8), ("float", 32)])
+def test_experts_in_fp4_as_deepseek_v4(at_top: bool, scales: str, bits: int) -> None:
+    """Blocks of fp8, experts of fp4 with a scale for 32; V4 states it beside the block."""
+    # Mixtral-8x7B: D 4096, F 14336, 32 layers of 8 experts, q and o 4096 x 4096, k and v of 1024.
+    experts, attention = 32 * 8 * 3 * 4096 * 14_336, 32 * (2 * 4096 * 4096 + 2 * 1024 * 4096)
+    rest = 2 * 32_000 * 4096 + 32 * 8 * 4096 + 65 * 4096
+    packed = experts // 2 + experts // 32 * bits // 8 + attention + attention // 128**2 * bits // 8
+    block = {"quant_method": "fp8", "weight_block_size": [128, 128], "scale_fmt": scales}
+    stated = {"expert_dtype": "fp4"}
+    config = {"quantization_config": block, **stated} if at_top else {
+        "quantization_config": {**block, **stated}}  # fmt: skip
+    assert weights(published("mistralai/Mixtral-8x7B-v0.1", **config)) == packed + 2 * rest
+
+
 def test_gpt_oss_as_mlx() -> None:
     """8 bits in groups of 64, experts as they were published, in mxfp4."""
     # gpt-oss-20b: D 2880, 24 layers, q and o of 4096, k and v of 512, 32 experts of 2880, V 201088.
@@ -366,6 +383,11 @@ def test_formats_that_differ_within_one_weight() -> None:
         ({"quantization": {"bits": 7, "group_size": 64}}, "'bits' 7"),
         ({"quant_config": {"scheme": "w4"}}, "quantised by ''"),
         ({"compression_config": {"quant_method": "sparseml"}}, "quantised by 'sparseml'"),
+        (
+            {"vision_config": {"quantization_config": {"quant_method": "fp8"}}},
+            "has 'vision_config.quantization_config'",
+        ),
+        ({"text_config": {"quantization_bit": 8}}, "has 'text_config.quantization_bit'"),
     ],
 )
 def test_keys_that_name_a_quantisation_are_read_or_refused(
@@ -388,6 +410,10 @@ def test_old_configs_of_compressed_tensors() -> None:
     assert weights({**LLAMA, "compression_config": CT}) == weights(
         {**LLAMA, "quantization_config": CT}
     )
+
+
+def weights_at(path: Path) -> int:
+    return int(mw.analyze(path, on="h100-sxm").footprint.weights)
 
 
 def write(folder: Path, config: Mapping[str, Any], **files: Any) -> Path:
@@ -416,6 +442,10 @@ def test_nvidia_fp8_llama_by_its_side_file(tmp_path: Path) -> None:
         assert answer.footprint.weights == by_hand
         assert answer.footprint.kv_cache == 80 * 2 * 8 * 128 * 1024
         assert answer.footprint.fits
+        assert any("hf_quant_config.json, beside the config" in note for note in answer.notes)
+    # A config by another name has no such neighbours: 70,553,706,496 weights in bf16.
+    (folder / "config.json").rename(folder / "other.json")
+    assert weights_at(folder / "other.json") == 141_107_412_992
 
 
 @pytest.mark.parametrize(
@@ -485,3 +515,43 @@ def test_keys_without_effect_and_empty_ones() -> None:
     assert bearing("quantization_config.activation_scale_ub") == "changes values, not bytes"
     assert bearing("quantization_config.colour") == "not known"
     assert bearing("quantization_config.colour", None) == "empty"
+
+
+def arithmetic_of(config: Mapping[str, Any], on: str, **more: Any) -> dict[str, str]:
+    """Return the arithmetic of each product with weights, by its path."""
+    program = unfused(mw.analyze(config, on=on, seq_len=8, **more))
+    return {path: op.dtype for path, op, _ in program.walk() if op.kind == "gemm"}
+
+
+def test_the_arithmetic_of_mixed_layers() -> None:
+    """FP8 and NVFP4 products side by side; a device without fp4 takes those weights alone."""
+    inputs = {"num_bits": 8, "type": "float", "dynamic": True}
+    block = two_groups(["re:.*self_attn.*"], ["Linear"])
+    block["config_groups"]["group_0"]["input_activations"] = inputs
+    block["config_groups"]["group_1"]["input_activations"] = {**inputs, "num_bits": 4}
+    config = {**LLAMA, "quantization_config": block}
+    for device, of_mlp in (("b200-sxm", "fp4"), ("h100-sxm", "fp16")):
+        found = arithmetic_of(config, device)
+        assert found["layers.attention.q_proj"] == "fp8"
+        assert found["layers.mlp.down_proj"] == of_mlp
+        assert found["head.lm_head"] == "fp16"
+    asked = arithmetic_of(config, "b200-sxm", activations="fp16")
+    assert set(asked.values()) == {"fp16"}
+
+
+def test_the_arithmetic_of_layers_that_are_left() -> None:
+    """fbgemm computes in fp8, the layers that it leaves in the model's dtype."""
+    names = ["lm_head", "model.layers.0.mlp"]
+    block = {"quant_method": "fbgemm_fp8", "modules_to_not_convert": names}
+    found = arithmetic_of({**LLAMA, "quantization_config": block}, "h100-sxm")
+    downs = {path: name for path, name in found.items() if path.endswith("mlp.down_proj")}
+    assert downs == {"layers.mlp.down_proj": "fp16", "layers_1.mlp.down_proj": "fp8"}
+    assert {name for path, name in found.items() if ".attention.q_proj" in path} == {"fp8"}
+
+
+def test_a_mixed_checkpoint_is_a_value() -> None:
+    """It can be pickled and hashed, and reading it again gives an equal storage."""
+    block = two_groups(["re:.*self_attn.*"], ["Linear"], ignore=["lm_head", "model.layers.1.mlp"])
+    storage, again = (mw.model({**LLAMA, "quantization_config": block}).storage for _ in range(2))
+    assert storage == again == pickle.loads(pickle.dumps(storage))
+    assert hash(storage) == hash(again)

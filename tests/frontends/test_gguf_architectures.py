@@ -91,12 +91,14 @@ def write(path: Path, name: str, architecture: str = "", **changes: Any) -> Path
 def beside(name: str) -> tuple[int, int]:
     """Return elements and bytes of tensors that are no parameters of transformers' class.
 
-    Factors of rotations, and corrections of routers' scores, which are a buffer of the class.
+    Factors of rotations; corrections of routers' scores and scales of layers, which are buffers of
+    the class.
     """
     extra = [
         (elements(shape), nbytes(shape, kind))
         for title, shape, kind in tensors_of(name)
-        if title.startswith("rope_") or title.endswith("exp_probs_b.bias")
+        if title.startswith("rope_")
+        or title.endswith(("exp_probs_b.bias", "layer_output_scale.weight"))
     ]
     # Of ERNIE the class has the correction as a parameter.
     extra = [] if name == "ernie4_5-moe" else extra

@@ -13,11 +13,7 @@ from memorywall.core.program import Op
 from tests.lowering import unfused
 
 FP8 = {"quant_method": "fp8", "weight_block_size": [128, 128]}
-SPARSE = {
-    entry.id: entry.config
-    for entry in entries()
-    if mw.model(entry.config).active_parameters != mw.model(entry.config).parameters
-}
+SPARSE = {entry.id: entry.config for entry in entries() if mw.model(entry.config).traits.experts}
 
 
 def ops_of(config: dict[str, Any]) -> dict[str, Op]:

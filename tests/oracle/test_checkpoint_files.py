@@ -97,6 +97,12 @@ def check(
 
 def check_method(folder: Path, name: str, method: str) -> None:
     block, layout = METHODS[method]
+    if "config_for_layers" in block:  # VPTQ's config names every module
+        _, found = modules(name)
+        paths = [path.removesuffix(".weight") for path, (kind, _) in found.items()
+                 if kind == "linear" and path != "lm_head.weight"]  # fmt: skip
+        settings = next(iter(block["config_for_layers"].values()))
+        block = {**block, "config_for_layers": dict.fromkeys(paths, settings)}
     check(folder, name, {"quantization_config": block}, layout)
 
 

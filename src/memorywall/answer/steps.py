@@ -102,7 +102,7 @@ def _stride(question: Question) -> int:
     """
     formats = (question.formats.activations, question.formats.kv_cache)
     runs = question.model.traits.runs
-    return lcm(*(f.group or (1 if f.whole_bytes else 2) for f in formats), *runs)
+    return lcm(*(f.period for f in formats), *runs)
 
 
 def _work_of(program: Program) -> list[Number]:

@@ -47,7 +47,7 @@ RULES = (
         "workstation GPU", "NVIDIA", "", 0.985, "ECC is off by default; CUDA reports 47.5 of 48 GiB"
     ),
     UsableRule(
-        "consumer GPU", "NVIDIA", "", 0.98, "CUDA reports 23.58 of 24 GiB, 9.77 of 10, 10.76 of 11"
+        "consumer GPU", "NVIDIA", "", 0.97, "CUDA reports 15.47 of 16 GiB, 11.63 of 12, 7.63 of 8"
     ),
     UsableRule("data-centre GPU", "AMD", "", 0.998, "ROCm reports 191.7 of 192 GiB on MI300X"),
     UsableRule("workstation GPU", "AMD", "", 0.998, "ROCm reports 23.98 of 24 GiB on 7900 XTX"),
@@ -62,8 +62,8 @@ RULES = (
         "recommendedMaxWorkingSetSize of Metal; two thirds up to 36 GiB",
     ),
     UsableRule(
-        "system on chip", "NVIDIA", "", 0.93,
-        "CUDA reports 119.7 of 128 GiB on GB10, 61.4 of 64 on AGX Orin; the system takes more",
+        "system on chip", "NVIDIA", "", 0.95,
+        "CUDA reports 121.7 of 128 GiB on GB10, 122.8 on Thor; the system takes a part of it",
     ),
     UsableRule(
         "system on chip", "", "", 0.75, "the most that firmware gives the GPU is 96 of 128 GB"

@@ -15,7 +15,7 @@ from memorywall.core.errors import (
     UnsupportedError,
     shown,
 )
-from memorywall.core.formats import ARITHMETIC_BITS
+from memorywall.core.formats import ARITHMETIC_BITS, TWINS
 from memorywall.core.numbers import Number, as_quantity, is_array
 from memorywall.core.quantities import record_of
 from memorywall.core.units import parse
@@ -191,13 +191,15 @@ class Hardware:
     def arithmetic(self, dtype: str) -> str:
         """Return the dtype in which arithmetic requested in ``dtype`` runs on the device.
 
-        That is the dtype itself if the device has a peak for it, else the next wider one.
+        That is the dtype itself if the device has a peak for it; bf16 and fp16 replace each
+        other, as engines run models of either on devices with the other; else the next wider one.
 
         Raises:
             UnsupportedError: the device has neither.
         """
-        if dtype in self.peaks:
-            return dtype
+        for same in (dtype, TWINS.get(dtype, dtype)):
+            if same in self.peaks:
+                return same
         width = ARITHMETIC_BITS.get(dtype, 0)
         wider = [
             known

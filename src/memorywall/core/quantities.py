@@ -181,10 +181,15 @@ def _share(name: str, meaning: str) -> Quantity:
 
 _INTERVAL = "end of the nominal 80 % interval of measured or forecast values"
 
+_ACTIVE = (
+    "Weights that a single token uses: without experts that it does not choose, towers for images, "
+    "and tables of which it reads a row (words, unless the table is the head too; positions)."
+)
+
 ANALYSIS = (
     Quantity("model", "", "The model's name.", "text"),
     Quantity("parameters", "", "Weights of the model's class.", "whole"),
-    Quantity("active_parameters", "", "Weights that a single token uses.", "whole"),
+    Quantity("active_parameters", "", _ACTIVE, "whole"),
     Quantity("hardware", "", "The device's name.", "text"),
     Quantity("phase", "", "The name of the phase.", "text"),
     Quantity("batch_size", "", "Sequences.", "whole"),
@@ -194,6 +199,9 @@ ANALYSIS = (
         "image_size", "pixel", "Height and width of every image.", "text", applies=_of_images
     ),
     Quantity("images", "", "Images of each sequence.", "whole", applies=_of_images),
+    Quantity(
+        "image_positions", "", "Positions that one image takes.", "whole", applies=_of_images
+    ),
     Quantity("new_tokens", "", "Tokens generated per sequence.", "whole"),
     Quantity("steps", "", "Denoising steps.", "whole", applies=_of_denoising),
     Quantity(
@@ -248,6 +256,21 @@ ANALYSIS = (
         "fits", "", "Whether the footprint is within the device's memory.", "text",
         origin="ceilings",
     ),
+    Quantity(
+        "fit", "",
+        "Whether it fits in use: ``yes``, ``tight`` or ``no``; ``unknown`` without a capacity.",
+        "text",
+        origin="ceilings",
+    ),
+    Quantity(
+        "in_use_bytes", "byte",
+        "Bytes with the prefill that filled the cache, and with an engine's runtime.", "prefixed",
+        origin="ceilings",
+    ),
+    Quantity(
+        "budget_bytes", "byte", "The part of the memory that an engine takes.", "prefixed",
+        origin="ceilings",
+    ),
 )  # fmt: skip
 
 FOOTPRINT = (
@@ -281,7 +304,7 @@ MODEL = (
         "class", "", "The class that is counted.", "text", path="architecture.class_name"
     ),
     Quantity("parameters", "", "Weights of that class.", "whole"),
-    Quantity("active_parameters", "", "Weights that a single token uses.", "whole"),
+    Quantity("active_parameters", "", _ACTIVE, "whole"),
     Quantity("causal", "", "Whether it generates, token by token.", "text"),
     Quantity("dtype", "", "The format of the config.", "text", path="architecture.dtype"),
     Quantity(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from memorywall.core.formats import FORMATS, Format
@@ -72,7 +72,7 @@ class MeanFormat(Format):
 class ModuleFormats(Protocol):
     """The formats that a checkpoint states for modules by name, in some layers or in all.
 
-    It is hashable and picklable, as ``Storage`` is.
+    It is picklable, as ``Storage`` is.
     """
 
     @property
@@ -102,10 +102,10 @@ class Storage:
         kv_cache: the format that the checkpoint states for its cache; None for no statement.
         notes: what to know before the numbers are used.
         reason: why the formats are not known, or nothing.
-        arithmetic: of linear layers whose weights have the format ``linear``, a key of
-            ``Hardware.peaks``, where activations are quantised as well; empty for weight-only
+        arithmetic: of linear layers whose weights are not in the format of the rest, a key of
+            ``Hardware.peaks``, where their inputs are quantised as well; empty for weight-only
             quantisation, which computes in the activations' format.
-        arithmetics: the same of other formats, those of ``by_module``.
+        arithmetics: the same by the format of the weights, where it differs.
     """
 
     name: str
@@ -116,17 +116,27 @@ class Storage:
     notes: tuple[str, ...] = ()
     reason: str = ""
     tables: Format | None = None
-    by_module: ModuleFormats | None = None
+    by_module: ModuleFormats | None = field(default=None, hash=False)
     kv_cache: Format | None = None
     arithmetic: str = ""
     arithmetics: tuple[tuple[Format, str], ...] = ()
 
     def computes_in(self, format_: Format) -> str:
         """Return the arithmetic of products by weights of a format, empty for the activations'."""
-        known = dict(self.arithmetics)
-        if self.linear != self.rest:
-            known.setdefault(self.linear, self.arithmetic)
-        return known.get(format_, "")
+        if format_ == self.rest:
+            return ""
+        return next((name for one, name in self.arithmetics if one == format_), self.arithmetic)
+
+    def on(self, peaks: Container[str]) -> Storage:
+        """Return the storage without those of ``arithmetics`` for which a device has no peak."""
+        kept = [(one, name if name in peaks else "") for one, name in self.arithmetics]
+        return replace(self, arithmetics=tuple(kept))
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """The kinds of arithmetic of its linear layers that are not the activations'."""
+        names = (self.arithmetic, *(name for _, name in self.arithmetics))
+        return tuple(dict.fromkeys(name for name in names if name))
 
     def format_of(
         self,

@@ -30,8 +30,8 @@ from memorywall.layers.indexer import Indexer
 from memorywall.layers.output_head import Head, record_head
 from memorywall.layers.tape import FeedForward, Tape
 from memorywall.reading.config_values import LARGEST_DEPTH, Config
-from memorywall.reading.expert_keys import note_predictors
 from memorywall.reading.heads import decoder_head
+from memorywall.reading.predictors import note_predictors
 
 _SLIDING, _SELECTED, _COMPRESSED = (
     "sliding_attention",

@@ -39,7 +39,7 @@ def read_fp8(part: Config, plain: Plain) -> Storage:
     """
     none_of(part, "modules_to_convert")
     rows, columns = block_of(part, "weight_block_size")
-    experts = part.word("expert_dtype", "") or plain.experts
+    experts = part.word("expert_dtype", plain.experts)
     if experts not in ("", "fp8", "fp4"):
         raise NotCoveredError(f"'expert_dtype' {shown(experts)}")
     is_short = bool(experts) and part.word("scale_fmt", "float") == "ue8m0"
@@ -50,7 +50,8 @@ def read_fp8(part: Config, plain: Plain) -> Storage:
     format_ = with_beside(Format("fp8", 8), *beside)
     own = None
     if experts == "fp4":
-        name, narrow = f"{name}, experts fp4", find_format("mxfp4")
+        narrow = find_format("mxfp4") if is_short else grouped("fp4", 4, 32, _FLOAT32.bits)
+        name = f"{name}, experts {narrow.name}"
         own = FormatsByName(((read_names(["experts"], plain.layers), narrow),))
     return computing_in({format_: "fp8"}, Storage(name, format_, plain.rest, by_module=own))
 
@@ -145,11 +146,16 @@ def _of_groups(part: Config) -> tuple[Format, str]:
 def _mixed(part: Config, plain: Plain) -> Storage:
     own: dict[str, Format] = {}
     computes: dict[Format, str] = {}
+    known: dict[str, Format] = {}  # every expert is listed, by the ten thousand
     for name, settings in each_within(part.within("quantized_layers")):
-        if settings is not None:
+        if settings is None:
+            continue
+        content = f"{settings.data.get('quant_algo')} {settings.data.get('group_size')}"
+        if content not in known:
             algorithm = settings.word("quant_algo", "").upper()
-            own[name], arithmetic = _modelopt_format(algorithm, settings)
-            computes[own[name]] = arithmetic
+            known[content], arithmetic = _modelopt_format(algorithm, settings)
+            computes[known[content]] = arithmetic
+        own[name] = known[content]
     if not own:
         raise NotCoveredError("no 'quantized_layers'")
     titles = dict.fromkeys(_modelopt_title(format_) for format_ in own.values())

@@ -19,6 +19,10 @@ _ASSUMED = "A GGUF gives no dtype of activations and cache: fp16 is assumed."
 _PATHS: dict[str, tuple[str, ...]] = {
     "token_embd": ("words.weight", "weight"),  # the last where two stacks share it
     "position_embd": ("positions.weight",),
+    "per_layer_token_embd": ("per_layer.tokens.weight",),
+    "per_layer_model_proj": ("per_layer.projection.weight",),
+    "inp_gate": ("per_layer.gate.weight",),
+    "proj": ("per_layer.layer_projection.weight",),
     "token_types": ("token_types.weight",),
     "output": ("lm_head.weight",),
     "attn_q": ("attention.q_proj.weight",),

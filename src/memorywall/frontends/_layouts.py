@@ -22,7 +22,7 @@ class Plain:
     Attributes:
         rest: the format of its weights.
         layers: their number, 0 for not known.
-        experts: the format of its experts, where the config states one outside the quantisation.
+        experts: the format of its experts, where the config states it outside the block.
     """
 
     rest: Format
@@ -63,20 +63,10 @@ def computing_in(computes: Mapping[Format, str], storage: Storage) -> Storage:
 
     An empty arithmetic is that of the activations.
     """
-    narrow = {format_: name for format_, name in computes.items() if name}
-    if not narrow:
-        return storage
-    names = " and ".join(dict.fromkeys(narrow.values()))
-    note = (
-        f"Linear layers of this checkpoint compute in {names}; "
-        f"arithmetic is priced in {storage.rest.name} unless a format of activations is given."
-    )
-    return replace(
-        storage,
-        arithmetic=narrow.pop(storage.linear, ""),
-        arithmetics=tuple(narrow.items()),
-        notes=(*storage.notes, note),
-    )
+    names = set(computes.values())
+    if len(names) == 1:
+        return replace(storage, arithmetic=names.pop())
+    return replace(storage, arithmetics=tuple(computes.items()))
 
 
 def choose(part: Config, key: str, known: tuple[int, ...]) -> int:

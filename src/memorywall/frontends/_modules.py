@@ -36,7 +36,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "shared_experts": ("shared_experts", "shared_expert", "shared_mlp"),
     "router": ("gate", "router"),
     "shared_gate": ("shared_expert_gate",),
-    "q_proj": ("q_proj", "qkv_proj", "query_key_value", "c_attn", "Wqkv", "qkv", "wq"),
+    "q_proj": ("q_proj", "qkv_proj", "query_key_value", "c_attn", "Wqkv", "qkv", "wq", "wq_b"),
     "k_proj": ("k_proj", "qkv_proj", "query_key_value", "c_attn", "Wqkv", "qkv", "wk"),
     "v_proj": ("v_proj", "qkv_proj", "query_key_value", "c_attn", "Wqkv", "qkv", "wv"),
     "o_proj": ("o_proj", "out_proj", "dense", "c_proj", "proj", "wo"),

@@ -65,7 +65,6 @@ def read_quantisation(config: Config, dtype: str, layers: int) -> Storage | None
         dtype: of the unquantised weights.
         layers: of the model.
     """
-    # DeepSeek-V4's configs; those of V4.1 state it within the block.
     experts = config.word("expert_dtype", "") if config.has("expert_dtype") else ""
     plain = Plain(find_format(dtype), layers, experts)
     part, is_text_only = _block(config), False
@@ -101,14 +100,23 @@ def _block(config: Config) -> Config | None:
 
 
 def _unread_key(config: Config) -> str | None:
-    """Return a key outside the blocks that names a quantisation."""
+    """Return a key outside the blocks that names a quantisation; of a part, with the part's."""
     for key, value in config.data.items():
-        if key in ("text_config", "vision_config", "audio_config") and isinstance(value, Mapping):
-            inner = next((name for name in value if _names_one(name, value[name])), None)
-            if inner is not None and (key != "text_config" or inner not in BLOCKS):
-                return f"{key}.{inner}"
-        elif key not in BLOCKS and _names_one(key, value):
+        if _names_one(key, value) and key not in BLOCKS:
             return str(key)
+        if str(key).endswith("_config") and isinstance(value, Mapping) and key not in BLOCKS:
+            known = BLOCKS if key == "text_config" else ()
+            # Items are not recorded as read.
+            inner = next(
+                (
+                    name
+                    for name, one in value.items()
+                    if _names_one(name, one) and name not in known
+                ),
+                None,
+            )
+            if inner is not None:
+                return f"{key}.{inner}"
     return None
 
 

@@ -289,9 +289,11 @@ def _record_per_layer_inputs(
     """Note the inputs of all layers: of the token's own rows, and projected from its embedding."""
     found = _per_layer_inputs(tape.forward, model.depth, inputs)
     axes = found.row_axes
-    words = tape.activation("per_layer.words", found.axes, len(axes))
-    table = ("per_layer.words", ("vocab", inputs.vocab_size), tape.forward.rows)
-    words = tape.each("per_layer.words_scale", "scale", tape.embed("per_layer.words", words, table))
+    words = tape.activation("per_layer.tokens", found.axes, len(axes))
+    table = ("per_layer.tokens", ("vocab", inputs.vocab_size), tape.forward.rows)
+    words = tape.each(
+        "per_layer.tokens_scale", "scale", tape.embed("per_layer.tokens", words, table)
+    )
     projected = tape.linear("per_layer.projection", hidden, axes)
     projected = tape.each("per_layer.projection_scale", "scale", projected)
     projected = tape.norm("per_layer.norm", projected, model.norm, run=1)

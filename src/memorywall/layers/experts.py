@@ -55,7 +55,7 @@ class Experts:
 
 @dataclass(frozen=True, slots=True)
 class BesideExperts:
-    """A feed-forward and experts that read the same hidden states, each between norms of its own.
+    """A feed-forward and experts that read the same hidden states, each between separate norms.
 
     Their outputs are added. The router reads the hidden states through a third norm.
     """
@@ -69,7 +69,7 @@ def record_beside(tape: Tape, x: Tensor, before: Tensor, b: BesideExperts, norm:
     dense = tape.norm("mlp.dense_norm", tape.feed_forward(x, b.dense), norm)
     routed = tape.norm("experts.router_norm", before, norm)
     read = tape.norm("experts.norm", before, norm)
-    expert = record_experts(tape, read, b.experts, "experts", routed=routed)
+    expert = record_experts(tape, read, b.experts, routed=routed)
     expert = tape.norm("experts.post_norm", expert, norm)
     return tape.add("mlp.halves_add", dense, expert)
 

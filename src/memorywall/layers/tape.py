@@ -27,7 +27,7 @@ from memorywall.core.geometry import (
 )
 from memorywall.core.numbers import Number, minimum
 from memorywall.core.program import Block, Op
-from memorywall.core.stored_layers import store
+from memorywall.core.stored_layers import product_arithmetic, store
 from memorywall.core.tensors import Tensor
 from memorywall.layers.element_costs import (
     ACTIVATION_FLOPS,
@@ -69,7 +69,7 @@ class Attention:
         key_as_value: whether the projection of the keys also makes the values.
         value_norm: whether values are normalised by head, without a gain.
         cache_of: the block whose last layer's keys and values are read, which is of
-            ``cache_layers`` layers with the same heads; "" for keys and values of its own.
+            ``cache_layers`` layers with the same heads; "" for separate keys and values.
     """
 
     heads: int
@@ -97,12 +97,16 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class FeedForward:
-    """Shape of a feed-forward: F, the activation function, gated (GLU) or plain, biases."""
+    """Shape of a feed-forward: F, the activation function, gated (GLU) or plain, biases.
+
+    ``out_bias`` is that of the last projection, if it differs from ``bias``.
+    """
 
     width: int
     activation: str
     gated: bool = False
     bias: bool = False
+    out_bias: bool | None = None
 
 
 class Tape:
@@ -180,7 +184,8 @@ class Tape:
             if type(flops) is int and flops == 0:
                 for tensor in reads:
                     tensor.touched = NOTHING
-        self.ops.append(Op(name, geometry, reads, writes, self.dtype))
+        dtype = product_arithmetic(forward, geometry, reads) if forward.linear else self.dtype
+        self.ops.append(Op(name, geometry, reads, writes, dtype))
 
     def embed(self, name: str, out: Tensor, *tables: tuple[str, Axis, Number]) -> Tensor:
         """Add rows of tables, each (name, axis of rows, rows touched); ids are not counted."""
@@ -315,7 +320,8 @@ class Tape:
         else:
             up = self.linear(f"{path}.up_proj", x, width, f.bias)
             inner = self.apply(f"{path}.activation", f.activation, up)
-        return self.linear(f"{path}.down_proj", inner, x.row_axes, f.bias)
+        bias = f.bias if f.out_bias is None else f.out_bias
+        return self.linear(f"{path}.down_proj", inner, x.row_axes, bias)
 
     def _queries_keys_values(
         self, x: Tensor, a: Attention, path: str, project: Projection
@@ -390,7 +396,7 @@ class Tape:
             return self.activation(
                 name, (("batch", forward.batch), ("keys", forward.tokens), *heads)
             )
-        held, read = forward.cached(a.window or a.chunk), forward.keys(a.window, a.chunk)
+        held, read = forward.cached(a.window, a.chunk), forward.keys(a.window, a.chunk)
         cache = self.cache(f"{name}_cache", held, read, heads, block=a.cache_of)
         if a.cache_of:
             self._held[cache.name] = a.cache_layers

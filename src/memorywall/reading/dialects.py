@@ -38,7 +38,7 @@ class Dialect:
         qkv_bias, out_bias, mlp_bias, head_bias: on the projections of attention, the feed-forward
             and the language model's head.
         gated: whether the feed-forward is.
-        width: key of the width of the feed-forward, with its default.
+        width: key of the width of the feed-forward, if any, with its default.
         expansion: that width in hidden sizes, for configs without the key.
         activation: the key of its function, if any, and the default.
         norm, norms: kind and place of the norms, as in ``Decoder``.
@@ -102,7 +102,7 @@ class Dialect:
     embedding_scale: bool = False
     residual_scale: bool = False
     clips: bool = False
-    refused: tuple[tuple[str, tuple[object, ...], str], ...] = ()
+    refused: tuple[tuple[str, Sequence[object], str], ...] = ()
 
 
 def switched(config: Config, switch: Switch) -> bool:
@@ -198,7 +198,8 @@ def _read_mlp(config: Config, dialect: Dialect, *, sparse: bool) -> AnyMlp:
     key, width = dialect.width
     if dialect.expansion is not None:
         width = dialect.expansion * config.size("hidden_size")
-    return FeedForward(config.size(key, width), activation, gated=dialect.gated, bias=bias)
+    width = config.size(key, width) if key else width or 1
+    return FeedForward(width, activation, gated=dialect.gated, bias=bias)
 
 
 def read_attention(config: Config, dialect: Dialect) -> AnyAttention:

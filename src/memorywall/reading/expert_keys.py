@@ -9,6 +9,7 @@ from typing import TypeAlias
 from memorywall.layers.experts import Experts
 from memorywall.layers.tape import FeedForward
 from memorywall.reading.config_values import Config
+from memorywall.reading.predictors import note_predictors
 
 # Returns for each layer whether it has experts.
 Placing: TypeAlias = Callable[[Config, int], list[bool]]
@@ -127,13 +128,3 @@ def _read_shared(config: Config, mixture: Mixture, width: int) -> int:
         return 0
     key, default = mixture.shared_number
     return width * (0 if config.data.get(key) == 0 else config.size(key, default))
-
-
-def note_predictors(config: Config) -> None:
-    """Add a note on multi-token prediction layers of a checkpoint that its class leaves out."""
-    for key in ("num_nextn_predict_layers", "num_mtp_modules"):
-        if key in config.data and config.count(key, 0):
-            config.notes.append(
-                f"The multi-token prediction layers ({key}) are not part of the class and not "
-                "counted."
-            )

@@ -1,10 +1,10 @@
 """Gemma 4's decoder: layers with a window and full ones, whose heads differ in number and width.
 
 The last layers may read the keys and values of an earlier layer of their kind; the keys of full
-layers may serve as values; experts may stand beside the feed-forward; each layer may have inputs of
-its own for each token (transformers, ``models/gemma4`` and ``models/gemma4_unified``). A prefill is
-counted for all tokens in all layers: transformers runs the layers without keys of their own for the
-last token alone, where that is asked for.
+layers may serve as values; a layer may have experts in addition to its feed-forward, and separate
+inputs for each token (transformers, ``models/gemma4`` and ``models/gemma4_unified``). A prefill is
+counted for all tokens in all layers: transformers runs the layers without keys for the last
+token alone, where that is asked for.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from memorywall.core.errors import shown
-from memorywall.core.model import Family
-from memorywall.layers.decoder import AnyMlp, Decoder, DecoderLayers, PerLayerInputs, grouped, lower
+from memorywall.layers.decoder import AnyMlp, Decoder, DecoderLayers, PerLayerInputs, grouped
 from memorywall.layers.experts import BesideExperts, Experts
 from memorywall.layers.output_head import Head
 from memorywall.layers.tape import Attention, FeedForward
@@ -25,31 +24,32 @@ from memorywall.reading.heads import decoder_head
 _FULL, _SLIDING = _KINDS = ("full_attention", "sliding_attention")
 _PERIOD = 6  # one layer in six is full, where the config does not list them
 _GLOBAL_HEAD_DIM, _GLOBAL_ROTARY = 512, 0.25
-_OF_LAYER = ("head_dim", "num_key_value_heads")  # keys of ``per_layer_config`` that are read
 
 
 @dataclass(frozen=True, slots=True)
 class _Type:
-    """The classes of a ``model_type``, and values of absent keys."""
+    """The classes of a ``model_type``, and values of absent keys.
+
+    ``larger``: whether it may have experts, and inputs of each layer.
+    """
 
     classes: tuple[str, str]
     window: int
     positions: int
-    per_layer: int
-    experts: bool
+    larger: bool
 
 
-_TYPES = {
-    "gemma4_text": _Type(("Gemma4ForCausalLM", "Gemma4TextModel"), 512, 131_072, 256, True),
+TYPES = {
+    "gemma4_text": _Type(("Gemma4ForCausalLM", "Gemma4TextModel"), 512, 131_072, larger=True),
     "gemma4_unified_text": _Type(
-        ("Gemma4UnifiedForCausalLM", "Gemma4UnifiedTextModel"), 1024, 262_144, 0, False
+        ("Gemma4UnifiedForCausalLM", "Gemma4UnifiedTextModel"), 1024, 262_144, larger=False
     ),
 }
 
 
 def read(data: Mapping[str, Any], where: str) -> Decoder:
-    """Read a config with one of the model types in ``_TYPES``."""
-    config, kind = Config(data, where), _TYPES[str(data["model_type"])]
+    """Read a config with one of the model types in ``TYPES``."""
+    config, kind = Config(data, where), TYPES[str(data["model_type"])]
     config.refuse(
         "use_bidirectional_attention", ("all",), "tokens that look ahead are not supported"
     )
@@ -57,7 +57,7 @@ def read(data: Mapping[str, Any], where: str) -> Decoder:
     kinds = _read_kinds(config)
     owners = len(kinds) - _read_shared(config, kinds)
     attentions = _read_attentions(config, kinds, owners, kind.window)
-    mlps = _read_mlps(config, len(kinds), owners, experts=kind.experts)
+    mlps = _read_mlps(config, len(kinds), owners, experts=kind.larger)
     cap = config.bound("final_logit_softcapping")
     decoder = Decoder(
         class_name=class_name,
@@ -70,7 +70,7 @@ def read(data: Mapping[str, Any], where: str) -> Decoder:
         norms="around",
         embedding_scale=True,
         on_logits="" if cap is None else "softcap",
-        per_layer=_read_per_layer(config, kind.per_layer),
+        per_layer=_read_per_layer(config) if kind.larger else None,
         layer_scale=True,
         notes=config.all_notes(),
     )
@@ -206,13 +206,12 @@ def _read_mlps(config: Config, layers: int, owners: int, *, experts: bool) -> li
     return [BesideExperts(one, beside) for one in dense]
 
 
-def _read_per_layer(config: Config, width: int) -> PerLayerInputs | None:
+def _read_per_layer(config: Config) -> PerLayerInputs | None:
     """Return the inputs of each layer beside the hidden states, if any."""
-    width = config.count("hidden_size_per_layer_input", width)
-    if not width:
-        return None
+    width = config.count("hidden_size_per_layer_input", 256)
+    rows = config.size("vocab_size_per_layer_input", 262_144)
     activation = config.activation("hidden_activation", "gelu_pytorch_tanh")
-    return PerLayerInputs(width, config.size("vocab_size_per_layer_input", 262_144), activation)
+    return PerLayerInputs(width, rows, activation) if width else None
 
 
 def _sharing(
@@ -231,6 +230,3 @@ def _reading(layers: DecoderLayers, owner: DecoderLayers) -> DecoderLayers:
         return layers
     read = replace(attention, cache_of=owner.name, cache_layers=owner.count)
     return replace(layers, attention=read)
-
-
-FAMILY = Family("gemma4_text", tuple(_TYPES), read, lower)
