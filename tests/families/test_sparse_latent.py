@@ -95,7 +95,7 @@ def test_a_prompt_pairs_with_selected_tokens() -> None:
     # The last token: 2 FLOPs a weight that it meets, 2048 pairs and 3000 scores a layer.
     pair, score = 128 * 2 * (576 + 512), 64 * 2 * 128
     model = mw.model(V32)
-    unused = 2 * 129_280 * 7168 + 61 * (2 * 7168 + 1536 + 512 + 256) + 7168  # tables and norms
+    unused = 129_280 * 7168 + 61 * (2 * 7168 + 1536 + 512 + 256) + 7168  # the head, and norms
     token = 2 * (model.active_parameters - unused)
     assert long - short == token + 61 * (2048 * pair + 3000 * score)
 
