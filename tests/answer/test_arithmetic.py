@@ -81,7 +81,6 @@ def test_fp32_is_left_to_devices_without_16_bit(device: str, arithmetic: str) ->
 
 @pytest.mark.slow
 def test_products_of_traced_classes() -> None:
-    pytest.importorskip("transformers")
     config = {
         "model_type": "nanochat", "vocab_size": 128, "hidden_size": 64, "num_hidden_layers": 2,
         "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 256,

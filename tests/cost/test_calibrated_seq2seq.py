@@ -9,7 +9,6 @@ import pytest
 
 import memorywall as mw
 from memorywall.core.calibration import Calibration, Curve
-from memorywall.core.errors import UnsupportedError
 from tests.toys import MARIAN_TOY, WHISPER_TOY
 
 # One second per unit, but ten for causal attention, so that the kinds differ.
@@ -21,7 +20,7 @@ CURVES = {
     }.items()
 }  # fmt: skip
 HERE = mw.hardware("h100-sxm").replace(
-    peaks={"fp32": 1.0}, calibration=Calibration(CURVES, {}, {}, points=1)
+    peaks={"fp32": 1e12}, calibration=Calibration(CURVES, {}, {}, points=1)
 )
 
 
@@ -52,7 +51,9 @@ def test_a_prefill_attends_to_the_whole_source() -> None:
     assert classes["cache"] == 2 * 2 * 3 * 4
 
 
-def test_convolutions_are_refused_and_a_step_has_none() -> None:
-    assert by_class(WHISPER_TOY, "decode")["gemm"] > 0
-    with pytest.raises(UnsupportedError, match="conv1: convolutions were not measured"):
-        by_class(WHISPER_TOY, "prefill")
+def test_convolutions_are_priced_at_the_roofs_and_a_step_has_none() -> None:
+    assert "conv" not in by_class(WHISPER_TOY, "decode")
+    assert 0 < by_class(WHISPER_TOY, "prefill")["conv"] < 1
+    config = {**WHISPER_TOY, "activation_function": "gelu", "torch_dtype": "float32"}
+    notes = mw.analyze(config, on=HERE, phase="prefill", batch_size=2, seq_len=3).notes
+    assert any("priced at its roofs, a bound: convolutions" in note for note in notes)

@@ -14,14 +14,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+import transformers
 
 import memorywall as mw
 from memorywall.catalog.configs import find_config
 from tests.frontends.files import Arrays
 from tests.frontends.test_checkpoint_layouts import METHODS, Layout, mlx, mlx_narrow
-
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
 
 MODELS = (
     "meta-llama/Llama-3.1-8B", "Qwen/Qwen2.5-7B", "mistralai/Mistral-7B-v0.1",

@@ -10,6 +10,7 @@ from memorywall.core.question import Question
 from memorywall.core.results import Footprint
 from memorywall.core.units import render, render_count
 from memorywall.core.workload import Precision
+from memorywall.cost.calibrated import unmeasured
 
 
 def notes_on(question: Question, footprint: Footprint, asked: Precision) -> tuple[str, ...]:
@@ -34,6 +35,7 @@ def notes_on(question: Question, footprint: Footprint, asked: Precision) -> tupl
     notes += memory_notes(question, footprint, asked)
     notes += _arithmetic_that_runs(question, asked)
     notes += [*_cache_notes(question, footprint, asked), *_arithmetic_notes(question, asked)]
+    notes += _unmeasured_notes(question)
     if model.traits.state is not None and hardware.calibration is not None:
         notes.append(
             "Scans and short convolutions were not measured: the prediction takes each for a copy "
@@ -197,6 +199,21 @@ def _storage_notes(question: Question, footprint: Footprint, asked: Precision) -
         return notes
     said = f"The files hold {stored.nbytes:,} B of tensors, {abs(over):,} B "
     return (*notes, said + ("more" if over > 0 else "less") + " than is counted as weights.")
+
+
+def _unmeasured_notes(question: Question) -> tuple[str, ...]:
+    """Name what a measured machine has no curve for."""
+    calibration = question.hardware.calibration
+    if calibration is None or question.model.traits.traced:
+        return ()
+    found: dict[str, None] = {}
+    for one in question.passes:
+        program = question.model.lower(question.forward(one))
+        found |= dict.fromkeys(unmeasured(program, calibration))
+    if not found:
+        return ()
+    said = f"Not measured on this machine, and so priced at its roofs, a bound: {', '.join(found)}"
+    return (f"{said}.",)
 
 
 def _longest(question: Question) -> Number:

@@ -30,8 +30,7 @@ from memorywall.cost.calibrated import price_calls
 def predict(question: Question) -> Prediction | None:
     """Return the prediction by a device's calibration or forecast; None without either.
 
-    Raises:
-        UnsupportedError: an operator that was not measured.
+    Operators that were not measured are priced at the machine's roofs; a note names them.
     """
     hardware = question.hardware
     if hardware.draws is not None:

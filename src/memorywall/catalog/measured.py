@@ -137,7 +137,7 @@ def read_calibration(table: object, faults: list[str]) -> Calibration | None:
             high=_positive(table["high"]),
             points=int(_positive(table["points"])),
         )
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, InvalidInputError) as error:
         faults.append(f"calibration: {str(error)[:100]}; measure again: memorywall measure")
         return None
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 
+from memorywall.core.errors import InvalidInputError
 from memorywall.core.numbers import Number, is_array
 from memorywall.core.results import Cost
 
@@ -13,6 +15,11 @@ from memorywall.core.results import Cost
 @dataclass(frozen=True, slots=True)
 class Curve:
     """Time for a unit of work of one class of operators in one dtype, over their size.
+
+    A call has work in proportion to its size or more, and one of a smaller size can be run as one
+    of the next: where a measurement says that the larger took less time, the smaller was measured
+    while the machine was slow, and takes the time of the larger. So no curve falls faster than the
+    work grows, and no longer sequence takes less time.
 
     Attributes:
         operator: such as ``linear``, ``attention causal`` or ``gelu_new``.
@@ -27,6 +34,13 @@ class Curve:
     sizes: tuple[float, ...]
     seconds: tuple[float, ...]
     floor_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        whole = [size * each for size, each in zip(self.sizes, self.seconds, strict=True)]
+        least = [*accumulate(reversed(whole), min)][::-1]
+        kept = zip(self.seconds, whole, least, self.sizes, strict=True)
+        seconds = tuple(each if total == low else low / size for each, total, low, size in kept)
+        object.__setattr__(self, "seconds", seconds)
 
     def seconds_per_unit(self, size: Number) -> Number:
         """Return the seconds of a unit at a size: straight lines between logarithms.
@@ -77,6 +91,14 @@ class Calibration:
     low: float = 1.0
     high: float = 1.0
     points: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.low <= self.high:
+            raise InvalidInputError(
+                f"a calibration's low must be positive and at most its high, got {self.low:g} and "
+                f"{self.high:g}.",
+                "Measure again: memorywall measure",
+            )
 
     def curve(self, operator: str, dtype: str) -> Curve | None:
         """Return the curve of an operator, or None if it was not measured."""

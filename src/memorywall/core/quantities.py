@@ -181,10 +181,7 @@ def _share(name: str, meaning: str) -> Quantity:
 
 _INTERVAL = "end of the nominal 80 % interval of measured or forecast values"
 
-_ACTIVE = (
-    "Weights that a single token uses: without experts that it does not choose, towers for images, "
-    "and tables of which it reads a row (words, unless the table is the head too; positions)."
-)
+_ACTIVE = "Weights that a single token uses, without tables of which it reads a row."
 
 ANALYSIS = (
     Quantity("model", "", "The model's name.", "text"),

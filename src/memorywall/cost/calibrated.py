@@ -5,10 +5,15 @@ seconds per unit of such work at its size. Attention is one call (Q K^T, softmax
 and a cache that grows is copied whole, as a framework that concatenates arrays does. A scan or a
 short convolution, neither of which is measured, is priced as a copy of the same bytes. The program
 is the unfused one; nothing is fitted to models.
+
+No call takes less than its time at the machine's roofs, regardless of its curve: small sizes are
+measured on arrays that stay in a cache. A call without a curve takes that time: its dtype was not
+measured, its weights have another format than its arithmetic, or it is a convolution.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from memorywall.core.axes import size
@@ -45,6 +50,8 @@ _STAND_INS = {
     "gated": "add",
     "mix": "add",
     "mean": "copy",
+    "index": "copy",
+    "sinkhorn": "layernorm",
     "conv1d": "linear",
 }
 
@@ -55,6 +62,10 @@ class Spent:
 
     work_s: Number = 0.0
     floor_s: Number = 0.0
+
+    def at_least(self, seconds: Number) -> Spent:
+        """Return the same, with more work where both together are less than that."""
+        return Spent(maximum(self.work_s, seconds - self.floor_s), self.floor_s)
 
     def __rmul__(self, times: Number) -> Spent:
         return Spent(times * self.work_s, times * self.floor_s)
@@ -67,6 +78,8 @@ class Spent:
 
 def estimate(program: Program, calibration: Calibration) -> Estimate:
     """Return the cost of one run of an unfused program by a machine's calibration.
+
+    This is without the machine's roofs, and so for programs of measured operators.
 
     Raises:
         UnsupportedError: an operator of the program was not measured.
@@ -83,6 +96,11 @@ def estimate(program: Program, calibration: Calibration) -> Estimate:
             if not _is_call(op):
                 continue
             for what, spent in _call(op, calibration):
+                if spent is None:
+                    raise UnsupportedError(
+                        f"{op.function} in {op.dtype} was not measured on this machine.",
+                        "Measure it in full: memorywall measure.",
+                    )
                 spend(what, spent.seconds * block.repeat)
             spend("framework", calibration.dispatch_s.get(op.dtype, 0.0) * block.repeat)
     return Estimate(by_class, calibration.low, calibration.high)
@@ -97,25 +115,99 @@ def price_calls(program: Program, hardware: Hardware, calibration: Calibration) 
     call, or does not run, takes no time.
 
     Raises:
-        UnsupportedError: an operator of the program was not measured.
+        UnsupportedError: the device has no peak for the program's arithmetic or a wider one.
     """
     costs: list[OpCost] = []
-    dispatched: Number = calibration.forward_s.get(program.blocks[0].ops[0].dtype, 0.0)
+    dispatched: Number = _overhead(calibration.forward_s, program.blocks[0].ops[0], hardware)
+    roofs = _roofs(program, hardware)
     for path, op, repeat in program.walk():
         if not _is_call(op):
             kind = "attention" if op.runs else op.kind
             costs.append(OpCost(path, kind, repeat if op.runs else 0, Cost(), {}, {}))
             continue
-        for what, spent in _call(op, calibration):
+        for what, measured in _call(op, calibration):
+            least = _joined_s(op, hardware) if what == "cache" else roofs[id(op)]
+            spent = (measured or Spent()).at_least(least)
             if what == "cache":
                 waits: dict[str, Number] = {"kv_cache": spent.work_s * repeat}
                 cost = _bound(spent, repeat, spent.work_s)
                 costs.append(OpCost(f"{path}.join_cache", what, repeat, cost, {}, waits))
             else:
                 costs.append(_call_cost(path, op, repeat, what, spent, hardware))
-        dispatched = dispatched + calibration.dispatch_s.get(op.dtype, 0.0) * repeat
+        dispatched = dispatched + _overhead(calibration.dispatch_s, op, hardware) * repeat
     overhead = _bound(Spent(0.0, dispatched), 1, 0.0)
     return [*costs, OpCost("framework", "framework", calls(program), overhead, {}, {})]
+
+
+def _overhead(table: Mapping[str, float], op: Op, hardware: Hardware) -> float:
+    """Return what the framework takes in a dtype, or in the one that it runs in."""
+    return table.get(op.dtype, table.get(hardware.arithmetic(op.dtype), 0.0))
+
+
+def _roofs(program: Program, hardware: Hardware) -> dict[int, Number]:
+    """Return the seconds of every call at the roofs, by the operator's identity.
+
+    The call of an attention is also the softmax and P V that follow it, and keeps the scores to
+    itself; each of the three takes the longer of its arithmetic and its traffic.
+    """
+    found: dict[int, Number] = {}
+    for block in program.blocks:
+        caller, inside = 0, frozenset[str]()
+        for op in block.ops:
+            if _is_call(op):
+                scores = isinstance(op.geometry, Attention)
+                caller = id(op) if scores else caller
+                inside = frozenset(tensor.name for tensor in op.writes) if scores else inside
+                found[id(op)] = _roof(op, hardware, inside if scores else frozenset())
+            elif op.runs:
+                softmax = op.kind == "softmax"
+                inside |= frozenset(tensor.name for tensor in op.writes if softmax)
+                found[caller] = found.get(caller, 0.0) + _roof(op, hardware, inside)
+    return found
+
+
+def _roof(op: Op, hardware: Hardware, inside: frozenset[str]) -> Number:
+    """Return the longer of an operator's arithmetic and its traffic; arrays ``inside`` stay."""
+    moved: Number = 0
+    for tensor in (*op.reads, *op.writes):
+        if tensor.name not in inside:
+            moved = moved + tensor.moved_bytes
+    return maximum(op.flops / hardware.peak(op.dtype), moved / hardware.bandwidth)
+
+
+def _joined_s(op: Op, hardware: Hardware) -> Number:
+    """Return the seconds of reading and writing the caches that a call joins."""
+    (cache,) = [tensor for tensor in op.reads if tensor.role == "kv_cache"][:1]
+    copies = 1 if isinstance(op.geometry, Attention) and op.geometry.latent else 2
+    return 2 * copies * cache.moved_bytes / hardware.bandwidth
+
+
+def unmeasured(program: Program, calibration: Calibration) -> tuple[str, ...]:
+    """Return what a program does that has no curve, each kind once, as words in the plural."""
+    found: dict[str, None] = {}
+    for _, op, _ in program.walk():
+        if _is_call(op) and any(spent is None for _, spent in _call(op, calibration)):
+            found[_named(op, calibration)] = None
+    return tuple(found)
+
+
+def _named(op: Op, calibration: Calibration) -> str:
+    """Return what of an operator has no curve."""
+    if not any(dtype == op.dtype for _, dtype in calibration.curves):
+        return f"operators in {op.dtype}"
+    if op.kind == "conv":
+        return "convolutions"
+    packed = _packed(op)
+    return f"products with weights in {packed}" if packed else f"{op.function} in {op.dtype}"
+
+
+def _packed(op: Op) -> str:
+    """Return the format of a product's weights that is not its arithmetic's, or nothing."""
+    if not isinstance(op.geometry, Gemm | Experts):
+        return ""
+    wide = ARITHMETIC_BITS[op.dtype]
+    factors = [t for t in op.reads if t.role == "weight" and len(t.axes) > 1]
+    return next((t.format.name for t in factors if t.format.bits_per_element != wide), "")
 
 
 def _call_cost(
@@ -154,32 +246,38 @@ def _is_call(op: Op) -> bool:
     return op.runs and not values and op.kind != "softmax"
 
 
-def _call(op: Op, calibration: Calibration) -> list[tuple[str, Spent]]:
-    """Return the seconds of one call by class."""
+def _call(op: Op, calibration: Calibration) -> list[tuple[str, Spent | None]]:
+    """Return the seconds of one call by class; None for what has no curve."""
     geometry = op.geometry
     if isinstance(geometry, Attention):
         return _attention(op, geometry, calibration)
+    if op.kind == "conv":
+        return [("conv", None)]
     if op.kind == "scan" or op.function == "depthwise":
         # A copy moves each of its elements twice.
         elements = op.moved_bytes * 8 / (2 * ARITHMETIC_BITS[op.dtype])
         return [(op.kind, _time(calibration, "copy", op.dtype, elements, elements))]
-    if op.kind == "conv":
-        raise UnsupportedError(
-            f"{op.name}: convolutions were not measured, so a model with them has no prediction.",
-            "Use --phase decode, or a device of the catalogue: memorywall hardware.",
-        )
-    if isinstance(geometry, Gemm):
-        return [("gemm", _time(calibration, op.function, op.dtype, geometry.m, op.flops))]
-    if isinstance(geometry, Experts):  # one product for each
-        rows = size(geometry.rows) * geometry.chosen / geometry.touched
-        return [("gemm", _time(calibration, "linear", op.dtype, rows, op.flops))]
-    elements = op.writes[0].elements
+    if isinstance(geometry, Gemm | Experts):
+        return [("gemm", _product(op, geometry, calibration))]
+    elements = (op.writes or op.reads)[0].elements  # a selection writes no activation
     gated = isinstance(geometry, Elementwise) and geometry.gated
     seconds = _time(calibration, op.function, op.dtype, elements, elements, gated=gated)
     return [(op.kind, seconds)]
 
 
-def _attention(op: Op, geometry: Attention, calibration: Calibration) -> list[tuple[str, Spent]]:
+def _product(op: Op, geometry: Gemm | Experts, calibration: Calibration) -> Spent | None:
+    """Return the seconds of a product; None if its weights are packed, which was not measured."""
+    if _packed(op):
+        return None
+    if isinstance(geometry, Gemm):
+        return _time(calibration, op.function, op.dtype, geometry.m, op.flops)
+    rows = size(geometry.rows) * geometry.chosen / geometry.touched  # one product for each expert
+    return _time(calibration, "linear", op.dtype, rows, op.flops)
+
+
+def _attention(
+    op: Op, geometry: Attention, calibration: Calibration
+) -> list[tuple[str, Spent | None]]:
     """Return the seconds of joining the cache and of attending; softmax and P V are in it.
 
     A decode step reads its keys and values once if every query head has separate ones, and is
@@ -200,20 +298,21 @@ def _attention(op: Op, geometry: Attention, calibration: Calibration) -> list[tu
     else:
         kind = "attention causal" if cached else "attention full"
         seconds = _time(calibration, kind, op.dtype, queries, flops)
-    attended = ("attention", seconds)
+    attended: tuple[str, Spent | None] = ("attention", seconds)
     if not cached:
         return [attended]
     return [attended, ("cache", _join(cached[0], geometry, op.dtype, calibration))]
 
 
-def _join(cache: Tensor, geometry: Attention, dtype: str, calibration: Calibration) -> Spent:
+def _join(cache: Tensor, geometry: Attention, dtype: str, calibration: Calibration) -> Spent | None:
     """Return the seconds of joining what is new to a cache of keys, and to its like of values.
 
     Latents are both at once; if keys are projected from them, scores read only a part of each.
     """
     elements = cache.moved_rows * cache.width
     copies = 1 if geometry.latent else 2
-    return copies * _time(calibration, "copy", dtype, elements, elements)
+    once = _time(calibration, "copy", dtype, elements, elements)
+    return None if once is None else copies * once
 
 
 def _time(
@@ -224,14 +323,11 @@ def _time(
     units: Number,
     *,
     gated: bool = False,
-) -> Spent:
+) -> Spent | None:
     curve = calibration.curve(operator, dtype)
     stand_in = "silu gated" if gated else _STAND_INS.get(operator)
     if curve is None and stand_in not in (None, operator):
         return _time(calibration, stand_in, dtype, size, units)
     if curve is None:
-        raise UnsupportedError(
-            f"{operator} in {dtype} was not measured on this machine.",
-            "Measure it in full: memorywall measure.",
-        )
+        return None
     return Spent(units * curve.seconds_per_unit(size), curve.floor_s)

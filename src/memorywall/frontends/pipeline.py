@@ -54,7 +54,7 @@ def model_from_pipeline(folder: Path, stored_in: Callable[[Path], Stored | None]
 
     Raises:
         InvalidInputError: the pipeline has no denoiser with a config.json.
-        UnsupportedError: no family reads the denoiser.
+        UnsupportedError: the denoiser has no built-in family.
     """
     where = folder / INDEX
     index = parse_config(read_text(where, LARGEST_CONFIG, "a JSON file"), str(where))
