@@ -78,10 +78,10 @@ def write(
         type_ = gguf.GGMLQuantizationType[kind]
         size, each = _BYTES[kind]
         stored = (*shape[:-1], shape[-1] // size * each)  # the library wants bytes along a row
-        dtype = np.uint8 if size > 1 or kind == "BF16" else np.dtype(
-            {"F16": "float16", "F32": "float32"}[kind])  # fmt: skip
+        packed = size > 1 or kind == "BF16"
+        dtype = np.dtype("uint8" if packed else {"F16": "float16", "F32": "float32"}[kind])
         writer.add_tensor_info(
-            title, stored if dtype == np.uint8 else shape, dtype, nbytes(shape, kind),
+            title, stored if packed else shape, dtype, nbytes(shape, kind),
             raw_dtype=type_,
         )  # fmt: skip
         total += gguf.GGUFWriter.ggml_pad(nbytes(shape, kind), 32)

@@ -265,7 +265,7 @@ ANALYSIS = (
         origin="ceilings",
     ),
     Quantity(
-        "budget_bytes", "byte", "The part of the memory that an engine takes.", "prefixed",
+        "budget_bytes", "byte", "Bytes of the memory that an engine takes.", "prefixed",
         origin="ceilings",
     ),
 )  # fmt: skip

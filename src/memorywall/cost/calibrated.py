@@ -251,9 +251,9 @@ def _call(op: Op, calibration: Calibration) -> list[tuple[str, Spent | None]]:
     geometry = op.geometry
     if isinstance(geometry, Attention):
         return _attention(op, geometry, calibration)
-    if op.kind == "conv":
+    if op.kind == "conv" and op.function != "depthwise":
         return [("conv", None)]
-    if op.kind == "scan" or op.function == "depthwise":
+    if op.kind in ("scan", "conv"):
         # A copy moves each of its elements twice.
         elements = op.moved_bytes * 8 / (2 * ARITHMETIC_BITS[op.dtype])
         return [(op.kind, _time(calibration, "copy", op.dtype, elements, elements))]
