@@ -136,3 +136,31 @@ def test_names_of_every_spelling() -> None:
     assert find_format("F16").name == "fp16"
     for word, read in FORMAT_READERS.items():
         assert read("BF16").name == "bf16", word
+
+
+@pytest.mark.parametrize(
+    ("model", "published"),
+    [
+        # unsloth/gpt-oss-20b-GGUF and gpt-oss-120b-GGUF: experts stay in mxfp4.
+        ("gpt-oss-20b", 11_624_759_488),
+        ("gpt-oss-120b", 58.46 * 2**30),
+        # A file of the decoder (2.49, 7.30 and 4.68e9) and an mmproj file in fp16 (0.85, 0.85, 1.35).
+        ("gemma-3-4b-it", 2.49e9 + 0.85e9),
+        ("gemma-3-12b-it", 7.30e9 + 0.85e9),
+        ("qwen2.5-vl-7b-instruct", 4.68e9 + 1.35e9),
+    ],
+)
+def test_published_files_of_packed_experts_and_towers(model: str, published: float) -> None:
+    weights = mw.analyze(model, on="h100-sxm", weights="Q4_K_M").footprint.weights
+    assert weights == pytest.approx(published, rel=0.003)
+
+
+@pytest.mark.parametrize("weights", ["Q8_0", "Q4_K_M", "nf4", "int4", "fp8"])
+@pytest.mark.parametrize("model", ["t5-small", "whisper-tiny", "gemma-3-4b-it", "bart-base"])
+def test_a_half_that_does_not_run_is_stored_alike(model: str, weights: str) -> None:
+    words = {"on": "h100-sxm", "weights": weights, "batch_size": 1}
+    sizes = {
+        mw.analyze(model, phase=phase, **words).footprint.weights  # type: ignore[arg-type]
+        for phase in ("prefill", "decode")
+    }
+    assert len(sizes) == 1

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from memorywall.core.formats import Format, arithmetic_of
 from memorywall.core.forward import Forward
-from memorywall.core.geometry import Experts, Gemm, Geometry
+from memorywall.core.geometry import Experts, Gemm, Geometry, Idle
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.storage import Storage
 from memorywall.core.tensors import Tensor
@@ -115,7 +115,8 @@ def _formats(
     storage: Storage, op: str, geometry: Geometry, reads: tuple[Tensor, ...], layer: int | None
 ) -> Iterator[tuple[Tensor, Format]]:
     """Yield the weights that an operator reads, each with the format that it is stored in."""
-    product = geometry if isinstance(geometry, Gemm | Experts) else None
+    runs = geometry.of if isinstance(geometry, Idle) else geometry  # a skipped one is stored too
+    product = runs if isinstance(runs, Gemm | Experts) else None
     for tensor in reads:
         if tensor.role == "weight":
             # A tied head multiplies by the table of words.

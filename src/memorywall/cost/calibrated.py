@@ -52,6 +52,7 @@ _STAND_INS = {
     "mean": "copy",
     "index": "copy",
     "sinkhorn": "layernorm",
+    "streams": "add",
     "conv1d": "linear",
 }
 

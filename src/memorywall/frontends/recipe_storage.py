@@ -33,6 +33,8 @@ _KINDS = {
 _FUSED = ("bloom", "dbrx", "falcon", "gpt2", "gpt_bigcode", "gpt_neox", "mpt", "phi3")
 # Weights that llama-quantize leaves as the conversion from a checkpoint writes them: fp32.
 _UNQUANTISED = ("router", "shared_gate", "positions", "distances", "token_types", "conv")
+# Experts that a checkpoint holds in mxfp4 are quantised no further: gpt-oss.
+_PACKED = FORMATS["mxfp4"]
 # Towers and projectors are a separate file, in fp16.
 _APART = ("vision", "projector", "audio")
 # Llama's and Qwen2's files of 80 layers with grouped queries are of llama.cpp's type 70B.
@@ -83,6 +85,7 @@ def _formats(recipe: Recipe, model: Model) -> dict[tuple[str, int | None], Forma
     is_fused = model.config.get("model_type") in _FUSED
     found: dict[tuple[str, int | None], Format] = {}
     layers = _layers_by_kind(program, is_fused=is_fused)
+    packed = model.storage is not None and model.storage.linear == _PACKED
     for block, op, tensor in _weights(program):
         kind = _kind(tensor.name, is_fused=is_fused)
         own = layers[(_stack(block), kind)]
@@ -96,7 +99,8 @@ def _formats(recipe: Recipe, model: Model) -> dict[tuple[str, int | None], Forma
                 layer=layer or 0,
                 is_expert=isinstance(op.geometry, Experts),
             )
-            format_ = _format(recipe, facts, place, block, tensor)
+            is_kept = place.is_expert and packed
+            format_ = _PACKED if is_kept else _format(recipe, facts, place, block, tensor)
             found[(tensor.name, layer)] = format_
             found.setdefault((tensor.name, None), format_)
     return found
