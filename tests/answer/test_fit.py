@@ -25,10 +25,11 @@ ROOM = 21_600_000_000 - WEIGHTS - RUNTIME  # 5,271,042,048
 # (4096 + 4096 + 14336) x 2 = 45,056 byte a position. In an engine, where the halves and the
 # activation are apart, it holds the hidden state and three of the width: (4096 + 3 x 14336) x 2.
 CACHE, LEAST, PREFILL = 131_072, 45_056, 94_208
+WHOLE = 2**20  # a prefill in one piece
 
 
 def test_llama_on_a_card_by_hand() -> None:
-    found = mw.fit("llama-3.1-8b", on=CARD, weights="bf16")
+    found = mw.fit("llama-3.1-8b", on=CARD, weights="bf16", chunk=WHOLE)
     (one,) = found.formats
     assert (found.budget_bytes, found.utilisation, found.runtime_bytes) == (21.6e9, 0.9, RUNTIME)
     assert (found.seq_len, one.answer, one.weight_bytes) == (2048, "yes", WEIGHTS)

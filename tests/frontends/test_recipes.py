@@ -144,7 +144,7 @@ def test_names_of_every_spelling() -> None:
         # unsloth/gpt-oss-20b-GGUF and gpt-oss-120b-GGUF: experts stay in mxfp4.
         ("gpt-oss-20b", 11_624_759_488),
         ("gpt-oss-120b", 58.46 * 2**30),
-        # A file of the decoder (2.49, 7.30 and 4.68e9) and an mmproj file in fp16 (0.85, 0.85, 1.35).
+        # A file of the decoder (2.49, 7.30 and 4.68e9), and an mmproj file in fp16.
         ("gemma-3-4b-it", 2.49e9 + 0.85e9),
         ("gemma-3-12b-it", 7.30e9 + 0.85e9),
         ("qwen2.5-vl-7b-instruct", 4.68e9 + 1.35e9),

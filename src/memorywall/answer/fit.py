@@ -13,6 +13,7 @@ from memorywall.answer.settle import settle
 from memorywall.catalog.reserves import reserve_of
 from memorywall.core.errors import UnsupportedError
 from memorywall.core.fit import Answer, Fit, Fits, FormatFit, Reserve
+from memorywall.core.hardware import Hardware
 from memorywall.core.model import Model
 from memorywall.core.numbers import as_count
 from memorywall.core.question import Question
@@ -21,8 +22,9 @@ from memorywall.core.scenario import Scenario
 from memorywall.core.workload import Precision, Workload
 from memorywall.frontends.hf import load_model
 
-# Beside the checkpoint's own format: half of 16 bits, and what llama.cpp's users choose most.
-LADDER = ("fp8", "Q4_K_M")
+# Positions of a prefill that engines take at once: vLLM's max_num_batched_tokens where it serves
+# online on large devices (docs.vllm.ai, optimization).
+CHUNK = 8192
 # Memory never bounds lengths and batches beyond this.
 _MOST = 2**30
 
@@ -36,7 +38,7 @@ def fit(
     weights: str | Sequence[str] = (),
     kv_cache: str | None = None,
     utilisation: float | None = None,
-    chunk: int | None = None,
+    chunk: int = CHUNK,
 ) -> Fits:
     """Return how a model fits a device in use, with the engine's reserve and a prefill.
 
@@ -45,12 +47,11 @@ def fit(
         on: a device's name, the path of its TOML, or a ``Hardware``.
         batch_size: sequences; for models without text, images.
         seq_len: positions of each sequence; by default those of ``analyze``.
-        weights: formats to try; by default the checkpoint's own, fp8 and Q4_K_M.
+        weights: formats to try; by default the checkpoint's own, 8 bits, and Q4_K_M.
         kv_cache: format of the cache; by default as ``analyze``.
         utilisation: the share of the usable memory that the engine takes, such as vLLM's
             ``gpu_memory_utilization``; by default 0.9 on accelerators.
-        chunk: positions that a prefill takes at once, such as vLLM's ``max_num_batched_tokens``; by
-            default a sequence is prefilled in one piece.
+        chunk: positions that a prefill takes at once, such as vLLM's ``max_num_batched_tokens``.
 
     Raises:
         MemoryWallError: a name, a file or a value that cannot be used.
@@ -63,12 +64,12 @@ def fit(
             f"Set one: mw.hardware({hardware.name!r}).replace(capacity='80 GiB').",
         )
     reserve = reserve_of(hardware.device_class, utilisation)
-    piece = None if chunk is None else int(as_count(chunk, "chunk"))
+    piece = int(as_count(chunk, "chunk"))
     workload = Workload(batch_size=batch_size, seq_len=seq_len)
     base = Scenario(loaded, workload, hardware, Precision(kv_cache=kv_cache))
     asked = (weights,) if isinstance(weights, str) else tuple(weights)
     tries = [_Try(replace(base, precision=replace(base.precision, weights=name)), reserve, piece)
-             for name in asked or _ladder(loaded)]  # fmt: skip
+             for name in asked or _ladder(loaded, hardware)]  # fmt: skip
     first = tries[0]
     formats = tuple(one.summary() for one in tries)
     return Fits(
@@ -84,11 +85,16 @@ def fit(
         reserve.runtime,
         piece,
         formats,
-        (
-            *memory_notes(first.question, first.footprint(), base.precision),
-            *_beyond(loaded, formats),
-        ),
+        (*_notes(tries), *_beyond(loaded, formats)),
     )
+
+
+def _notes(tries: Sequence[_Try]) -> tuple[str, ...]:
+    """Return the remarks on the sizes of all formats, each once."""
+    found: dict[str, None] = {}
+    for one in tries:
+        found |= dict.fromkeys(memory_notes(one.question, one.footprint(), one.precision))
+    return tuple(found)
 
 
 def _beyond(model: Model, formats: Sequence[FormatFit]) -> tuple[str, ...]:
@@ -98,18 +104,20 @@ def _beyond(model: Model, formats: Sequence[FormatFit]) -> tuple[str, ...]:
     return (f"The model was made for {limit:,} positions; longer contexts are of memory alone.",)
 
 
-def _ladder(model: Model) -> list[str | None]:
-    """Return the formats to try: the checkpoint's own, and those that are narrower."""
-    if not model.traits.causal:
-        return [None, "fp8"]
-    return [None, *LADDER]
+def _ladder(model: Model, hardware: Hardware) -> list[str | None]:
+    """Return the formats to try: the checkpoint's own, 8 bits, and llama.cpp's most used one.
+
+    8 bits are fp8 where the device computes in it, else Q8_0; none for a quantised checkpoint.
+    """
+    eight = [] if model.storage is not None else ["fp8" if "fp8" in hardware.peaks else "Q8_0"]
+    return [None, *eight, *(["Q4_K_M"] if model.traits.causal else [])]
 
 
 class _Try:
     """A scenario at any batch and context."""
 
-    def __init__(self, scenario: Scenario, reserve: Reserve, chunk: int | None) -> None:
-        self.question = settle(scenario)
+    def __init__(self, scenario: Scenario, reserve: Reserve, chunk: int) -> None:
+        self.question, self.precision = settle(scenario), scenario.precision
         self._reserve, self._chunk = reserve, chunk
 
     def footprint(self, batch: int | None = None, context: int | None = None) -> Footprint:

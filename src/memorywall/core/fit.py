@@ -109,7 +109,7 @@ class Fits:
         budget_bytes: the part of it that the engine takes.
         utilisation: the same as a share.
         runtime_bytes: of the driver's context and of libraries, within the budget.
-        chunk: positions that a prefill takes at once; None for a sequence in one piece.
+        chunk: positions that a prefill takes at once.
         formats: the asked formats, or those of the checkpoint and some common ones, in order.
         notes: what is left out, and caveats.
     """
@@ -124,7 +124,7 @@ class Fits:
     budget_bytes: int
     utilisation: float
     runtime_bytes: int
-    chunk: int | None
+    chunk: int
     formats: tuple[FormatFit, ...]
     notes: tuple[str, ...]
 

@@ -37,6 +37,7 @@ _STAND_INS = {
     "silu": "gelu",
     "swish": "gelu",
     "sigmoid": "tanh",
+    "sqrtsoftplus": "gelu_new",
     "xielu": "gelu_new",
     "softcap": "tanh",
     "softmax": "layernorm",
@@ -53,6 +54,7 @@ _STAND_INS = {
     "index": "copy",
     "sinkhorn": "layernorm",
     "streams": "add",
+    "compress": "copy",
     "conv1d": "linear",
 }
 

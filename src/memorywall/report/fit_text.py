@@ -41,7 +41,7 @@ def fit_sentence(found: Fits) -> str:
     if first.answer == "yes":
         text = f"YES: {name} fits {found.hardware} at {at}"
     elif first.answer == "tight":
-        text = f"TIGHT: {name} fits {found.hardware} at {at} only without an engine's reserve"
+        text = f"TIGHT: {name} alone fits {found.hardware} at {at}, with an engine it does not"
     else:
         text = f"NO: {name} does not fit {found.hardware} at {at}"
     use = f"{_bytes(first.in_use_bytes)} in use of {_bytes(found.budget_bytes)}"
@@ -49,8 +49,8 @@ def fit_sentence(found: Fits) -> str:
     if first.answer == "yes":
         return f"{text}{_ends(first)}."
     if best is None:
-        return f"{text}; in none of the formats below does it."
-    return f"{text}; in {best.weights} it does{_ends(best)}."
+        return f"{text}; no format below fits with an engine."
+    return f"{text}; in {best.weights} it fits{_ends(best)}."
 
 
 def _ends(one: FormatFit) -> str:
@@ -61,12 +61,13 @@ def _ends(one: FormatFit) -> str:
 
 def reserve_sentence(found: Fits) -> str:
     """Return what an engine keeps, and how a prefill is counted."""
-    prefill = "in one piece" if found.chunk is None else f"in pieces of {found.chunk:,} positions"
-    return (
+    said = (
         f"An engine takes {found.utilisation:.0%} of the {_bytes(found.capacity_bytes)} that the "
-        f"driver reports (--utilisation), {_bytes(found.runtime_bytes)} of it for the runtime; "
-        f"each sequence is prefilled {prefill} (--chunk)."
+        f"driver reports (--utilisation), {_bytes(found.runtime_bytes)} of it for the runtime"
     )
+    if found.formats[0].longest_context is None:
+        return f"{said}."
+    return f"{said}; prompts are prefilled {found.chunk:,} positions at a time (--chunk)."
 
 
 def _row(one: FormatFit, *, text: bool) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from memorywall.answer.fit import fit
+from memorywall.answer.fit import CHUNK, fit
 from memorywall.app.cli._command import command
 from memorywall.app.cli._options import DEVICE, FORMAT, MODEL, count, names
 from memorywall.app.cli._shared import json_flag, load_and_tell, page, print_json
@@ -36,7 +36,7 @@ Examples:
 )  # fmt: skip
 @names(
     "--weights", words=FORMAT,
-    help="Formats of the weights to try.  [default: the checkpoint's, fp8, Q4_K_M]",
+    help="Formats of the weights to try.  [default: the checkpoint's, 8 bits, Q4_K_M]",
 )  # fmt: skip
 @click.option("--kv-cache", type=FORMAT, help="Format of the cache.  [default: that of analyze]")
 @click.option(
@@ -46,7 +46,7 @@ Examples:
 @count(
     "--chunk",
     length=True,
-    help="Positions that a prefill takes at once.  [default: a sequence in one piece]",
+    help="Positions that a prefill takes at once.  [default: 8192]",
 )
 @json_flag
 def COMMAND(  # noqa: N802 - the constant that the subcommand is found by
@@ -62,7 +62,8 @@ def COMMAND(  # noqa: N802 - the constant that the subcommand is found by
 ) -> None:
     found = fit(
         load_and_tell(model), on=on, batch_size=1 if batch_size is None else batch_size,
-        seq_len=seq_len, weights=weights, kv_cache=kv_cache, utilisation=utilisation, chunk=chunk,
+        seq_len=seq_len, weights=weights, kv_cache=kv_cache, utilisation=utilisation,
+        chunk=CHUNK if chunk is None else chunk,
     )  # fmt: skip
     if as_json:
         print_json(found.to_dict())
