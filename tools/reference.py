@@ -23,17 +23,19 @@ from memorywall.catalog.devices import devices
 from memorywall.catalog.trends import Dataset, datasets, excluded, read
 from memorywall.core.errors import UnsupportedError
 from memorywall.core.files import write_text
-from memorywall.core.formats import FORMATS
+from memorywall.core.formats import FORMATS, Format
 from memorywall.core.hardware import Hardware
 from memorywall.core.model import Model
 from memorywall.core.parameters import PARAMETERS, Parameter
 from memorywall.core.phase import Phase
 from memorywall.core.quantities import GROUPS
+from memorywall.core.recipes import RECIPES, format_names
 from memorywall.core.records import recording_of
 from memorywall.frontends.config import model_type_of
 from memorywall.phases import all_phases, phase_names
-from memorywall.report.device_tables import SUMMARY_TITLES, quantities, summary
+from memorywall.report.device_tables import SUMMARY_TITLES, quantities, split_note, summary
 from memorywall.studies import studies
+from memorywall.studies.cases.text import miss, row, sources, verdict
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 _HEAD = "<!-- Written by tools/reference.py; do not edit. -->\n\n"
@@ -63,6 +65,8 @@ def pages() -> dict[str, str]:
         "datasets.md": _HEAD + _datasets_page(),
         "studies.md": _HEAD + _studies_page(),
         "quantities.md": _HEAD + _quantities_page(),
+        "formats.md": _HEAD + _formats_page(),
+        "cases.md": _HEAD + _cases_page(),
     }
 
 
@@ -78,9 +82,9 @@ def _hardware_page() -> str:
         "",
         f"{len(known)} devices. Peaks are dense, of matrix units if the device has them; a fused",
         "multiply-add is two operations, and integer operations count as FLOPs. Bandwidths of",
-        "links are one way. Capacities are as printed: GB is 10^9 byte, though memory chips sold",
-        "by the GB hold up to 7 % more. Numbers marked CC BY are from Epoch AI's dataset on",
-        "machine learning hardware.",
+        "links are one way. A capacity is the label, in GB of 10^9 byte; usable is the total that",
+        "the driver reports, or by a rule of the device's class, which its source then states.",
+        "Numbers marked CC BY are from Epoch AI's dataset on machine learning hardware.",
         "",
         f"| {' | '.join(SUMMARY_TITLES)} |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
@@ -94,11 +98,14 @@ def _hardware_page() -> str:
 
 
 def _device_section(device: Hardware) -> list[str]:
-    sources = list(dict.fromkeys(device.sources.values()))
+    found = [(row, split_note(device.sources[row[2]])) for row in quantities(device)]
+    sources = list(dict.fromkeys(source for _, (source, _) in found))
     lines = [f"## {device.name}", "", f"{device.title}; {device.released}.", ""]
-    lines += ["| quantity | value | source |", "| --- | ---: | --- |"]
-    for title, value, place in quantities(device):
-        lines.append(f"| {title} | {value} | {sources.index(device.sources[place]) + 1} |")
+    if device.aliases:
+        lines += [f"Also: {', '.join(f'`{alias}`' for alias in device.aliases)}.", ""]
+    lines += ["| quantity | value | source | note |", "| --- | ---: | --- | --- |"]
+    for (title, value, _), (source, note) in found:
+        lines.append(f"| {title} | {value} | {sources.index(source) + 1} | {note} |")
     lines.append("")
     lines += [f"{number}. {source}" for number, source in enumerate(sources, start=1)]
     if device.notes:
@@ -137,6 +144,31 @@ def _studies_page() -> str:
             lines.append(
                 f"| `{option.flag}` | {keyword} | {option.help} | {option.default} | {required} |"
             )
+    return "\n".join(lines) + "\n"
+
+
+def _cases_page() -> str:
+    cases = mw.study("cases")
+    listed = sources(cases)
+    lines = [
+        "# Public measurements, beside ours",
+        "",
+        f"{verdict(cases)} The same on a page: `memorywall study cases`.",
+        "",
+        "Each was asked as in its row. Counts (sizes of files, caches, states) must be equal;",
+        "rates and times at a data sheet are bounds, of which the run reached the share under",
+        "*of it*; peaks of memory are bounds as well: engines add their own. `!` marks a miss.",
+        "",
+        "| model | on | asked | quantity | reported | ours | of it | engine | source |",
+        "| --- | --- | --- | --- | ---: | ---: | ---: | --- | ---: |",
+    ]
+    for one in cases.cases:
+        case = one.case
+        on, asked, _, ours, of_it, source = row(one, listed)
+        cells = (case.model, on, asked, case.quantity, case.text, ours, of_it, case.engine, source)
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", *(miss(one).replace("! ", "- ", 1) for one in cases.misses()), ""]
+    lines += [f"{number}. {source}" for number, source in enumerate(listed, start=1)]
     return "\n".join(lines) + "\n"
 
 
@@ -303,8 +335,81 @@ def _parameters_page() -> str:
         if parameter.kind == "phase":
             lines += ["", "| phase | work |", "| --- | --- |"]
             lines += [f"| `{phase.name}` | {phase.help} |" for phase in all_phases()]
-    lines += ["", "## Number formats", "", ", ".join(f"`{name}`" for name in FORMATS)]
+    lines += ["", "## Number formats", "", "The names are in [formats](formats.md), case ignored."]
     return "\n".join(lines) + "\n"
+
+
+def _formats_page() -> str:
+    """Return the table of formats, and of recipes."""
+    lines = [
+        "# Number formats",
+        "",
+        "Names for `weights`, `activations`, `kv_cache` and `state`, case ignored. Bits of a",
+        "weight include its share of the scales of full blocks; a row has whole blocks of ggml.",
+        "The arithmetic is that of linear layers whose weights have the format, on devices with a",
+        "peak for it; *weight-only* is in the format of the activations. If `activations` is",
+        "given, arithmetic is in that format.",
+        "",
+        "| name | bits a weight | block | for | arithmetic of its products |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    words = ("weights", "activations", "kv_cache", "state")
+    for name, entry in FORMATS.items():
+        uses = ", ".join(f"`{word}`" for word in words if name in format_names(word))
+        cells = (
+            f"`{name}`",
+            f"{entry.bits_per_element:.6g}",
+            _block(entry),
+            uses,
+            _products(entry),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += [
+        "",
+        "`int4-g64` is a format in groups of another size, `fp8_block-1x128` in other blocks.",
+        "torch's names, such as `bfloat16` and `float8_e4m3fn`, and GGUF's `F16` are read too.",
+        "",
+        "## Recipes of weights",
+        "",
+        "A recipe gives each weight the format that a tool chooses for it. llama.cpp's depend on",
+        "the model: the kind of weight, the layer, the number of query heads for a head of keys,",
+        "the experts. Norms, biases and routers are fp32; rows that blocks do not divide fall back",
+        "to smaller blocks. IQ types are made with an importance matrix, all others without one.",
+        "",
+        "| name | tool | most weights |",
+        "| --- | --- | --- |",
+    ]
+    for name, recipe in RECIPES.items():
+        lines.append(f"| `{name}` | {recipe.tool} | `{recipe.base.name}` |")
+    lines += [
+        "| `exl2-4.65bpw`, `exl3-3bpw`, ... | exllama | the mean number of bits; the head has 6 |",
+        "",
+        "`Q3_K`, `Q4_K` and `Q5_K` are short for the `_M` type. `Q2_K_L`, `Q3_K_XL`, `Q4_K_L`,",
+        "`Q5_K_L` and `Q6_K_L` have embeddings and head in Q8_0, as some published files do.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _block(entry: Format) -> str:
+    """Return the block of a format as text."""
+    if entry.block:
+        return f"{entry.block_bytes} B for {entry.block}"
+    if entry.group:
+        return f"a scale of {entry.scale_bits} bits for {entry.group}"
+    runs = [f"{one.bits} bits for {one.run}" for one in entry.beside if one.run]
+    blocks = [
+        f"{one.bits} bits for {one.rows} x {one.columns}"
+        for one in entry.beside
+        if not one.run and one.rows
+    ]
+    return ", ".join(runs + blocks)
+
+
+def _products(entry: Format) -> str:
+    """Return the arithmetic of linear layers with weights of a format."""
+    if entry.products:
+        return entry.products
+    return "weight-only" if entry.bits < 16 else "that of the activations"
 
 
 def _values(parameter: Parameter) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from memorywall.answer.analyze import analyze, analyze_scenario
 from memorywall.answer.analyze import load_hardware as hardware
 from memorywall.catalog.configs import config_names as model_names
-from memorywall.catalog.devices import device_names as hardware_names
+from memorywall.catalog.device_names import device_names as hardware_names
 from memorywall.core.analysis import Analysis
 from memorywall.core.errors import MemoryWallError
 from memorywall.core.hardware import Hardware
@@ -18,6 +18,7 @@ from memorywall.frontends.hf import load_model as model
 from memorywall.report.verdict import headline, verdict
 
 if TYPE_CHECKING:
+    from memorywall.answer.fit import fit
     from memorywall.answer.fit_trends import trends as fit_trends
     from memorywall.answer.memory_bound_year import memory_bound_year
     from memorywall.answer.trace import trace
@@ -39,6 +40,7 @@ __all__ = [
     "Workload",
     "analyze",
     "analyze_scenario",
+    "fit",
     "fit_trends",
     "formula",
     "hardware",
@@ -55,6 +57,7 @@ __all__ = [
 
 # Imported when first used, since most questions need none of them: where each is, by its name.
 _LATER = {
+    "fit": ("memorywall.answer.fit", "fit"),
     "fit_trends": ("memorywall.answer.fit_trends", "trends"),
     "memory_bound_year": ("memorywall.answer.memory_bound_year", "memory_bound_year"),
     "trace": ("memorywall.answer.trace", "trace"),

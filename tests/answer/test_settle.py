@@ -69,6 +69,7 @@ BASES: tuple[dict[str, Any], ...] = (
     {"seq_len": 8},
     {"seq_len": 20_000},
     {"images": 0},  # without an image PaliGemma's prefill masks pairs, else none
+    {"images": 0, "seq_len": 8},  # tokens so few that they do not choose all experts
 )
 # Parameters that the answer may only repeat: images that a model resizes to its own size, and the
 # length of a decode step that recurrent state makes as cheap as any other.

@@ -47,8 +47,8 @@ def test_record_has_its_fields() -> None:
         "ridge_point", "latency_s", "latency_low_s", "latency_high_s", "time_provenance",
         "roofline_s", "overlapped_s", "serial_s", "compute_s", "memory_s", "network_s",
         "overhead_s", "compute_bound_s", "memory_bound_s", "network_bound_s", "overhead_bound_s",
-        "bound", "binding", "tokens_per_s", "ttft_s", "tpot_s", "mfu", "mbu", "fits", "footprint",
-        "ops", "time_shares", "conventions", "notes",
+        "bound", "binding", "tokens_per_s", "ttft_s", "tpot_s", "mfu", "mbu", "fits", "fit",
+        "in_use_bytes", "budget_bytes", "footprint", "ops", "time_shares", "conventions", "notes",
     ]  # fmt: skip
     assert list(record["footprint"]) == [
         "weights", "kv_cache", "activations", "gradients", "optimizer_states", "total", "capacity",
@@ -65,7 +65,7 @@ def test_a_person_reads_the_verdict_first(capsys: Captured) -> None:
     assert "one decode step at 2048 positions, batch 8" in lines[0]
     assert lines[1] == "at least 5.14 ms, at most 1,557 tokens/s"
     assert lines[2].startswith("memory-bound: 87% of the time waits on weights, 12% on the KV")
-    for word in ("gemm", "attention", "total", "fits in 80 GB", "conventions:", "note:"):
+    for word in ("gemm", "attention", "total", "fits in 85.5 GB", "conventions:", "note:"):
         assert word in " ".join(out.split())
 
 
@@ -266,7 +266,7 @@ def test_devices_from_a_toml_of_ones_own(capsys: Captured, tmp_path: Path) -> No
     ("arguments", "said"),
     [
         (["analyze", "gpt3", "--on", "h100-sxm"], "Did you mean gpt2"),
-        (["analyze", "gpt2", "--on", "h100"], "Did you mean h100-nvl, h100-pcie or h100-sxm"),
+        (["analyze", "gpt2", "--on", "h100x"], "Did you mean h100-sxm, h100-nvl or h100-pcie"),
         (["analyze", "gpt2"], "--on"),
         (["analyze", "gpt2", "--on", "h100-sxm", "--batch", "0"], "batch_size"),
         (["analyze", "gpt2", "--on", "h100-sxm", "--batch", "-1"], "batch_size"),
@@ -279,7 +279,7 @@ def test_devices_from_a_toml_of_ones_own(capsys: Captured, tmp_path: Path) -> No
             "must be a whole number, got '1.5'",
         ),
         (["analyze", "gpt2", "--on", "h100-sxm", "--seq", str(2**70)], "seq_len"),
-        (["analyze", "gpt2", "--on", "h100-sxm", "--weights", "int3"], "int4 or int8"),
+        (["analyze", "gpt2", "--on", "h100-sxm", "--weights", "int9"], "int8"),
         (["analyze", "gpt2", "--on", "h100-sxm", "--phase", "decod"], "Did you mean decode"),
         (["analyze", "gpt2", "--on", "h100-sxm", "--traffic", "some"], "fused, unfused"),
         (["analyze", "gpt2", "--on", "h100-sxm", "--new-tokens", "5"], "generate"),
@@ -312,7 +312,9 @@ def test_generation_distinguishes_its_two_walls() -> None:
     assert whole.ttft_s == prefill.latency_s
     assert whole.tpot_s is not None
     assert prefill.latency_s + 8 * whole.tpot_s == pytest.approx(whole.latency_s)
-    assert "first token after" in mw.headline(whole)
+    said = mw.headline(whole)  # both are bounds at the roofs of a data sheet
+    assert "(first token after at least " in said
+    assert "each further one after at least " in said
     assert prefill.tpot_s is None
 
 

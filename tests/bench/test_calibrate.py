@@ -153,7 +153,7 @@ def test_here_before_it_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_an_operator_that_was_not_measured(calibration: Calibration) -> None:
     program = unfused(mw.analyze(TOY, on="h100-sxm", seq_len=3))  # bf16, which the test left out
-    with pytest.raises(mw.MemoryWallError, match="in bf16 were not measured"):
+    with pytest.raises(mw.MemoryWallError, match="in bf16 was not measured"):
         estimate(program, calibration)
 
 

@@ -21,7 +21,7 @@ from tests.toys import TOY
 NAMES = [quantity.name for quantity in GROUPS["analysis"]]
 # Attributes of an answer other than quantities: parts, remarks, and former names.
 OTHER_ATTRIBUTES = {
-    "roofs", "cost", "notes", "rates", "prediction", "predicted_s", "low_s", "high_s",
+    "in_use", "roofs", "cost", "notes", "rates", "prediction", "predicted_s", "low_s", "high_s",
     "time_shares", "ops", "conventions", "ceilings_provenance",
 }  # fmt: skip
 
@@ -126,7 +126,7 @@ def test_the_memory_of_llama_70b_by_hand() -> None:
     assert answer.bound == "memory_bound"
     assert answer.binding == "capacity_bound"
     first, second = mw.headline(answer).splitlines()
-    assert first == "DOES NOT FIT: needs 227 GB, h100-sxm has 80 GB"
+    assert first == "DOES NOT FIT: needs 227 GB, h100-sxm has 85.5 GB"
     assert second.startswith("meta-llama/Llama-3.1-70B on h100-sxm, one decode step")
     said = mw.verdict(answer)
     assert said.startswith("capacity-bound; with enough memory it would be memory-bound: 61%")
@@ -171,7 +171,7 @@ def test_points_that_do_not_fit_come_first() -> None:
         ["memory_bound", "memory_bound"], ["memory_bound", "capacity_bound"],
     ]  # fmt: skip
     first, second = str(answer).splitlines()
-    assert first == "1 of 4 points DO NOT FIT: they need up to 50.4 GB, rtx-4090 has 24 GB"
+    assert first == "1 of 4 points DO NOT FIT: they need up to 50.4 GB, rtx-4090 has 25.3 GB"
     assert second == (
         "meta-llama/Llama-3.1-8B on rtx-4090, decode, times at least and rates at most"
     )

@@ -85,6 +85,17 @@ DECODER = {
 }  # fmt: skip
 MROPE = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 2, 2]}
 
+# Patches of 32 keep images, which are 65,536 pixels or more, to few of them.
+_QWEN3: dict[str, Any] = {
+    "depth": 3,
+    "hidden_size": 32,
+    "out_hidden_size": 48,
+    "num_heads": 4,
+    "patch_size": 32,
+    "intermediate_size": 70,
+    "num_position_embeddings": 16,
+}
+
 
 def _image_text(
     name: str, vision: dict[str, Any], text: dict[str, Any], **more: Any
@@ -97,6 +108,18 @@ def _image_text(
         **more,
     }
 
+
+# Its decoder runs on the host alone, so the tower is compared by itself.
+QWEN3_5 = _image_text(
+    "Qwen3_5", {**_QWEN3, "deepstack_visual_indexes": []},
+    {
+        "model_type": "qwen3_5_text", "linear_key_head_dim": 8, "linear_value_head_dim": 8,
+        "linear_num_key_heads": 2, "linear_num_value_heads": 4,
+        "layer_types": ["linear_attention", "full_attention", "linear_attention"],
+        "rope_parameters": {**MROPE, "partial_rotary_factor": 1.0},
+    },
+    model_type="qwen3_5",
+)  # fmt: skip
 
 IMAGE_TEXT: list[tuple[dict[str, Any], tuple[int, int]]] = [
     (_image_text("Llava", CLIP, {"model_type": "llama"}, model_type="llava"), (32, 32)),
@@ -165,5 +188,23 @@ IMAGE_TEXT: list[tuple[dict[str, Any], tuple[int, int]]] = [
             {"model_type": "qwen2_5_vl_text", "rope_parameters": MROPE}, model_type="qwen2_5_vl",
         ),
         (72, 56),
+    ),
+    (
+        _image_text(
+            "Qwen3VL", {**_QWEN3, "deepstack_visual_indexes": [0, 2]},
+            {"model_type": "qwen3_vl_text", "rope_parameters": MROPE}, model_type="qwen3_vl",
+        ),
+        (320, 256),
+    ),
+    (
+        _image_text(
+            "Qwen3VLMoe", {**_QWEN3, "deepstack_visual_indexes": [1]},
+            {
+                "model_type": "qwen3_vl_moe_text", "rope_parameters": MROPE, "num_experts": 4,
+                "num_experts_per_tok": 2, "moe_intermediate_size": 24,
+            },
+            model_type="qwen3_vl_moe", tie_word_embeddings=True,
+        ),
+        (256, 320),
     ),
 ]  # fmt: skip

@@ -205,22 +205,32 @@ LATENT = {
 }
 
 
+PREFIXES = {
+    "deepseek_v2": "DeepseekV2", "deepseek_v3": "DeepseekV3", "kimi_k2": "DeepseekV3",
+    "axk1": "AXK1", "glm4_moe_lite": "Glm4MoeLite", "mistral4": "Mistral4", "youtu": "Youtu",
+}  # fmt: skip
+
+
 def latent_config(draw: st.DrawFn, model_type: str) -> dict[str, Any]:
     config = base(draw, model_type)
     del config["head_dim"]
     heads = config["num_key_value_heads"] = config["num_attention_heads"]
     config["hidden_size"] = heads * draw(st.integers(1, 6))
     config |= {key: draw(values) for key, values in LATENT.items()}
-    prefix = "DeepseekV2" if model_type == "deepseek_v2" else "DeepseekV3"
-    if prefix == "DeepseekV3":
-        config |= {"n_group": 2, "topk_group": 2}
-    else:
+    prefix = PREFIXES[model_type]
+    if model_type == "deepseek_v2":
         config["mlp_bias"] = draw(st.booleans())
+    else:
+        config |= {"n_group": 2, "topk_group": 2}
+    if model_type == "axk1":  # its queries always go through latents
+        config["q_lora_rank"] = 5
+    if model_type == "glm4_moe_lite":  # it lists its layers, or one is dense
+        del config["first_k_dense_replace"]
     config["architectures"] = [f"{prefix}{draw(st.sampled_from(['Model', 'ForCausalLM']))}"]
     return config
 
 
-@pytest.mark.parametrize("model_type", ["deepseek_v2", "deepseek_v3", "kimi_k2"])
+@pytest.mark.parametrize("model_type", PREFIXES)
 @settings(max_examples=12, deadline=None)
 @given(st.data(), st.integers(1, 3), st.integers(1, 9))
 def test_latent_attention(model_type: str, data: Any, batch: int, tokens: int) -> None:
@@ -287,10 +297,13 @@ NEEDED = {
 }
 
 
-@pytest.mark.parametrize("model_type", [*CASES, "deepseek_v2", "deepseek_v3", "llama4_text"])
+LATENT_TYPES = [model_type for model_type in PREFIXES if model_type != "kimi_k2"]
+
+
+@pytest.mark.parametrize("model_type", [*CASES, *LATENT_TYPES, "llama4_text"])
 def test_defaults_are_those_of_transformers(model_type: str) -> None:
     # 96 heads, so that every default number of key-value heads divides it.
-    prefix = {"llama4_text": "Llama4", "deepseek_v2": "DeepseekV2", "deepseek_v3": "DeepseekV3"}
+    prefix = {"llama4_text": "Llama4", **PREFIXES}
     class_name = (prefix.get(model_type) or CASES[model_type][0]) + "ForCausalLM"
     heads = 32 if model_type in ("qwen2_moe", "dots1") else 96
     config = {
@@ -298,7 +311,7 @@ def test_defaults_are_those_of_transformers(model_type: str) -> None:
         "hidden_size": 2 * heads, "intermediate_size": 3, "num_hidden_layers": 5,
         "num_attention_heads": heads, "pad_token_id": 0, **NEEDED.get(model_type, {}),
     }  # fmt: skip
-    if model_type.startswith("deepseek"):
+    if model_type in PREFIXES:
         config["num_key_value_heads"] = heads
     if model_type == "ernie4_5_moe":
         config["num_key_value_heads"] = 4

@@ -13,7 +13,7 @@ from memorywall.catalog.configs import entries
 from tests import oracle
 from tests.asking import analyze_alike
 from tests.counting import products
-from tests.families.image_configs import IMAGE_TEXT, PAIRS, TOWERS, tower_configs
+from tests.families.image_configs import IMAGE_TEXT, PAIRS, QWEN3_5, TOWERS, tower_configs
 
 pytestmark = pytest.mark.sampled(every=4)  # the other models are in the slow tier
 
@@ -73,7 +73,17 @@ def test_published_image_text_models(name: str) -> None:
 
 
 def shallow(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the config with a decoder of six layers: its depth is held by the parameters."""
+    """Return the config with a decoder of few layers: its depth is held by the parameters.
+
+    They are six, or twelve where kinds are listed, so that some of each keep keys for others.
+    """
+    if "layer_types" in config.get("text_config", {}):
+        text = dict(config["text_config"])
+        text["layer_types"] = text["layer_types"][:12]
+        text["num_hidden_layers"] = 12
+        if "num_kv_shared_layers" in text:
+            text["num_kv_shared_layers"] = min(5, text["num_kv_shared_layers"])
+        return {**config, "text_config": text}
     if "text_config" in config:
         text = {**config["text_config"], "num_hidden_layers": 6}
         return {**config, "text_config": text}
@@ -140,3 +150,10 @@ def test_small_pairs(config: dict[str, Any]) -> None:
 def test_small_image_text_models(config: dict[str, Any], size: tuple[int, int]) -> None:
     assert mw.model(config).parameters == oracle.parameters(config, class_of(config))
     check_image_text(config, 260, size)
+
+
+def test_tower_of_qwen3_5() -> None:
+    name, size = class_of(QWEN3_5), (256, 320)
+    assert mw.model(QWEN3_5).parameters == oracle.parameters(QWEN3_5, name)
+    answer = analyze_alike(QWEN3_5, phase="encode", batch_size=2, images=2, image_size=size, **FULL)
+    assert products(answer) == oracle.tower_flops(QWEN3_5, name, 4, size)

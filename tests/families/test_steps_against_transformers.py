@@ -62,7 +62,7 @@ def shallow(config: dict[str, Any]) -> dict[str, Any]:
         for key in ("num_hidden_layers", "n_layer", "n_layers")
         if key in config
     }
-    lists = ("layer_types", "no_rope_layers", "mlp_layer_types")
+    lists = ("layer_types", "no_rope_layers", "mlp_layer_types", "indexer_types")
     return {**config, **cut, **{key: config[key][:6] for key in lists if config.get(key)}}
 
 

@@ -257,6 +257,44 @@ def aqlm(path: str, out: int, inner: int) -> Arrays:
     }
 
 
+# The same of two books of vectors of 16 weights: 2 x 8 bits for 16.
+def aqlm_of_two(path: str, out: int, inner: int) -> Arrays:
+    return {
+        f"{path}.codes": np.zeros((out, inner // 16, 2), np.int8),
+        f"{path}.codebooks": np.zeros((2, 2**8, 1, 16), np.float16),
+        f"{path}.scales": np.zeros((out, 1, 1, 1), np.float16),
+    }
+
+
+# VPTQ vptq/layers/vqlinear.py: 12 + 8 bits for runs of 8 rows, packed along the inputs.
+def vptq(path: str, out: int, inner: int) -> Arrays:
+    return {
+        f"{path}.centroids.weight": np.zeros((1, 4096 * 8), np.float16),
+        f"{path}.res_centroids.weight": np.zeros((1, 256 * 8), np.float16),
+        f"{path}.indices": np.zeros((1, out // 8, inner * 20 // 32), np.int32),
+        f"{path}.perm": np.zeros(inner, np.int16),
+        f"{path}.weight_scale": np.zeros(inner, np.float16),
+        f"{path}.weight_bias": np.zeros(inner, np.float16),
+    }
+
+
+_VPTQ = {
+    "vector_lens": [-1, 8], "num_centroids": [-1, 4096], "num_res_centroids": [-1, 256],
+    "group_num": 1, "is_indice_packed": True, "enable_perm": True, "enable_norm": True,
+    "outlier_size": 0, "indices_as_float": False,
+}  # fmt: skip
+
+
+# hqq/core/bitpack.py: ten weights of 3 bits in a word, from ten rows of groups.
+def hqq_of_3(path: str, out: int, inner: int) -> Arrays:
+    groups = out * inner // 64
+    return {
+        f"{path}.W_q": np.zeros((-(-groups // 10), 64), np.int32),
+        f"{path}.scale": np.zeros((groups, 1), np.float16),
+        f"{path}.zero": np.zeros((groups, 1), np.float16),
+    }
+
+
 # FP-Quant inference_lib/src/fp_quant/module/linear.py.
 def fp_quant(path: str, out: int, inner: int) -> Arrays:
     whole = {f"{path}.{name}": np.zeros(1, np.float16)
@@ -398,6 +436,21 @@ METHODS: dict[str, tuple[dict[str, Any], Layout]] = {
          "linear_weights_not_to_quantize": ["lm_head.weight", "model.embed_tokens.weight"]},
         aqlm,
     ),
+    "aqlm of two books": (
+        {"quant_method": "aqlm", "in_group_size": 16, "out_group_size": 1, "num_codebooks": 2,
+         "nbits_per_codebook": 8},
+        aqlm_of_two,
+    ),
+    "vptq": (
+        {"quant_method": "vptq", "config_for_layers": {
+            module.path: _VPTQ for module in (*DENSE.linear, *SPARSE.linear)}},
+        vptq,
+    ),
+    "hqq of 3 bits": (
+        {"quant_method": "hqq",
+         "quant_config": {"weight_quant_params": {"nbits": 3, "group_size": 64, "axis": 1}}},
+        hqq_of_3,
+    ),
     "fp_quant": ({"quant_method": "fp_quant", "forward_dtype": "mxfp4"}, fp_quant),
     "torchao int4": (ao("Int4WeightOnlyConfig", group_size=128), ao_int4),
     "torchao int4 by its old name": (
@@ -430,6 +483,23 @@ def check(tmp_path: Path, model: Toy, block: Mapping[str, Any], arrays: Arrays) 
     assert stored.nbytes == by_file
     assert answer.footprint.weights == by_file, answer.conventions["weights"]
     assert mw.analyze({**model.config, **block}, on="h100-sxm").footprint.weights == by_file
+
+
+# The arithmetic that a method computes in, where it quantises activations as well.
+COMPUTES = {
+    "ct nvfp4, local": "fp4", "ct mxfp4": "fp4", "ct fp8, static": "fp8", "ct int8": "int8",
+    "fbgemm": "fp8", "modelopt fp8": "fp8", "modelopt fp8 by rows": "fp8", "modelopt nvfp4": "fp4",
+    "modelopt by groups": "fp4", "quark fp8": "fp8", "quark mxfp4": "fp4", "fp_quant": "fp4",
+    "torchao int8": "int8",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_arithmetic_of_a_method(method: str) -> None:
+    storage = mw.model({**LLAMA, "quantization_config": METHODS[method][0]}).storage
+    assert storage is not None
+    assert storage.computes_in(storage.linear) == COMPUTES.get(method, "")
+    assert not storage.computes_in(storage.rest)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import gguf
+import numpy as np
 import pytest
 
 import memorywall as mw
@@ -23,7 +26,6 @@ from memorywall.core.errors import UnsupportedError
 from memorywall.families import family_of
 from memorywall.frontends._gguf_rows import ROWS
 
-gguf = pytest.importorskip("gguf")
 HEADERS: dict[str, Any] = json.loads((Path(__file__).parent / "gguf_headers.json").read_text())
 _TYPES = ("Q8_0", "Q4_0", "Q5_1", "F16", "BF16")
 _BYTES = {"Q8_0": (32, 34), "Q4_0": (32, 18), "Q5_1": (32, 24), "F16": (1, 2), "BF16": (1, 2),
@@ -53,7 +55,9 @@ def elements(shape: tuple[int, ...]) -> int:
     return total
 
 
-def write(path: Path, name: str, architecture: str = "", **changes: Any) -> Path:
+def write(
+    path: Path, name: str, architecture: str = "", changes: Mapping[str, Any] = MappingProxyType({})
+) -> Path:
     """Write a header by the gguf library, and holes for its tensors."""
     own = HEADERS[name]["metadata"]["general.architecture"]
     writer = gguf.GGUFWriter(path, architecture or own)
@@ -62,19 +66,22 @@ def write(path: Path, name: str, architecture: str = "", **changes: Any) -> Path
         for key, value in HEADERS[name]["metadata"].items()
         if key != "general.architecture"
     }
-    for key, value in (metadata | changes).items():
-        add = {bool: writer.add_bool, int: writer.add_uint32, float: writer.add_float32,
-               str: writer.add_string, list: writer.add_array}[type(value)]  # fmt: skip
+    for key, value in {**metadata, **changes}.items():
+        adders: dict[type, Any] = {
+            bool: writer.add_bool, int: writer.add_uint32, float: writer.add_float32,
+            str: writer.add_string, list: writer.add_array,
+        }  # fmt: skip
+        add = adders[type(value)]
         add(key, value)
     total = 0
     for title, shape, kind in tensors_of(name):
         type_ = gguf.GGMLQuantizationType[kind]
         size, each = _BYTES[kind]
         stored = (*shape[:-1], shape[-1] // size * each)  # the library wants bytes along a row
-        dtype = gguf.np.uint8 if size > 1 or kind == "BF16" else gguf.np.dtype(
-            {"F16": "float16", "F32": "float32"}[kind])  # fmt: skip
+        packed = size > 1 or kind == "BF16"
+        dtype = np.dtype("uint8" if packed else {"F16": "float16", "F32": "float32"}[kind])
         writer.add_tensor_info(
-            title, stored if dtype == gguf.np.uint8 else shape, dtype, nbytes(shape, kind),
+            title, stored if packed else shape, dtype, nbytes(shape, kind),
             raw_dtype=type_,
         )  # fmt: skip
         total += gguf.GGUFWriter.ggml_pad(nbytes(shape, kind), 32)
@@ -89,26 +96,28 @@ def write(path: Path, name: str, architecture: str = "", **changes: Any) -> Path
 
 
 def beside(name: str) -> tuple[int, int]:
-    """Return elements and bytes of tensors beside the parameters of transformers' class.
+    """Return elements and bytes of tensors that transformers' class has no parameter for.
 
-    Factors of rotations, and corrections of routers' scores, which are a buffer of the class.
+    Factors of rotations; corrections of routers' scores and scales of layers, which are buffers of
+    the class.
     """
     extra = [
         (elements(shape), nbytes(shape, kind))
         for title, shape, kind in tensors_of(name)
-        if title.startswith("rope_") or title.endswith("exp_probs_b.bias")
+        if title.startswith("rope_")
+        or title.endswith(("exp_probs_b.bias", "layer_output_scale.weight"))
     ]
     # Of ERNIE the class has the correction as a parameter.
     extra = [] if name == "ernie4_5-moe" else extra
     return sum(count for count, _ in extra), sum(size for _, size in extra)
 
 
-# Parameters of the class that the converter leaves out, in elements: BERT's pooler, 64 x 64 + 64;
-# of Apertus two numbers of each layer's activation, which are metadata.
+# Elements that the class has and the converter leaves out: BERT's pooler, 64 x 64 + 64; of
+# Apertus two numbers of each layer's activation, which are metadata.
 _NOT_IN_FILE = {"bert": 4160, "roberta": 4160, "apertus": 6}
 # Read as another class of the same operators: without RoBERTa's two unused positions and with
-# BERT's names; Mistral and Granite with shared experts have no separate architecture.
-_OTHER_CLASS = {
+# BERT's names; Mistral and Granite with shared experts share another architecture.
+_OTHER_CLASS: dict[str, dict[str, Any]] = {
     "roberta": {"model_type": "bert", "architectures": ["BertModel"],
                 "max_position_embeddings": 254},
     "mistral": {"model_type": "llama", "architectures": ["LlamaForCausalLM"]},
@@ -140,11 +149,11 @@ def test_a_converted_model_is_its_config(tmp_path: Path, name: str) -> None:
     if name != "roberta":
         assert model.parameters == HEADERS[name]["parameters"]
     counted = read.footprint.weights - (stored.nbytes - extra_bytes)
-    # Weights absent from the file have its mean format. The two stacks of T5 have separate
+    # Weights that are not in the file have its mean format. The two stacks of T5 have separate
     # formats, of which the mean is rounded up for each of 5 layers.
     assert 0 <= counted <= 4 * absent + (5 if name == "t5" else 0)
     for phase in ("prefill", "decode") if model.causal else ("encode",):
-        words = {"on": "h100-sxm", "phase": phase, "seq_len": 50, "batch_size": 2}
+        words: dict[str, Any] = {"on": "h100-sxm", "phase": phase, "seq_len": 50, "batch_size": 2}
         read, expected = mw.analyze(path, **words), mw.analyze(config, **words)
         assert read.flops == expected.flops
         assert read.footprint.kv_cache == expected.footprint.kv_cache
@@ -154,7 +163,6 @@ def test_a_converted_model_is_its_config(tmp_path: Path, name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in HEADERS if not by_family(name)])
 def test_a_converted_model_is_its_traced_class(tmp_path: Path, name: str) -> None:
-    pytest.importorskip("transformers")
     model = mw.model(write(tmp_path / "toy.gguf", name))
     assert model.parameters == HEADERS[name]["parameters"]
     answer = mw.analyze(model, on="h100-sxm", phase="prefill", seq_len=8)
@@ -202,7 +210,9 @@ def test_layers_that_predict_further_tokens_are_left_out(tmp_path: Path) -> None
     path = write(tmp_path / "toy.gguf", "glm4moe-nextn")
     assert mw.model(path).config["num_hidden_layers"] == 3
     # DeepSeek-V3 as if its last block predicted: that is a layer, and its bytes, less.
-    path = write(tmp_path / "v3.gguf", "deepseek2-v3", **{"deepseek2.nextn_predict_layers": 1})
+    path = write(
+        tmp_path / "v3.gguf", "deepseek2-v3", changes={"deepseek2.nextn_predict_layers": 1}
+    )
     answer = mw.analyze(path, on="h100-sxm")
     last = sum(
         nbytes(shape, kind)
@@ -218,7 +228,7 @@ def test_layers_that_predict_further_tokens_are_left_out(tmp_path: Path) -> None
 
 def test_layers_of_unequal_heads_are_refused_and_weighed(tmp_path: Path) -> None:
     changes = {"llama.attention.head_count_kv": [2, 1, 2]}
-    model = mw.model(write(tmp_path / "toy.gguf", "llama", **changes))
+    model = mw.model(write(tmp_path / "toy.gguf", "llama", changes=changes))
     assert model.parameters == HEADERS["llama"]["parameters"]
     with pytest.raises(UnsupportedError, match="head_count_kv differs by layer"):
         mw.analyze(model, on="h100-sxm")

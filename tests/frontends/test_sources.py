@@ -84,6 +84,24 @@ def test_the_hub_cache_is_used_offline(tmp_path: Path) -> None:
     assert run.stdout.strip() == str(mw.model(TOY).parameters), run.stderr
 
 
+def test_a_side_file_in_the_hub_cache(tmp_path: Path) -> None:
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repository = tmp_path / "hub" / "models--someone--toy-FP8"
+    snapshot = repository / "snapshots" / commit
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_text(json.dumps(TOY))
+    side = {"quantization": {"quant_algo": "FP8", "kv_cache_quant_algo": "FP8"}}
+    (snapshot / "hf_quant_config.json").write_text(json.dumps(side))
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    run = _run(
+        "import memorywall as mw; print(mw.model('someone/toy-FP8').storage.name)",
+        HF_HUB_OFFLINE="1",
+        HF_HOME=str(tmp_path),
+    )
+    assert run.stdout.strip() == "fp8", run.stderr
+
+
 def test_without_huggingface_hub_the_message_names_the_extra() -> None:
     run = _run(
         "import sys; sys.modules['huggingface_hub'] = None\n"

@@ -36,6 +36,13 @@ UNREAD: dict[str, Any] = {
 }  # fmt: skip
 
 
+# Bytes of the constants that a class keeps beside its weights: frequencies of the rotation in fp32,
+# half of a head's elements, 64 / 2 and 128 / 2; BERT's 512 positions and types of tokens in int64.
+CONSTANTS = {
+    "Qwen/Qwen2.5-0.5B": 32 * 4, "Qwen/Qwen3-30B-A3B": 64 * 4, "bert-base-uncased": 2 * 512 * 8,
+}  # fmt: skip
+
+
 def by_class(name: str) -> Model:
     """Return a model of the catalogue as if it had no built-in family."""
     model = mw.model(name)
@@ -71,7 +78,8 @@ def test_class_and_family_agree(name: str, phase: str) -> None:
         counts = [sum(op.flops for op in a.ops if op.kind == kind) for a in (theirs, ours)]
         assert counts[0] == counts[1], kind
     assert float(theirs.moved_bytes) == pytest.approx(float(ours.moved_bytes), rel=0.03)
-    assert float(theirs.footprint.weights) == float(ours.footprint.weights)
+    constants = CONSTANTS.get(name, 0)
+    assert float(theirs.footprint.weights) == float(ours.footprint.weights) + constants
 
 
 def test_generation_agrees() -> None:

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import masking_utils
 from transformers.models.minimax.modeling_minimax import MiniMaxCache
 
+from tests.oracle.beside_attention import beside_attention
 from tests.oracle.written_out import written_out
 
 transformers.logging.set_verbosity_error()
@@ -64,12 +65,15 @@ def _masked() -> Any:
     return mock.patch.object(masking_utils, "_ignore_bidirectional_mask_sdpa", return_value=False)
 
 
+_ON_HOST = ("dbrx", "siglip2")
+
+
 def _device(config: dict[str, Any]) -> str:
     """Return where a model can run: DBRX asks which experts were chosen, which meta cannot say.
 
     Nor can it say how many patches an image of SigLIP 2 has.
     """
-    return "cpu" if config["model_type"].startswith(("dbrx", "siglip2")) else "meta"
+    return "cpu" if config["model_type"].startswith(_ON_HOST) else "meta"
 
 
 def _with_own_head(model: Any, config: dict[str, Any]) -> Any:
@@ -108,6 +112,7 @@ def prefill_flops(config: dict[str, Any], class_name: str, batch: int, tokens: i
         model(input_ids=ids, **words)
     beyond = idle_flops(config, batch * tokens)
     beyond += written_out(model.config, batch, tokens, step=False)
+    beyond += beside_attention(model.config, batch, tokens, tokens)
     return int(counter.get_total_flops()) - beyond
 
 
@@ -127,6 +132,7 @@ def decode_flops(config: dict[str, Any], class_name: str, batch: int, positions:
             model(input_ids=ids, **{name: past}, use_cache=True)
     beyond = idle_flops(config, batch)
     beyond += written_out(model.config, batch, 1, step=positions > 1)
+    beyond += beside_attention(model.config, batch, 1, positions)
     return int(counter.get_total_flops()) - beyond
 
 
@@ -323,13 +329,36 @@ def image_text_flops(
     The tower receives the pixels that a processor would pass. The decoder receives as many
     positions; their contents change no product.
     """
-    model = build(config, class_name)
-    with FlopCounterMode(display=False) as looking, torch.no_grad(), _masked():
-        _look(model.model, _pixels(model, images, *size))
-    ids = _ids(batch, tokens)
+    ids, decoder = _ids(batch, tokens), build(config, class_name, "meta")
     with FlopCounterMode(display=False) as reading, torch.no_grad():
-        model(input_ids=ids, attention_mask=torch.ones_like(ids))
-    return int(looking.get_total_flops()), int(reading.get_total_flops())
+        decoder(input_ids=ids, **_reading(decoder, ids))
+    beyond = _beyond_the_decoder(decoder, config, batch, tokens, step=False)
+    looking = tower_flops(config, class_name, images, size)
+    return looking, int(reading.get_total_flops()) - beyond
+
+
+def tower_flops(config: dict[str, Any], class_name: str, images: int, size: tuple[int, int]) -> int:
+    """Count the products of encoding images of a size, with what a processor would pass."""
+    model = build(config, class_name)
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), _masked():
+        _look(getattr(model, "model", model), _pixels(model, images, *size))
+    return int(counter.get_total_flops())
+
+
+def _reading(model: Any, ids: torch.Tensor) -> dict[str, Any]:
+    """Return the words that keep a decoder from reading values: a mask, or a cache with state."""
+    if model._is_stateful:
+        return {"use_cache": True}
+    return {"attention_mask": torch.ones_like(ids)}
+
+
+def _beyond_the_decoder(
+    model: Any, config: dict[str, Any], batch: int, tokens: int, *, step: bool
+) -> int:
+    """Return the products of an image-text model's decoder that are not counted."""
+    text = {"model_type": config["model_type"], **config.get("text_config", {})}
+    beyond = written_out(model.config.get_text_config(), batch, tokens, step=step)
+    return idle_flops(text, batch * tokens) + int(beyond)
 
 
 def _look(model: Any, pixels: dict[str, Any]) -> None:
@@ -337,41 +366,78 @@ def _look(model: Any, pixels: dict[str, Any]) -> None:
 
     An array without content does not show which of Idefics' views are padding: all are encoded.
     """
-    if hasattr(model, "connector"):
+    if hasattr(model, "embed_vision"):
+        _look_by_positions(model, **pixels)
+    elif hasattr(model, "multi_modal_projector") and hasattr(model, "vision_model"):  # Llama 4
+        model.multi_modal_projector(model.vision_model(**pixels).last_hidden_state)
+    elif hasattr(model, "connector"):
         model.connector(model.vision_model(**pixels).last_hidden_state)
     else:
         model.get_image_features(**pixels)
+
+
+def _look_by_positions(model: Any, pixel_values: Any, image_position_ids: Any) -> None:
+    """Run Gemma 4's tower, whose pooling reads the positions' values.
+
+    Its mean of k x k patches, which the class writes as a product with ones and zeros, is left out.
+    """
+    tower = model.vision_tower
+    padding = torch.zeros(image_position_ids.shape[:2], dtype=torch.bool, device="meta")
+    x = tower.patch_embedder(pixel_values, image_position_ids, padding)
+    x = tower.encoder(
+        inputs_embeds=x, attention_mask=~padding, pixel_position_ids=image_position_ids
+    ).last_hidden_state
+    model.embed_vision(inputs_embeds=x[:, : x.shape[1] // tower.config.pooling_kernel_size**2])
 
 
 def image_text_step(
     config: dict[str, Any], class_name: str, batch: int, positions: int
 ) -> tuple[int, int]:
     """Count the products of one token at ``positions``, 2 or more, and the cache's elements."""
-    model = build(config, class_name)
+    model = build(config, class_name, "meta")
     past = transformers.DynamicCache(config=model.config)
     ids = _ids(batch, positions)
     with torch.no_grad():
         before = ids[:, 1:]
-        model(input_ids=before, attention_mask=torch.ones_like(before), past_key_values=past)
+        model(input_ids=before, **_reading(model, before), past_key_values=past)
         with FlopCounterMode(display=False) as counter:
             # With a mask no model reads positions for packed sequences.
-            model(input_ids=ids[:, :1], attention_mask=torch.ones_like(ids), past_key_values=past)
-    elements = sum(layer.keys.numel() + layer.values.numel() for layer in past.layers)
-    return int(counter.get_total_flops()), elements
+            model(input_ids=ids[:, :1], **_reading(model, ids), past_key_values=past)
+    kept = [layer for layer in past.layers if getattr(layer, "keys", None) is not None]
+    elements = sum(layer.keys.numel() + layer.values.numel() for layer in kept)
+    beyond = _beyond_the_decoder(model, config, batch, 1, step=True)
+    return int(counter.get_total_flops()) - beyond, elements
 
 
 def _pixels(model: Any, images: int, height: int, width: int) -> dict[str, Any]:
-    """Return images of a size as an image-text model takes them, on the meta device."""
-    vision = model.config.vision_config
+    """Return images of a size as an image-text model takes them, on its device."""
+    vision, device = model.config.vision_config, model.device
+    if hasattr(vision, "pooling_kernel_size"):
+        patches = height // vision.patch_size * (width // vision.patch_size)
+        return {
+            "pixel_values": torch.ones(images, patches, 3 * vision.patch_size**2, device=device),
+            "image_position_ids": torch.ones(images, patches, 2, dtype=torch.long, device=device),
+        }
     if not hasattr(vision, "spatial_merge_size"):
         shape = (images, vision.num_channels, height, width)
-        return {"pixel_values": torch.ones(shape, device="meta")}
+        return {"pixel_values": torch.ones(shape, device=device)}
     # Qwen's takes patches, and grids that are counted on the host.
     rows, columns = height // vision.patch_size, width // vision.patch_size
     numbers = vision.in_channels * vision.temporal_patch_size * vision.patch_size**2
     patches = images * rows * columns
     return {
-        "pixel_values": torch.ones(patches, numbers, device="meta"),
+        "pixel_values": torch.ones(patches, numbers, device=device),
         "image_grid_thw": torch.tensor([[1, rows, columns]] * images),
-        "position_ids": torch.ones(patches, 2, dtype=torch.long, device="meta"),
+        "position_ids": torch.ones(patches, 2, dtype=torch.long, device=device),
+        **_interpolated(vision, patches),
+    }
+
+
+def _interpolated(vision: Any, patches: int) -> dict[str, Any]:
+    """Return the four learned positions around each patch, and their weights, if there are any."""
+    if not hasattr(vision, "num_position_embeddings"):
+        return {}
+    return {
+        "interp_indices": torch.ones(patches, 4, dtype=torch.long, device="meta"),
+        "interp_weights": torch.ones(patches, 4, device="meta"),
     }

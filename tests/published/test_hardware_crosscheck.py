@@ -37,6 +37,8 @@ def rows(name: str) -> list[dict[str, str]]:
 EPOCH = {row["Hardware name"]: row for row in rows("epoch_ml_hardware")}
 REASONS = {(row["device"], row["quantity"]): row["reason"] for row in rows("hardware_exceptions")}
 NAMES = {row["device"]: row["epoch"] for row in rows("hardware_names")}
+# A package that software sees as several devices is one row of the second source.
+SHARES = {row["device"]: int(row["devices"] or 1) for row in rows("hardware_names")}
 
 
 def ours(name: str, quantity: str) -> float | None:
@@ -55,7 +57,8 @@ def ours(name: str, quantity: str) -> float | None:
 
 def theirs(name: str, quantity: str) -> float | None:
     row = EPOCH[NAMES[name]]
-    return next((float(row[column]) for column in COLUMNS[quantity] if row[column]), None)
+    found = next((float(row[column]) for column in COLUMNS[quantity] if row[column]), None)
+    return None if found is None else found / SHARES[name]
 
 
 def compared() -> list[tuple[str, str]]:

@@ -21,7 +21,7 @@ from memorywall.report.table import show_analysis
         (
             "llava-1.5-7b-hf",
             {"phase": "prefill", "image_size": 672},
-            "with 1 image of 672x672 pixels, resized to 336x336, batch 1",
+            "with 1 image of 672x672 pixels, resized to 336x336 (576 positions), batch 1",
         ),
         # Qwen2-VL's processor rounds sides to patches of 2 x 14 pixels: 36 of them are 1008.
         (

@@ -12,16 +12,18 @@ from memorywall.answer.evaluate import evaluate, evaluate_ops
 from memorywall.answer.notes import notes_on
 from memorywall.answer.programs import time_provenance
 from memorywall.answer.settle import settle
-from memorywall.catalog.devices import FOLDER, LARGEST_FILE, find_device, measured_path, read_device
+from memorywall.catalog.device_names import FOLDER
+from memorywall.catalog.devices import LARGEST_FILE, find_device, measured_path, read_device
 from memorywall.core.analysis import Analysis
 from memorywall.core.calibration import Prediction
 from memorywall.core.errors import InvalidInputError, shown
 from memorywall.core.files import read_text, user_path
+from memorywall.core.fit import Fit
 from memorywall.core.hardware import FORECAST, Hardware
 from memorywall.core.model import Model
 from memorywall.core.parameters import Adjustments, Words, by_part
 from memorywall.core.question import Question
-from memorywall.core.results import OpCost
+from memorywall.core.results import Footprint, OpCost
 from memorywall.core.scenario import Scenario
 from memorywall.core.traced import Traced
 from memorywall.core.workload import Conventions, Precision, Workload
@@ -97,6 +99,7 @@ def analyze_scenario(scenario: Scenario) -> Analysis:
         predict_ops=partial(_predict_ops, question),
         note=partial(notes_on, question, evaluation.footprint, scenario.precision),
         describe=_described,
+        judge=partial(_judge, question, evaluation.footprint),
     )
 
 
@@ -112,6 +115,12 @@ def _predict_ops(question: Question, at_roofs: list[OpCost]) -> list[OpCost]:
     from memorywall.answer.predict import predict_ops  # noqa: PLC0415 - it needs NumPy
 
     return predict_ops(question, at_roofs)
+
+
+def _judge(question: Question, footprint: Footprint) -> Fit | None:
+    from memorywall.answer.judge import judge  # noqa: PLC0415 - only where it is asked for
+
+    return judge(question, footprint)
 
 
 def _described(answer: Analysis) -> str:

@@ -15,6 +15,7 @@ from memorywall.core.phase import Pass
 from memorywall.core.question import Question
 from memorywall.core.results import Cost, Footprint, OpCost
 from memorywall.cost.template import Point, Template, template_of
+from memorywall.passes.fuse import fuse_attention
 
 # Past it the arrays of an answer would not fit the memory.
 MOST_POINTS = 2**28
@@ -60,6 +61,17 @@ def evaluate(question: Question) -> Evaluation:
     return Evaluation(passes, tuple(costs), _together(residents))
 
 
+def footprint_of_pass(question: Question, one: Pass, *, in_engine: bool = False) -> Footprint:
+    """Return the memory that a pass of a question needs, without its cost.
+
+    ``in_engine``: elementwise operators run apart, unlike in a price: see ``fuse_attention``.
+    """
+    template, point = _template(question, one, in_engine=in_engine)
+    if question.shape:
+        return template.footprint_many(point, question.hardware)
+    return template.footprint(point, question.hardware)
+
+
 def _price_one(question: Question, one: Pass) -> tuple[Cost, Footprint]:
     """Price a pass at one point: a run over all of its executions, else one of them."""
     template, point = _template(question, one)
@@ -85,17 +97,18 @@ _KNOWN: dict[tuple[object, ...], tuple[Template, Question]] = {}
 _MOST_KNOWN = 512
 
 
-def _template(question: Question, one: Pass) -> tuple[Template, Point]:
+def _template(question: Question, one: Pass, *, in_engine: bool = False) -> tuple[Template, Point]:
     """Return the template of a pass, which is the same at all lengths, and the point to ask."""
     key = (
         id(question.model), id(question.formats), id(question.counting), question.guidance,
         question.image_size, type(question.images) is int and question.images == 0,
-        one.step, one.stacks,
+        one.step, one.stacks, in_engine,
     )  # fmt: skip
     known = _KNOWN.get(key)
     if known is None:
         forward = question.forward(one, positions=1)
-        known = template_of(question.model, forward, rewrite_of(question)), question
+        rewrite = fuse_attention if in_engine else rewrite_of(question)
+        known = template_of(question.model, forward, rewrite), question
         if len(_KNOWN) >= _MOST_KNOWN:
             del _KNOWN[next(iter(_KNOWN))]
         _KNOWN[key] = known  # the question keeps alive what is known by its identity

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import reduce
 
+from memorywall.core.formats import TWINS, arithmetic_of, find_format
 from memorywall.core.numbers import Number, is_array, maximum
 from memorywall.core.question import Question
 from memorywall.core.results import Footprint
-from memorywall.core.units import render
+from memorywall.core.units import render, render_count
 from memorywall.core.workload import Precision
 from memorywall.cost.calibrated import unmeasured
 
@@ -31,25 +32,8 @@ def notes_on(question: Question, footprint: Footprint, asked: Precision) -> tupl
         notes.append(
             f"{_most(longest)} positions are past the {limit} that the model was made for."
         )
-    notes += model.architecture.notes
-    notes += _image_notes(question)
-    storage = question.formats.storage
-    notes += _storage_notes(question, footprint, asked)
-    weights = question.formats.weights
-    if storage is None and weights.group:
-        notes.append(
-            f"{weights.name} is counted for every weight, embedding and head too, which most "
-            "quantised checkpoints keep in 16 bit."
-        )
-    wanted = question.arithmetic
-    done = hardware.arithmetic(wanted)
-    if done != wanted:
-        twin = {"bf16": "fp16", "fp16": "bf16"}.get(wanted, "")
-        offer = f"; with activations in {twin} it would be" if twin in hardware.peaks else ""
-        notes.append(
-            f"{hardware.name} has no peak for {wanted}; arithmetic is priced as {done}{offer}"
-            + (f" {render(_largest(hardware.peaks[twin]), 'FLOP/s')}." if offer else ".")
-        )
+    notes += memory_notes(question, footprint, asked)
+    notes += _arithmetic_that_runs(question, asked)
     notes += [*_cache_notes(question, footprint, asked), *_arithmetic_notes(question, asked)]
     notes += _unmeasured_notes(question)
     if model.traits.state is not None and hardware.calibration is not None:
@@ -70,6 +54,83 @@ def notes_on(question: Question, footprint: Footprint, asked: Precision) -> tupl
     elif hardware.kind == "hypothetical":
         notes.append(f"{hardware.name} was changed by hand: its ceilings are hypothetical.")
     return tuple(notes)
+
+
+def _predictor_notes(question: Question) -> tuple[str, ...]:
+    """Return a note on the size of layers that the class leaves out."""
+    from memorywall.answer.predictors import predictors_of  # noqa: PLC0415 - few models have some
+
+    if question.shape:
+        return ()
+    found = predictors_of(question)
+    if found is None:
+        return ()
+    weights, cache = (
+        render(found.weight_bytes, "byte"),
+        render(float(_largest(found.cache_bytes)), "byte"),
+    )
+    layers = render_count(found.count, "layer")
+    note = (
+        f"With {layers} of multi-token prediction, like the last of the stack: "
+        f"{found.parameters:,} parameters more, {weights} of weights and {cache} of cache."
+    )
+    return (note,)
+
+
+def memory_notes(question: Question, footprint: Footprint, asked: Precision) -> tuple[str, ...]:
+    """Return the remarks on sizes: what is left out, and how weights and cache are stored."""
+    model, weights = question.model, question.formats.weights
+    notes = [*model.reading.notes, *model.architecture.notes, *_image_notes(question)]
+    notes += [*_predictor_notes(question)]
+    notes += _storage_notes(question, footprint, asked)
+    if question.formats.storage is None and weights.bits < _HALF:
+        notes.append(
+            f"{weights.name} is counted for every weight, embedding and head too, which most "
+            "quantised checkpoints keep in 16 bit."
+        )
+    if question.formats.storage is None and weights.note:
+        notes.append(weights.note)
+    return tuple(notes)
+
+
+_HALF = 16  # bits of formats that are not quantised
+
+
+def _arithmetic_that_runs(question: Question, asked: Precision) -> tuple[str, ...]:
+    """Return notes on arithmetic that is not what the formats suggest."""
+    hardware, formats = question.hardware, question.formats
+    notes: list[str] = []
+    wanted = arithmetic_of(find_format(asked.activations or question.model.dtype))
+    done = hardware.arithmetic(arithmetic_of(formats.activations))
+    if done == TWINS.get(wanted):
+        notes.append(
+            f"{hardware.name} has no peak for {wanted}: the model runs in {done}, of the same "
+            "width, as engines run it there."
+        )
+    elif done != wanted:
+        notes.append(f"{hardware.name} has no peak for {wanted}; arithmetic is priced as {done}.")
+    return (*notes, *_arithmetic_of_weights(question, asked, done))
+
+
+def _arithmetic_of_weights(question: Question, asked: Precision, done: str) -> tuple[str, ...]:
+    """Return a note on the arithmetic of linear layers whose weights are quantised."""
+    formats, hardware = question.formats, question.hardware
+    storage = formats.storage
+    name = formats.weights.name if storage is None else storage.name
+    if formats.linear:
+        kinds = " and ".join((formats.linear,) if storage is None else storage.products)
+        note = (
+            f"Linear layers with weights in {name} compute in {kinds}, their inputs "
+            f"quantised as they run; attention and the rest in {done}. With --activations "
+            f"{formats.activations.name} all is in {done}."
+        )
+        return (note,)
+    packed = formats.weights if storage is None else storage.linear
+    if asked.activations is not None or packed.bits >= _HALF:
+        return ()
+    wanted = packed.products if storage is None else storage.arithmetic
+    lacks = f"{hardware.name} has no peak for {wanted}: " if wanted else ""
+    return (f"{lacks}Weights in {name} are weight-only: arithmetic is in {done}.",)
 
 
 def _image_notes(question: Question) -> tuple[str, ...]:

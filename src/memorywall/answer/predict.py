@@ -31,7 +31,7 @@ from memorywall.passes.fuse import fuse
 def predict(question: Question) -> Prediction | None:
     """Return the prediction by a device's calibration or forecast; None without either.
 
-    Operators without a curve are priced at the machine's roofs; a note of the answer names them.
+    Operators that were not measured are priced at the machine's roofs; a note names them.
     """
     hardware = question.hardware
     if hardware.draws is not None:

@@ -8,13 +8,16 @@ from operator import attrgetter
 from typing import Any, TypeAlias
 
 from memorywall.core.errors import InvalidInputError, UnsupportedError, join_words, shown
-from memorywall.core.formats import Format, find_format
+from memorywall.core.formats import TWINS, Format, find_format
+from memorywall.core.hardware import Hardware
 from memorywall.core.model import Model
 from memorywall.core.numbers import plain
 from memorywall.core.parameters import PARAMETERS, Parameter
 from memorywall.core.phase import Phase
 from memorywall.core.question import Counting, Formats, Question
+from memorywall.core.recipes import Recipe, find_weights
 from memorywall.core.scenario import Scenario
+from memorywall.core.storage import Storage
 from memorywall.core.traits import TracedPass
 from memorywall.core.workload import Conventions
 from memorywall.phases import all_phases, find_phase, usual_phase
@@ -71,13 +74,19 @@ _MOST_FRAMES = 1024
 
 
 def _frame(scenario: Scenario) -> _Frame:
-    """Return what does not depend on lengths, and refuse parameters without effect."""
+    """Return what does not depend on lengths, and refuse parameters without effect.
+
+    Of the device it depends on the arithmetic that it has.
+    """
     model, asked = scenario.model, scenario.workload
     given = tuple([value is not None for value in _ASKED(scenario)])
     precision, conventions, adjustments = (
         scenario.precision, scenario.conventions, scenario.adjustments,
     )  # fmt: skip
-    key = (id(model), asked.phase, given, precision, conventions, adjustments)
+    key = (
+        id(model), asked.phase, given, precision, conventions, adjustments,
+        tuple(scenario.hardware.peaks),
+    )  # fmt: skip
     known = _FRAMES.get(key)
     if known is not None and known[0] is model:
         return known[1]
@@ -132,25 +141,72 @@ def _settle_phase(model: Model, asked: str | None) -> Phase:
 
 
 def _formats(scenario: Scenario) -> Formats:
-    model, precision = scenario.model, scenario.precision
-    activations = find_format(precision.activations or model.dtype)
+    """Return the formats of a question, and the arithmetic of its linear layers."""
+    model, precision, hardware = scenario.model, scenario.precision, scenario.hardware
+    usual = _usual_dtype(model, hardware)
+    activations = find_format(precision.activations or usual)
     state = model.traits.state
     prescribed = None if state is None else state.dtype
-    storage = model.storage if precision.weights is None else None
-    named = find_format(precision.weights or model.dtype)
+    weights, storage = _weights(model, precision.weights, usual)
+    linear = ""
+    if precision.activations is None:
+        kinds = (weights.products,) if storage is None else storage.products
+        linear = next((kind for kind in kinds if kind in hardware.peaks), "")
+    if storage is not None and storage.arithmetics:
+        storage = storage.on(hardware.peaks)
     return Formats(
-        named if storage is None else storage.rest,
+        weights,
         activations,
-        _cache_format(model, precision.kv_cache),
+        _cache_format(model, precision.kv_cache, usual),
         find_format(precision.state or prescribed or activations.name),
         storage,
+        linear,
     )
 
 
-def _cache_format(model: Model, asked: str | None) -> Format:
-    """Return the format of the cache: as asked, else as the checkpoint states, else the model's."""
+def _weights(model: Model, asked: str | None, usual: str) -> tuple[Format, Storage | None]:
+    """Return the format of the weights, of those not in the storage if there is one."""
+    if asked is None and model.storage is not None:
+        return model.storage.rest, model.storage
+    found = find_weights(asked or usual)
+    if isinstance(found, Format):
+        return found, None
+    if model.traits.traced:
+        return _one_format(model, found), None
+    from memorywall.frontends.recipe_storage import recipe_storage  # noqa: PLC0415 - few ask for one
+
+    storage = recipe_storage(found, model, find_format(usual))
+    return storage.rest, storage
+
+
+def _one_format(model: Model, recipe: Recipe) -> Format:
+    """Return the format of all weights of a traced class, whose weights have no kinds.
+
+    Raises:
+        UnsupportedError: the recipe is a mixture.
+    """
+    if recipe.base.name == recipe.name.casefold():
+        return recipe.base
+    raise UnsupportedError(
+        f"weights must be one format for {model.architecture.class_name}, which is traced as "
+        f"transformers runs it, got the mixture {recipe.name}.",
+        f"Name its main format, such as {recipe.base.name} or int4.",
+    )
+
+
+def _usual_dtype(model: Model, hardware: Hardware) -> str:
+    """Return the format of a model where none is named: its own, or the twin that a device runs.
+
+    Engines load bf16 models in fp16 on devices without bf16 arithmetic.
+    """
+    twin = TWINS.get(model.dtype, model.dtype)
+    return twin if model.dtype not in hardware.peaks and twin in hardware.peaks else model.dtype
+
+
+def _cache_format(model: Model, asked: str | None, usual: str) -> Format:
+    """Return the format of the cache: as asked, else as the checkpoint states, else the usual."""
     stated = None if model.storage is None else model.storage.kv_cache
-    return find_format(asked or model.dtype) if asked or stated is None else stated
+    return find_format(asked or usual) if asked or stated is None else stated
 
 
 def _counting(asked: Conventions) -> Counting:
@@ -208,6 +264,8 @@ def _missing(model: Model, parameter: Parameter) -> str:
     """Return why a model does not have what a parameter requires."""
     if parameter.name in ("image_size", "images") and model.traits.images_left_out:
         return f"and the image towers of {model.name} are not traced"
+    if parameter.name in ("image_size", "images") and model.text_part:
+        return f"and the catalogue holds the text part of {model.name} only"
     return f"which {model.name} does not have"
 
 

@@ -87,7 +87,8 @@ def _series(
 
 def _knots(traits: Traits, first: int, end: int) -> list[int]:
     """Return the lengths from ``first`` to before ``end`` after which the work grows otherwise."""
-    knots = {window for window in traits.windows if first <= window < end}
+    bends = (*traits.windows, *traits.selections)
+    knots = {length for length in bends if first <= length < end}
     for chunk in traits.chunks:
         knots.update(range(-(-first // chunk) * chunk, end, chunk))
     return sorted(knots)
@@ -96,10 +97,12 @@ def _knots(traits: Traits, first: int, end: int) -> list[int]:
 def _stride(question: Question) -> int:
     """Return after how many positions every tensor has grown by whole bytes and whole groups.
 
-    Scores grow by a multiple of one element a position, vectors of the cache by whole rows.
+    Scores grow by a multiple of one element a position, vectors of the cache by whole rows;
+    compressed entries by one in each run of positions.
     """
     formats = (question.formats.activations, question.formats.kv_cache)
-    return lcm(*(f.group or (1 if f.whole_bytes else 2) for f in formats))
+    runs = question.model.traits.runs
+    return lcm(*(f.period for f in formats), *runs)
 
 
 def _work_of(program: Program) -> list[Number]:

@@ -4,8 +4,12 @@ Each file in ``configs/`` holds an id, other ids of the same shape, the page tha
 and the config as published, without keys that do not affect shapes (token ids, labels). Its
 ``variants`` are published models of nearly the same config, by their ids: each lists the keys that
 differ, such as ``quantization_config`` or ``max_position_embeddings``. They were taken from the
-config.json of that id, or from the hf_quant_config.json beside it; lists of modules, which the
-files repeat for each layer, are written as one pattern.
+config.json of that id, or from the hf_quant_config.json beside it, as published or as copied in
+ai-dynamo/aiconfigurator; lists of modules, which the files repeat for each layer, are written as
+one pattern. Where no copy was at hand, the quantisation is that which its maker documents: Qwen's
+AWQ and GPTQ recipes (qwen.readthedocs.io) and its fp8 in blocks of 128 x 128, as in the siblings'
+files; ModelOpt's default for NVIDIA's, every linear layer but the head and the routers, with the
+cache in fp8.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -34,6 +38,8 @@ class Entry:
         aliases: ids of models with the same config in all keys that are read.
         source: the page of the config.
         variants: the keys in which another model differs, by its id.
+        note: what the config leaves out of the model, if anything.
+        text_part: whether the config is that of the decoder of a model that sees images.
     """
 
     id: str
@@ -41,11 +47,14 @@ class Entry:
     source: str
     config: dict[str, Any]
     variants: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    note: str = ""
+    text_part: bool = False
 
     def variant(self, name: str) -> Entry:
         """Return a variant as a separate entry."""
         page = f"https://huggingface.co/{name}/blob/main/config.json"
-        return Entry(name, (), page, {**self.config, **self.variants[name]})
+        config = {**self.config, **self.variants[name]}
+        return replace(self, id=name, aliases=(), source=page, config=config, variants={})
 
 
 def config_names() -> list[str]:
@@ -144,5 +153,5 @@ def _read(stem: str) -> Entry:
     data = json.loads((FOLDER / f"{stem}.json").read_text(encoding="utf-8"))
     return Entry(
         data["id"], tuple(data.get("aliases", ())), data["source"], data["config"],
-        data.get("variants", {}),
+        data.get("variants", {}), data.get("note", ""), data.get("part") == "text",
     )  # fmt: skip

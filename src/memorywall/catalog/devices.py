@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -9,7 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from memorywall.catalog.device_names import FOLDER, device_names, resolved
 from memorywall.catalog.measured import here_path, read_calibration
+from memorywall.catalog.usable import usable_by_class
 from memorywall.core.errors import (
     InvalidInputError,
     MemoryWallError,
@@ -24,16 +27,18 @@ from memorywall.core.formats import ARITHMETIC_BITS
 from memorywall.core.hardware import Hardware, Link, Memory
 from memorywall.core.units import parse
 
-FOLDER = Path(__file__).parent / "hardware"
 # Far above any device's file; deep dotted keys, which take a parser quadratic time, are not in one.
 LARGEST_FILE = 64 * 1024
 _MOST_DOTS_IN_A_LINE = 64
+_MOST_USABLE = 2**30 / 1e9
 
 _TOP_KEYS = {
     "title": str,
     "vendor": str,
     "class": str,
     "kind": str,
+    "aliases": list,
+    "version_of": str,
     "released": dt.date,
     "sources": dict,
     "peaks": dict,
@@ -48,33 +53,25 @@ _TYPE_WORDS = {str: "a text", dt.date: "a date", dict: "a table", list: "a list"
 _KINDS = ("spec", "measured", "forecast", "hypothetical")
 
 
-def device_names() -> list[str]:
-    """Return the ids of the catalogue's devices, sorted."""
-    return sorted(path.stem for path in FOLDER.glob("*.toml"))
-
-
 def devices() -> Iterator[Hardware]:
     """Yield every device of the catalogue, sorted by id."""
     for name in device_names():
         yield find_device(name)
 
 
-@lru_cache(maxsize=256)
 def find_device(name: str) -> Hardware:
-    """Return the catalogue's device of an id, case ignored.
+    """Return the catalogue's device of an id, a title, an alias or a short name.
 
     Raises:
         UnknownNameError: the catalogue has no such device.
+        UnsupportedError: the name is of several devices, such as ``8xh100``.
     """
-    folded = name.casefold()
-    if folded in device_names():
-        return read_device(FOLDER / f"{folded}.toml")
-    raise UnknownNameError(
-        "device",
-        name,
-        device_names(),
-        "All devices: memorywall hardware. A TOML works by its path.",
-    )
+    return _catalogue_device(resolved(name))
+
+
+@lru_cache(maxsize=512)
+def _catalogue_device(name: str) -> Hardware:
+    return read_device(FOLDER / f"{name}.toml")
 
 
 def measured_path(name: str) -> Path | None:
@@ -160,19 +157,50 @@ class _Reader:
             sources=self.sources,
             notes=tuple(printable(str(note), 400) for note in self.data.get("notes", ())[:20]),
             calibration=calibration,
+            aliases=tuple(printable(str(word)) for word in self.data.get("aliases", ())[:20]),
+            version_of=printable(self.data.get("version_of", "")),
         )
 
     def _memories(self) -> tuple[Memory, ...]:
         levels = self._tables("memories")
-        units = {"capacity": "byte", "bandwidth": "byte/s"}
+        units = {"capacity": "byte", "bandwidth": "byte/s", "usable": "byte"}
         if not levels:
             self.faults.append("'memories' is missing: at least the main memory is needed")
         elif "bandwidth" not in levels[-1][1]:
             self.faults.append("memories: the last level (the main memory) needs a 'bandwidth'")
-        return tuple(
+        read = [
             Memory(self._name(place, entry), **self._numbers(place, entry, units))
             for place, entry in levels
-        )
+        ]
+        for (place, _), level in zip(levels, read, strict=True):
+            self._check_usable(place, level, place == levels[-1][0])
+        return (*read[:-1], self._with_usable(levels[-1][0], read[-1])) if read else ()
+
+    def _check_usable(self, place: str, level: Memory, main: bool) -> None:
+        if level.usable is None:
+            return
+        if not main:
+            self.faults.append(f"{place}: 'usable' belongs to the last level (the main memory)")
+        elif level.capacity is None:
+            self.faults.append(f"{place}: 'usable' requires 'capacity'")
+        # A label in GB may be of GiB: 7.4 % more.
+        elif level.usable > level.capacity * _MOST_USABLE:
+            self.faults.append(f"{place}: 'usable' must not be larger than 'capacity' in GiB")
+
+    def _with_usable(self, place: str, main: Memory) -> Memory:
+        """Return the main memory with the usable part that its class reports, if none is given."""
+        if (
+            main.capacity is None
+            or main.usable is not None
+            or self.data.get("kind", "spec") != "spec"
+        ):
+            return main
+        device_class, vendor = (str(self.data.get(key, "")) for key in ("class", "vendor"))
+        found = usable_by_class(device_class, vendor, main.name, float(main.capacity))
+        if found is None:
+            return main
+        usable, self.sources[f"{place}.usable"] = found
+        return dataclasses.replace(main, usable=usable)
 
     def _links(self) -> tuple[Link, ...]:
         links = []

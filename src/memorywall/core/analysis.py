@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from memorywall.core.calibration import Estimate, Prediction
 from memorywall.core.errors import MissingDependencyError, UnknownNameError
+from memorywall.core.fit import Fit
 from memorywall.core.numbers import Array, Number, is_array, is_true, plain
 from memorywall.core.phase import Pass
 from memorywall.core.quantities import (
@@ -73,6 +74,7 @@ class Analysis:
     predict_ops: Callable[[list[OpCost]], list[OpCost]]
     note: Callable[[], tuple[str, ...]]
     describe: Callable[[Analysis], str]
+    judge: Callable[[], Fit | None]
 
     def __repr__(self) -> str:
         latency = plain(self.latency_s) if not self.question.shape else f"{self.question.shape}"
@@ -116,6 +118,30 @@ class Analysis:
         return self.costs[index].predicted(self._calibrated.by_pass[index].cost)
 
     @cached_property
+    def in_use(self) -> Fit | None:
+        """How the footprint fits the device in use; None where its capacity is not known."""
+        return self.judge()
+
+    @property
+    def fit(self) -> str | Array:
+        """Whether it fits in use: ``yes``, ``tight`` or ``no``; ``unknown`` without a capacity.
+
+        ``tight``: it fits without the prefill that filled the cache and without the memory that an
+        engine keeps beside the model.
+        """
+        return "unknown" if self.in_use is None else self.in_use.answer
+
+    @property
+    def in_use_bytes(self) -> Number | None:
+        """Bytes with the prefill that filled the cache, and with an engine's runtime."""
+        return None if self.in_use is None else self._on_grid(self.in_use.in_use)
+
+    @property
+    def budget_bytes(self) -> Number | None:
+        """Bytes of the memory that an engine takes."""
+        return None if self.in_use is None else self._on_grid(self.in_use.budget)
+
+    @cached_property
     def notes(self) -> tuple[str, ...]:
         """Caveats on the numbers, the gravest first."""
         return self.note()
@@ -132,7 +158,7 @@ class Analysis:
 
     @property
     def active_parameters(self) -> int:
-        """Weights that a single token uses."""
+        """Weights that a single token uses, without tables of which it reads a row."""
         return self.question.model.active_parameters
 
     @property
@@ -171,6 +197,12 @@ class Analysis:
         """Images of each sequence; None without text, or without images in a pass."""
         images = self.question.images
         return None if images is None else self._on_grid(images)
+
+    @property
+    def image_positions(self) -> int | None:
+        """Positions that one image takes in a text; None without images in a pass."""
+        seen, size = self.question.model.traits.images, self.question.image_size
+        return None if seen is None or size is None else int(seen.tokens(*size))
 
     @property
     def new_tokens(self) -> Number:

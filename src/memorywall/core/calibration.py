@@ -16,10 +16,10 @@ from memorywall.core.results import Cost
 class Curve:
     """Time for a unit of work of one class of operators in one dtype, over their size.
 
-    Work grows at least as sizes do, and a call of a smaller size can be run as one of the next:
-    where the larger took less time, the smaller was measured while the machine was slow, and takes
-    the time of the larger. So no curve falls faster than the work grows, and no longer sequence
-    takes less time.
+    A call has work in proportion to its size or more, and one of a smaller size can be run as one
+    of the next: where a measurement says that the larger took less time, the smaller was measured
+    while the machine was slow, and takes the time of the larger. So no curve falls faster than the
+    work grows, and no longer sequence takes less time.
 
     Attributes:
         operator: such as ``linear``, ``attention causal`` or ``gelu_new``.

@@ -155,7 +155,7 @@ def visible(text: str) -> str:
     """Return text of any length and any lines without characters that steer a terminal.
 
     Escape sequences recolour or overwrite a terminal, and bidirectional controls reorder what it
-    shows; both may stand in the name of a path, a module, a device, or in a config.
+    shows; names of paths, modules and devices may contain both, and so may configs.
     """
     if text.isprintable():
         return text

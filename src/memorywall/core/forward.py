@@ -9,6 +9,10 @@ from memorywall.core.formats import Format
 from memorywall.core.numbers import Number, halved, maximum, minimum
 from memorywall.core.storage import Storage
 
+# Positions of a prefill that an engine takes at once: vLLM's max_num_batched_tokens is 1,024 or
+# more, by the device.
+_PIECE = 1024
+
 
 @dataclass(slots=True, eq=False)
 class Forward:
@@ -24,12 +28,15 @@ class Forward:
         stacks: the halves of an encoder-decoder that run: ``both``, ``encoder`` or ``decoder``; the
             other stays resident. For an image-text model the towers are the encoder.
         ahead: pairs of a sequence in which a token attends forwards, as those of an image may.
+        ahead_in_windows: whether only layers with a window look ahead.
         windowed: pairs of a sequence whose tokens attend within windows of an image; None for no
             windows.
         images: images of each sequence.
         image_size: their height and width in pixels; zeros if there are none.
         storage: formats of single weights, if they do not all have the format ``weights``.
         state: of recurrent state; None for the activations' format.
+        linear: the arithmetic of linear layers whose weights are quantised, and their inputs as
+            well; '' for the activations'.
         step: whether it is a decode step, which reads the previous state and uses the recurrent
             form of a scan; else it begins a sequence, and only writes state.
     """
@@ -48,11 +55,13 @@ class Forward:
     source: Number = 1
     stacks: str = "both"
     ahead: Number = 0
+    ahead_in_windows: bool = False
     windowed: Number | None = None
     images: Number = 1
     image_size: tuple[int, int] = (0, 0)
     storage: Storage | None = None
     state: Format | None = None
+    linear: str = ""
     step: bool = False
 
     @property
@@ -94,8 +103,9 @@ class Forward:
             return self.windowed
         if self.full or (not causal and window is None):
             return self.tokens * self.keys(window, chunk)
+        ahead = 0 if self.ahead_in_windows and window is None else self.ahead
         if causal and type(self.tokens) is int and self.tokens == 1:
-            return self.keys(window, chunk) + self.ahead
+            return self.keys(window, chunk) + ahead
         if chunk is not None:
             return _chunk_pairs(self.past + self.tokens, chunk) - _chunk_pairs(self.past, chunk)
         growing = self.tokens
@@ -104,18 +114,66 @@ class Forward:
         pairs = growing * self.past + halved(growing * (growing + 1))
         if window is not None:
             pairs = pairs + (self.tokens - growing) * window
-        return pairs + self.ahead if causal else 2 * pairs - self.tokens
+        return pairs + ahead if causal else 2 * pairs - self.tokens
 
-    def cached(self, window: int | None = None) -> Number:
-        """Positions of one sequence that the cache must hold after this pass.
+    def chosen(self, most: int) -> Number:
+        """The union of the positions that the new tokens select, each at most ``most``."""
+        held = self.past + self.tokens
+        return held if self.full else minimum(held, self.tokens * most)
 
-        A paging engine allocates whole pages, and the same number in layers with a window
-        (hf-mem#70: vLLM does too).
+    def chosen_pairs(self, most: int) -> Number:
+        """Count the pairs of one sequence and head where a token selects ``most`` positions.
+
+        Those before it are all selected while they are fewer, as within a window.
+        """
+        if self.full:
+            return self.tokens * (self.past + self.tokens)
+        return self.pairs(causal=True, window=most)
+
+    def entries(self, ratio: int, most: int | None = None) -> Number:
+        """The union of the compressed entries that the new tokens attend to, or select.
+
+        There is one entry for each whole run of ``ratio`` tokens.
         """
         held = self.past + self.tokens
-        if self.cache_page:
+        if most is not None and not self.full:
+            held = minimum(held, self.tokens * (most * ratio))
+        return held // ratio
+
+    def new_entries(self, ratio: int) -> Number:
+        """Entries that the new tokens complete."""
+        return (self.past + self.tokens) // ratio - self.past // ratio
+
+    def entry_pairs(self, ratio: int, most: int | None = None) -> Number:
+        """Count the pairs of tokens and entries of one sequence and head.
+
+        The n-th token sees floor(n / ratio) entries, of which it selects ``most`` at the most.
+        """
+        if self.full:
+            return self.tokens * self.entries(ratio)
+        if type(self.tokens) is int and self.tokens == 1:
+            return self.entries(ratio, most)
+        every = _entry_pairs(self.past + self.tokens, ratio, most)
+        return every - _entry_pairs(self.past, ratio, most)
+
+    def cached(self, window: int | None = None, chunk: int | None = None) -> Number:
+        """Positions of one sequence that the cache must hold after this pass.
+
+        Args:
+            window: positions that a layer looks back on, itself the last; None for all.
+            chunk: positions of the chunks within which a layer attends; None for one.
+
+        An engine that pages allocates whole pages. With a window it keeps those before it, the
+        positions of a piece of a prefill, and a page more, since a window may begin within one
+        (vLLM's ``SlidingWindowSpec`` and ``ChunkedLocalAttentionSpec``, v1/kv_cache_interface.py).
+        """
+        held, seen = self.past + self.tokens, window or chunk
+        if seen is None:
             return self.paged(held)
-        return held if window is None else minimum(held, window)
+        if not self.cache_page:
+            return minimum(held, seen)
+        before = seen if window is None else seen - 1 + self.cache_page
+        return minimum(self.paged(held), self.paged(before + _PIECE))
 
     def paged(self, positions: Number) -> Number:
         """Return positions rounded up to whole pages."""
@@ -144,3 +202,14 @@ def _chunk_pairs(positions: Number, chunk: int) -> Number:
     """Count the pairs of the first positions: 1 + ... + chunk, repeated."""
     whole, rest = positions // chunk, positions % chunk
     return whole * (chunk * (chunk + 1) // 2) + halved(rest * (rest + 1))
+
+
+def _entry_pairs(positions: Number, ratio: int, most: int | None) -> Number:
+    """Count the pairs of the first positions n = 1, 2, ... with floor(n / ratio) entries each.
+
+    Past ``most`` entries each position has as many.
+    """
+    growing = positions if most is None else minimum(positions, most * ratio)
+    whole, rest = growing // ratio, growing % ratio
+    pairs = ratio * halved(whole * (whole - 1)) + whole * (rest + 1)
+    return pairs if most is None else pairs + (positions - growing) * most

@@ -28,7 +28,7 @@ Kind: TypeAlias = Literal[
     "collective",
     "optimizer",
 ]
-Product: TypeAlias = Literal["qk", "pv", "both", "distances"]
+Product: TypeAlias = Literal["qk", "pv", "both", "distances", "index"]
 Mask: TypeAlias = Literal["causal", "sliding", "chunked", "full", "local", "cross"]
 Tier: TypeAlias = Literal["node", "cluster"]
 
@@ -227,7 +227,8 @@ class Attention(_Geometry):
 
     Attributes:
         product: ``qk`` makes scores, ``pv`` sums values by probabilities, ``both`` is one operator
-            that does both; ``distances`` scores vectors by rows of a table of distances.
+            that does both; ``distances`` scores vectors by rows of a table of distances, ``index``
+            keys for a selection, without values.
         batch, heads, kv_heads: sequences; heads of queries, and of keys and values.
         head_dim: axes of one vector: of a query and a key, or of a value.
         queries: new tokens of one sequence; 1 in decode.
@@ -238,6 +239,7 @@ class Attention(_Geometry):
             never grows.
         latent: whether keys and values are one array, of which values are a part.
         value_dim: of ``both`` products, axes of a value if they differ from those of a key.
+        heads_axis: the axis of the query heads; those of an indexer are on every device whole.
     """
 
     kind: ClassVar[Kind] = "attention"
@@ -252,6 +254,7 @@ class Attention(_Geometry):
     mask: Mask = "full"
     latent: bool = False
     value_dim: Axes = ()
+    heads_axis: str = "heads"
 
     @property
     def function(self) -> str:
@@ -266,7 +269,7 @@ class Attention(_Geometry):
     @property
     def spaces(self) -> Sequence[Space]:
         """Batch x heads x pairs x head_dim, 2 FLOPs each; of ``both`` products one each."""
-        before = (("batch", self.batch), ("heads", self.heads), ("pairs", self.pairs))
+        before = (("batch", self.batch), (self.heads_axis, self.heads), ("pairs", self.pairs))
         first = Space(2, before + self.head_dim)
         if self.product != "both":
             return (first,)

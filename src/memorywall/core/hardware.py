@@ -15,12 +15,14 @@ from memorywall.core.errors import (
     UnsupportedError,
     shown,
 )
-from memorywall.core.formats import ARITHMETIC_BITS
+from memorywall.core.formats import ARITHMETIC_BITS, TWINS
 from memorywall.core.numbers import Number, as_quantity, is_array
 from memorywall.core.quantities import record_of
 from memorywall.core.units import parse
 
 _CHANGED = "changed by hand"
+# The numbers of the main memory that ``Hardware.replace`` changes, with their units.
+_OF_MAIN_MEMORY = {"bandwidth": "byte/s", "capacity": "byte", "usable": "byte"}
 FORECAST = "forecast:"  # the prefix of the names of forecast devices
 
 HardwareKind: TypeAlias = Literal["spec", "measured", "forecast", "hypothetical"]
@@ -32,13 +34,15 @@ class Memory:
 
     Attributes:
         name: such as ``L2`` or ``HBM3``.
-        capacity: byte; None if no source prints it.
+        capacity: byte, the label; None if no source prints it.
         bandwidth: byte/s, reads and writes together; None if no source prints it.
+        usable: byte that the driver or the system reports as usable; None if not known.
     """
 
     name: str
     capacity: Number | None = None
     bandwidth: Number | None = None
+    usable: Number | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,9 @@ class Hardware:
         sources: the source of every number, by its place, such as ``peaks.bf16``.
         notes: caveats on the numbers.
         calibration: the measured speed of operators on it, if any.
+        aliases: other names that it answers to.
+        version_of: the device of which it is a version, such as one for export or with another
+            memory, and not a new design; "" for others.
         shapes: the shapes of those of its numbers that are arrays.
         draws: of a forecast, the same device with arrays of equally likely numbers, from which
             intervals follow.
@@ -94,6 +101,8 @@ class Hardware:
     notes: tuple[str, ...] = ()
     calibration: Calibration | None = None
     draws: Hardware | None = None
+    aliases: tuple[str, ...] = ()
+    version_of: str = ""
     shapes: tuple[tuple[int, ...], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -101,7 +110,7 @@ class Hardware:
         object.__setattr__(self, "sources", MappingProxyType(dict(self.sources)))
         numbers: list[Number | None] = [*self.peaks.values()]
         for level in self.memories:
-            numbers += [level.capacity, level.bandwidth]
+            numbers += [level.capacity, level.bandwidth, level.usable]
         shapes = tuple(number.shape for number in numbers if is_array(number))
         object.__setattr__(self, "shapes", shapes)
 
@@ -129,35 +138,44 @@ class Hardware:
 
     @property
     def capacity(self) -> Number | None:
-        """Capacity of the main memory, byte."""
+        """Capacity of the main memory, byte: the label."""
         return self.main_memory.capacity
+
+    @property
+    def usable(self) -> Number | None:
+        """Byte of the main memory that programs can use: as reported, else the label."""
+        found = self.main_memory.usable
+        return self.capacity if found is None else found
 
     def replace(self, **changes: Any) -> Hardware:
         """Return a copy with other numbers, of kind ``hypothetical`` unless given.
 
-        In addition to the attributes, ``bandwidth`` (byte/s) and ``capacity`` (byte) change the
-        main memory, and ``peaks`` changes only the dtypes that it names (FLOP/s). Numbers may be
-        arrays, or text with a unit, such as ``"80 GiB"`` and ``"3.35 TB/s"``. A changed forecast is
-        no longer a forecast, and has no draws.
+        In addition to the attributes, ``bandwidth`` (byte/s), ``capacity`` and ``usable`` (byte)
+        change the main memory, and ``peaks`` changes only the dtypes that it names (FLOP/s). All of
+        a changed capacity is usable, unless ``usable`` is given. Numbers may be arrays, or text
+        with a unit, such as ``"80 GiB"`` and ``"3.35 TB/s"``. A changed forecast is no longer a
+        forecast, and has no draws.
 
         Raises:
             InvalidInputError: no such attribute, a dtype that is not known, or a number that is not
                 positive and finite.
         """
-        known = {f.name for f in dataclasses.fields(self) if f.init} | {"bandwidth", "capacity"}
+        known = {f.name for f in dataclasses.fields(self) if f.init} | set(_OF_MAIN_MEMORY)
         unknown = sorted(set(changes) - known)
         if unknown:
             raise InvalidInputError(
                 f"a device has no {', '.join(unknown)}", f"It has: {', '.join(sorted(known))}."
             )
         places = []
-        for what, unit in (("bandwidth", "byte/s"), ("capacity", "byte")):
+        if "capacity" in changes:
+            changes.setdefault("usable", changes["capacity"])
+        for what, unit in _OF_MAIN_MEMORY.items():
             if what in changes:
                 value = changes.pop(what)
                 number = None if value is None else _quantity(value, what, unit)
                 levels = changes.get("memories", self.memories)
                 if not levels:
-                    raise InvalidInputError(f"{what}requires a device with memories.")
+                    raise InvalidInputError(f"{what} requires a device with memories.")
                 last = dataclasses.replace(levels[-1], **{what: number})
                 changes["memories"] = (*levels[:-1], last)
                 places.append(f"memories[{len(levels)}].{what}")
@@ -173,13 +191,15 @@ class Hardware:
     def arithmetic(self, dtype: str) -> str:
         """Return the dtype in which arithmetic requested in ``dtype`` runs on the device.
 
-        That is the dtype itself if the device has a peak for it, else the next wider one.
+        That is the dtype itself if the device has a peak for it; bf16 and fp16 replace each
+        other, as engines run models of either on devices with the other; else the next wider one.
 
         Raises:
             UnsupportedError: the device has neither.
         """
-        if dtype in self.peaks:
-            return dtype
+        for same in (dtype, TWINS.get(dtype, dtype)):
+            if same in self.peaks:
+                return same
         width = ARITHMETIC_BITS.get(dtype, 0)
         wider = [
             known
@@ -218,6 +238,7 @@ class Hardware:
                 level.name,
                 None if level.capacity is None else change(level.capacity),
                 None if level.bandwidth is None else change(level.bandwidth),
+                None if level.usable is None else change(level.usable),
             )
             for level in self.memories
         )

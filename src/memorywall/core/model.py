@@ -43,11 +43,15 @@ class Reading:
         used: keys that were read, with their values.
         assumed: keys that are absent or null, with the values assumed instead.
         unused: keys that were not read, with their values.
+        notes: what was taken for what, and keys of unknown effect.
+        model_type: that the family read.
     """
 
     used: tuple[tuple[str, Any], ...] = ()
     assumed: tuple[tuple[str, Any], ...] = ()
     unused: tuple[tuple[str, Any], ...] = ()
+    notes: tuple[str, ...] = ()
+    model_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class Model:
         reading: the record of reading it.
         storage: the formats of its weights, if they are not all in the config's dtype.
         stored: the tensors of its files, if any.
+        text_part: whether it is the decoder of a model that sees images, without its towers.
         traits: those that its architecture states.
     """
 
@@ -69,6 +74,7 @@ class Model:
     reading: Reading = field(default=Reading(), compare=False, repr=False)
     storage: Storage | None = None
     stored: Stored | None = None
+    text_part: bool = False
     traits: Traits = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -90,31 +96,45 @@ class Model:
         storage = forward.storage
         if storage is None or storage.by_module is None or not storage.by_module.by_layer:
             return program
-        return split_layers(program, storage)
+        return split_layers(program, storage, forward)
 
     @property
     def parameters(self) -> int:
         """Weights of ``class_name``: counted from the operators' tensors, never stored."""
-        return _parameters(self.family, self.architecture)[0]
+        return count_parameters(self.family, self.architecture)
 
     @property
     def active_parameters(self) -> int:
-        """Weights that a single token uses: all except those of experts that it does not choose.
+        """Weights that a single token uses, as most model cards count them.
 
-        Embedding tables count whole, as model cards count them.
+        Left out are experts that it does not choose, towers for images, and tables of which it
+        reads a row: of words, unless the table is the head too, and of positions.
         """
-        return _parameters(self.family, self.architecture)[1]
+        return _active_parameters(self.family, self.architecture)
 
     def to_dict(self) -> dict[str, Any]:
         """Return its record, the quantities of the group ``model``."""
         return record_of("model", self)
 
 
+def count_parameters(family: Family, architecture: Architecture) -> int:
+    """Return the weights of an architecture, each stored array counted once."""
+    return _parameters(family, architecture)
+
+
 @lru_cache(maxsize=1024)
-def _parameters(family: Family, architecture: Architecture) -> tuple[int, int]:
-    """Return all the weights, and those that one token uses."""
-    program = family.lower(architecture, one_token(architecture))
-    return program.parameters, program.parameters - program.idle_parameters
+def _parameters(family: Family, architecture: Architecture) -> int:
+    """Return the number of all weights."""
+    return family.lower(architecture, one_token(architecture)).parameters
+
+
+@lru_cache(maxsize=1024)
+def _active_parameters(family: Family, architecture: Architecture) -> int:
+    """Return the number of weights that one token uses: of text, where a model reads text."""
+    forward, images = one_token(architecture), architecture.traits.images
+    if images is not None and images.with_text and architecture.traits.causal:
+        forward.images = 0
+    return family.lower(architecture, forward).active_parameters
 
 
 def one_token(architecture: Architecture) -> Forward:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, get_args
 
 from memorywall.core.errors import InvalidInputError, UnknownNameError, shown
-from memorywall.core.formats import find_format
 from memorywall.core.numbers import LARGEST, Number, plain
+from memorywall.core.recipes import FORMAT_READERS
 from memorywall.core.traits import Traits
 from memorywall.core.units import read_counts
 from memorywall.core.workload import (
@@ -53,7 +53,8 @@ class Parameter:
         part: the value of ``Scenario`` that holds it; ``adjustments`` if it has an ``effect``.
         kind: ``device``: a name or a file; ``phase``: a file of ``memorywall/phases``;
             ``length``: whole numbers, of which k is 1024 and M is 1024 k; ``count``: whole numbers;
-            ``pixels``: height and width; ``format``: a name of ``core/formats.py``; ``choice``: one
+            ``pixels``: height and width; ``format``: a name of ``core/formats.py``,
+            for weights of ``core/recipes.py`` too; ``choice``: one
             of ``choices``.
         help: what it sets, in one sentence.
         default: the value if none is given, as text; empty if the parameter is required.
@@ -102,7 +103,7 @@ class Parameter:
         if self.kind == "pixels":
             return as_image_size(value)
         if self.kind == "format":
-            return find_format(value).name
+            return FORMAT_READERS[self.name](value).name
         if self.kind in ("length", "count"):
             if isinstance(value, str):
                 numbers = read_counts(value, self.name, length=self.kind == "length")
@@ -182,13 +183,17 @@ PARAMETERS: dict[str, Parameter] = {
             "Whether each denoising step runs with the prompt and without it.",
             "as in the usual pipeline", DENOISING, choices=get_args(Guidance),
         ),
-        Parameter("weights", "precision", "format", "Format of all weights.", "as stored"),
+        Parameter(
+            "weights", "precision", "format", "Format of all weights, or a recipe: Q4_K_M.",
+            "as stored",
+        ),
         Parameter(
             "activations", "precision", "format", "Format of activations and of arithmetic.",
             "the config's dtype",
         ),
         Parameter(
-            "kv_cache", "precision", "format", "Format of the KV cache.", "the config's dtype",
+            "kv_cache", "precision", "format", "Format of the KV cache.",
+            "the checkpoint's, else the config's dtype",
             CACHE,
         ),
         Parameter(
@@ -221,11 +226,13 @@ PARAMETERS: dict[str, Parameter] = {
             "mla", "conventions", "choice",
             "Form of latent attention: absorbed, heads attend to cached latents; expanded, keys "
             "and values of every head are cached; reexpanded, latents are projected in every pass.",
-            "auto: absorbed in decode, reexpanded in prefill", LATENT, choices=get_args(LatentForm),
+            "auto: absorbed in decode and where tokens select, else reexpanded", LATENT,
+            choices=get_args(LatentForm),
         ),
         Parameter(
             "cache_page", "conventions", "length",
-            "Positions of the KV cache that an engine reserves at a time (vLLM: 16).",
+            "Positions of the KV cache that an engine reserves at a time (vLLM: 16); beside a "
+            "window it keeps 1,024 positions of a prefill.",
             "exactly the positions that the architecture needs", CACHE, unit="positions",
         ),
     )

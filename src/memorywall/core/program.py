@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from memorywall.core.geometry import Experts, Geometry, Kind
+from memorywall.core.geometry import Geometry, Kind
 from memorywall.core.numbers import Number
 from memorywall.core.tensors import Tensor
 
@@ -207,14 +207,21 @@ class Program:
         )
 
     @property
-    def idle_parameters(self) -> int:
-        """The expected number of weights of experts that this pass does not touch."""
-        idle = sum(
-            (tensor.elements - tensor.moved_elements) * block.copies_of(tensor)
-            for block in self.blocks
-            for op in block.ops
-            if isinstance(op.geometry, Experts)
-            for tensor in op.reads
-            if tensor.role == "weight"
+    def active_parameters(self) -> int:
+        """The expected number of weights that this pass uses, each stored array counted once.
+
+        Not used are experts that no token chooses, weights of parts that do not run, and tables of
+        which rows are looked up and nothing else is read, such as those of words and positions; a
+        table that is the head too is used.
+        """
+        read: dict[str, Number] = {}
+        for _, op, _ in self.walk():
+            for tensor in op.reads if op.kind != "embedding" else ():
+                read[tensor.name] = read.get(tensor.name, 0) + tensor.moved_elements
+        return round(
+            sum(
+                copies * min(float(read.get(name, 0)), float(tensor.elements))
+                for name, (tensor, copies) in self.kept().items()
+                if tensor.role == "weight"
+            )
         )
-        return round(float(idle))

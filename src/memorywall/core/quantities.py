@@ -181,10 +181,12 @@ def _share(name: str, meaning: str) -> Quantity:
 
 _INTERVAL = "end of the nominal 80 % interval of measured or forecast values"
 
+_ACTIVE = "Weights that a single token uses, without tables of which it reads a row."
+
 ANALYSIS = (
     Quantity("model", "", "The model's name.", "text"),
     Quantity("parameters", "", "Weights of the model's class.", "whole"),
-    Quantity("active_parameters", "", "Weights that a single token uses.", "whole"),
+    Quantity("active_parameters", "", _ACTIVE, "whole"),
     Quantity("hardware", "", "The device's name.", "text"),
     Quantity("phase", "", "The name of the phase.", "text"),
     Quantity("batch_size", "", "Sequences.", "whole"),
@@ -194,6 +196,9 @@ ANALYSIS = (
         "image_size", "pixel", "Height and width of every image.", "text", applies=_of_images
     ),
     Quantity("images", "", "Images of each sequence.", "whole", applies=_of_images),
+    Quantity(
+        "image_positions", "", "Positions that one image takes.", "whole", applies=_of_images
+    ),
     Quantity("new_tokens", "", "Tokens generated per sequence.", "whole"),
     Quantity("steps", "", "Denoising steps.", "whole", applies=_of_denoising),
     Quantity(
@@ -248,18 +253,36 @@ ANALYSIS = (
         "fits", "", "Whether the footprint is within the device's memory.", "text",
         origin="ceilings",
     ),
+    Quantity(
+        "fit", "",
+        "Whether it fits in use: ``yes``, ``tight`` or ``no``; ``unknown`` without a capacity.",
+        "text",
+        origin="ceilings",
+    ),
+    Quantity(
+        "in_use_bytes", "byte",
+        "Bytes with the prefill that filled the cache, and with an engine's runtime.", "prefixed",
+        origin="ceilings",
+    ),
+    Quantity(
+        "budget_bytes", "byte", "Bytes of the memory that an engine takes.", "prefixed",
+        origin="ceilings",
+    ),
 )  # fmt: skip
 
 FOOTPRINT = (
-    Quantity("weights", "byte", "Weights, and buffers in training.", "prefixed"),
+    Quantity("weights", "byte", "Weights, and constants of traced modules.", "prefixed"),
     Quantity("kv_cache", "byte", "Keys and values of all positions.", "prefixed"),
     Quantity("activations", "byte", "The peak of live activations over operators.", "prefixed"),
     Quantity("gradients", "byte", "Gradients, in training.", "prefixed"),
     Quantity("optimizer_states", "byte", "States of the optimizer, in training.", "prefixed"),
     Quantity("total", "byte", "The total.", "prefixed"),
-    Quantity("capacity", "byte", "The device's main memory.", "prefixed", origin="ceilings"),
+    Quantity(
+        "capacity", "byte", "The usable part of the device's main memory.", "prefixed",
+        origin="ceilings",
+    ),
     Quantity("state", "byte", "Constant-size memory of recurrent layers.", "prefixed"),
-)
+)  # fmt: skip
 
 OPERATOR = (
     Quantity("name", "", "Its path, such as ``layers.attention.q_proj``.", "text"),
@@ -278,7 +301,7 @@ MODEL = (
         "class", "", "The class that is counted.", "text", path="architecture.class_name"
     ),
     Quantity("parameters", "", "Weights of that class.", "whole"),
-    Quantity("active_parameters", "", "Weights that a single token uses.", "whole"),
+    Quantity("active_parameters", "", _ACTIVE, "whole"),
     Quantity("causal", "", "Whether it generates, token by token.", "text"),
     Quantity("dtype", "", "The format of the config.", "text", path="architecture.dtype"),
     Quantity(
@@ -300,9 +323,13 @@ STORED = (
 
 MEMORY = (
     Quantity("name", "", "Such as ``L2`` or ``HBM3``.", "text"),
-    Quantity("capacity", "byte", "Its capacity.", "prefixed", origin="ceilings"),
+    Quantity("capacity", "byte", "Its capacity: the label.", "prefixed", origin="ceilings"),
+    Quantity(
+        "usable", "byte", "The total that the driver reports, or by a rule of the device's class.",
+        "prefixed", origin="ceilings",
+    ),
     Quantity("bandwidth", "byte/s", "Reads and writes together.", "prefixed", origin="ceilings"),
-)
+)  # fmt: skip
 
 LINK = (
     Quantity("name", "", "Such as ``NVLink 4``.", "text"),
@@ -316,6 +343,10 @@ LINK = (
 DEVICE = (
     Quantity("name", "", "Its name in the catalogue.", "text"),
     Quantity("title", "", "Its name in full.", "text"),
+    Quantity(
+        "aliases", "", "Other names that it answers to.", "text",
+        compute=lambda device: list(device.aliases),
+    ),
     Quantity("vendor", "", "Its vendor.", "text"),
     Quantity("class", "", "The segment of devices.", "text", path="device_class"),
     Quantity(

@@ -24,6 +24,8 @@ class Formats:
         weights: of those not in ``storage``.
         state: of recurrent state.
         storage: formats of single weights; None if all have the format ``weights``.
+        linear: the arithmetic of linear layers whose weights are quantised, and their inputs as
+            well; '' for the activations'.
     """
 
     weights: Format
@@ -31,6 +33,7 @@ class Formats:
     kv_cache: Format
     state: Format
     storage: Storage | None = None
+    linear: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,8 @@ class Question:
     Attributes:
         seq_len: positions of each sequence.
         source_len, image_size, images, new_tokens, steps, guidance: None if they do not apply.
-        arithmetic: the requested arithmetic, a key of ``Hardware.peaks``; a device without it uses
-            the next wider one.
+        arithmetic: the requested arithmetic of linear layers, a key of ``Hardware.peaks``; a
+            device without it uses the twin of equal width, or the next wider one.
         adjustments: the parameters that changed the other fields by their effects.
     """
 
@@ -75,8 +78,8 @@ class Question:
 
     @property
     def arithmetic(self) -> str:
-        """The requested arithmetic: that of the activations' format."""
-        return arithmetic_of(self.formats.activations)
+        """The requested arithmetic of linear layers: the activations', unless they have another."""
+        return self.formats.linear or arithmetic_of(self.formats.activations)
 
     @property
     def rows(self) -> Number:
@@ -129,7 +132,9 @@ class Question:
         length = one.positions if positions is None else positions
         latent_form = self.counting.mla
         if latent_form == "auto":
-            latent_form = "absorbed" if one.step else "reexpanded"
+            # Tokens that select different latents cannot share their expansion.
+            alone = one.step or bool(self.model.traits.selections)
+            latent_form = "absorbed" if alone else "reexpanded"
         formats = self.formats
         return Forward(
             batch=self.rows,
@@ -149,5 +154,6 @@ class Question:
             image_size=self.image_size or (0, 0),
             storage=formats.storage,
             state=formats.state,
+            linear=formats.linear,
             step=one.step,
         )

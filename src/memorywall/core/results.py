@@ -181,8 +181,9 @@ def _added(some: dict[str, Number], others: dict[str, Number]) -> dict[str, Numb
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """Bytes that must be resident at once; ``capacity`` is the main memory's, if known.
+    """Bytes that must be resident at once.
 
+    ``capacity`` is the usable part of the device's main memory, if known.
     ``activations`` is the peak of live activations over operators, by liveness of named tensors.
     ``state`` is the constant-size memory of recurrent layers. For a training step all parts are
     those at the moment of the peak.

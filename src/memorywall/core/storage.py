@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from memorywall.core.formats import FORMATS, Format
 from memorywall.core.numbers import Number, Shape, product
 from memorywall.core.quantities import record_of
 
-# Linear layers that no method quantises by default: routers, gates of shared experts, and heads.
-KEPT = ("router", "gate", "shared_gate", "lm_head", "score", "qa_outputs", "classifier", "decoder")
+# Linear layers that no method quantises by default: routers, gates of shared experts, and heads; of
+# indexers the weights of heads, of compressors what they project, and the mixing of streams
+# (transformers' DeepseekV4PreTrainedModel, _keep_in_fp32_modules).
+KEPT = (
+    "router", "gate", "shared_gate", "lm_head", "score", "qa_outputs", "classifier", "decoder",
+    "weights_proj", "compressor.kv_proj", "compressor.gate_proj", "indexer.kv_proj",
+    "indexer.gate_proj", "fn",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,7 @@ class MeanFormat(Format):
 class ModuleFormats(Protocol):
     """The formats that a checkpoint states for modules by name, in some layers or in all.
 
-    It is hashable and picklable, as ``Storage`` is.
+    It is picklable, as ``Storage`` is.
     """
 
     @property
@@ -96,6 +102,10 @@ class Storage:
         kv_cache: the format that the checkpoint states for its cache; None for no statement.
         notes: what to know before the numbers are used.
         reason: why the formats are not known, or nothing.
+        arithmetic: of linear layers whose weights are not in the format of the rest, a key of
+            ``Hardware.peaks``, where their inputs are quantised as well; empty for weight-only
+            quantisation, which computes in the activations' format.
+        arithmetics: the same by the format of the weights, where it differs.
     """
 
     name: str
@@ -106,8 +116,27 @@ class Storage:
     notes: tuple[str, ...] = ()
     reason: str = ""
     tables: Format | None = None
-    by_module: ModuleFormats | None = None
+    by_module: ModuleFormats | None = field(default=None, hash=False)
     kv_cache: Format | None = None
+    arithmetic: str = ""
+    arithmetics: tuple[tuple[Format, str], ...] = ()
+
+    def computes_in(self, format_: Format) -> str:
+        """Return the arithmetic of products by weights of a format, empty for the activations'."""
+        if format_ == self.rest:
+            return ""
+        return next((name for one, name in self.arithmetics if one == format_), self.arithmetic)
+
+    def on(self, peaks: Container[str]) -> Storage:
+        """Return the storage without those of ``arithmetics`` for which a device has no peak."""
+        kept = [(one, name if name in peaks else "") for one, name in self.arithmetics]
+        return replace(self, arithmetics=tuple(kept))
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """The kinds of arithmetic of its linear layers that are not the activations'."""
+        names = (self.arithmetic, *(name for _, name in self.arithmetics))
+        return tuple(dict.fromkeys(name for name in names if name))
 
     def format_of(
         self,

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from memorywall.core.formats import Format
-from memorywall.core.geometry import Experts, Gemm, Geometry
+from memorywall.core.formats import Format, arithmetic_of
+from memorywall.core.forward import Forward
+from memorywall.core.geometry import Experts, Gemm, Geometry, Idle
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.storage import Storage
 from memorywall.core.tensors import Tensor
@@ -22,7 +23,21 @@ def store(storage: Storage, op: str, geometry: Geometry, reads: tuple[Tensor, ..
         tensor.format = format_
 
 
-def split_layers(program: Program, storage: Storage) -> Program:
+def product_arithmetic(forward: Forward, geometry: Geometry, reads: tuple[Tensor, ...]) -> str:
+    """Return the arithmetic of an operator: of a linear layer whose weights are quantised, theirs.
+
+    Those in the format of the rest are not quantised; attention has no weights.
+    """
+    if forward.linear and isinstance(geometry, Gemm | Experts):
+        storage = forward.storage
+        for tensor in reads:
+            if tensor.role == "weight" and geometry.is_factor(tensor.axes):
+                name = forward.linear if storage is None else storage.computes_in(tensor.format)
+                return name or arithmetic_of(forward.activations)
+    return arithmetic_of(forward.activations)
+
+
+def split_layers(program: Program, storage: Storage, forward: Forward) -> Program:
     """Return a program in which layers that are stored differently are separate blocks.
 
     The part with the most layers keeps the name of its block; the others have the number of their
@@ -30,11 +45,11 @@ def split_layers(program: Program, storage: Storage) -> Program:
     """
     blocks: list[Block] = []
     for block in program.blocks:
-        blocks += _split(block, storage)
+        blocks += _split(block, storage, forward)
     return Program(tuple(blocks), program.returned)
 
 
-def _split(block: Block, storage: Storage) -> list[Block]:
+def _split(block: Block, storage: Storage, forward: Forward) -> list[Block]:
     if block.shared or len(block.layers) != block.repeat:
         return [block]
     alike: dict[tuple[Format, ...], list[int]] = {}
@@ -47,11 +62,11 @@ def _split(block: Block, storage: Storage) -> list[Block]:
         is_main = len(layers) == most
         most = most if not is_main else len(block.layers) + 1  # one part keeps the name
         name = block.name if is_main else f"{block.name}_{layers[0]}"
-        parts.append(_part(block, storage, name, layers))
+        parts.append(_part(block, storage, forward, name, layers))
     return parts
 
 
-def _part(block: Block, storage: Storage, name: str, layers: list[int]) -> Block:
+def _part(block: Block, storage: Storage, forward: Forward, name: str, layers: list[int]) -> Block:
     """Return the layers of a block that are stored as the first of them, under a name."""
     stored = {
         id(tensor): format_
@@ -75,10 +90,16 @@ def _part(block: Block, storage: Storage, name: str, layers: list[int]) -> Block
                 )
         return tuple([known[id(tensor)] for tensor in tensors])
 
+    def moved(op: Op) -> Op:
+        made = op.moving(own(op.reads), own(op.writes))
+        if forward.linear:
+            made.dtype = product_arithmetic(forward, made.geometry, made.reads)
+        return made
+
     return replace(
         block,
         name=name,
-        ops=tuple([op.moving(own(op.reads), own(op.writes)) for op in block.ops]),
+        ops=tuple([moved(op) for op in block.ops]),
         repeat=len(layers),
         own=frozenset(map(renamed, block.own)),
         held={renamed(array): number for array, number in block.held.items()},
@@ -94,7 +115,8 @@ def _formats(
     storage: Storage, op: str, geometry: Geometry, reads: tuple[Tensor, ...], layer: int | None
 ) -> Iterator[tuple[Tensor, Format]]:
     """Yield the weights that an operator reads, each with the format that it is stored in."""
-    product = geometry if isinstance(geometry, Gemm | Experts) else None
+    runs = geometry.of if isinstance(geometry, Idle) else geometry  # a skipped one is stored too
+    product = runs if isinstance(runs, Gemm | Experts) else None
     for tensor in reads:
         if tensor.role == "weight":
             # A tied head multiplies by the table of words.

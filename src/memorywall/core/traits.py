@@ -108,6 +108,8 @@ class Traits:
         latent: some layer has latent attention.
         windows: attention windows of layers, in positions.
         chunks: lengths of the chunks that some layers attend within.
+        selections: lengths at which a token of some layers starts to select what it attends to.
+        runs: numbers of tokens that some layers compress into one entry of their cache.
         state: recurrent state that layers keep instead of a cache, or in addition to one.
         source: the source that an encoder reads for the decoder.
         images: the images that it reads or generates.
@@ -127,6 +129,8 @@ class Traits:
     latent: bool = False
     windows: tuple[int, ...] = ()
     chunks: tuple[int, ...] = ()
+    selections: tuple[int, ...] = ()
+    runs: tuple[int, ...] = ()
     state: State | None = None
     source: Source | None = None
     images: Images | None = None

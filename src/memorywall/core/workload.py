@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from memorywall.core.errors import InvalidInputError, UnknownNameError, shown
-from memorywall.core.formats import find_format
 from memorywall.core.numbers import LARGEST, Number, as_count
+from memorywall.core.recipes import FORMAT_READERS
 from memorywall.core.units import read_counts
 
 Guidance: TypeAlias = Literal["on", "off"]
@@ -85,9 +85,10 @@ class Precision:
     state: str | None = None
 
     def __post_init__(self) -> None:
-        for name in (self.weights, self.activations, self.kv_cache, self.state):
+        for word, read in FORMAT_READERS.items():
+            name = getattr(self, word)
             if name is not None:
-                find_format(name)
+                read(name)
 
 
 @dataclass(frozen=True, slots=True)

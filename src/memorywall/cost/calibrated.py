@@ -8,7 +8,7 @@ is the unfused one; nothing is fitted to models.
 
 No call takes less than its time at the machine's roofs, regardless of its curve: small sizes are
 measured on arrays that stay in a cache. A call without a curve takes that time: its dtype was not
-measured, its weights lie in another format than its arithmetic, or it is a convolution.
+measured, its weights have another format than its arithmetic, or it is a convolution.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ _STAND_INS = {
     "silu": "gelu",
     "swish": "gelu",
     "sigmoid": "tanh",
+    "sqrtsoftplus": "gelu_new",
     "xielu": "gelu_new",
     "softcap": "tanh",
     "softmax": "layernorm",
@@ -50,6 +51,10 @@ _STAND_INS = {
     "gated": "add",
     "mix": "add",
     "mean": "copy",
+    "index": "copy",
+    "sinkhorn": "layernorm",
+    "streams": "add",
+    "compress": "copy",
     "conv1d": "linear",
 }
 
@@ -96,7 +101,7 @@ def estimate(program: Program, calibration: Calibration) -> Estimate:
             for what, spent in _call(op, calibration):
                 if spent is None:
                     raise UnsupportedError(
-                        f"{_named(op, calibration)} were not measured on this machine.",
+                        f"{op.function} in {op.dtype} was not measured on this machine.",
                         "Measure it in full: memorywall measure.",
                     )
                 spend(what, spent.seconds * block.repeat)
@@ -242,21 +247,28 @@ def _call(op: Op, calibration: Calibration) -> list[tuple[str, Spent | None]]:
     geometry = op.geometry
     if isinstance(geometry, Attention):
         return _attention(op, geometry, calibration)
-    if op.kind == "scan" or op.function == "depthwise":
+    if op.kind == "conv" and op.function != "depthwise":
+        return [("conv", None)]
+    if op.kind in ("scan", "conv"):
         # A copy moves each of its elements twice.
         elements = op.moved_bytes * 8 / (2 * ARITHMETIC_BITS[op.dtype])
         return [(op.kind, _time(calibration, "copy", op.dtype, elements, elements))]
-    if op.kind == "conv" or _packed(op):
-        return [(op.kind, None)]
-    if isinstance(geometry, Gemm):
-        return [("gemm", _time(calibration, op.function, op.dtype, geometry.m, op.flops))]
-    if isinstance(geometry, Experts):  # one product for each
-        rows = size(geometry.rows) * geometry.chosen / geometry.touched
-        return [("gemm", _time(calibration, "linear", op.dtype, rows, op.flops))]
-    elements = op.writes[0].elements
+    if isinstance(geometry, Gemm | Experts):
+        return [("gemm", _product(op, geometry, calibration))]
+    elements = (op.writes or op.reads)[0].elements  # a selection writes no activation
     gated = isinstance(geometry, Elementwise) and geometry.gated
     seconds = _time(calibration, op.function, op.dtype, elements, elements, gated=gated)
     return [(op.kind, seconds)]
+
+
+def _product(op: Op, geometry: Gemm | Experts, calibration: Calibration) -> Spent | None:
+    """Return the seconds of a product; None if its weights are packed, which was not measured."""
+    if _packed(op):
+        return None
+    if isinstance(geometry, Gemm):
+        return _time(calibration, op.function, op.dtype, geometry.m, op.flops)
+    rows = size(geometry.rows) * geometry.chosen / geometry.touched  # one product for each expert
+    return _time(calibration, "linear", op.dtype, rows, op.flops)
 
 
 def _attention(

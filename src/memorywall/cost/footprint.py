@@ -15,10 +15,10 @@ def footprint(program: Program, hardware: Hardware) -> Footprint:
     """Return the memory that one run of a program needs on a device."""
     kept = program.resident_bytes()
     return Footprint(
-        weights=kept.get("weight", 0),
+        weights=kept.get("weight", 0) + kept.get("buffer", 0),
         kv_cache=kept.get("kv_cache", 0),
         activations=peak_activations(program),
-        capacity=hardware.capacity,
+        capacity=hardware.usable,
         state=kept.get("state", 0),
     )
 
@@ -30,7 +30,7 @@ def training_footprint(memory: TrainingMemory, hardware: Hardware) -> Footprint:
         weights=peak["weights"] + peak["buffers"],
         kv_cache=0,
         activations=peak["inputs"] + peak["activations"] + peak["temporaries"],
-        capacity=hardware.capacity,
+        capacity=hardware.usable,
         gradients=peak["gradients"],
         optimizer_states=peak["optimizer_states"],
     )

@@ -11,9 +11,10 @@ from memorywall.layers.decoder import Decoder, lower
 from memorywall.reading.config_values import Config
 from memorywall.reading.dialects import Dialect, read_decoder
 
+# Neither has a key for the width of the feed-forward.
 _ALIBI: dict[str, Any] = {
-    "gated": False, "expansion": 4, "reads_kv_heads": False, "reads_head_dim": False,
-    "rotary": None, "on_scores": "alibi", "tied": True,
+    "gated": False, "expansion": 4, "width": ("", None), "reads_kv_heads": False,
+    "reads_head_dim": False, "rotary": None, "on_scores": "alibi", "tied": True,
 }  # fmt: skip
 _POST = "apply_residual_connection_post_layernorm"
 DIALECTS = {
@@ -47,17 +48,14 @@ _MPT_REFUSED = (
     ("attn_type", ("multiquery_attention",), "transformers' class has no shared heads"),
     ("qk_ln", (True,), "transformers' class has no norms of queries and keys"),
     ("alibi", (False,), "transformers' class always adds ALiBi"),
+    ("prefix_lm", (True,), "transformers' class has no prefixes"),
 )
 
 
 def read(data: Mapping[str, Any], where: str) -> Decoder:
     """Read a config with ``model_type`` bloom or mpt."""
     dialect = DIALECTS[str(data["model_type"])]
-    # Neither has a width of the feed-forward: a key of that name is not read.
-    known = {key: value for key, value in data.items() if key != "intermediate_size"}
-    if known.get("architectures") == ["MPTForCausalLM"]:  # its makers' own spelling
-        known["architectures"] = ["MptForCausalLM"]
-    config = Config(known, where, dialect.names)
+    config = Config(data, where, dialect.names)
     decoder = read_decoder(config, dialect)
     config.check()
     if data["model_type"] == "bloom":

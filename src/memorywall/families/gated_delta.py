@@ -18,6 +18,7 @@ from memorywall.reading.dialects import ATTENTION_BIAS, PARTIAL_ROTARY, Dialect,
 from memorywall.reading.expert_keys import NUM_EXPERTS, Mixture, by_steps
 from memorywall.reading.heads import ALL_HEADS
 from memorywall.reading.layer_placement import one_in, placed
+from memorywall.reading.predictors import note_predictors
 from memorywall.reading.recurrent_mixers import read_gated_delta
 from memorywall.reading.windows import Look
 
@@ -96,11 +97,7 @@ def read(data: Mapping[str, Any], where: str) -> Decoder:
     """Read a config of one of the model types in ``DIALECTS``."""
     model_type = str(data["model_type"])
     config = Config(data, where)
-    if config.data.get("mtp_num_hidden_layers"):
-        config.notes.append(
-            "The layers that predict several tokens at once (mtp_num_hidden_layers) are not part "
-            "of the class, and not counted."
-        )
+    note_predictors(config)
     decoder = read_decoder(config, DIALECTS[model_type])
     config.check()
     if model_type == "olmo_hybrid":

@@ -1,7 +1,7 @@
 """Gemma: scaled embeddings, wide heads, tanh-gelu gates; later norms around each half and windows.
 
 Gemma 2 caps scores and logits and alternates windows; Gemma 3 norms queries and keys instead, and
-lets one layer in six look all the way back.
+lets one layer in six look all the way back. Gemma 4 is read in ``reading/gemma4_text``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 from memorywall.core.model import Family
 from memorywall.layers.decoder import Decoder, lower
+from memorywall.reading import gemma4_text
 from memorywall.reading.config_values import Config
 from memorywall.reading.dialects import ATTENTION_BIAS, Dialect, read_decoder
 from memorywall.reading.heads import ALL_HEADS
@@ -54,9 +55,11 @@ _CAPS: dict[str, tuple[float | None, float | None]] = {
 
 
 def read(data: Mapping[str, Any], where: str) -> Decoder:
-    """Read a config of one of the model types in ``DIALECTS``."""
-    config = Config(data, where)
+    """Read a config of one of the model types in ``DIALECTS``, or of Gemma 4."""
     model_type = str(data["model_type"])
+    if model_type in gemma4_text.TYPES:
+        return gemma4_text.read(data, where)
+    config = Config(data, where)
     decoder = read_decoder(config, DIALECTS[model_type])
     if model_type in _CAPS:
         scores, logits = _CAPS[model_type]
@@ -71,4 +74,4 @@ def _cap(config: Config, key: str, default: float | None) -> str:
     return "" if config.bound(key, default) is None else "softcap"
 
 
-FAMILY = Family("gemma", tuple(DIALECTS), read, lower)
+FAMILY = Family("gemma", (*DIALECTS, *gemma4_text.TYPES), read, lower)

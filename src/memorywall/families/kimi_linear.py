@@ -22,7 +22,7 @@ from memorywall.layers.recurrent import record_scan, recurrent_state, short_conv
 from memorywall.layers.tape import Tape
 from memorywall.reading.config_values import Config
 from memorywall.reading.dialects import Dialect, read_decoder
-from memorywall.reading.expert_keys import NUM_LOCAL_EXPERTS, Mixture, after_the_first
+from memorywall.reading.expert_keys import NUM_LOCAL_EXPERTS, Mixture, listed_or_after
 from memorywall.reading.layer_placement import placed
 
 # The published configs' own names of keys that others share.
@@ -119,20 +119,6 @@ def _attending(config: Config, layers: int) -> list[bool]:
     return [layer + 1 in listed for layer in range(layers)]
 
 
-def _sparse(config: Config, layers: int) -> list[bool]:
-    """Read which layers have experts, from a list or from the number of those before."""
-    kinds = config.data.get("mlp_layer_types")
-    if kinds is None:
-        return after_the_first(1)(config, layers)
-    known = ("dense", "sparse")
-    good = isinstance(kinds, list) and len(kinds) == layers
-    if not good or any(kind not in known for kind in kinds):
-        text = f"'mlp_layer_types' must list dense or sparse for each of {layers} layers"
-        config.fault("mlp_layer_types", text)
-        return [False] * layers
-    return [kind == "sparse" for kind in kinds]
-
-
 def _read_attention(config: Config) -> LatentAttention:
     heads = config.size("num_attention_heads")
     if config.size("num_key_value_heads", heads) != heads:
@@ -164,7 +150,7 @@ _DIALECT = Dialect(
     mixers=placed("linear_attention", _read_delta, _attending), state_dtype="fp32",
     experts=Mixture(
         (NUM_LOCAL_EXPERTS, 256), ("num_experts_per_tok", 8), ("moe_intermediate_size", 1024),
-        shared_number=("n_shared_experts", 1), scoring="sigmoid", layers=_sparse,
+        shared_number=("n_shared_experts", 1), scoring="sigmoid", layers=listed_or_after(1),
     ),
 )  # fmt: skip
 

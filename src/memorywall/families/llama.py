@@ -2,6 +2,7 @@
 
 The model types differ in where biases stand, in the normalisation of queries and keys, in whether
 norms stand before or after each half of a layer, and in sliding windows; ``DIALECTS`` lists that.
+Llama 4's decoder is read in ``reading/llama4_text``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 from memorywall.core.model import Family
 from memorywall.layers.decoder import Decoder, lower
+from memorywall.reading import llama4_text
 from memorywall.reading.config_values import Config
 from memorywall.reading.dialects import (
     ATTENTION_BIAS,
@@ -71,7 +73,8 @@ DIALECTS = {
         head_dim=128, layers=_LATE, positions=32_768,
     ),
     "phi3": Dialect(
-        "Phi3", layers=sliding(None), rotary_key=PARTIAL_ROTARY, positions=4096, heads=_CLASSIFIERS
+        "Phi3", layers=sliding(None), rotary_key=PARTIAL_ROTARY, positions=4096, heads=_CLASSIFIERS,
+        refused=(("attention_bias", (True,), "the class has no biases in attention"),),
     ),
     "olmo": Dialect(
         "Olmo", qkv_bias=ATTENTION_BIAS, out_bias=ATTENTION_BIAS, norm="layernorm_plain",
@@ -126,6 +129,11 @@ DIALECTS = {
         "HunYuanDenseV1", qkv_bias=ATTENTION_BIAS, out_bias=ATTENTION_BIAS, qk_norm="head",
         heads=ALL_HEADS[:1],
     ),
+    # 13B, of which 7B is a Llama; its scores have ALiBi, and the code is custom.
+    "baichuan": Dialect(
+        "Baichuan", reads_kv_heads=False, reads_head_dim=False, rotary=None, on_scores="alibi",
+        names={"max_position_embeddings": "model_max_length"}, positions=4096, heads=(),
+    ),
     "cwm": Dialect(
         "Cwm", mlp_bias=MLP_BIAS, kv_heads=8, head_dim=128,
         layers=alternating(8192, 4, first=True), positions=131_072, heads=(),
@@ -134,8 +142,10 @@ DIALECTS = {
 
 
 def read(data: Mapping[str, Any], where: str) -> Decoder:
-    """Read a config of one of the model types in ``DIALECTS``."""
+    """Read a config of one of the model types in ``DIALECTS``, or of Llama 4's decoder."""
+    if data["model_type"] == llama4_text.MODEL_TYPE:
+        return llama4_text.read(data, where)
     return read_dialect(data, where, DIALECTS)
 
 
-FAMILY = Family("llama", tuple(DIALECTS), read, lower)
+FAMILY = Family("llama", (*DIALECTS, llama4_text.MODEL_TYPE), read, lower)

@@ -12,7 +12,7 @@ from typing import Any
 
 from memorywall.core.errors import UncoveredError
 from memorywall.core.model import Family
-from memorywall.families import gemma, llama
+from memorywall.families import gated_delta, gemma, llama, moe
 from memorywall.layers.decoder import Decoder
 from memorywall.layers.encoder_heads import Dense
 from memorywall.layers.image_text import ImageText, OneView, lower
@@ -89,8 +89,14 @@ _TEXTS = {
     "gemma": _Text(gemma.read, "gemma", (256_000, 3072, 24_576, 28, 16)),
     "gemma2": _Text(gemma.read, "gemma2", (256_000, 2304, 9216, 26, 8)),
     "gemma3_text": _Text(gemma.read, "gemma3_text", (262_208, 2304, 9216, 26, 8)),
+    "gemma4_text": _Text(gemma.read, "gemma4_text", (262_144, 2304, 9216, 30, 8)),
+    "llama4_text": _Text(llama.read, "llama4_text", (202_048, 5120, 8192, 48, 40)),
     "qwen2_vl_text": _Text(llama.read, "qwen2", (152_064, 8192, 29_568, 80, 64)),
     "qwen2_5_vl_text": _Text(llama.read, "qwen2", (152_064, 8192, 29_568, 80, 64)),
+    "qwen3_vl_text": _Text(llama.read, "qwen3", (151_936, 4096, 22_016, 32, 32)),
+    "qwen3_vl_moe_text": _Text(moe.read, "qwen3_moe", (151_936, 2048, 5632, 24, 16)),
+    "qwen3_5_text": _Text(gated_delta.read, "qwen3_5_text", (248_320, 4096, 12_288, 32, 16)),
+    "qwen3_5_moe_text": _Text(gated_delta.read, "qwen3_5_moe_text", (248_320, 2048, 512, 40, 16)),
 }
 
 
@@ -124,7 +130,8 @@ def read_text(
     text = _TEXTS[model_type]
     assumed = {**text.defaults, **(more or {})}
     values = Watched({**assumed, **part.data, "model_type": text.model_type})
-    values.update(architectures=None, tie_word_embeddings=tied, dtype=config.dtype())
+    dtype = (config if any(map(config.has, ("dtype", "torch_dtype"))) else part).dtype()
+    values.update(architectures=None, tie_word_embeddings=tied, dtype=dtype)
     values.update(dict.fromkeys(without))
     decoder = text.read(values, config.where)
     _note_reading(values, part, assumed)

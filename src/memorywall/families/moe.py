@@ -22,6 +22,9 @@ from memorywall.reading.windows import past, patterned, sliding
 
 _CHOSEN, _WIDTH, _ROUTED = "num_experts_per_tok", "moe_intermediate_size", "n_routed_experts"
 _USE_BIAS = ("use_bias", False)
+_NO_SHARED = (
+    "shared_expert_intermediate_size", range(1, 2**31), "the class has no shared expert",
+)  # fmt: skip
 
 
 def _every_other(config: Config, layers: int) -> list[bool]:
@@ -47,6 +50,10 @@ DIALECTS = {
         "Qwen3Moe", qkv_bias=ATTENTION_BIAS, out_bias=ATTENTION_BIAS, qk_norm="head", kv_heads=4,
         layers=sliding(4096, flag=True), positions=32_768,
         experts=Mixture((NUM_EXPERTS, 128), (_CHOSEN, 8), (_WIDTH, 768), layers=by_steps),
+        refused=(
+            ("qkv_bias", (True,), "the class has no biases of queries, keys and values alone"),
+            _NO_SHARED,
+        ),
     ),
     "olmoe": Dialect(
         "Olmoe", qkv_bias=ATTENTION_BIAS, out_bias=ATTENTION_BIAS, qk_norm="all", clips=True,
@@ -60,6 +67,12 @@ DIALECTS = {
         "MiniMaxM2", qk_norm="all", kv_heads=8, head_dim=128, rotary_key=PARTIAL_ROTARY,
         rotary_elements=("rotary_dim", None), positions=196_608, heads=(),
         experts=Mixture((NUM_LOCAL_EXPERTS, 256), (_CHOSEN, 8), scoring="sigmoid"),
+        refused=(
+            ("use_qk_norm", (False,), "the class always norms queries and keys"),
+            ("qk_norm_type", ("per_head",), "the class norms whole rows"),
+            ("use_routing_bias", (False,), "the class always has a correction of the router"),
+            ("shared_intermediate_size", range(1, 2**31), "the class has no shared expert"),
+        ),
     ),
     "glm4_moe": Dialect(
         "Glm4Moe", qkv_bias=ATTENTION_BIAS, qk_norm="head", qk_normed=("use_qk_norm", False),

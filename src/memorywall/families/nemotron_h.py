@@ -18,8 +18,8 @@ from memorywall.layers.decoder import Decoder, Halves, grouped, lower
 from memorywall.layers.experts import Experts
 from memorywall.layers.tape import Attention, FeedForward
 from memorywall.reading.config_values import LARGEST_DEPTH, Config
-from memorywall.reading.expert_keys import note_predictors
 from memorywall.reading.heads import decoder_classes, decoder_head
+from memorywall.reading.predictors import note_predictors
 from memorywall.reading.recurrent_mixers import Keys, read_mamba2
 
 # Letters of a pattern, and what lists call the same layers.
@@ -33,6 +33,7 @@ _OLD = {
     "conv_kernel": "mamba_d_conv",
     "use_conv_bias": "mamba_conv_bias",
     "chunk_size": "mamba_chunk_size",
+    "head_dim": "attention_head_dim",
 }
 
 

@@ -49,6 +49,13 @@ _NOMIC_TOPS: Tops = {
 }
 
 
+# Variants of Nomic's own code that transformers' class does not have.
+_FIXED = {
+    "causal": True, "mlp_fc1_bias": True, "mlp_fc2_bias": True, "qkv_proj_bias": True,
+    "parallel_block": True, "parallel_block_tied_norm": True, "use_rms_norm": True,
+}  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class _Dialect:
     """The differences of one model type; defaults of keys are those of its transformers config.
@@ -128,6 +135,12 @@ def _refuse_variants(config: Config) -> None:
     config.refuse("norm_type", ("rms_norm",), "RoFormer 2 is not supported")
     config.refuse("prenorm", (True,), "norms before each half of a layer are not supported")
     config.refuse("num_experts", range(1, 2**16), "experts are not supported")
+    if config.share("rotary_emb_fraction", 1.0) != 1:
+        config.refuse(
+            "rotary_emb_fraction", (config.data["rotary_emb_fraction"],), "the class rotates all"
+        )
+    for key, value in _FIXED.items():
+        config.refuse(key, (value,), "the class has no such variant")
 
 
 def _read_attention(config: Config, dialect: _Dialect) -> Attention:

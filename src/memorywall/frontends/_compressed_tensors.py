@@ -21,6 +21,7 @@ from memorywall.frontends._layouts import (
     each_within,
     group_of,
     grouped,
+    only,
     scale,
     title_of,
     with_beside,
@@ -43,14 +44,13 @@ def read_compressed_tensors(part: Config, plain: Plain) -> Storage:
     names: list[tuple[Named, Format]] = []
     patterns: list[tuple[Named, Format]] = []
     titles: dict[str, None] = {}
-    computes: set[str] = set()
+    computes: dict[Format, str] = {}
     for _, group in each_within(groups):
         weights = None if group is None else group.within("weights")
         if group is None or weights is None:
             continue  # of activations or of the cache alone
-        title, format_, arithmetic = _format(part, group, weights, plain)
+        title, format_, computes[format_] = _format(part, group, weights, plain)
         titles[title] = None
-        computes.add(arithmetic)
         targets = words_of(group, "targets")
         by_class |= {
             target: by_class.get(target, format_) for target in targets if _is_class(target)
@@ -73,7 +73,7 @@ def read_compressed_tensors(part: Config, plain: Plain) -> Storage:
         tables=by_class.get(_TABLE),
         by_module=FormatsByName(own) if own else None,
     )
-    return computing_in(computes.pop(), storage) if len(computes) == 1 else storage
+    return computing_in(computes, storage)
 
 
 def _is_class(target: str) -> bool:
@@ -91,7 +91,8 @@ def _format(part: Config, group: Config, weights: Config, plain: Plain) -> tuple
     inputs = group.within("input_activations")
     # "local": scales of groups are made as it runs, the one of the whole is stored.
     is_stored = inputs is not None and inputs.data.get("dynamic") in (None, False, "local")
-    stored = group.word("format", "") or part.word("format", "")
+    usual = part.word("format", "")
+    stored = group.word("format", "") or usual
     layout = _LAYOUTS.get(stored)
     if layout is None:
         raise NotCoveredError(f"'format' {shown(stored)}")
@@ -107,6 +108,7 @@ def _arithmetic(inputs: Config) -> str:
 
 def _packed(weights: Config, rest: Format, is_stored: bool) -> tuple[str, Format]:  # noqa: ARG001
     """Integers packed into 32-bit words; the shape of each weight as two 64-bit numbers."""
+    only(weights, "type", ("int",), "int")
     bits = choose(weights, "num_bits", (2, 4, 8))
     zero = 0 if weights.flag("symmetric", True) else bits
     strategy = weights.word("strategy", "group" if weights.has("group_size") else "channel")
@@ -142,18 +144,27 @@ def _plain(weights: Config, rest: Format, is_stored: bool) -> tuple[str, Format]
 
 def _nvfp4(weights: Config, rest: Format, is_stored: bool) -> tuple[str, Format]:  # noqa: ARG001
     """4 bit with an fp8 scale for 16 weights, and an fp32 scale of the weight and of its input."""
-    if weights.size("group_size", 16) != 16:
-        raise NotCoveredError("groups of other than 16")
+    _check_floats(weights, 16, ("tensor_group", "group"))
+    choose(weights, "num_bits", (4,))
     both = Beside((32 + 32 if is_stored else 32), rows=WHOLE, columns=WHOLE)
     return "nvfp4", with_beside(find_format("nvfp4"), both)
 
 
 def _mx(weights: Config, rest: Format, is_stored: bool) -> tuple[str, Format]:  # noqa: ARG001
     """4 or 8 bit, 32 weights under an exponent of 8 bits."""
-    if weights.size("group_size", 32) != 32:
-        raise NotCoveredError("groups of other than 32")
+    _check_floats(weights, 32, ("group",))
     format_ = find_format(f"mxfp{choose(weights, 'num_bits', (4, 8))}")
     return format_.name, with_beside(format_, scale(_FLOAT32)) if is_stored else format_
+
+
+def _check_floats(weights: Config, group: int, strategies: tuple[str, ...]) -> None:
+    """Refuse other settings than those of floating-point numbers in groups."""
+    only(weights, "type", ("float",), "float")
+    only(weights, "strategy", strategies, strategies[0])
+    if weights.size("group_size", group) != group:
+        raise NotCoveredError(f"groups of other than {group}")
+    if not weights.flag("symmetric", True):
+        raise NotCoveredError("zero points")
 
 
 def _dense(weights: Config, rest: Format, is_stored: bool) -> tuple[str, Format]:  # noqa: ARG001

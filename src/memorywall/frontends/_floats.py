@@ -22,6 +22,7 @@ from memorywall.frontends._layouts import (
     scale,
     title_of,
     with_beside,
+    words_of,
 )
 from memorywall.frontends._modules import FormatsByName, Named, read_names
 from memorywall.reading.config_values import Config
@@ -38,7 +39,7 @@ def read_fp8(part: Config, plain: Plain) -> Storage:
     """
     none_of(part, "modules_to_convert")
     rows, columns = block_of(part, "weight_block_size")
-    experts = part.word("expert_dtype", "")
+    experts = part.word("expert_dtype", plain.experts)
     if experts not in ("", "fp8", "fp4"):
         raise NotCoveredError(f"'expert_dtype' {shown(experts)}")
     is_short = bool(experts) and part.word("scale_fmt", "float") == "ue8m0"
@@ -49,21 +50,23 @@ def read_fp8(part: Config, plain: Plain) -> Storage:
     format_ = with_beside(Format("fp8", 8), *beside)
     own = None
     if experts == "fp4":
-        name, narrow = f"{name}, experts fp4", find_format("mxfp4")
+        narrow = find_format("mxfp4") if is_short else grouped("fp4", 4, 32, _FLOAT32.bits)
+        name = f"{name}, experts {narrow.name}"
         own = FormatsByName(((read_names(["experts"], plain.layers), narrow),))
-    return computing_in("fp8", Storage(name, format_, plain.rest, by_module=own))
+    return computing_in({format_: "fp8"}, Storage(name, format_, plain.rest, by_module=own))
 
 
 def read_mxfp8(part: Config, plain: Plain) -> Storage:
     """8 bit, 32 weights under an 8-bit exponent (the same class, in blocks of 1 x 32)."""
     none_of(part, "modules_to_convert")
-    return computing_in("fp8", Storage("mxfp8", find_format("mxfp8"), plain.rest))
+    format_ = find_format("mxfp8")
+    return computing_in({format_: "fp8"}, Storage("mxfp8", format_, plain.rest))
 
 
 def read_fbgemm(part: Config, plain: Plain) -> Storage:  # noqa: ARG001 - as its siblings
     """8 bit with an fp32 scale a row."""
     format_ = with_beside(Format("fp8", 8), scale(_FLOAT32, rows=1))
-    return computing_in("fp8", Storage("fp8 with a scale a row", format_, plain.rest))
+    return computing_in({format_: "fp8"}, Storage("fp8 with a scale a row", format_, plain.rest))
 
 
 def read_mxfp4(part: Config, plain: Plain) -> Storage:  # noqa: ARG001 - as its siblings
@@ -84,7 +87,7 @@ def read_fp_quant(part: Config, plain: Plain) -> Storage:
     side = part.size("hadamard_group_size", 16 if name == "nvfp4" else 32)
     whole = Beside((2 + 2 * side * side) * plain.rest.bits, rows=WHOLE, columns=WHOLE)
     format_ = with_beside(find_format(name), whole)
-    return computing_in("fp4", Storage(f"FP-Quant {name}", format_, plain.rest))
+    return computing_in({format_: "fp4"}, Storage(f"FP-Quant {name}", format_, plain.rest))
 
 
 def read_gemma(part: Config, plain: Plain) -> Storage:
@@ -118,39 +121,48 @@ def read_modelopt(part: Config, plain: Plain) -> Storage:
 
     NVIDIA ModelOpt, torch/export/quant_utils.py and convert_hf_config.py.
     """
+    none_of(part, "pre_quant_scale", "has_zero_point")
     algorithm = part.word("quant_algo", "").upper()
     if algorithm == "MIXED_PRECISION":
         return _mixed(part, plain)
-    format_, computes = _modelopt_format(algorithm or _algorithm_of(part), part)
+    if algorithm or not part.has("config_groups"):
+        format_, computes = _modelopt_format(algorithm, part)
+    else:
+        format_, computes = _of_groups(part)
     storage = Storage(_modelopt_title(format_), format_, plain.rest)
-    return computing_in(computes, storage) if computes else storage
+    return computing_in({format_: computes}, storage)
 
 
-def _algorithm_of(part: Config) -> str:
-    """Return the algorithm that a block states by groups alone, as compressed-tensors does."""
-    first = next((group for _, group in each_within(part.within("config_groups"))), None)
-    weights = None if first is None else first.within("weights")
-    if weights is None or weights.word("type", "float") != "float":
-        return ""
-    return {8: "FP8", 4: "NVFP4"}.get(weights.size("num_bits", 8), "")
+def _of_groups(part: Config) -> tuple[Format, str]:
+    """Return what a block of groups alone states, as compressed-tensors writes them."""
+    groups = [group for _, group in each_within(part.within("config_groups"))]
+    weights = groups[0].within("weights") if len(groups) == 1 and groups[0] is not None else None
+    if weights is None or groups[0] is None or words_of(groups[0], "targets") != ("Linear",):
+        raise NotCoveredError(f"{len(groups)} 'config_groups'")
+    only(weights, "type", ("float",), "float")
+    return _modelopt_format({8: "FP8", 4: "NVFP4"}.get(weights.size("num_bits", 8), ""), weights)
 
 
 def _mixed(part: Config, plain: Plain) -> Storage:
     own: dict[str, Format] = {}
-    computes: list[str] = []
+    computes: dict[Format, str] = {}
+    known: dict[str, Format] = {}  # every expert is listed, by the ten thousand
     for name, settings in each_within(part.within("quantized_layers")):
-        if settings is not None:
+        if settings is None:
+            continue
+        content = f"{settings.data.get('quant_algo')} {settings.data.get('group_size')}"
+        if content not in known:
             algorithm = settings.word("quant_algo", "").upper()
-            own[name], arithmetic = _modelopt_format(algorithm, settings)
-            computes.append(arithmetic)
+            known[content], arithmetic = _modelopt_format(algorithm, settings)
+            computes[known[content]] = arithmetic
+        own[name] = known[content]
     if not own:
         raise NotCoveredError("no 'quantized_layers'")
     titles = dict.fromkeys(_modelopt_title(format_) for format_ in own.values())
     storage = Storage(
         " and ".join(titles), plain.rest, plain.rest, by_module=by_name(own, plain.layers)
     )
-    same = set(computes)
-    return computing_in(computes[0], storage) if len(same) == 1 and computes[0] else storage
+    return computing_in(computes, storage)
 
 
 def _modelopt_title(format_: Format) -> str:
@@ -189,15 +201,17 @@ def read_quark(part: Config, plain: Plain) -> Storage:
     """
     none_of(part, "layer_type_quant_config")
     usual = part.within("global_quant_config")
-    format_, computes = _quark_format(usual, plain)
+    format_, arithmetic = _quark_format(usual, plain)
+    computes = {format_: arithmetic}
     groups: list[tuple[Named, Format]] = []
     for name, settings in each_within(part.within("layer_quant_config")):
         if settings is not None and "weight" in settings.data:
-            own, _ = _quark_format(settings, plain)
+            own, arithmetic = _quark_format(settings, plain)
+            computes.setdefault(own, arithmetic)
             groups.append((read_names([name], plain.layers), own))
     by_module = FormatsByName(tuple(groups)) if groups else None
     storage = Storage(f"Quark {format_.name}", format_, plain.rest, by_module=by_module)
-    return computing_in(computes, storage) if computes else storage
+    return computing_in(computes, storage)
 
 
 def _quark_format(settings: Config | None, plain: Plain) -> tuple[Format, str]:

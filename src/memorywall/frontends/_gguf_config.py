@@ -55,7 +55,7 @@ def _read(facts: Facts, row: Row) -> dict[str, Any]:
     config |= row.fixed
     for reader in row.more:
         config |= reader(facts)
-    return config | _common(facts)
+    return {**config, **_common(facts)}
 
 
 def _common(facts: Facts) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Readers of values that a row cannot name: kinds of layers, heads and shares.
+"""Parts of GGUF architectures beyond names: the kinds of layers, heads and shares.
 
 Which layers have which part is read from the tensors of their blocks.
 """

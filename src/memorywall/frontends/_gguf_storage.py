@@ -19,6 +19,10 @@ _ASSUMED = "A GGUF gives no dtype of activations and cache: fp16 is assumed."
 _PATHS: dict[str, tuple[str, ...]] = {
     "token_embd": ("words.weight", "weight"),  # the last where two stacks share it
     "position_embd": ("positions.weight",),
+    "per_layer_token_embd": ("per_layer.tokens.weight",),
+    "per_layer_model_proj": ("per_layer.projection.weight",),
+    "inp_gate": ("per_layer.gate.weight",),
+    "proj": ("per_layer.layer_projection.weight",),
     "token_types": ("token_types.weight",),
     "output": ("lm_head.weight",),
     "attn_q": ("attention.q_proj.weight",),
@@ -32,6 +36,9 @@ _PATHS: dict[str, tuple[str, ...]] = {
     "attn_kv_b": ("attention.kv_b_proj.keys", "attention.kv_b_proj.values"),
     "attn_k_b": ("attention.kv_b_proj.keys",),
     "attn_v_b": ("attention.kv_b_proj.values",),
+    "indexer.proj": ("attention.indexer.weights_proj.weight",),
+    "indexer.attn_k": ("attention.indexer.k_proj.weight",),
+    "indexer.attn_q_b": ("attention.indexer.q_proj.weight",),
     "attn_gate": ("linear_attention.gate_proj.weight",),
     "ffn_gate": ("mlp.gate_proj.weight",),
     "ffn_up": ("mlp.up_proj.weight",),

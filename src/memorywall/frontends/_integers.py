@@ -167,9 +167,15 @@ def _hqq_format(settings: Config, plain: Plain) -> Format:
     weights = settings.within("weight_quant_params")
     if weights is None:
         raise NotCoveredError("no 'weight_quant_params'")
-    bits = choose(weights, "nbits", (1, 2, 4, 8))
+    bits = choose(weights, "nbits", (1, 2, 3, 4, 8))
     group = weights.size("group_size", 64) if weights.has("group_size") else 0
     both = 2 * plain.rest.bits
+    if bits == 3:  # ten rows of groups in a row of words
+        if not group:
+            raise NotCoveredError("'nbits' 3 by rows")
+        return Format(
+            "int3", 0, beside=(Beside(32 * group, run=10 * group), Beside(both, run=group))
+        )
     if not group:
         return grouped(f"int{bits}", bits, 0, both)
     return Format(f"int{bits}", bits, beside=(Beside(both, run=group),))
@@ -234,6 +240,8 @@ def read_bitsandbytes(part: Config, plain: Plain) -> Storage:
         return Storage(
             "bitsandbytes int8", with_beside(Format("int8", 8), rows, packing), plain.rest
         )
+    if not part.flag("load_in_4bit", True):
+        raise NotCoveredError("neither 'load_in_4bit' nor 'load_in_8bit'")
     kind = part.word("bnb_4bit_quant_type", "fp4")
     if kind not in ("nf4", "fp4"):
         raise NotCoveredError(f"'bnb_4bit_quant_type' {shown(kind)}")

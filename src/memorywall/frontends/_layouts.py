@@ -22,10 +22,12 @@ class Plain:
     Attributes:
         rest: the format of its weights.
         layers: their number, 0 for not known.
+        experts: the format of its experts, where the config states it outside the block.
     """
 
     rest: Format
     layers: int
+    experts: str = ""
 
 
 Reader: TypeAlias = Callable[[Config, Plain], Storage]
@@ -56,15 +58,15 @@ def title_of(format_: Format) -> str:
     return f"{format_.name} {by}"
 
 
-def computing_in(name: str, storage: Storage) -> Storage:
-    """Return a storage whose linear layers compute in an arithmetic; '' for the activations'."""
-    if not name:
-        return storage
-    note = (
-        f"Linear layers of this checkpoint compute in {name}; arithmetic is priced in "
-        f"{storage.rest.name} unless a format of activations is given."
-    )
-    return replace(storage, notes=(*storage.notes, note))
+def computing_in(computes: Mapping[Format, str], storage: Storage) -> Storage:
+    """Return a storage whose linear layers compute in an arithmetic, by the format of their weight.
+
+    An empty arithmetic is that of the activations.
+    """
+    names = set(computes.values())
+    if len(names) == 1:
+        return replace(storage, arithmetic=names.pop())
+    return replace(storage, arithmetics=tuple(computes.items()))
 
 
 def choose(part: Config, key: str, known: tuple[int, ...]) -> int:
@@ -146,5 +148,5 @@ def by_name(
     for named, format_ in groups:
         for place in named.places:
             if known.setdefault(place, format_) != format_:
-                raise NotCoveredError(f"parts of {place.path} in several formats")
+                raise NotCoveredError(f"parts of {place[2]} in several formats")
     return FormatsByName((*first, *groups))

@@ -38,10 +38,10 @@ def read_mlx(part: Config, plain: Plain) -> Storage:
     for path, value in part.data.items():
         if path in _SETTINGS:
             continue
-        settings = None if isinstance(value, bool) else part.within(path)
-        if settings is not None:
-            own[path] = _format(settings, plain)[1]
-        elif value is False:
+        if not isinstance(value, bool):
+            settings = part.within(path)
+            own[path] = format_ if settings is None else _format(settings, plain)[1]
+        elif not part.flag(path, True):
             own[path] = plain.rest
     # A head is a linear layer as any other; routers are most often no layer of MLX's.
     kept = ("router", "gate")

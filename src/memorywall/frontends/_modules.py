@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import dropwhile, product
-from typing import NamedTuple
+from typing import TypeAlias
 
 from memorywall.core.errors import shown
 from memorywall.core.formats import Format
@@ -21,6 +21,8 @@ MOST_NAMES = 100_000
 _MOST_PATTERNS = 64
 _LONGEST_PATTERN = 2000
 _MOST_TRIALS = 8192  # of patterns in layers
+_MOST_LAYERS = 1024  # that are named one by one
+_MOST_WORDS = 6  # of the path of a module within its layer
 
 # The names of a module in checkpoints, the usual one first; other modules have one name.
 _MODULES: dict[str, tuple[str, ...]] = {
@@ -34,14 +36,17 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "shared_experts": ("shared_experts", "shared_expert", "shared_mlp"),
     "router": ("gate", "router"),
     "shared_gate": ("shared_expert_gate",),
-    "q_proj": ("q_proj", "qkv_proj", "query_key_value", "c_attn", "Wqkv", "qkv", "wq"),
+    "q_proj": ("q_proj", "qkv_proj", "query_key_value", "c_attn", "Wqkv", "qkv", "wq", "wq_b"),
     "k_proj": ("k_proj", "qkv_proj", "query_key_value", "c_attn", "Wqkv", "qkv", "wk"),
     "v_proj": ("v_proj", "qkv_proj", "query_key_value", "c_attn", "Wqkv", "qkv", "wv"),
     "o_proj": ("o_proj", "out_proj", "dense", "c_proj", "proj", "wo"),
-    "gate_proj": ("gate_proj", "gate_up_proj", "w1", "wi_0"),
+    "gate_proj": ("gate_proj", "gate_up_proj", "w1", "wi_0", "in_proj_qkvz", "in_proj_z"),
     "up_proj": ("up_proj", "gate_up_proj", "w3", "c_fc", "dense_h_to_4h", "fc1", "wi_1"),
     "down_proj": ("down_proj", "w2", "dense_4h_to_h", "fc2", "c_proj", "wo"),
     "gate_up_proj": ("gate_proj", "up_proj", "gate_up_proj", "w1", "w3"),
+    "qkv_proj": ("in_proj_qkvz", "in_proj_qkv", "q_proj", "k_proj", "v_proj"),
+    "beta_proj": ("in_proj_ba", "in_proj_b", "b_proj"),
+    "decay_proj": ("in_proj_ba", "in_proj_a", "a_proj"),
     "kv_a_proj": ("kv_a_proj_with_mqa", "kv_a_proj"),
     "words": ("embed_tokens", "wte", "word_embeddings", "tok_embeddings"),
     "lm_head": ("lm_head", "embed_out"),
@@ -58,7 +63,7 @@ _USUAL = {
 }
 _OURS: dict[str, tuple[str, ...]] = {}
 for _our, _theirs in _MODULES.items():
-    for _name in (_our, *_theirs):
+    for _name in dict.fromkeys((_our, *_theirs)):
         _OURS[_name] = (*_OURS.get(_name, ()), _our)
 
 # Words of towers and of what joins them to the text, and ours for them.
@@ -76,18 +81,10 @@ _PLAIN = re.compile(r"[\w.\-]+")
 _EXPERT = re.compile(r"\bexperts\.\d{1,6}\b")
 
 
-class Place(NamedTuple):
-    """Where a plain name points to.
-
-    Attributes:
-        stack: ``vision``, ``projector``, ``encoder``, ``decoder``, ``text``, or nothing for any.
-        layer: None for every layer.
-        path: within the layer, in our words; nothing for the whole of it.
-    """
-
-    stack: str
-    layer: int | None
-    path: str
+# Where a plain name points to: the stack (``vision``, ``projector``, ``encoder``, ``decoder``,
+# ``text``, or nothing for any), the layer (None for every one), and the path within the layer in
+# our words, nothing for the whole of it. A tuple, of which a config may name a hundred thousand.
+Place: TypeAlias = tuple[str, int | None, str]
 
 
 @dataclass(frozen=True)
@@ -103,7 +100,7 @@ class Named:
     @cached_property
     def by_layer(self) -> bool:
         """Whether it may hold a module of some layers only."""
-        return any(place.layer is not None for place in self.places) or any(
+        return any(layer is not None for _, layer, _ in self.places) or any(
             _counts(pattern.pattern) for pattern in self.patterns
         )
 
@@ -185,25 +182,35 @@ def read_names(names: Iterable[str], layers: int) -> Named:
     counting = sum(_counts(pattern.pattern) for pattern in patterns)
     if counting * layers > _MOST_TRIALS:
         raise ValueError(f"its config has {counting} patterns of names for {layers} layers")
+    if layers > _MOST_LAYERS and any(layer is not None for _, layer, _ in places):
+        raise ValueError(f"its config names single layers of {layers}, more than {_MOST_LAYERS}")
     return Named(frozenset(places), tuple(patterns))
 
 
-@lru_cache(maxsize=MOST_NAMES)
 def places_of(name: str) -> tuple[Place, ...]:
     """Return where a plain name points to: several places for what is joined there, as q, k, v."""
     found = _LAYER.search(name)
-    layer = None if found is None else int(found[1])
-    before = "" if found is None else name[: found.start()]
-    path = name if found is None else name[found.end() :]
-    stacks = [_STACKS[word] for word in (before or path).split(".") if word in _STACKS]
-    stack = stacks[-1] if stacks else ("" if found is None else "text")
-    words = [word for word in _EXPERT.sub("experts", path).split(".") if word]
     if found is None:
+        layer, before, path = None, "", name
+    else:
+        layer, before, path = int(found[1]), name[: found.start()], name[found.end() :]
+    stack, paths = _in_our_words(before, _EXPERT.sub("experts", path), layer is not None)
+    return tuple([(stack, layer, path) for path in paths])
+
+
+@lru_cache(maxsize=4096)
+def _in_our_words(before: str, path: str, is_layer: bool) -> tuple[str, tuple[str, ...]]:
+    """Return the stack of a name, and its path in our words; none of what no model has."""
+    stacks = [_STACKS[word] for word in (before or path).split(".") if word in _STACKS]
+    stack = stacks[-1] if stacks else ("text" if is_layer else "")
+    words = [word for word in path.split(".") if word]
+    if not is_layer:
         words = list(dropwhile(_is_prefix, words))
         if not words and not stack:
-            return ()  # the whole model, or nothing
-    ours = product(*(_OURS.get(word, (word,)) for word in words))
-    return tuple(Place(stack, layer, ".".join(path)) for path in ours)
+            return stack, ()  # the whole model
+    if len(words) > _MOST_WORDS:
+        return stack, ()
+    return stack, tuple(map(".".join, product(*(_OURS.get(word, (word,)) for word in words))))
 
 
 def _is_prefix(word: str) -> bool:

@@ -21,8 +21,10 @@ SIDE_FILES = {
 
 def with_side_file(
     config: Mapping[str, Any], find: Callable[[str], Path | None]
-) -> Mapping[str, Any]:
-    """Return a config with the quantisation of the first file beside it, if it states none.
+) -> tuple[Mapping[str, Any], str]:
+    """Return a config with the quantisation of the first file beside it, and a note on the file.
+
+    A config that states a quantisation is returned as it is, without a note.
 
     Args:
         config: as it was read.
@@ -32,13 +34,15 @@ def with_side_file(
         InvalidInputError: such a file cannot be read, or is not a JSON object.
     """
     if states_quantisation(config):
-        return config
+        return config, ""
     for name, method in SIDE_FILES.items():
         path = find(name)
         if path is not None:
             text = read_text(path, LARGEST_CONFIG, f"a {name}")
-            return {**config, "quantization_config": _block(parse_config(text, str(path)), method)}
-    return config
+            block = _block(parse_config(text, str(path)), method)
+            note = f"The quantisation is that of {name}, beside the config."
+            return {**config, "quantization_config": block}, note
+    return config, ""
 
 
 def _block(content: Mapping[str, Any], method: str) -> Mapping[str, Any]:
@@ -50,10 +54,10 @@ def _block(content: Mapping[str, Any], method: str) -> Mapping[str, Any]:
 
 
 def beside(path: Path) -> Callable[[str], Path | None]:
-    """Return a finder of the files in the folder of a config."""
+    """Return a finder of the files in the folder of a ``config.json``; none for other names."""
 
     def find(name: str) -> Path | None:
         found = path.parent / name
-        return found if found.exists() else None
+        return found if path.name == "config.json" and found.exists() else None
 
     return find

@@ -1,9 +1,9 @@
-"""The format of weights from files of safetensors: one for all."""
+"""The format of weights from files of safetensors: one for all, or the mean of their bytes."""
 
 from __future__ import annotations
 
 from memorywall.core.formats import find_format
-from memorywall.core.storage import Storage, Stored
+from memorywall.core.storage import MeanFormat, Storage, Stored
 
 # The names of safetensors for formats that weights may have.
 _FORMATS = {"F64": "fp64", "F32": "fp32", "BF16": "bf16", "F16": "fp16", "F8_E4M3": "fp8",
@@ -22,3 +22,21 @@ def storage_of_files(stored: Stored, dtype: str) -> Storage | None:
         f"The files hold {known[0]} instead of the config's {dtype}: weights are counted as stored."
     )
     return Storage(format_.name, format_, format_, notes=(note,))
+
+
+def mean_of_files(stored: Stored, parameters: int, reason: str) -> Storage:
+    """Return one format for every weight, so that their total is that of the files.
+
+    Args:
+        stored: the tensors of the files.
+        parameters: weights of the model.
+        reason: why the format of single weights is not known; a clause.
+    """
+    bits = 8 * stored.nbytes // max(1, parameters)
+    mean = MeanFormat(
+        "mean of the files", bits, stored_bytes=stored.nbytes, stored_elements=max(1, parameters)
+    )
+    note = f"The mean of the files' bytes is counted for every weight: {reason}."
+    return Storage(
+        f"{mean.bits_per_element:.2f} bits, the mean of the files", mean, mean, notes=(note,)
+    )

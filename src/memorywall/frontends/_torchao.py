@@ -17,8 +17,10 @@ from memorywall.frontends._layouts import (
     NotCoveredError,
     Plain,
     by_name,
+    computing_in,
     each_within,
     grouped,
+    none_of,
     scale,
     title_of,
     with_beside,
@@ -34,15 +36,24 @@ _OLD = {
     "float8_dynamic_activation_float8_weight": "Float8DynamicActivationFloat8WeightConfig",
 }
 _FLOAT32 = find_format("fp32")
+# Where activations are quantised as well.
+_ARITHMETIC = {
+    "Int8DynamicActivationInt8WeightConfig": "int8",
+    "Float8DynamicActivationFloat8WeightConfig": "fp8",
+}
 
 
 def read_torchao(part: Config, plain: Plain) -> Storage:
     """Return the storage of a configuration, or of those of single modules."""
+    none_of(part, "untie_embedding_weights")
     name, values = _named(part)
     if name in ("FqnToConfig", "ModuleFqnToConfig"):
         return _by_module(values, plain)
     format_ = _format(name, values, plain)
-    storage = Storage(f"torchao {_title(format_)}", format_, plain.rest)
+    storage = computing_in(
+        {format_: _ARITHMETIC.get(name, "")},
+        Storage(f"torchao {_title(format_)}", format_, plain.rest),
+    )
     if part.flag("include_input_output_embeddings", False):
         kept = tuple(layer for layer in KEPT if layer != "lm_head")
         return replace(storage, tables=format_, kept=kept)
@@ -86,8 +97,7 @@ def _format(name: str, values: Config, plain: Plain) -> Format:
     if name == "Int4WeightOnlyConfig":
         return grouped("int4", 4, values.size("group_size", 128), 2 * plain.rest.bits)
     if name in ("Int8WeightOnlyConfig", "Int8DynamicActivationInt8WeightConfig"):
-        if values.has("group_size"):
-            raise NotCoveredError(f"'group_size' {shown(values.data['group_size'])}")
+        none_of(values, "group_size")
         return with_beside(Format("int8", 8), scale(plain.rest, rows=_rows(values, usual=1)))
     if name == "Float8WeightOnlyConfig":
         return with_beside(Format("fp8", 8), scale(_FLOAT32, rows=_rows(values, usual=1)))

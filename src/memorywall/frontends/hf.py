@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,10 @@ from memorywall.frontends._gguf_model import model_from_gguf
 from memorywall.frontends._side_files import beside, with_side_file
 from memorywall.frontends._tensors import totals
 from memorywall.frontends.config import LARGEST_CONFIG, model_from_config, parse_config
+from memorywall.frontends.file_kinds import refuse_other_file
 from memorywall.frontends.hub import model_from_hub
+from memorywall.frontends.pipeline import INDEX as PIPELINE
+from memorywall.frontends.pipeline import model_from_pipeline
 from memorywall.frontends.shards import INDEX, read_safetensors
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}")
@@ -90,16 +94,27 @@ def _from_path(path: Path) -> Model:
             missing = not path.exists()
         except OSError:
             missing = False
+        if missing and (folder / PIPELINE).is_file():
+            return model_from_pipeline(folder, _stored)
         if missing:
+            _refuse_other_files(folder)
             raise InvalidInputError(
                 f"The folder {folder} has no config.json.",
                 "Pass a model's folder, its config.json, or a name: memorywall models.",
             )
     text = read_text(path, LARGEST_CONFIG, "a config.json")
-    config = with_side_file(parse_config(text, str(path)), beside(path))
+    config, note = with_side_file(parse_config(text, str(path)), beside(path))
     name = path.resolve().parent.name if path.name == "config.json" else path.stem
     stored = None if files is None else _stored(files)
-    return model_from_config(config, str(path), name, stored)
+    return model_from_config(config, str(path), name, stored, note=note)
+
+
+def _refuse_other_files(folder: Path) -> None:
+    """Refuse a folder without a config.json by the file that it has in its place."""
+    for name in ("adapter_config.json", "params.json"):
+        if (folder / name).is_file():
+            text = read_text(folder / name, LARGEST_CONFIG, "a JSON file")
+            refuse_other_file(parse_config(text, str(folder / name)), str(folder / name))
 
 
 def _stored(path: Path) -> Stored | None:
@@ -114,7 +129,10 @@ def _stored(path: Path) -> Stored | None:
 def _from_name(name: str) -> Model:
     entry = find_config(name)
     if entry is not None:
-        return model_from_config(entry.config, entry.id, entry.id)
+        model = model_from_config(entry.config, entry.id, entry.id)
+        notes = (entry.note, *model.reading.notes) if entry.note else model.reading.notes
+        reading = replace(model.reading, notes=notes)
+        return replace(model, reading=reading, text_part=entry.text_part)
     if _HUB_ID.fullmatch(name):
         return model_from_hub(name)
     raise UnknownNameError(

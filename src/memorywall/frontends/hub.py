@@ -71,7 +71,8 @@ def model_from_hub(name: str) -> Model:
         ) from error
     text = read_text(path, LARGEST_CONFIG, "a config.json")
     config = parse_config(text, f"{name}/config.json")
-    return model_from_config(with_side_file(config, _beside(name, reached)), name, name)
+    found, note = with_side_file(config, _beside(name, reached))
+    return model_from_config(found, name, name, note=note)
 
 
 def _beside(name: str, reached: bool) -> Callable[[str], Path | None]:

@@ -45,18 +45,16 @@ from memorywall.frontends._layouts import NotCoveredError, Plain, Reader
 from memorywall.frontends._mlx import is_mlx, read_mlx
 from memorywall.frontends._modules import FormatsByName, Named, read_names
 from memorywall.frontends._torchao import read_torchao
-from memorywall.frontends._vectors import read_aqlm, read_higgs
+from memorywall.frontends._vectors import read_aqlm, read_higgs, read_vptq
 from memorywall.reading.config_values import Config
 
 # Where tools write it. MLX writes its block twice, and beside what a converted checkpoint had.
 BLOCKS = (
     "quantization", "quantization_config", "compression_config", "quant_config", "quantize_config",
 )  # fmt: skip
-# Other keys that name a quantisation.
-_NAMES_ONE = re.compile(r"(load_in_\dbit|w_bit|(quant|quantiz|quantis|compress)\w*)")
-# Such names that mean something else: of I-BERT, audio codecs, and compressed attention.
-_SOMETHING_ELSE = ("quant_mode", "quantizer_dropout", "compress", "compress_ratio",
-                   "compress_ratios", "compress_rope_theta", "compress_rate")  # fmt: skip
+# Other keys that name a quantisation, and such keys of I-BERT, codecs and forecasters that do not.
+_NAMES_ONE = re.compile(r"load_in_\dbit|w_?bits?|quant(?!ile|izer)\w*")
+_SOMETHING_ELSE = ("quant_mode", "quantization_dim", "quantization_levels")
 
 
 def read_quantisation(config: Config, dtype: str, layers: int) -> Storage | None:
@@ -67,7 +65,8 @@ def read_quantisation(config: Config, dtype: str, layers: int) -> Storage | None
         dtype: of the unquantised weights.
         layers: of the model.
     """
-    plain = Plain(find_format(dtype), layers)
+    experts = config.word("expert_dtype", "") if config.has("expert_dtype") else ""
+    plain = Plain(find_format(dtype), layers, experts)
     part, is_text_only = _block(config), False
     if part is None:
         text = config.within("text_config") if _is_mapping(config, "text_config") else None
@@ -101,14 +100,23 @@ def _block(config: Config) -> Config | None:
 
 
 def _unread_key(config: Config) -> str | None:
-    """Return a key outside the blocks that names a quantisation."""
+    """Return a key outside the blocks that names a quantisation; of a part, with the part's."""
     for key, value in config.data.items():
-        if key in ("text_config", "vision_config", "audio_config") and isinstance(value, Mapping):
-            inner = next((name for name in value if _names_one(name, value[name])), None)
-            if inner is not None and (key != "text_config" or inner not in BLOCKS):
-                return f"{key}.{inner}"
-        elif key not in BLOCKS and _names_one(key, value):
+        if _names_one(key, value) and key not in BLOCKS:
             return str(key)
+        if str(key).endswith("_config") and isinstance(value, Mapping) and key not in BLOCKS:
+            known = BLOCKS if key == "text_config" else ()
+            # Items are not recorded as read.
+            inner = next(
+                (
+                    name
+                    for name, one in value.items()
+                    if _names_one(name, one) and name not in known
+                ),
+                None,
+            )
+            if inner is not None:
+                return f"{key}.{inner}"
     return None
 
 
@@ -213,6 +221,7 @@ _METHODS: dict[str, Reader] = {
     "gemma": read_gemma,
     "aqlm": read_aqlm,
     "higgs": read_higgs,
+    "vptq": read_vptq,
     "exl2": read_exl,
     "exl3": read_exl,
     "mlx": read_mlx,

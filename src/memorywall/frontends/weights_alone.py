@@ -1,6 +1,6 @@
 """Models of which only the sizes of their weights are known: headers of files without a family.
 
-Their weights are counted; a question that requires the operators (FLOPs, time, cache) is refused by
+Their weights are counted; answers that require the operators (FLOPs, time, cache) are refused by
 ``settle``, which reads the trait ``unread``.
 """
 

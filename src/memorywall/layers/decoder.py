@@ -13,10 +13,12 @@ from typing import Any, Protocol, TypeAlias, TypeGuard
 
 from memorywall.core.axes import named
 from memorywall.core.forward import Forward
+from memorywall.core.geometry import Elementwise, Space
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
 from memorywall.core.traits import State, Traits
-from memorywall.layers.experts import Experts, record_experts
+from memorywall.layers.element_costs import ACTIVATION_FLOPS, FLOPS_PER_ELEMENT
+from memorywall.layers.experts import BesideExperts, Experts, record_beside, record_experts
 from memorywall.layers.latent_attention import LatentAttention, record_latent_attention
 from memorywall.layers.output_head import Head, record_head
 from memorywall.layers.tape import Attention, FeedForward, Tape
@@ -46,7 +48,22 @@ class Mixer(Protocol):
 
 AnyAttention: TypeAlias = Attention | LatentAttention
 AnyMixer: TypeAlias = AnyAttention | Mixer
-AnyMlp: TypeAlias = FeedForward | Experts
+AnyMlp: TypeAlias = FeedForward | Experts | BesideExperts
+
+
+@dataclass(frozen=True, slots=True)
+class PerLayerInputs:
+    """Inputs of each layer beside the hidden states: rows of a second table of words.
+
+    Attributes:
+        width: elements of a token for each layer.
+        vocab_size: rows of the table.
+        activation: of the gate that each layer makes of its hidden states.
+    """
+
+    width: int
+    vocab_size: int
+    activation: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +108,22 @@ def _name(kind: Halves, kinds: tuple[Halves, ...]) -> str:
     attention, mlp = kind
     words = []
     if len(kinds) > 1 and isinstance(attention, Attention):
+        words += ["shared"] if attention.cache_of else []
         words += ["sliding"] if attention.window is not None else []
         words += ["chunked"] if attention.chunk is not None else []
         rotated = any(isinstance(other, Attention) and other.rotary for other, _ in kinds)
         words += ["unrotated"] if rotated and not attention.rotary else []
     if attention is not None and _is_mixer(attention):
         words.append(attention.name)
+    elif isinstance(attention, LatentAttention) and attention.selected and not attention.indexer:
+        words.append("sharing")  # the selection of a layer before
     if mlp is None and not words:
         words.append("attention")
     if attention is None:
         words.append("experts" if isinstance(mlp, Experts) else "mlp")
-    sparse = any(isinstance(other, Experts) for _, other in kinds)
+    if len(kinds) > 1 and isinstance(mlp, Experts) and mlp.hashed:
+        words.insert(0, "hashed")
+    sparse = any(isinstance(other, Experts | BesideExperts) for _, other in kinds)
     if attention is not None and isinstance(mlp, FeedForward) and sparse:
         words.insert(0, "dense")
     return "_".join([*words, "layers"])
@@ -132,6 +154,8 @@ class Decoder:
             on the ``input``, what it is added to as well.
         final_norm: whether a norm stands before the head.
         on_logits: ``scale`` or ``softcap``, done to every logit of the language model's head.
+        per_layer: inputs of each layer beside the hidden states, if any.
+        layer_scale: whether the output of each layer is scaled.
         state_dtype: the format that the recurrent state of its mixers is kept in; None where they
             keep windows of convolutions alone.
     """
@@ -154,7 +178,14 @@ class Decoder:
     final_norm: bool = True
     on_logits: str = ""
     state_dtype: str | None = None
+    per_layer: PerLayerInputs | None = None
+    layer_scale: bool = False
     notes: tuple[str, ...] = ()
+
+    @property
+    def depth(self) -> int:
+        """The number of its layers."""
+        return sum(layers.count for layers in self.layers)
 
     @property
     def traits(self) -> Traits:
@@ -185,13 +216,20 @@ def decoder_traits(model: Decoder) -> Traits:
         caches=attends,
         masks=attends or any(mixer.masks for mixer in others),
         head=model.head is not None,
-        experts=any(isinstance(layers.mlp, Experts) for layers in model.layers),
+        experts=any(isinstance(layers.mlp, Experts | BesideExperts) for layers in model.layers),
         latent=latent,
+        selections=_selections(mixers),
         # Chunks are such lengths at first.
         windows=(*(a.window for a in plain if a.window is not None), *chunks),
         chunks=chunks,
         state=State(model.state_dtype) if others else None,
     )
+
+
+def _selections(mixers: list[AnyMixer]) -> tuple[int, ...]:
+    """Return how many positions a token of latent attention selects, of each number once."""
+    found = [m.selected for m in mixers if isinstance(m, LatentAttention) and m.selected]
+    return tuple(dict.fromkeys(found))
 
 
 def plain_attention(model: Decoder) -> list[Attention]:
@@ -240,7 +278,33 @@ def record_embeddings(model: Decoder, forward: Forward, hidden: Tensor) -> Block
     if model.embedding_norm:
         tape.norm("norm", x, model.norm)
     tape.ops[-1].writes = (hidden,)
+    if model.per_layer is not None:
+        _record_per_layer_inputs(tape, model, model.per_layer, hidden)
     return tape.close()
+
+
+def _record_per_layer_inputs(
+    tape: Tape, model: Decoder, inputs: PerLayerInputs, hidden: Tensor
+) -> None:
+    """Note the inputs of all layers: of the token's own rows, and projected from its embedding."""
+    found = _per_layer_inputs(tape.forward, model.depth, inputs)
+    axes = found.row_axes
+    words = tape.activation("per_layer.tokens", found.axes, len(axes))
+    table = ("per_layer.tokens", ("vocab", inputs.vocab_size), tape.forward.rows)
+    words = tape.each(
+        "per_layer.tokens_scale", "scale", tape.embed("per_layer.tokens", words, table)
+    )
+    projected = tape.linear("per_layer.projection", hidden, axes)
+    projected = tape.each("per_layer.projection_scale", "scale", projected)
+    projected = tape.norm("per_layer.norm", projected, model.norm, run=1)
+    both = tape.add("per_layer.add", projected, words)
+    tape.each("per_layer.scale", "scale", both, out=found)
+
+
+def _per_layer_inputs(forward: Forward, layers: int, inputs: PerLayerInputs) -> Tensor:
+    """Return the inputs of all layers: [B T, layers, width]."""
+    axes = forward.row_axes + named(layers=layers, per_layer=inputs.width)
+    return Tensor("per_layer_inputs", axes, forward.activations, row=2)
 
 
 def record_layers(model: Decoder, forward: Forward, hidden: Tensor, layers: DecoderLayers) -> Block:
@@ -250,25 +314,47 @@ def record_layers(model: Decoder, forward: Forward, hidden: Tensor, layers: Deco
     if layers.norms:
         model = replace(model, norms=layers.norms)
     if attention is not None and mlp is not None:
-        _both_halves(tape, model, hidden, attention, mlp)
+        more = model.per_layer is not None or model.layer_scale
+        out = tape.like("halves", hidden) if more else hidden
+        _both_halves(tape, model, hidden, attention, mlp, out)
+        if more:
+            _finish_layer(tape, model, out, hidden)
     elif attention is not None:
         _half(
             tape, model, "attention", hidden, lambda x: record_attention(tape, x, attention), hidden
         )
     elif mlp is not None:
-        _half(tape, model, "mlp", hidden, lambda x: _feed(tape, x, mlp), hidden)
+        _half(tape, model, "mlp", hidden, lambda x: _feed(tape, x, mlp, hidden), hidden)
     return tape.close(layers.count, layers=layers.places)
 
 
+def _finish_layer(tape: Tape, model: Decoder, x: Tensor, out: Tensor) -> None:
+    """Note what follows both halves: the layer's own input, gated, and the scale."""
+    inputs = model.per_layer
+    if inputs is not None:
+        every = _per_layer_inputs(tape.forward, model.depth, inputs)
+        gate = tape.linear("per_layer.gate", x, named(per_layer=inputs.width))
+        own = every.part(x.rows_axes + named(layers=1, per_layer=inputs.width))
+        gated = tape.like("per_layer.activation", gate)
+        cost = ACTIVATION_FLOPS[inputs.activation] + FLOPS_PER_ELEMENT["gated"]
+        geometry = Elementwise((Space(cost, gate.axes),), inputs.activation, (1,), gated=True)
+        tape.op("per_layer.activation", geometry, (gate, own), gated)
+        y = tape.linear("per_layer.layer_projection", gated, x.row_axes)
+        y = tape.norm("per_layer.post_norm", y, model.norm)
+        x = tape.add("per_layer.layer_add", x, y, out=None if model.layer_scale else out)
+    if model.layer_scale:
+        tape.each("layer_scale", "scale", x, out=out)
+
+
 def _both_halves(
-    tape: Tape, model: Decoder, hidden: Tensor, attention: AnyMixer, mlp: AnyMlp
+    tape: Tape, model: Decoder, hidden: Tensor, attention: AnyMixer, mlp: AnyMlp, out: Tensor
 ) -> None:
     if model.norms in ("shared", "each"):
-        _both_at_once(tape, model, hidden, attention, mlp)
+        _both_at_once(tape, model, hidden, attention, mlp, out)
         return
     middle = tape.like("middle", hidden)
     _half(tape, model, "attention", hidden, lambda x: record_attention(tape, x, attention), middle)
-    _half(tape, model, "mlp", middle, lambda x: _feed(tape, x, mlp), hidden)
+    _half(tape, model, "mlp", middle, lambda x: _feed(tape, x, mlp, middle), out)
 
 
 def record_attention(tape: Tape, x: Tensor, attention: AnyMixer) -> Tensor:
@@ -280,7 +366,10 @@ def record_attention(tape: Tape, x: Tensor, attention: AnyMixer) -> Tensor:
     return attention.record(tape, x)
 
 
-def _feed(tape: Tape, x: Tensor, mlp: AnyMlp) -> Tensor:
+def _feed(tape: Tape, x: Tensor, mlp: AnyMlp, before: Tensor) -> Tensor:
+    """Note a feed-forward of any kind on x, ``before`` without its norm: [B T, D] in and out."""
+    if isinstance(mlp, BesideExperts):
+        return record_beside(tape, x, before, mlp, "rmsnorm")
     if isinstance(mlp, Experts):
         return record_experts(tape, x, mlp)
     return tape.feed_forward(x, mlp)
@@ -312,15 +401,15 @@ def _half(
 
 
 def _both_at_once(
-    tape: Tape, model: Decoder, hidden: Tensor, attention: AnyMixer, mlp: AnyMlp
+    tape: Tape, model: Decoder, hidden: Tensor, attention: AnyMixer, mlp: AnyMlp, out: Tensor
 ) -> None:
     """Note x + attention(norm(x)) + mlp(norm(x)), by one norm or two."""
     normed = tape.norm("attention_norm", hidden, model.norm)
     x = record_attention(tape, normed, attention)
     if model.norms == "each":
         normed = tape.norm("mlp_norm", hidden, model.norm)
-    y = _feed(tape, normed, mlp)
-    tape.add("residual_add", hidden, tape.add("halves_add", x, y), out=hidden)
+    y = _feed(tape, normed, mlp, hidden)
+    tape.add("residual_add", hidden, tape.add("halves_add", x, y), out=out)
 
 
 def record_top(model: Decoder, forward: Forward, hidden: Tensor, embedding: Tensor) -> Block:

@@ -30,6 +30,11 @@ FLOPS_PER_ELEMENT = {
     "top_k": 1,  # a comparison with the best so far
     "softcap": 3,  # cap tanh(x / cap): divide, tanh, times cap
     "mix": 3,  # x times a weight, and the token before times one minus it
+    "index": 3,  # of a score of an indexer: relu, times the head's weight, added over heads
+    # Plus a bias by position, softmax over the tokens of a run (6), times values, added over them.
+    "compress": 9,
+    "streams": 2,  # times the weight of a stream, and added
+    "sinkhorn": 2,  # added over rows or columns, and divided by the sum
     "alibi": 1,  # plus a bias by distance, which is made once for all layers
 }
 
@@ -50,7 +55,9 @@ ACTIVATION_FLOPS = {
     "relu": 1,
     "tanh": 1,
     "sigmoid": 3,  # exponential, add, divide
+    "sqrtsoftplus": 4,  # exponential, add, logarithm, square root
     "silu": 4,  # sigmoid, times x
+    "silu_clamped": 7,  # the gate cut off above, what it multiplies on both sides
     "swish": 4,
     # x/2 (1 + tanh(c (x + a x^3))): cube 2, times a, add, times c, tanh, add, halve, times x. The
     # form with an error function, which no machine has as one operation, is counted alike.

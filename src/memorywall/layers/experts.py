@@ -28,7 +28,10 @@ class Experts:
         shared: width of what every token goes through beside them; 0 for nothing.
         shared_bias: whether that has biases.
         shared_gate: whether a learned gate scales it.
-        scoring: what turns the router's logits into weights, ``softmax`` or ``sigmoid``.
+        scoring: what turns the router's logits into weights: ``softmax``, or a function of each,
+            ``sigmoid`` or ``sqrtsoftplus``.
+        hashed: whether a table chooses the experts of each word, and the router weighs them alone.
+        normed: whether a norm follows the sum of all experts.
         router_bias: whether the router has a bias that is added.
         correction: whether the model keeps one weight an expert to balance the choice.
         latent: width that rows are projected to for the experts, and back from; 0 for none.
@@ -46,12 +49,40 @@ class Experts:
     correction: bool = False
     latent: int = 0
     latent_bias: bool = False
+    hashed: bool = False
+    normed: bool = False
 
 
-def record_experts(tape: Tape, x: Tensor, e: Experts, path: str = "mlp") -> Tensor:
-    """Route, run the chosen experts and add what is shared: [B T, D] in and out."""
+@dataclass(frozen=True, slots=True)
+class BesideExperts:
+    """A feed-forward and experts that read the same hidden states, each between separate norms.
+
+    Their outputs are added. The router reads the hidden states through a third norm.
+    """
+
+    dense: FeedForward
+    experts: Experts
+
+
+def record_beside(tape: Tape, x: Tensor, before: Tensor, b: BesideExperts, norm: str) -> Tensor:
+    """Note both on [B T, D]: the feed-forward of normed ``x``, the experts of ``before`` it."""
+    dense = tape.norm("mlp.dense_norm", tape.feed_forward(x, b.dense), norm)
+    routed = tape.norm("experts.router_norm", before, norm)
+    read = tape.norm("experts.norm", before, norm)
+    expert = record_experts(tape, read, b.experts, routed=routed)
+    expert = tape.norm("experts.post_norm", expert, norm)
+    return tape.add("mlp.halves_add", dense, expert)
+
+
+def record_experts(
+    tape: Tape, x: Tensor, e: Experts, path: str = "mlp", *, routed: Tensor | None = None
+) -> Tensor:
+    """Route, run the chosen experts and add what is shared: [B T, D] in and out.
+
+    The router reads ``routed`` where that is not x.
+    """
     width = x.row_axes
-    scores = _route(tape, x, e, path)
+    scores = _route(tape, x if routed is None else routed, e, path)
     narrow = x
     if e.latent:
         narrow = tape.linear(f"{path}.latent_in", x, named(hidden=e.latent), e.latent_bias)
@@ -62,13 +93,16 @@ def record_experts(tape: Tape, x: Tensor, e: Experts, path: str = "mlp") -> Tens
     tape.op(f"{path}.combine", geometry, (expanded, scores), out)
     if e.latent:
         out = tape.linear(f"{path}.latent_out", out, width, e.latent_bias)
-    if not e.shared:
-        return out
+    if e.shared:
+        out = tape.add(f"{path}.shared_add", out, _shared(tape, x, e, path))
+    return tape.norm(f"{path}.norm", out, "rmsnorm") if e.normed else out
+
+
+def _shared(tape: Tape, x: Tensor, e: Experts, path: str) -> Tensor:
+    """Note what every token goes through, and its gate."""
     shape = FeedForward(e.shared, e.expert.activation, gated=e.expert.gated, bias=e.shared_bias)
     shared = tape.feed_forward(x, shape, f"{path}.shared_experts")
-    if e.shared_gate:
-        shared = _gate(tape, x, shared, f"{path}.shared_gate")
-    return tape.add(f"{path}.shared_add", out, shared)
+    return _gate(tape, x, shared, f"{path}.shared_gate") if e.shared_gate else shared
 
 
 def _route(tape: Tape, x: Tensor, e: Experts, path: str) -> Tensor:
@@ -79,8 +113,8 @@ def _route(tape: Tape, x: Tensor, e: Experts, path: str) -> Tensor:
     if e.correction:
         reads = (*reads, tape.weight(f"{path}.router.correction", router))
     softmax = e.scoring == "softmax"
-    cost = FLOPS_PER_ELEMENT["softmax"] if softmax else ACTIVATION_FLOPS["sigmoid"]
-    space = Space(cost + FLOPS_PER_ELEMENT["top_k"], logits.axes)
+    cost = FLOPS_PER_ELEMENT["softmax"] if softmax else ACTIVATION_FLOPS[e.scoring]
+    space = Space(cost if e.hashed else cost + FLOPS_PER_ELEMENT["top_k"], logits.axes)
     scores = tape.activation(f"{path}.scores", x.rows_axes + named(chosen=e.chosen))
     tape.op(f"{path}.scores", Elementwise((space,), e.scoring), reads, scores)
     return scores

@@ -96,7 +96,7 @@ class ImageText:
     """An image-text model as its config describes it.
 
     ``ahead``: which tokens look ahead as well: ``image``, those of an image to one another;
-    ``prefix``, all of a prefill; "" for none.
+    ``windows``, the same in layers with a window alone; ``prefix``, all of a prefill; "" for none.
     """
 
     class_name: str
@@ -145,7 +145,8 @@ def _looking_ahead(model: ImageText, forward: Forward, tokens: int) -> Forward:
     """Return the decoder's pass, with the pairs that look ahead: of n tokens, n (n - 1) / 2."""
     if not model.ahead or not forward.encodes:
         return forward
-    if model.ahead == "image":
-        return replace(forward, ahead=forward.images * (tokens * (tokens - 1) // 2))
+    if model.ahead != "prefix":
+        pairs = forward.images * (tokens * (tokens - 1) // 2)
+        return replace(forward, ahead=pairs, ahead_in_windows=model.ahead == "windows")
     length: Number = forward.tokens
     return replace(forward, ahead=halved(length * (length - 1)))

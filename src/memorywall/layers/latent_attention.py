@@ -12,6 +12,9 @@ elements, its value V.
   2 V, and no projection of the cache (the paper's section 2.1.2; vLLM, SGLang, FlashMLA in decode).
 - ``expanded``: keys and values of every head are cached, N (Q + V) elements, and only those of new
   tokens are projected. The fewest FLOPs, and the cache that latents were made to avoid.
+
+Where tokens select what they attend to (DeepSeek Sparse Attention, arXiv 2512.02556), pairs and
+latents are those selected: min(S, k) a token. A pass under a full mask pairs a token with all.
 """
 
 from __future__ import annotations
@@ -20,8 +23,10 @@ from dataclasses import dataclass
 
 from memorywall.core.axes import Axes, named
 from memorywall.core.geometry import Attention, Gemm, Product, Softmax, Space
+from memorywall.core.numbers import Number
 from memorywall.core.tensors import Tensor
 from memorywall.layers.element_costs import FLOPS_PER_ELEMENT
+from memorywall.layers.indexer import Indexer, record_indexer
 from memorywall.layers.tape import Tape, new_part, normalised
 
 
@@ -37,6 +42,8 @@ class LatentAttention:
         value: V, elements of a value.
         bias: whether the first projections and the last have biases.
         rotated: whether what is called rotated is; Kimi Linear leaves positions to other layers.
+        selected: positions that a token attends to at most; None for all before it.
+        indexer: what selects them; None where the layer takes the choice of one before it.
     """
 
     heads: int
@@ -47,21 +54,28 @@ class LatentAttention:
     value: int
     bias: bool = False
     rotated: bool = True
+    selected: int | None = None
+    indexer: Indexer | None = None
 
 
 def record_latent_attention(
     tape: Tape, x: Tensor, a: LatentAttention, path: str = "attention"
 ) -> Tensor:
     """Project, attend in the form that the pass asks for, project back: [B T, D] in and out."""
-    query = _query(tape, x, a, path)
+    query, low = _query(tape, x, a, path)
+    if a.indexer is not None:
+        record_indexer(tape, x, low, a.indexer, path)
     attend = {"absorbed": _absorbed, "expanded": _expanded, "reexpanded": _reexpanded}
     context = attend[tape.forward.mla](tape, x, query, a, path)
     return tape.linear(f"{path}.o_proj", context, x.row_axes, a.bias)
 
 
-def _query(tape: Tape, x: Tensor, a: LatentAttention, path: str) -> Tensor:
-    """Return the queries, [B, T, N, H + P], their last P elements rotated."""
-    width = named(heads=a.heads, head_dim=a.plain + a.rotary)
+def _query(tape: Tape, x: Tensor, a: LatentAttention, path: str) -> tuple[Tensor, Tensor]:
+    """Return the queries, [B, T, N, H + P], their last P elements rotated, and their latents.
+
+    Queries that are projected at once have no latents, and x is returned.
+    """
+    width, low = named(heads=a.heads, head_dim=a.plain + a.rotary), x
     if a.query_rank is None:
         query = tape.linear(f"{path}.q_proj", x, width)
     else:
@@ -69,9 +83,21 @@ def _query(tape: Tape, x: Tensor, a: LatentAttention, path: str) -> Tensor:
         low = tape.norm(f"{path}.q_a_norm", low, "rmsnorm")
         query = tape.linear(f"{path}.q_b_proj", low, width)
     if not a.rotated:
-        return query
+        return query, low
     name = f"{path}.q_rotary"
-    return tape.rotary(name, query, a.rotary, tape.like(name, query))
+    return tape.rotary(name, query, a.rotary, tape.like(name, query)), low
+
+
+def _keys(tape: Tape, a: LatentAttention) -> Number:
+    """Return the positions of a sequence that a pass attends to."""
+    forward = tape.forward
+    return forward.keys() if a.selected is None else forward.chosen(a.selected)
+
+
+def _pairs(tape: Tape, a: LatentAttention) -> Number:
+    """Return the (query, key) pairs of one sequence and head."""
+    forward = tape.forward
+    return forward.pairs(causal=True) if a.selected is None else forward.chosen_pairs(a.selected)
 
 
 def _latent(
@@ -90,15 +116,14 @@ def _latent(
     tape.rotary(f"{path}.k_rotary", rotated, a.rotary, key)
 
 
-def _kept(tape: Tape, name: str, vector: Axes) -> Tensor:
+def _kept(tape: Tape, a: LatentAttention, name: str, vector: Axes) -> Tensor:
     """Return a cache, whole pages of it set aside."""
-    forward = tape.forward
-    return tape.cache(name, forward.cached(), forward.keys(), vector)
+    return tape.cache(name, tape.forward.cached(), _keys(tape, a), vector)
 
 
 def _cache(tape: Tape, x: Tensor, a: LatentAttention, path: str) -> Tensor:
     """Return the cache of latents and rotated keys [B, S, R + P], into which the new are put."""
-    cache = _kept(tape, f"{path}.latent_cache", named(latent=a.rank + a.rotary))
+    cache = _kept(tape, a, f"{path}.latent_cache", named(latent=a.rank + a.rotary))
     new = new_part(cache, x).touched or ()
     latent, key = (cache.part((*new[:2], ("latent", n))) for n in (a.rank, a.rotary))
     _latent(tape, x, a, path, latent, key)
@@ -140,8 +165,8 @@ def _reexpanded(tape: Tape, x: Tensor, query: Tensor, a: LatentAttention, path: 
 
 def _expanded(tape: Tape, x: Tensor, query: Tensor, a: LatentAttention, path: str) -> Tensor:
     rows, heads = x.rows_axes, named(heads=a.heads)
-    keys = _kept(tape, f"{path}.k_cache", heads + named(head_dim=a.plain + a.rotary))
-    values = _kept(tape, f"{path}.v_cache", heads + named(head_dim=a.value))
+    keys = _kept(tape, a, f"{path}.k_cache", heads + named(head_dim=a.plain + a.rotary))
+    values = _kept(tape, a, f"{path}.v_cache", heads + named(head_dim=a.value))
     latent = tape.activation(f"{path}.kv_a_norm", rows + named(latent=a.rank))
     new = (new_part(keys, x).touched or ())[:3]
     _latent(tape, x, a, path, latent, keys.part(new + named(head_dim=a.rotary)))
@@ -182,7 +207,7 @@ def _attend(
     """Q K^T, softmax, P V; ``reads`` are the queries, the keys and what else the scores need."""
     forward = tape.forward
     absorbed, expanded = forward.mla == "absorbed", forward.mla == "expanded"
-    keys, pairs = forward.keys(), forward.pairs(causal=True)
+    keys, pairs = _keys(tape, a), _pairs(tape, a)
     axes = (("batch", forward.batch), ("heads", a.heads), ("pairs", pairs))
     scores = tape.activation(f"{path}.scores", axes, 3)
     probabilities = tape.activation(f"{path}.probabilities", axes, 3)

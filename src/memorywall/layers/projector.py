@@ -48,7 +48,23 @@ def lower_projector(
     projector: Projector, forward: Forward, hidden: Tensor, rows: int
 ) -> tuple[Block, Tensor]:
     """Return the block from hidden [B T, D] to a number of rows per image."""
-    tape, width = Tape(forward, "projector"), hidden.row_axes
+    tape = Tape(forward, "projector")
+    x = _project(tape, projector, hidden, rows)
+    return tape.close(), x
+
+
+def lower_added(
+    projector: Projector, forward: Forward, hidden: Tensor, rows: int, count: int
+) -> Block:
+    """Return a number of such projectors, whose rows are each added to those of a decoder layer."""
+    tape = Tape(forward, "added_projector")
+    x = _project(tape, projector, hidden, rows)
+    tape.add("added", tape.like("decoder_rows", x), x)
+    return tape.close(count, layers=tuple(range(count)))
+
+
+def _project(tape: Tape, projector: Projector, hidden: Tensor, rows: int) -> Tensor:
+    forward, width = tape.forward, hidden.row_axes
     k = projector.joined
     kept = named(batch=forward.batch, tokens=rows * (projector.averaged * k) ** 2)
     x = hidden.part(kept + width)
@@ -66,7 +82,7 @@ def lower_projector(
         x = record_head(tape, x, layer.head, each, x)
         if layer.activation:
             x = tape.apply(f"{layer.head.name}_activation", layer.activation, x)
-    return tape.close(), x
+    return x
 
 
 def _average(tape: Tape, x: Tensor, rows: Axes) -> Tensor:

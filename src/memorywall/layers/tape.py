@@ -27,7 +27,7 @@ from memorywall.core.geometry import (
 )
 from memorywall.core.numbers import Number, minimum
 from memorywall.core.program import Block, Op
-from memorywall.core.stored_layers import store
+from memorywall.core.stored_layers import product_arithmetic, store
 from memorywall.core.tensors import Tensor
 from memorywall.layers.element_costs import (
     ACTIVATION_FLOPS,
@@ -66,6 +66,10 @@ class Attention:
         chunk: tokens attend within chunks of this number of positions; None for no chunks.
         gated: whether the projection of the queries also makes a gate for what attention returns.
         kept: whether keys and values are kept for later tokens; CLIP's text looks back for none.
+        key_as_value: whether the projection of the keys also makes the values.
+        value_norm: whether values are normalised by head, without a gain.
+        cache_of: the block whose last layer's keys and values are read, which is of
+            ``cache_layers`` layers with the same heads; "" for separate keys and values.
     """
 
     heads: int
@@ -85,16 +89,24 @@ class Attention:
     chunk: int | None = None
     gated: bool = False
     kept: bool = True
+    key_as_value: bool = False
+    value_norm: bool = False
+    cache_of: str = ""
+    cache_layers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class FeedForward:
-    """Shape of a feed-forward: F, the activation function, gated (GLU) or plain, biases."""
+    """Shape of a feed-forward: F, the activation function, gated (GLU) or plain, biases.
+
+    ``out_bias`` is that of the last projection, if it differs from ``bias``.
+    """
 
     width: int
     activation: str
     gated: bool = False
     bias: bool = False
+    out_bias: bool | None = None
 
 
 class Tape:
@@ -113,6 +125,7 @@ class Tape:
         self.product = product
         self.dtype = arithmetic_of(forward.activations)
         self.ops: list[Op] = []
+        self._held: dict[str, int] = {}  # arrays of other blocks, with their numbers
 
     def close(
         self,
@@ -123,7 +136,7 @@ class Tape:
         layers: tuple[int, ...] = (),
     ) -> Block:
         """Return what was noted as a block; ``layers`` are the positions of its repetitions."""
-        return Block(self.block, tuple(self.ops), repeat, shared, own, layers=layers)
+        return Block(self.block, tuple(self.ops), repeat, shared, own, self._held, layers)
 
     def activation(
         self, name: str, axes: Axes, row: int = 1, *, parts: tuple[Axes, ...] = ()
@@ -171,7 +184,8 @@ class Tape:
             if type(flops) is int and flops == 0:
                 for tensor in reads:
                     tensor.touched = NOTHING
-        self.ops.append(Op(name, geometry, reads, writes, self.dtype))
+        dtype = product_arithmetic(forward, geometry, reads) if forward.linear else self.dtype
+        self.ops.append(Op(name, geometry, reads, writes, dtype))
 
     def embed(self, name: str, out: Tensor, *tables: tuple[str, Axis, Number]) -> Tensor:
         """Add rows of tables, each (name, axis of rows, rows touched); ids are not counted."""
@@ -306,7 +320,8 @@ class Tape:
         else:
             up = self.linear(f"{path}.up_proj", x, width, f.bias)
             inner = self.apply(f"{path}.activation", f.activation, up)
-        return self.linear(f"{path}.down_proj", inner, x.row_axes, f.bias)
+        bias = f.bias if f.out_bias is None else f.out_bias
+        return self.linear(f"{path}.down_proj", inner, x.row_axes, bias)
 
     def _queries_keys_values(
         self, x: Tensor, a: Attention, path: str, project: Projection
@@ -317,6 +332,8 @@ class Tape:
         """
         keys = self._key_value(f"{path}.k", a)
         values = self._key_value(f"{path}.v", a)
+        if a.cache_of:
+            return self._turned_query(x, a, path, project), keys, values
         # Whichever operator on the keys comes last writes them to where they are kept.
         kept, kept_values = new_part(keys, x), new_part(values, x)
         run = 1 if a.qk_norm == "head" else 0
@@ -327,7 +344,10 @@ class Tape:
         q = self._query(x, a, path, project)
         width = (("kv_heads", a.kv_heads), ("head_dim", a.head_dim))
         key = project(f"{path}.k_proj", x, width, a.qkv_bias and a.key_bias, out=projected)
-        value = project(f"{path}.v_proj", x, width, a.qkv_bias, out=None if a.clip else kept_values)
+        valued = None if a.clip or a.value_norm else kept_values
+        value = key
+        if not a.key_as_value:
+            value = project(f"{path}.v_proj", x, width, a.qkv_bias, out=valued)
         if a.clip:
             q = self.each(f"{path}.q_clip", "clip", q)
             key = self.each(f"{path}.k_clip", "clip", key, out=clipped)
@@ -338,7 +358,18 @@ class Tape:
         if a.rotary:
             q = self.rotary(f"{path}.q_rotary", q, a.rotary, self.like(f"{path}.q_rotary", q))
             self.rotary(f"{path}.k_rotary", key, a.rotary, kept)
+        if a.value_norm:
+            self.norm(f"{path}.v_norm", value, "rmsnorm_plain", run=1, out=kept_values)
         return q, keys, values
+
+    def _turned_query(self, x: Tensor, a: Attention, path: str, project: Projection) -> Tensor:
+        """Return the queries of attention to another layer's keys."""
+        q = self._query(x, a, path, project)
+        if a.qk_norm:
+            q = self.norm(f"{path}.q_norm", q, a.qk_norm_kind, run=1 if a.qk_norm == "head" else 0)
+        if a.rotary:
+            q = self.rotary(f"{path}.q_rotary", q, a.rotary, self.like(f"{path}.q_rotary", q))
+        return q
 
     def _query(self, x: Tensor, a: Attention, path: str, project: Projection) -> Tensor:
         """Project the queries, and in the same product their gate where there is one."""
@@ -365,14 +396,22 @@ class Tape:
             return self.activation(
                 name, (("batch", forward.batch), ("keys", forward.tokens), *heads)
             )
-        held, read = forward.cached(a.window or a.chunk), forward.keys(a.window, a.chunk)
-        return self.cache(f"{name}_cache", held, read, heads)
+        held, read = forward.cached(a.window, a.chunk), forward.keys(a.window, a.chunk)
+        cache = self.cache(f"{name}_cache", held, read, heads, block=a.cache_of)
+        if a.cache_of:
+            self._held[cache.name] = a.cache_layers
+        return cache
 
-    def cache(self, name: str, held: Number, read: Number, vector: Axes) -> Tensor:
-        """Return a cache of ``held`` positions a sequence, of which a pass reads some."""
+    def cache(
+        self, name: str, held: Number, read: Number, vector: Axes, *, block: str = ""
+    ) -> Tensor:
+        """Return a cache of ``held`` positions a sequence, of which a pass reads some.
+
+        It is of this block, or of another one that is named.
+        """
         batch = ("batch", self.forward.batch)
         return Tensor(
-            f"{self.block}.{name}",
+            f"{block or self.block}.{name}",
             (batch, ("keys", held), *vector),
             self.forward.kv_cache,
             "kv_cache",

@@ -87,6 +87,7 @@ class VisionLayers:
         scaled: whether each half's output is multiplied by a learned vector before it is added.
         distances: rows of a table of relative positions, which is added to the scores; 0 for none.
         shared_distances: whether all layers share one such table.
+        norms_after: whether a norm also stands after each half.
     """
 
     hidden_size: int
@@ -97,6 +98,7 @@ class VisionLayers:
     scaled: bool = False
     distances: int = 0
     shared_distances: bool = False
+    norms_after: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +109,10 @@ class Tower:
         tokens: learned tokens before the patches: of a class, of a teacher, registers.
         placed: how many of those have a learned position.
         positions: whether patches have learned positions, interpolated for images of another size.
-        unread: learned numbers that only training reads, such as a token that masks.
+        unread: learned numbers that no pass over an image reads, such as a token that masks.
         first_norm: whether a norm stands before the layers.
+        sides: rows of each of two tables of positions, one for rows of patches and one for columns,
+            instead of one for all patches; 0 for none.
     """
 
     patches: Patches
@@ -118,6 +122,7 @@ class Tower:
     positions: bool = True
     unread: int = 0
     first_norm: bool = False
+    sides: int = 0
 
     def image_tokens(self, height: int, width: int) -> int:
         """Tokens of an image of a size in pixels."""
@@ -144,7 +149,7 @@ class Tower:
 
     def interpolates(self, height: int, width: int) -> bool:
         """Whether positions were learned for another number of patches."""
-        learned = self.positions or bool(self.stack.distances)
+        learned = (self.positions and not self.sides) or bool(self.stack.distances)
         made = self.patches.grid(*self.patches.image_size)
         return learned and self.patches.grid(height, width) != made
 
@@ -213,8 +218,15 @@ def patches(tape: Tape, cut: Patches, forward: Forward, width: Axes) -> Tensor:
 
 def _positions(tape: Tape, tower: Tower, forward: Forward) -> Tensor:
     """Return the rows of positions, interpolated for images of another size."""
-    rows, columns = tower.patches.grid(*tower.patches.image_size)
     width = named(hidden=tower.stack.hidden_size)
+    if tower.sides:
+        rows, columns = tower.patches.grid(*forward.image_size)
+        out = tape.activation("positions", named(positions=rows * columns) + width)
+        tables = (("positions_x", columns), ("positions_y", rows))
+        return tape.embed(
+            "positions", out, *((name, ("positions", tower.sides), n) for name, n in tables)
+        )
+    rows, columns = tower.patches.grid(*tower.patches.image_size)
     every = named(positions=rows * columns + tower.placed)
     table = tape.weight("positions.weight", every + width)
     if not tower.interpolates(*forward.image_size):
@@ -247,9 +259,11 @@ def lower_stack(
     middle = tape.like("middle", hidden)
     x = tape.norm("attention_norm", hidden, stack.norm)
     x = tape.self_attention(x, stack.attention, mask=bias)
+    x = tape.norm("attention_post_norm", x, stack.norm) if stack.norms_after else x
     _add(tape, stack, "attention", hidden, x, middle)
     x = tape.norm("mlp_norm", middle, stack.norm)
     x = tape.feed_forward(x, stack.mlp)
+    x = tape.norm("mlp_post_norm", x, stack.norm) if stack.norms_after else x
     _add(tape, stack, "mlp", middle, x, hidden)
     return tape.close(stack.layers, layers=tuple(range(stack.layers)))
 

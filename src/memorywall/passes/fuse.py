@@ -22,18 +22,34 @@ _NONE: frozenset[str] = frozenset()
 
 def fuse(program: Program) -> Program:
     """Return the program with every block fused; its bytes never increase."""
+    return _fused(program, rides=True)
+
+
+def fuse_attention(program: Program) -> Program:
+    """Return the program with scores on chip, and every elementwise operator apart.
+
+    That is how eager engines run: a feed-forward writes its gate, its other half and their product.
+    """
+    return _fused(program, rides=False)
+
+
+def _fused(program: Program, *, rides: bool) -> Program:
     readers: dict[str, int] = {}
     for block in program.blocks:
         for op in block.ops:
             for tensor in op.reads:
                 readers[tensor.name] = readers.get(tensor.name, 0) + 1
     returned = program.returned
-    blocks = tuple([_fuse_block(block, readers, returned) for block in program.blocks])
+    blocks = tuple([_fuse_block(block, readers, returned, rides) for block in program.blocks])
     return Program(blocks, returned)
 
 
-def _fuse_block(block: Block, readers: dict[str, int], returned: frozenset[str]) -> Block:
+def _fuse_block(
+    block: Block, readers: dict[str, int], returned: frozenset[str], ride: bool
+) -> Block:
     """Fuse one block; ``readers`` counts the operators of the program that read each tensor.
+
+    ``ride``: whether elementwise operators are fused into those that made their inputs.
 
     Tensors in ``returned`` are written; operators fused after them do not read them again.
     """
@@ -47,7 +63,7 @@ def _fuse_block(block: Block, readers: dict[str, int], returned: frozenset[str])
             made = maker.get(tensor.name) if readers[tensor.name] == 1 else None
             if made is None:
                 continue
-            rides = op.kind == "elementwise"
+            rides = ride and op.kind == "elementwise"
             if rides or (fused[made].kind, op.kind) in _ON_CHIP:
                 if tensor.name not in returned:
                     fused[made].writes = _without(fused[made].writes, tensor)

@@ -15,7 +15,12 @@ def images_in_words(question: Question) -> str:
     count = "an image" if question.images is None else render_count(int(question.images), "image")
     text = f"{count} of {written(size)} pixels"
     resized = seen.resized(*size)
-    return text if resized == size else f"{text}, resized to {written(resized)}"
+    if resized != size:
+        text = f"{text}, resized to {written(resized)}"
+    if not seen.with_text:
+        return text
+    each = " each" if question.images is not None and question.images != 1 else ""
+    return f"{text} ({seen.tokens(*size):,} positions{each})"
 
 
 def beside_images(sentence: str, question: Question) -> str:

@@ -20,7 +20,8 @@ WHOLE_PASS = ALWAYS | LENGTH | SOURCE | SIGHT | CACHE | LAYERS | MASKS | HEAD
 def of_a_step(traits: Traits) -> frozenset[str]:
     """Return the parameters of a decode step: one token, from which no mask hides a position.
 
-    Layers that attend within chunks are the exception: a framework reads across their border.
+    Layers that attend within chunks, or to selected positions, are the exception: a framework reads
+    across the border of chunks, and pairs a token with the others too.
     """
     words = WHOLE_PASS - SIGHT
-    return words if traits.chunks else words - MASKS
+    return words if traits.chunks or traits.selections else words - MASKS

@@ -14,7 +14,7 @@ from memorywall.core.errors import (
     near_names,
     shown,
 )
-from memorywall.core.formats import find_format
+from memorywall.core.formats import find_arithmetic_format
 from memorywall.layers.element_costs import ACTIVATION_FLOPS
 from memorywall.reading.class_names import known_class
 from memorywall.reading.watched import Watched
@@ -237,7 +237,7 @@ class Config:
             self.notes.append("The config has no dtype: bf16 is assumed.")
         name = self.word(key, "bf16")
         try:
-            return find_format(name).name
+            return find_arithmetic_format(name, "the dtype").name
         except MemoryWallError as error:
             self.faults[key] = f"{key!r}: {error.message}"
             return "bf16"

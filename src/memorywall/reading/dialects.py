@@ -6,11 +6,11 @@ feed-forward; ``read_dialect`` reads such a config.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from memorywall.layers.decoder import AnyAttention, AnyMixer, AnyMlp, Decoder, Mixer, grouped
+from memorywall.layers.decoder import AnyAttention, AnyMixer, AnyMlp, Decoder, grouped
 from memorywall.layers.output_head import Head
 from memorywall.layers.tape import Attention, FeedForward
 from memorywall.reading.config_values import LARGEST_DEPTH, Config
@@ -38,7 +38,7 @@ class Dialect:
         qkv_bias, out_bias, mlp_bias, head_bias: on the projections of attention, the feed-forward
             and the language model's head.
         gated: whether the feed-forward is.
-        width: key of the width of the feed-forward, with its default.
+        width: key of the width of the feed-forward, if any, with its default.
         expansion: that width in hidden sizes, for configs without the key.
         activation: the key of its function, if any, and the default.
         norm, norms: kind and place of the norms, as in ``Decoder``.
@@ -80,7 +80,7 @@ class Dialect:
     norm: str = "rmsnorm"
     norms: str = "before"
     experts: Mixture | None = None
-    mixers: Callable[[Config, int], list[Mixer | None]] | None = None
+    mixers: Callable[[Config, int], Sequence[AnyMixer | None]] | None = None
     state_dtype: str | None = None
     gated_attention: bool = False
     attention: Callable[[Config], AnyAttention] | None = None
@@ -102,7 +102,7 @@ class Dialect:
     embedding_scale: bool = False
     residual_scale: bool = False
     clips: bool = False
-    refused: tuple[tuple[str, tuple[object, ...], str], ...] = ()
+    refused: tuple[tuple[str, Sequence[object], str], ...] = ()
 
 
 def switched(config: Config, switch: Switch) -> bool:
@@ -162,7 +162,9 @@ def _read_head(config: Config, dialect: Dialect, class_name: str) -> Head | None
 
 def _read_mixers(config: Config, dialect: Dialect, layers: int) -> list[AnyMixer]:
     """Return each layer's attention or its replacement; only parts that a layer has are read."""
-    others = [None] * layers if dialect.mixers is None else dialect.mixers(config, layers)
+    others: Sequence[AnyMixer | None] = [None] * layers
+    if dialect.mixers is not None:
+        others = dialect.mixers(config, layers)
     if all(mixer is not None for mixer in others):
         return [mixer for mixer in others if mixer is not None]
     attention, looks = read_attention(config, dialect), dialect.layers(config, layers)
@@ -196,7 +198,8 @@ def _read_mlp(config: Config, dialect: Dialect, *, sparse: bool) -> AnyMlp:
     key, width = dialect.width
     if dialect.expansion is not None:
         width = dialect.expansion * config.size("hidden_size")
-    return FeedForward(config.size(key, width), activation, gated=dialect.gated, bias=bias)
+    width = config.size(key, width) if key else width or 1
+    return FeedForward(width, activation, gated=dialect.gated, bias=bias)
 
 
 def read_attention(config: Config, dialect: Dialect) -> AnyAttention:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from memorywall.layers.experts import Experts
 from memorywall.layers.tape import FeedForward
 from memorywall.reading.config_values import Config
+from memorywall.reading.predictors import note_predictors
 
 # Returns for each layer whether it has experts.
 Placing: TypeAlias = Callable[[Config, int], list[bool]]
@@ -29,6 +30,24 @@ def after_the_first(default: int) -> Placing:
         config.only("moe_layer_freq", 1, "transformers' class has experts in all later layers")
         first = config.count("first_k_dense_replace", default)
         return [layer >= first for layer in range(layers)]
+
+    return read
+
+
+def listed_or_after(default: int) -> Placing:
+    """Return a reader of ``mlp_layer_types``, or without it of the number of dense layers."""
+    known = ("dense", "sparse")
+
+    def read(config: Config, layers: int) -> list[bool]:
+        kinds = config.data.get("mlp_layer_types")
+        if kinds is None:
+            return after_the_first(default)(config, layers)
+        good = isinstance(kinds, list) and len(kinds) == layers
+        if not good or any(kind not in known for kind in kinds):
+            text = f"'mlp_layer_types' must list dense or sparse for each of {layers} layers"
+            config.fault("mlp_layer_types", text)
+            return [False] * layers
+        return [kind == "sparse" for kind in kinds]
 
     return read
 
@@ -64,6 +83,7 @@ class Mixture:
         shared_number: key of that width in experts' widths.
         shared_gate, scoring, router_bias, correction: as in ``Experts``.
         bias: whether experts have biases.
+        normed: as in ``Experts``.
         layers: reads which layers have experts.
     """
 
@@ -77,6 +97,7 @@ class Mixture:
     router_bias: bool = False
     correction: bool = False
     bias: bool = False
+    normed: bool = False
     layers: Placing = in_every_layer
 
 
@@ -95,6 +116,7 @@ def read_experts(config: Config, mixture: Mixture, activation: str, *, bias: boo
         scoring=mixture.scoring,
         router_bias=mixture.router_bias,
         correction=mixture.correction,
+        normed=mixture.normed,
     )
 
 
@@ -106,13 +128,3 @@ def _read_shared(config: Config, mixture: Mixture, width: int) -> int:
         return 0
     key, default = mixture.shared_number
     return width * (0 if config.data.get(key) == 0 else config.size(key, default))
-
-
-def note_predictors(config: Config) -> None:
-    """Add a note on multi-token prediction layers of a checkpoint that its class leaves out."""
-    for key in ("num_nextn_predict_layers", "num_mtp_modules"):
-        if key in config.data and config.count(key, 0):
-            config.notes.append(
-                f"The multi-token prediction layers ({key}) are not part of the class and not "
-                "counted."
-            )

@@ -62,10 +62,13 @@ def explained(model: Model) -> Explanation:
         model=model,
         used=dict(reading.used),
         assumed=dict(reading.assumed),
-        unused={key: IgnoredKey(value, bearing(key)) for key, value in reading.unused},
+        unused={
+            key: IgnoredKey(value, bearing(key, value, reading.model_type))
+            for key, value in reading.unused
+        },
         weights=None if storage is None else storage.reason or storage.name,
         stored=None if stored is None else stored.to_dict(),
-        notes=(*model.architecture.notes, *(storage.notes if storage else ())),
+        notes=(*reading.notes, *model.architecture.notes, *(storage.notes if storage else ())),
     )
 
 

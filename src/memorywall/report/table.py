@@ -138,6 +138,8 @@ def show_models(models: Iterable[Model], console: Console, *, in_full: bool = Fa
     for model in models:
         architecture = model.architecture
         more = f"\n  {architecture.class_name}, family {model.family.name}" if in_full else ""
+        if in_full and model.traits.experts:
+            more += f"\n  {model.active_parameters / 1e9:.2f}e9 active, without the table of words"
         limit = architecture.max_positions
         rows.append(
             (

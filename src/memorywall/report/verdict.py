@@ -18,6 +18,7 @@ _WORDS = {
     "activation": "activations",
     "kv_cache": "the KV cache",
     "state": "state",
+    "buffer": "constants",
     "gradient": "gradients",
     "optimizer_state": "optimizer states",
 }
@@ -93,10 +94,29 @@ def headline(analysis: Analysis) -> str:
     if analysis.time_provenance == "calibrated":
         text += f"; at least {render(float(analysis.roofline_s), 's')} at the roofs"
     if analysis.ttft_s is not None and analysis.tpot_s is not None:
-        first, step = (render(float(t), "s") for t in (analysis.ttft_s, analysis.tpot_s))
-        text += f" (first token after {first}, then one every {step})"
-    lacking = does_not_fit(analysis)
+        first, step = (_point(analysis, name) for name in ("ttft_s", "tpot_s"))
+        text += f" (first token after {first}, each further one after {step})"
+    lacking = does_not_fit(analysis) or fits_tightly(analysis)
     return f"{lacking}\n{text}" if lacking else text
+
+
+def fits_tightly(analysis: Analysis) -> str:
+    """Return what an engine adds where a footprint fits without that alone, else ""."""
+    found = analysis.in_use
+    if found is None or found.answer != "tight":
+        return ""
+    need, use, budget, has = (
+        render(float(size), "byte")
+        for size in (found.need, found.in_use, found.budget, found.capacity)
+    )
+    prefill = ""
+    if found.engine_prefill:
+        size = render(float(found.engine_prefill), "byte")
+        prefill = f" and the prefill ({size} in one piece)"
+    return (
+        f"TIGHT: needs {need} of {analysis.hardware}'s {has}; in use {use} with the runtime"
+        f"{prefill}, and an engine takes {found.reserve.utilisation:.0%}: {budget}"
+    )
 
 
 def does_not_fit(analysis: Analysis) -> str:
@@ -143,6 +163,12 @@ def _time(analysis: Analysis) -> str:
     if analysis.time_provenance == "calibrated":
         return f"{middle} predicted ({ends})"
     return f"{time.bound} {middle} ({ends} on 80 % of the devices that may come)"
+
+
+def _point(analysis: Analysis, name: str) -> str:
+    """Return a time without its interval, as a bound where it is one."""
+    time = analysis.quantity(name)
+    return f"{time.bound} {render(float(time.value), 's')}".lstrip()
 
 
 def asked(question: Question) -> str:

@@ -117,8 +117,8 @@ def _links(selection: Selection) -> Series:
         "link",
         "link between devices",
         "byte/s",
-        "fastest link of one device in one direction, all its lanes; devices with PCIe alone are "
-        "excluded",
+        "fastest link of one device in one direction, all its lanes; devices with PCIe alone, and "
+        "versions of another device, are excluded",
         "the catalogue of devices: memorywall hardware",
         tuple(_linked()),
     )
@@ -128,6 +128,7 @@ def _linked() -> list[Point]:
     points = []
     for device in devices():
         rates = [float(link.bandwidth) for link in device.links if not link.name.startswith("PCIe")]
-        if rates and device.device_class in _DATA_CENTRE:
+        new = device.device_class in _DATA_CENTRE and not device.version_of
+        if rates and new:
             points.append(Point(date.fromisoformat(device.released), max(rates), device.name))
     return points

@@ -10,10 +10,10 @@ import click
 from click.shell_completion import CompletionItem
 
 from memorywall.catalog.configs import config_names
-from memorywall.catalog.devices import device_names
+from memorywall.catalog.device_names import device_names
 from memorywall.core.errors import InvalidInputError, shown
-from memorywall.core.formats import FORMATS
 from memorywall.core.parameters import PARAMETERS, Parameter
+from memorywall.core.recipes import format_names
 from memorywall.core.units import parse, read_counts
 from memorywall.phases import phase_names
 
@@ -75,7 +75,7 @@ MODELS = Words(config_names, "MODEL[,MODEL...]", files=True)
 DEVICE = Words(lambda: ("here", *device_names()), "DEVICE", files=True)
 DEVICES = Words(lambda: ("here", *device_names()), "DEVICE[,DEVICE...]", files=True)
 PHASES = Words(phase_names)
-FORMAT = Words(lambda: FORMATS, "FORMAT")
+FORMAT = Words(lambda: format_names("weights"), "FORMAT")
 BACKEND = Words(lambda: ("cpu", "cuda"))
 
 
@@ -156,7 +156,10 @@ def _option(parameter: Parameter) -> Callable[[_Function], _Function]:
         return of_numbers(*declared, length=parameter.kind == "length", help=text)
     if parameter.kind == "pixels":
         return click.option(*declared, metavar="HEIGHT[xWIDTH]", help=text)
-    words = FORMAT if parameter.kind == "format" else choice(parameter.choices)
+    if parameter.kind == "format":
+        words = Words(partial(format_names, parameter.name), "FORMAT")
+    else:
+        words = choice(parameter.choices)
     return click.option(*declared, type=words, help=text)
 
 

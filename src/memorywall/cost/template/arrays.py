@@ -244,7 +244,7 @@ class _Binding:
 def array_footprint(residents: Residents, point: Point, hardware: Hardware) -> Footprint:
     """Return the footprint at every point; its numbers are worked out when they are read."""
     points = Points(point, (1,), shape_of(point, hardware))
-    return ArrayFootprint(residents, points, hardware.capacity)
+    return ArrayFootprint(residents, points, hardware.usable)
 
 
 def _weighed(form: Form, rate: int, weight: float) -> Sum:

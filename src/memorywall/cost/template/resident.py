@@ -43,7 +43,7 @@ class Residents:
         """Return the footprint at one point, its numbers scalars."""
         values: list[Any] = self._rows.at(point)
         weights, kv_cache, state, *alive = [values[place] for place in self._places]
-        return Footprint(weights, kv_cache, max(alive), hardware.capacity, state)
+        return Footprint(weights, kv_cache, max(alive), hardware.usable, state)
 
 
 def _largest(totals: Iterable[Any]) -> list[Any]:

@@ -143,7 +143,8 @@ def template_of(model: Model, forward: Forward, rewrite: Rewrite | None = None) 
     key = (
         id(model.family), id(model.architecture), id(rewrite),
         id(f.weights), id(f.activations), id(f.kv_cache), id(f.state), id(f.storage),
-        f.step, f.stacks, f.full, f.logits, f.routing, f.mla, f.cache_page, f.image_size,
+        f.linear, f.step, f.stacks, f.full, f.logits, f.routing, f.mla, f.cache_page,
+        f.image_size,
         type(f.images) is int and f.images == 0,
     )  # fmt: skip
     known = _TEMPLATES.get(key)

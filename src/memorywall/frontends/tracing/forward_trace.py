@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from fnmatch import fnmatch
+from itertools import chain
 from typing import Any
 
 import torch
@@ -14,11 +15,13 @@ from memorywall.core.traced import Traced
 from memorywall.frontends.tracing.capture.caches import (
     GROWN,
     KINDS,
+    Kept,
     argument_of,
     cached,
     generates,
     make_cache,
     mark,
+    mark_constants,
 )
 from memorywall.frontends.tracing.capture.inputs import (
     Given,
@@ -60,16 +63,18 @@ def _trace(module: Bare, question: TraceRequest) -> Traced:
     batch, positions = lengths_of(given)
     lengths = batch, positions if question.seq_len is None else question.seq_len
     tracer = module.tracer(full=question.full)
-    past, before = None, {}
+    past: Any = None
+    before: dict[str, Kept] = {}
     if argument_of(module.module) and phase != "encode":
         past = make_cache(module.module, str(question.cache), lengths[1])
         if phase == "decode":
             given, past = _fill(module, past, given, lengths)
-        before = dict(cached(past, module.module))
+        before = cached(past, module.module)
     for index, tensor in enumerate(tensors((*given[0], *given[1].values()))):
         tracer.arrays.add(tensor, f"input_{index}")
     out = module.run(tracer, given[0], given[1] | _cache_words(module, past, phase))
-    mark(tracer, before, dict(cached(_after(past, out), module.module)))
+    mark_constants(tracer.events, tracer.arrays.of_role("state"))
+    mark(tracer, before, cached(_after(past, out), module.module))
     _mark_returned(tracer, out)
     _mark_buffers(tracer, _named_buffers(question.cache))
     return _answer(module, tracer, phase, lengths, given, question)
@@ -161,8 +166,8 @@ def _unheard(module: Bare, tracer: Tracer, question: TraceRequest) -> list[str]:
     """Add a note that ``seq_len`` had no effect, if a module's buffers hold the positions."""
     if question.seq_len is None or argument_of(module.module):
         return []
-    marked, states = (tracer.arrays.of_role(role) for role in ("kv_cache", "state"))
-    buffers = [array for array in marked or states if len(array.shape) > 1]
+    marked, *others = (tracer.arrays.of_role(role) for role in ("kv_cache", "state", "buffer"))
+    buffers = [array for array in marked or chain(*others) if len(array.shape) > 1]
     sizes = {size for array in buffers for size in array.shape}
     if question.seq_len in sizes:
         return []
@@ -187,7 +192,7 @@ def _mark_returned(tracer: Tracer, out: Any) -> None:
 
 def _mark_buffers(tracer: Tracer, patterns: tuple[str, ...]) -> None:
     """Give buffers that hold keys and values their role."""
-    buffers = tracer.arrays.of_role("state")
+    buffers = [*tracer.arrays.of_role("state"), *tracer.arrays.of_role("buffer")]
     for pattern in patterns:
         found = [array for array in buffers if fnmatch(array.name, pattern)]
         if not found:

@@ -84,7 +84,7 @@ def long_contexts(
         MemoryWallError: a name or a value that cannot be used; see its hint.
     """
     hardware = load_hardware(on)
-    if hardware.capacity is None:
+    if hardware.usable is None:
         raise InvalidInputError(
             f"{hardware.name} has no known capacity, which the study fills.",
             "Pass a custom TOML with it: --on ./device.toml",
@@ -101,7 +101,7 @@ def long_contexts(
     study = LongContexts(
         hardware=hardware.name,
         ridge_point=float(hardware.ridge_point("bf16")),
-        capacity=float(hardware.capacity),
+        capacity=float(hardware.usable),
         bandwidth=float(hardware.bandwidth),
         batch_size=batch,
         contexts=lengths,

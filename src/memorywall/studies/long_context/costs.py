@@ -64,7 +64,7 @@ def most_that_fit(asked: ModelOnDevice, contexts: Array) -> Array:
     """Return the largest batch that fits at each context; all but weights grow with the batch."""
     footprint = asked.decode(1, contexts).footprint
     each = footprint.total - footprint.weights
-    free = asked.hardware.capacity - footprint.weights  # type: ignore[operator]
+    free = asked.hardware.usable - footprint.weights  # type: ignore[operator]
     return np.maximum(np.floor(free / each), 0)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,6 +23,40 @@ _ARGUMENTS = ("past_key_values", "cache_params", "state")
 _OF_ITS_OWN = {"minimax": "MiniMaxCache"}  # by model type: a cache in the file of its class
 # State that RecurrentGemma keeps in attributes of its modules.
 _ON_MODULES = ("conv1d_state", "recurrent_states")
+# The arrays of a layer in transformers' caches (cache_utils): those with a row for each position,
+# of which ``indexer_keys`` and ``idx_keys`` belong to sparse attention, and those of constant size.
+_BY_POSITION = ("keys", "values", "indexer_keys", "idx_keys")
+_CONSTANT = ("conv_states", "recurrent_states")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An array of a cache.
+
+    Attributes:
+        name: the attribute of its layer.
+        tensor: it, or the part of a longer array that the layer keeps.
+        window: positions that the layer attends to, itself the last; None for all.
+    """
+
+    name: str
+    tensor: torch.Tensor
+    window: int | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """The shape that it occupies with a full window; None for all of its storage.
+
+        A layer with a window keeps one position less between steps, for the next token to join.
+        """
+        shape = tuple(self.tensor.shape)
+        whole = self.tensor.untyped_storage().nbytes() // self.tensor.itemsize
+        if self.name not in _BY_POSITION or self.tensor.numel() == whole:
+            return None
+        if self.window is None:
+            return shape
+        axis = len(shape) - 2
+        return (*shape[:axis], min(shape[axis] + 1, self.window), *shape[axis + 1 :])
 
 
 def generates(module: torch.nn.Module) -> bool:
@@ -81,55 +116,96 @@ def _made(module: Any, kind: str, positions: int) -> Any:
     return cache
 
 
-def cached(cache: Any, module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield the tensors of a cache, or of a module, each with its place."""
-    for part in ("self_attention_cache", "cross_attention_cache"):
-        for place, tensor in _held(getattr(cache, part)) if hasattr(cache, part) else ():
-            yield f"{part}.{place}", tensor
-    yield from _held(cache)
-    yield from _on_modules(module)
+def cached(cache: Any, module: torch.nn.Module) -> dict[str, Kept]:
+    """Return the arrays that a cache, or a module, keeps, by their places.
+
+    Raises:
+        UnsupportedError: a layer of the cache keeps arrays that are not known.
+    """
+    parts = ("self_attention_cache", "cross_attention_cache")
+    found = {
+        f"{part}.{place}": kept
+        for part in parts
+        if hasattr(cache, part)
+        for place, kept in _held(getattr(cache, part))
+    }
+    return found | dict(_held(cache)) | dict(_on_modules(module))
 
 
-def _held(cache: Any) -> Iterator[tuple[str, torch.Tensor]]:
+def _held(cache: Any) -> Iterator[tuple[str, Kept]]:
     for index, layer in enumerate(getattr(cache, "layers", ())):
-        for name in ("keys", "values", "conv_states", "recurrent_states"):
-            held = getattr(layer, name, None)
-            held = tuple(held.values()) if isinstance(held, dict) else (held,)
-            for number, tensor in enumerate(tensors(held)):
-                if tensor.numel():
-                    yield f"{index}.{number}.{name}", tensor
+        _check_known(layer)
+        for name in _BY_POSITION + _CONSTANT:
+            window = getattr(layer, "sliding_window", None) if name in _BY_POSITION else None
+            for number, tensor in enumerate(_arrays(getattr(layer, name, None))):
+                yield f"{index}.{number}.{name}", Kept(name, tensor, window)
     for index, tensor in enumerate(cache if isinstance(cache, list) else ()):
-        yield f"state_{index}", tensor
+        yield f"state_{index}", Kept("state", tensor)
     for index, held in enumerate(getattr(cache, "linear_cache", ())):
-        yield from ((f"{index}.state", tensor) for tensor in tensors((held,)))
+        yield from ((f"{index}.state", Kept("state", tensor)) for tensor in tensors((held,)))
 
 
-def _on_modules(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+def _arrays(held: Any) -> list[torch.Tensor]:
+    """Return the arrays of an attribute that are not empty."""
+    held = tuple(held.values()) if isinstance(held, dict) else (held,)
+    return [tensor for tensor in tensors(held) if tensor.numel()]
+
+
+def _check_known(layer: Any) -> None:
+    """Refuse a layer with arrays other than keys, values and states; single numbers do not count.
+
+    The size of a compressed or a sampled cache at a length does not follow from one trace of it.
+    """
+    known = _BY_POSITION + _CONSTANT
+    others = [
+        name
+        for name, held in vars(layer).items()
+        if name not in known and any(tensor.numel() > 1 for tensor in _arrays(held))
+    ]
+    if others:
+        kind = type(layer).__name__
+        raise UnsupportedError(
+            f"The cache of {kind} keeps {', '.join(others)}, whose size at a length does not "
+            "follow from a trace: the cache is not counted.",
+            "Trace one pass without a cache: memorywall trace FILE.py:make --phase encode, where "
+            "make returns the module.",
+        )
+
+
+def _on_modules(module: torch.nn.Module) -> Iterator[tuple[str, Kept]]:
     for path, part in module.named_modules() if _of_transformers(module) else ():
         for name in _ON_MODULES:
             held = getattr(part, name, None)
             if isinstance(held, torch.Tensor):
-                yield f"{path}.{name}", held
+                yield f"{path}.{name}", Kept(name, held)
 
 
-def mark(tracer: Tracer, before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> None:
-    """Set the role and name of a cache, and the function of its concatenation.
+def mark(tracer: Tracer, before: dict[str, Kept], after: dict[str, Kept]) -> None:
+    """Set the role, name and size of a cache, and the function of its concatenation.
 
     A cache that grew is one memory: before and after have one name.
     """
     grown: dict[Array, str] = {}
-    for place, tensor in after.items():
-        array = tracer.arrays.find(tensor)
+    for place, kept in after.items():
+        array = tracer.arrays.find(kept.tensor)
         if array is None:
             continue
-        grown[array] = place.rpartition(".")[2]
+        grown[array], array.kept = kept.name, kept.shape
         if place in before:
-            old = tracer.arrays.add(before[place], place)
-            grown[old] = grown[array]
-            old.shape = array.shape
+            old = tracer.arrays.add(before[place].tensor, place)
+            grown[old] = kept.name
+            old.shape, old.kept = array.shape, array.kept
     _name(tracer.events, grown)
     for array, name in grown.items():
-        array.role = "kv_cache" if name in ("keys", "values") else "state"
+        array.role = "kv_cache" if name in _BY_POSITION else "state"
+
+
+def mark_constants(events: Iterable[Event], states: Iterable[Array]) -> None:
+    """Set the role of buffers that no operator writes: constants, such as rotary frequencies."""
+    written = {view.array for event in events for view, _ in event.writes}
+    for array in states:
+        if array not in written:
+            array.role = "buffer"
 
 
 def _name(events: list[Event], caches: dict[Array, str]) -> None:

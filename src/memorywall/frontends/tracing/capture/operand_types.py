@@ -42,7 +42,9 @@ def check_types(func: Any, args: tuple[Any, ...]) -> None:
         types = {tensor.dtype for tensor in tensors(args)}
         if len(types) > 1:
             names = " and ".join(sorted(str(dtype).removeprefix("torch.") for dtype in types))
-            raise RuntimeError(f"the operands of {_name(func)} must have one dtype, got {names}")
+            raise RuntimeError(
+                f"the operands of {_name(func)} must have the same dtype, got {names}"
+            )
     elif func in _OF_FRACTIONS:
         dtype = args[0].dtype
         if not dtype.is_floating_point and not dtype.is_complex:

@@ -74,7 +74,8 @@ def _tensors(views: Parts, names: Mapping[Array, str]) -> tuple[Tensor, ...]:
         for part in view.parts():
             tensor = part.tensor(moved)
             tensor.name = names.get(view.array, tensor.name)
-            what = None if tensor.touched is None else (part.geometry, moved)
+            whole = tensor.touched is None or tensor.moved_elements >= part.array.elements
+            what = None if whole else (part.geometry, moved)
             known = found.setdefault((tensor.name, what), tensor)
             if known is not tensor and view.array in names and view.array not in seen:
                 known.touched = unnamed(known.moved_elements + tensor.moved_elements)

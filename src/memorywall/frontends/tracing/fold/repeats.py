@@ -138,7 +138,8 @@ def _part(view: View, moved: Number | None, met: dict[Array, int], prefix: str) 
     array = view.array
     name = array.name.removeprefix(prefix) if array.role == "weight" else ""
     number = met.setdefault(array, len(met))
-    return number, array.role, name, array.format.name, view.geometry, moved, array.returned
+    looks = (array.role, name, array.format.name, array.kept, array.returned)
+    return number, looks, view.geometry, moved
 
 
 def _longest_run(tokens: Sequence[_Token], at: int) -> tuple[int, int]:

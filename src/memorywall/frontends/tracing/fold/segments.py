@@ -13,7 +13,7 @@ from memorywall.frontends.tracing.interpret.events import Event
 # The arrays of all rounds of a segment at the place of an array of the representing round.
 Alike = Mapping[Array, set[Array]]
 
-_HELD: tuple[Role, ...] = ("weight", "state", "kv_cache")
+_HELD: tuple[Role, ...] = ("weight", "state", "buffer", "kv_cache")
 
 
 @dataclass(slots=True, eq=False)

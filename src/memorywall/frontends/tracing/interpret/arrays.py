@@ -49,6 +49,8 @@ class Array:
         seen: views that operators read, of each version.
         names: of versions with a common name in repeated layers.
         returned: whether it is returned to the caller, and also read within.
+        kept: the shape that stays resident, if that is not all of it: a cache with a window keeps
+            the last positions of a prefill.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Array:
     versions: int = 0
     in_parts: bool = False
     returned: bool = False
+    kept: tuple[int, ...] | None = None
     parents: dict[Geometry, Geometry | None] = field(default_factory=dict)
     seen: dict[int, set[Geometry]] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
@@ -127,6 +130,8 @@ class View:
             piece = array.part_of(self.geometry)
             name, shape = f"{name}[{pieces.index(piece)}]", piece[1]
         moved: Number = prod(part) if touched is None else touched
+        if array.kept is not None:
+            return Tensor(name, unnamed(*array.kept), array.format, array.role, unnamed(moved))
         if moved >= prod(shape):
             return Tensor(name, unnamed(*shape), array.format, array.role)
         # The sizes alone do not identify a part of a cache with keys and values side by side.

@@ -94,7 +94,7 @@ def lower_class(architecture: TracedClass, forward: Forward) -> Program:
         "kv_cache": forward.kv_cache,
         "activation": forward.activations,
     }
-    return in_formats(at_points(numbers, trace), find_format(dtype), wanted)
+    return in_formats(at_points(numbers, trace), find_format(dtype), wanted, forward.linear)
 
 
 def maker(architecture: TracedClass) -> Callable[[], Any]:

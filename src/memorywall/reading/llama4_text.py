@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from memorywall.core.model import Family
-from memorywall.layers.decoder import AnyMlp, Decoder, grouped, lower
+from memorywall.layers.decoder import AnyMlp, Decoder, grouped
 from memorywall.layers.experts import Experts
 from memorywall.layers.tape import Attention, FeedForward
 from memorywall.reading.config_values import LARGEST_DEPTH, Config
 from memorywall.reading.heads import decoder_classes, decoder_head
 
+MODEL_TYPE = "llama4_text"
 _KINDS = ("full_attention", "chunked_attention")
 
 
@@ -92,6 +92,3 @@ def _read_mlps(config: Config, layers: int) -> list[AnyMlp]:
     )
     dense = FeedForward(config.size("intermediate_size_mlp", 16_384), function, gated=True)
     return [experts if layer in sparse else dense for layer in range(layers)]
-
-
-FAMILY = Family("llama4_text", ("llama4_text",), read, lower)
