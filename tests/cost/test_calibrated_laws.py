@@ -84,7 +84,8 @@ def test_no_prediction_is_under_its_roof_and_longer_takes_longer(
 def test_no_curve_falls_faster_than_the_work_grows(
     points: list[tuple[int, float]], sizes: list[int]
 ) -> None:
-    curve = Curve("linear", "fp32", *(tuple(map(float, one)) for one in zip(*points, strict=True)))
+    measured = tuple(float(size) for size, _ in points), tuple(each for _, each in points)
+    curve = Curve("linear", "fp32", *measured)
     few, many = (size * float(curve.seconds_per_unit(size)) for size in sizes)
     assert few <= many * (1 + 1e-9)
 
@@ -108,6 +109,7 @@ def test_what_was_not_measured_is_priced_at_the_roofs(words: dict[str, str]) -> 
     assert not any("priced at its roofs" in note for note in plain.notes)
     # A byte a weight in place of two; the machine has no native fp16, whose measured peak is low.
     if "activations" not in words:
+        assert plain.predicted_s is not None
         assert answer.predicted_s < plain.predicted_s
 
 
