@@ -245,6 +245,7 @@ def test_missing_keys_are_named(config: dict[str, Any]) -> None:
         assert bare.reading.assumed
 
 
+@pytest.mark.sampled(every=8)
 @pytest.mark.parametrize("value", [-7, {"wrong": 1}], ids=["negative", "type"])
 def test_bad_values_are_named(config: dict[str, Any], value: object) -> None:
     """A value of a key that is read, if it is a size or of the wrong type."""
@@ -284,6 +285,7 @@ def test_every_function_has_its_cost(config: dict[str, Any]) -> None:
                 assert op.function.removesuffix(" gated") in listed, path
 
 
+@pytest.mark.sampled(every=16)
 def test_known_errors_only(config: dict[str, Any]) -> None:
     """For any value of a key, the error is one of the library's."""
     values: tuple[Any, ...] = (None, True, 0, 1.5, "", "x", [], [1], {}, 10**40)

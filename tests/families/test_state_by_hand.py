@@ -135,7 +135,7 @@ def test_a_calibration_takes_a_scan_for_a_copy() -> None:
     names = ("linear", "copy", "add", "rmsnorm", "gelu")
     curves = {(name, "bf16"): Curve(name, "bf16", (1.0,), (1.0,)) for name in names}
     here = mw.hardware("h100-sxm").replace(
-        peaks={"bf16": 1.0}, calibration=Calibration(curves, {}, {}, points=1)
+        peaks={"bf16": 1e12}, calibration=Calibration(curves, {}, {}, points=1)
     )
     answer = ask(MAMBA, "decode", on=here)
     assert answer.prediction is not None

@@ -12,12 +12,14 @@ import pytest
 import torch
 import transformers
 from torch.utils.flop_counter import FlopCounterMode
+from transformers.cache_utils import DynamicIndexedLayer
 
 import memorywall as mw
 from memorywall.catalog.configs import entries
 from tests import oracle
 from tests.asking import analyze_alike
 from tests.counting import products
+from tests.oracle.beside_attention import beside_attention
 
 pytestmark = pytest.mark.sampled(every=4)  # the other models are in the slow tier
 
@@ -76,10 +78,18 @@ def steps(config: dict[str, Any], class_name: str) -> dict[int, tuple[int, int]]
             model(input_ids=_ids(context - 1), past_key_values=past, use_cache=True)
             with FlopCounterMode(display=False) as counter:
                 model(input_ids=_ids(1), past_key_values=past, use_cache=True)
-        held = sum(layer.keys.numel() + layer.values.numel() for layer in past.layers)
+        held = sum(_elements(layer) for layer in past.layers)
         idle = oracle.idle_flops(config, BATCH)
+        idle += beside_attention(model.config, BATCH, 1, context)
         found[context] = int(counter.get_total_flops()) - idle, held
     return found
+
+
+def _elements(layer: Any) -> int:
+    """Return the elements that a layer's cache holds: keys, values, and an indexer's keys."""
+    held: int = layer.keys.numel() + layer.values.numel()
+    indexed = isinstance(layer, DynamicIndexedLayer) and layer.is_indexer_initialized
+    return held + int(layer.indexer_keys.numel() if indexed else 0)
 
 
 def _ids(tokens: int) -> torch.Tensor:

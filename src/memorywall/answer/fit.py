@@ -11,11 +11,11 @@ from memorywall.answer.judge import judge
 from memorywall.answer.notes import memory_notes
 from memorywall.answer.settle import settle
 from memorywall.catalog.reserves import reserve_of
-from memorywall.core.errors import UnsupportedError
+from memorywall.core.errors import InvalidInputError, UnsupportedError, shown
 from memorywall.core.fit import Answer, Fit, Fits, FormatFit, Reserve
 from memorywall.core.hardware import Hardware
 from memorywall.core.model import Model
-from memorywall.core.numbers import as_count
+from memorywall.core.numbers import as_count, is_array
 from memorywall.core.question import Question
 from memorywall.core.results import Footprint
 from memorywall.core.scenario import Scenario
@@ -64,8 +64,12 @@ def fit(
             f"Set one: mw.hardware({hardware.name!r}).replace(capacity='80 GiB').",
         )
     reserve = reserve_of(hardware.device_class, utilisation)
-    piece = int(as_count(chunk, "chunk"))
+    _refuse_arrays(as_count(chunk, "chunk"), "chunk")
+    piece = int(chunk)
     workload = Workload(batch_size=batch_size, seq_len=seq_len)
+    for name, number in (("batch_size", workload.batch_size), ("seq_len", workload.seq_len)):
+        _refuse_arrays(number, name)
+    _refuse_arrays(hardware.capacity, "capacity")
     base = Scenario(loaded, workload, hardware, Precision(kv_cache=kv_cache))
     asked = (weights,) if isinstance(weights, str) else tuple(weights)
     tries = [_Try(replace(base, precision=replace(base.precision, weights=name)), reserve, piece)
@@ -87,6 +91,11 @@ def fit(
         formats,
         (*_notes(tries), *_beyond(loaded, formats)),
     )
+
+
+def _refuse_arrays(number: object, name: str) -> None:
+    if is_array(number):
+        raise InvalidInputError(f"{name} must be one number in a fit, got {shown(number)}.")
 
 
 def _notes(tries: Sequence[_Try]) -> tuple[str, ...]:

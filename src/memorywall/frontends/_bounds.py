@@ -127,9 +127,9 @@ def _check_list(key: str, values: Any, where: str, level: int) -> None:
 
 
 def _check_number(key: str, value: int | float, where: str) -> None:  # noqa: PYI041
-    if not math.isfinite(value) and not key.endswith("_limit"):  # steps of scans have none
-        raise InvalidInputError(f"{where}: {key} must be a finite number, got {value}.")
     if isinstance(value, float):
+        if not math.isfinite(value) and not key.endswith("_limit"):  # steps of scans have none
+            raise InvalidInputError(f"{where}: {key} must be a finite number, got {value}.")
         return
     _check_most(key, abs(value), LARGEST, where)
     if key == "image_size":

@@ -89,12 +89,13 @@ def _formats(recipe: Recipe, model: Model) -> dict[tuple[str, int | None], Forma
     for block, op, tensor in _weights(program):
         kind = _kind(tensor.name, is_fused=is_fused)
         own = layers[(_stack(block), kind)]
+        places = {layer: index for index, layer in enumerate(own)}
         for layer in block.layers or (None,):
             # Experts' files are numbered by layer, others in their order.
             is_counted = kind.startswith("attn") or facts.experts <= 1
             place = Place(
                 kind,
-                index=own.index(layer) if is_counted and layer is not None else layer or 0,
+                index=places[layer] if is_counted and layer is not None else layer or 0,
                 count=len(own) if kind.startswith("attn") else facts.layers,
                 layer=layer or 0,
                 is_expert=isinstance(op.geometry, Experts),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -155,7 +156,7 @@ class Config:
             taken: float | None = self.default(key, default if key not in self.data else None)
             return taken
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not 0 < value < math.inf:
+        if not number or not 0 < value <= sys.float_info.max:
             self.faults[key] = f"{key!r} must be a number above 0, got {shown(value)}"
             return default
         return float(value)

@@ -209,6 +209,8 @@ _PARTS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
+# A thread of a module that is fed a wrong shape ends with torch's error there.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
