@@ -28,6 +28,13 @@ CACHE, LEAST, PREFILL = 131_072, 45_056, 94_208
 WHOLE = 2**20  # a prefill in one piece
 
 
+@pytest.mark.parametrize("name", ["batch_size", "seq_len", "chunk"])
+def test_a_fit_is_of_one_number(name: str) -> None:
+    words: dict[str, Any] = {name: [1, 2]}
+    with pytest.raises(InvalidInputError, match=f"{name} must be one number in a fit"):
+        mw.fit("gpt2", on="h100-sxm", **words)
+
+
 def test_llama_on_a_card_by_hand() -> None:
     found = mw.fit("llama-3.1-8b", on=CARD, weights="bf16", chunk=WHOLE)
     (one,) = found.formats

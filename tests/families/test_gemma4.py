@@ -80,6 +80,16 @@ def test_an_image_takes_what_its_budget_allows() -> None:
     assert images.tokens(768, 768) == 16 * 16
 
 
+def test_the_projector_takes_the_tokens_of_the_decoder() -> None:
+    """100 x 200: the budget's 280 tokens are 11.83 by 23.66, so 11 x 23 = 253, not more.
+
+    Resized again, their 528 x 1104 pixels would be 11.57 by 24.20: 264 tokens.
+    """
+    answer = mw.analyze("gemma-4-26b-a4b-it", on="h100-sxm", phase="encode", image_size=(100, 200))
+    (product,) = [op for op in answer.ops if op.name == "projector.projection"]
+    assert product.flops == 2 * 253 * 1152 * 2816
+
+
 def test_an_image_looks_ahead_in_windows_alone() -> None:
     """256 tokens of an image have 256 x 255 / 2 pairs more, in 25 layers of 16 heads."""
     words: dict[str, Any] = {"on": "h100-sxm", "phase": "prefill", "seq_len": 300}

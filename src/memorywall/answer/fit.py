@@ -64,12 +64,14 @@ def fit(
             f"Set one: mw.hardware({hardware.name!r}).replace(capacity='80 GiB').",
         )
     reserve = reserve_of(hardware.device_class, utilisation)
-    _refuse_arrays(as_count(chunk, "chunk"), "chunk")
-    piece = int(chunk)
     workload = Workload(batch_size=batch_size, seq_len=seq_len)
-    for name, number in (("batch_size", workload.batch_size), ("seq_len", workload.seq_len)):
-        _refuse_arrays(number, name)
-    _refuse_arrays(hardware.capacity, "capacity")
+    _refuse_arrays(
+        batch_size=workload.batch_size,
+        seq_len=workload.seq_len,
+        chunk=as_count(chunk, "chunk"),
+        capacity=hardware.capacity,
+    )
+    piece = int(chunk)
     base = Scenario(loaded, workload, hardware, Precision(kv_cache=kv_cache))
     asked = (weights,) if isinstance(weights, str) else tuple(weights)
     tries = [_Try(replace(base, precision=replace(base.precision, weights=name)), reserve, piece)
@@ -93,9 +95,10 @@ def fit(
     )
 
 
-def _refuse_arrays(number: object, name: str) -> None:
-    if is_array(number):
-        raise InvalidInputError(f"{name} must be one number in a fit, got {shown(number)}.")
+def _refuse_arrays(**numbers: object) -> None:
+    for name, number in numbers.items():
+        if is_array(number):
+            raise InvalidInputError(f"{name} must be one number in a fit, got {shown(number)}.")
 
 
 def _notes(tries: Sequence[_Try]) -> tuple[str, ...]:

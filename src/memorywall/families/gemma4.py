@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from memorywall.core.errors import InvalidInputError
@@ -21,7 +21,7 @@ from memorywall.core.program import Block
 from memorywall.core.tensors import Tensor
 from memorywall.families.llava import read_text
 from memorywall.layers.encoder_heads import Dense
-from memorywall.layers.image_text import ImageText, lower
+from memorywall.layers.image_text import ImageText, Resizing, lower
 from memorywall.layers.output_head import Head
 from memorywall.layers.projector import Projector, lower_projector
 from memorywall.layers.tape import Attention, FeedForward
@@ -34,7 +34,7 @@ _TOKENS = 280  # of an image, at most: the processor's ``max_soft_tokens``
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(Resizing):
     """A tower that takes images of about as many patches as a budget of tokens allows.
 
     Attributes:
@@ -72,23 +72,11 @@ class Budget:
             rows, columns = min(height // width, self.most), 1
         return rows * unit, columns * unit
 
-    def tokens(self, height: int, width: int) -> int:
-        """Positions of the decoder that an image takes."""
-        return self.projector.rows(self.tower.patches.grid(*self.resized(height, width)))
-
-    def notes(self, height: int, width: int) -> tuple[str, ...]:
-        """Return notes on images of a size."""
-        size = self.resized(height, width)
-        if size == (height, width):
-            return ()
-        return (f"Images of {written((height, width))} are resized to {written(size)} pixels.",)
-
     def lower(self, forward: Forward) -> tuple[list[Block], Tensor]:
         """Return the blocks that encode all images, and their output rows."""
-        size = self.resized(*forward.image_size)
-        images = replace(forward, image_size=size).of_images(self.tower.image_tokens(*size))
+        images, rows = self.images_of(forward), self.tokens(*forward.image_size)
         blocks, hidden = lower_tower(self.tower, images, "vision.")
-        last, found = lower_projector(self.projector, images, hidden, self.tokens(*size))
+        last, found = lower_projector(self.projector, images, hidden, rows)
         return [*blocks, last], found
 
 

@@ -20,7 +20,7 @@ from memorywall.core.program import Block
 from memorywall.core.tensors import Tensor
 from memorywall.families.llava import is_tied, read_text
 from memorywall.layers.encoder_heads import Dense
-from memorywall.layers.image_text import ImageText, lower
+from memorywall.layers.image_text import ImageText, Resizing, lower
 from memorywall.layers.output_head import Head
 from memorywall.layers.projector import Projector, lower_added, lower_projector
 from memorywall.layers.tape import Attention, FeedForward
@@ -37,7 +37,7 @@ _USUAL = (448, 448)
 
 
 @dataclass(frozen=True, slots=True)
-class AnySize:
+class AnySize(Resizing):
     """A tower that takes images as large as they come, and joins patches to rows.
 
     Attributes:
@@ -89,26 +89,12 @@ class AnySize:
             columns = math.ceil(width * grow / unit)
         return rows * unit, columns * unit
 
-    def tokens(self, height: int, width: int) -> int:
-        """Positions of the decoder that an image takes."""
-        return self.projector.rows(self.tower.patches.grid(*self.resized(height, width)))
-
-    def notes(self, height: int, width: int) -> tuple[str, ...]:
-        """Return notes on images of a size."""
-        size = self.resized(height, width)
-        if size == (height, width):
-            return ()
-        return (f"Images of {written((height, width))} are resized to {written(size)} pixels.",)
-
     def lower(self, forward: Forward) -> tuple[list[Block], Tensor]:
         """Return the blocks that encode all images, and their output rows."""
-        size = self.resized(*forward.image_size)
-        images = replace(forward, image_size=size)
-        images = images.of_images(self.tower.image_tokens(*size))
+        images, rows = self.images_of(forward), self.tokens(*forward.image_size)
         blocks, hidden = lower_tower(self.tower, images, "vision.")
-        rows = self.tokens(*forward.image_size)
         if self.windowed is not None:
-            near = replace(images, windowed=self._pairs(size))
+            near = replace(images, windowed=self._pairs(images.image_size))
             blocks.append(lower_stack(self.windowed, near, hidden, "vision.windowed_"))
         if self.added_projector is not None and self.added:
             blocks.append(lower_added(self.added_projector, images, hidden, rows, self.added))

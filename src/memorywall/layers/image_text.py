@@ -7,10 +7,12 @@ is lowered as there. A prefill encodes the images and runs the decoder over all 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from memorywall.core.forward import Forward
+from memorywall.core.images import written
 from memorywall.core.numbers import Number, halved
 from memorywall.core.program import Block, Program
 from memorywall.core.tensors import Tensor
@@ -42,6 +44,34 @@ class Sight(Protocol):
 
     def lower(self, forward: Forward) -> tuple[list[Block], Tensor]:
         """Return the blocks that encode all images, and their output rows."""
+
+
+class Resizing(ABC):
+    """A tower whose images are resized by their own size; the part that all such towers share."""
+
+    __slots__ = ()
+    tower: Tower
+    projector: Projector
+
+    @abstractmethod
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size to which an image is resized before the tower."""
+
+    def tokens(self, height: int, width: int) -> int:
+        """Positions of the decoder that an image takes."""
+        return self.projector.rows(self.tower.patches.grid(*self.resized(height, width)))
+
+    def notes(self, height: int, width: int) -> tuple[str, ...]:
+        """Return notes on images of a size."""
+        size = self.resized(height, width)
+        if size == (height, width):
+            return ()
+        return (f"Images of {written((height, width))} are resized to {written(size)} pixels.",)
+
+    def images_of(self, forward: Forward) -> Forward:
+        """Return the pass of the tower over all images, resized."""
+        size = self.resized(*forward.image_size)
+        return replace(forward, image_size=size).of_images(self.tower.image_tokens(*size))
 
 
 @dataclass(frozen=True, slots=True)
