@@ -13,6 +13,7 @@ from memorywall.answer.predictors import predictors_of
 from memorywall.app.cli import main
 from memorywall.core.errors import InvalidInputError, UnsupportedError
 from memorywall.core.hardware import Memory
+from memorywall.report.fit_text import fit_sentence
 
 Captured = pytest.CaptureFixture[str]
 
@@ -197,3 +198,18 @@ def test_layers_of_multi_token_prediction_have_a_size() -> None:
     assert found.cache_bytes == 4096 * 576 * 2
     assert any("11,610,067,968 parameters more" in note for note in answer.notes)
     assert predictors_of(mw.analyze("llama-3.1-8b", on="h200-sxm").question) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "cache"),
+    [
+        ("t5-large", "at 512 positions, batch 1", "bf16"),
+        ("bert-base-uncased", "at 512 positions, batch 1", ""),
+        ("google/vit-base-patch16-224", "h100-sxm at batch 1", ""),
+    ],
+)
+def test_the_sentence_names_the_positions_of_text(name: str, at: str, cache: str) -> None:
+    found = mw.fit(name, on="h100-sxm")
+    assert at in fit_sentence(found)
+    assert found.formats[0].kv_cache == cache
+    assert (found.seq_len is None) is (name.startswith("google/vit"))

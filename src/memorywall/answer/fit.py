@@ -83,7 +83,7 @@ def fit(
         hardware.name,
         first.question.phase.name,
         int(first.question.batch_size),
-        int(first.question.seq_len),
+        int(first.question.seq_len) if loaded.traits.reads_text else None,
         loaded.architecture.max_positions,
         int(first.fit().capacity),
         int(first.fit().budget),
@@ -157,7 +157,7 @@ class _Try:
         grows = traits.causal and traits.caches and traits.source is None
         return FormatFit(
             weights=formats.weights.name if formats.storage is None else formats.storage.name,
-            kv_cache=formats.kv_cache.name if grows else "",
+            kv_cache=formats.kv_cache.name if traits.caches else "",
             weight_bytes=int(now.weights),
             in_use_bytes=int(at_hand.in_use),
             answer=_word(at_hand),

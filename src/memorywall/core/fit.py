@@ -73,7 +73,7 @@ class FormatFit:
     """A model with one format of weights on a device in use.
 
     Attributes:
-        weights, kv_cache: the formats, by name.
+        weights, kv_cache: the formats, by name; no format of a cache where there is none.
         weight_bytes: of all weights.
         in_use_bytes: at the asked batch and context.
         answer: there.
@@ -103,7 +103,7 @@ class Fits:
         model, hardware: their names.
         phase: the work that the memory is for.
         batch_size: sequences, or images.
-        seq_len: positions of each sequence.
+        seq_len: positions of each sequence; None for models without text.
         max_positions: positions that the model was made for; None where it states none.
         capacity_bytes: usable memory.
         budget_bytes: the part of it that the engine takes.
@@ -118,7 +118,7 @@ class Fits:
     hardware: str
     phase: str
     batch_size: int
-    seq_len: int
+    seq_len: int | None
     max_positions: int | None
     capacity_bytes: int
     budget_bytes: int

@@ -14,14 +14,15 @@ def show_fits(found: Fits, console: Console) -> None:
     """Print the fit, the formats side by side, and the reserve."""
     console.print(fit_sentence(found), style="bold")
     console.print()
-    text = any(one.longest_context is not None for one in found.formats)
-    titles = ("weights", *(("cache",) if text else ()), "size", "in use", "fits")
-    titles += (*(("longest",) if text else ()), "batch", *(("tokens",) if text else ()))
-    rows = [_row(one, text=text) for one in found.formats]
-    print_table(console, titles, rows, words=(0, 1, 4) if text else (0, 3))
+    caches = any(one.kv_cache for one in found.formats)
+    grows = any(one.longest_context is not None for one in found.formats)
+    titles = ("weights", *(("cache",) if caches else ()), "size", "in use", "fits")
+    titles += (*(("longest",) if grows else ()), "batch", *(("tokens",) if grows else ()))
+    rows = [_row(one, caches=caches, grows=grows) for one in found.formats]
+    print_table(console, titles, rows, words=(0, 1, 4) if caches else (0, 3))
     console.print()
     console.print(reserve_sentence(found), style="dim")
-    if text:
+    if grows and found.seq_len is not None:
         console.print(
             f"longest: context at batch {found.batch_size}; batch: largest at "
             f"{found.seq_len:,} positions; tokens: positions of cache of all sequences.",
@@ -35,7 +36,7 @@ def fit_sentence(found: Fits) -> str:
     """Return the sentence that a person reads first."""
     first, best = found.formats[0], found.best
     at = f"batch {found.batch_size}"
-    if first.longest_context is not None:
+    if found.seq_len is not None:
         at = f"{render_count(found.seq_len, 'position')}, {at}"
     name = f"{found.model} in {first.weights}"
     if first.answer == "yes":
@@ -70,12 +71,12 @@ def reserve_sentence(found: Fits) -> str:
     return f"{said}; prompts are prefilled {found.chunk:,} positions at a time (--chunk)."
 
 
-def _row(one: FormatFit, *, text: bool) -> tuple[str, ...]:
+def _row(one: FormatFit, *, caches: bool, grows: bool) -> tuple[str, ...]:
     longest = "" if one.longest_context is None else f"{one.longest_context:,}"
     tokens = "-" if one.cache_tokens is None else f"{one.cache_tokens:,}"
-    cells = [one.weights, *([one.kv_cache] if text else []), _bytes(one.weight_bytes)]
-    cells += [_bytes(one.in_use_bytes), one.answer, *([longest] if text else [])]
-    return (*cells, f"{one.largest_batch:,}", *([tokens] if text else []))
+    cells = [one.weights, *([one.kv_cache] if caches else []), _bytes(one.weight_bytes)]
+    cells += [_bytes(one.in_use_bytes), one.answer, *([longest] if grows else [])]
+    return (*cells, f"{one.largest_batch:,}", *([tokens] if grows else []))
 
 
 def _bytes(number: float) -> str:
