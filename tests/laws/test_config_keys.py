@@ -28,8 +28,9 @@ PUBLISHED = sorted(
 )
 # Configs of transformers that describe no model: a size is null, or sizes do not fit.
 WITHOUT_SIZES = {
-    "deepseek_v2", "dots1", "esm", "gemma3", "glm4_moe", "idefics3", "lfm2_moe", "qwen2_5_vl",
-    "qwen2_moe", "qwen2_vl", "qwen3_5", "qwen3_5_moe", "qwen3_vl", "qwen3_vl_moe", "smolvlm",
+    "deepseek_v2", "dots1", "esm", "gemma3", "gemma4", "glm4_moe", "idefics3", "lfm2_moe",
+    "llama4", "qwen2_5_vl", "qwen2_moe", "qwen2_vl", "qwen3_5", "qwen3_5_moe", "qwen3_vl",
+    "qwen3_vl_moe", "smolvlm",
 }  # fmt: skip
 
 

@@ -67,6 +67,8 @@ AXES = {
     "pixels": "numbers of a patch, channels times its sides",
     "channels": "input channels of a convolution",
     "sides": "sides of a map or of a window; parts of an image",
+    "layers": "layers whose own inputs lie side by side in one array",
+    "per_layer": "width of the input that each layer takes beside the hidden states",
     "gate_up": "2: gate and up of one stacked array",
     "query_gate": "2: queries and their gate of one array",
     "parts": "equal arrays side by side: shifts, scales and gates; numbers kept of a channel",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 _TRAINING = (
-    "initializer_range", "initializer_factor", "init_std", "attention_dropout", "attn_pdrop",
+    "initializer_range", "embedding_initializer_range", "initializer_factor", "init_std",
+    "attention_dropout", "attn_pdrop",
     "embd_pdrop", "resid_pdrop", "resid_dropout", "hidden_dropout_prob", "hidden_dropout",
     "attention_probs_dropout_prob", "embedding_dropout", "embd_dropout", "dropout",
     "classifier_dropout", "summary_first_dropout", "activation_dropout", "pretraining_tp",
@@ -173,7 +174,8 @@ _OF_TYPES: dict[str, dict[str, str]] = {
         ),
     },
     "the class computes it from other keys": {
-        "cohere2 deepseek_v3 deepseek_v32 glm_moe_dsa kimi_linear kimi_k2": "head_dim qk_head_dim",
+        "axk1 cohere2 deepseek_v3 deepseek_v32 glm4_moe_lite glm_moe_dsa kimi_linear kimi_k2 "
+        "mistral4 youtu": "head_dim qk_head_dim",
         "mamba2 nemotron_h": "time_step_rank expand",
         "deepseek_v4": "qk_rope_head_dim",
         "falcon_h1": "mamba_expand",
@@ -209,7 +211,7 @@ _OF_TYPES: dict[str, dict[str, str]] = {
             "num_attention_heads num_key_value_heads intermediate_size num_experts_per_tok "
             "sliding_window head_dim"
         ),
-        "qwen2_moe qwen3_moe qwen3_next qwen3_vl_moe": "intermediate_size",
+        "mistral4 qwen2_moe qwen3_moe qwen3_next qwen3_vl_moe": "intermediate_size",
         "lfm2": "conv_L_cache conv_bias",
         "gemma2 gemma3_text": "hidden_act sliding_window_size",
         "gpt_oss": "hidden_act",
