@@ -97,7 +97,7 @@ _HALF = 16  # bits of formats that are not quantised
 
 
 def _arithmetic_that_runs(question: Question, asked: Precision) -> tuple[str, ...]:
-    """Return notes on arithmetic that is not what the formats suggest."""
+    """Return notes on arithmetic in other formats than the asked ones."""
     hardware, formats = question.hardware, question.formats
     notes: list[str] = []
     wanted = arithmetic_of(find_format(asked.activations or question.model.dtype))
