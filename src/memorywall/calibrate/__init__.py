@@ -1,0 +1,1 @@
+"""Measurements in, constants of calibrations out."""

@@ -1,0 +1,301 @@
+"""The constants of ``step`` from end-to-end runs: of a device from a handful, of a class from many.
+
+A handful of runs cannot fix eight constants. So the fit is one of maximum posterior probability:
+the constants of the device's class are the prior, with the spread of devices of a class, and a run
+moves those that it depends on. Residuals are of logarithms and weighed by a soft-L1 loss, so that
+one odd run does not move them all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from memorywall.answer.analyze import HardwareSource, load_hardware
+from memorywall.answer.programs import program_of
+from memorywall.answer.settle import settle
+from memorywall.calibrate.runs import Run
+from memorywall.core.errors import InvalidInputError, MemoryWallError, MissingDependencyError
+from memorywall.core.hardware import Hardware
+from memorywall.core.kernels import Table
+from memorywall.core.numbers import Array
+from memorywall.core.program import Program
+from memorywall.core.scenario import Scenario
+from memorywall.core.workload import Precision, Workload
+from memorywall.cost.kernels.step import (
+    CONSTANTS,
+    StepWork,
+    floor_seconds,
+    operator_seconds,
+    program_work,
+)
+from memorywall.frontends.hf import load_model
+
+# Spread of each constant between devices of a class, in logarithms.
+SPREAD = {
+    "peak_share": 0.3,
+    "packed_share": 0.3,
+    "grouped_share": 0.4,
+    "bandwidth_share": 0.1,
+    "unpack_ops": 0.4,
+    "operator_s": 0.5,
+    "step_s": 0.8,
+    "overlap": 0.0,
+}
+_RUN_SPREAD = 0.05  # what two runs of one device differ by that the form does not explain
+_SOFT = 1.5  # soft-L1: residuals beyond this many spreads weigh less
+_TOLERANCE = 0.97  # a run this share of the floor may be a rounded clock
+_ODD = math.log(1.5)  # runs further off than this are reported
+_MOST_RUNS = 2_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """A run with its work on a device.
+
+    Attributes:
+        seconds: measured, of one pass.
+        work: of each kind of operator, as arrays.
+        repeats: executions of each, an array.
+        ceilings: the largest shares of the peak of 8 bits, an array.
+        floor_s: seconds below which no run can be.
+        label: for messages.
+    """
+
+    seconds: float
+    work: StepWork
+    repeats: Array
+    ceilings: Array
+    floor_s: float
+    label: str = ""
+
+    def predicted(self, constants: Mapping[str, float]) -> float:
+        """Return the seconds of the pass by constants."""
+        each = operator_seconds(self.work, constants, self.ceilings)
+        return constants["step_s"] + float((self.repeats * each).sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Odd:
+    """A run that the fitted constants miss by far: reported, and weighed less.
+
+    Attributes:
+        run: which one.
+        ratio: predicted over measured seconds.
+    """
+
+    run: Run
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class StreamCalibration:
+    """Constants of ``step`` of a device.
+
+    Attributes:
+        table: the constants, with their interval.
+        odd: runs that it misses by half or more.
+        ratios: predicted over measured seconds of each run.
+    """
+
+    table: Table
+    odd: tuple[Odd, ...] = ()
+    ratios: tuple[float, ...] = field(default=())
+
+
+def sample(run: Run, hardware: Hardware) -> Sample:
+    """Return a run with its work on a device.
+
+    Raises:
+        MemoryWallError: a model, a format or a phase that cannot be priced on the device.
+    """
+    return sample_of(
+        pass_program(run, hardware), hardware, run.seconds, f"{run.model} {run.weights}"
+    )
+
+
+def pass_program(run: Run, hardware: Hardware) -> Program:
+    """Return the fused program of the pass that stands for a run."""
+    words = Workload(phase=run.phase, batch_size=run.batch, seq_len=run.seq_len)
+    precision = Precision(weights=run.weights, activations=run.activations)
+    question = settle(Scenario(load_model(run.model), words, hardware, precision))
+    return program_of(question, question.passes[0])
+
+
+def sample_of(program: Program, hardware: Hardware, seconds: float, label: str = "") -> Sample:
+    """Return a measured pass of a program."""
+    import numpy as np  # noqa: PLC0415 -- for fits alone
+
+    rows = program_work(program, hardware).rows
+
+    def column(name: str) -> Array:
+        return np.array([float(getattr(work, name)) for work, _, _ in rows])
+
+    return Sample(
+        seconds,
+        StepWork(*(column(name) for name in StepWork.__slots__)),
+        np.array([float(repeat) for _, repeat, _ in rows]),
+        np.array([float(ceiling) for _, _, ceiling in rows]),
+        float(floor_seconds(program, hardware)),
+        label,
+    )
+
+
+def fit_step(
+    samples: Sequence[Sample],
+    prior: Mapping[str, float],
+    spread: Mapping[str, float] = SPREAD,
+    run_spread: float = _RUN_SPREAD,
+) -> dict[str, float]:
+    """Return the constants of maximum posterior probability.
+
+    Args:
+        samples: measured passes, of one device or of many.
+        prior: the constants before; those with spread 0 stay.
+        spread: of each constant around the prior, in logarithms.
+        run_spread: of runs around the form, in logarithms.
+
+    Raises:
+        MissingDependencyError: SciPy is not installed.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    optimize = _scipy_optimize()
+    free = [constant for constant in CONSTANTS if spread[constant.name] > 0]
+    centre = np.log([prior[constant.name] for constant in free])
+    widths = np.array([spread[constant.name] for constant in free])
+    low, high = (np.log([getattr(one, end) for one in free]) for end in ("low", "high"))
+
+    def constants(point: Array) -> dict[str, float]:
+        moved = zip(free, np.exp(point), strict=True)
+        return {**prior, **{constant.name: float(value) for constant, value in moved}}
+
+    def residuals(point: Array) -> Array:
+        values = constants(point)
+        off = [math.log(one.predicted(values) / one.seconds) / run_spread for one in samples]
+        return np.concatenate([_softened(np.array(off)), (point - centre) / widths])
+
+    start = np.clip(centre, low + 1e-6, high - 1e-6)
+    found = optimize.least_squares(residuals, start, bounds=(low, high))
+    return constants(found.x)
+
+
+def calibrate_from_runs(
+    runs: Iterable[Run], on: HardwareSource, prior: Table, engine: str = ""
+) -> StreamCalibration:
+    """Return the constants of ``step`` of a device from runs on it.
+
+    Args:
+        runs: of models on the device alone.
+        on: the device.
+        prior: the table of its class.
+        engine: which the table is of; "" for any.
+
+    Raises:
+        InvalidInputError: no runs, too many, or runs that are faster than the device's roofs allow:
+            the message lists the rows.
+        MemoryWallError: a model or a format that is not known.
+    """
+    hardware = load_hardware(on)
+    taken = tuple(runs)
+    if not 0 < len(taken) <= _MOST_RUNS:
+        raise InvalidInputError(f"a calibration requires 1 to {_MOST_RUNS:,} runs.")
+    samples = tuple(_sampled(run, hardware) for run in taken)
+    refuse_impossible(taken, samples, hardware)
+    constants = fit_step(samples, prior.constants)
+    ratios = tuple(one.predicted(constants) / one.seconds for one in samples)
+    odd = tuple(
+        Odd(run, ratio) for run, ratio in zip(taken, ratios, strict=True) if _is_odd(ratio)
+    )
+    low, high = _interval(prior, len(samples))
+    table = Table(
+        kind="step",
+        dtype=prior.dtype,
+        engine=engine,
+        constants=constants,
+        low=low,
+        high=high,
+        dataset="end-to-end runs",
+        rows=len(samples),
+        outliers=len(odd),
+        median_error=_median([abs(ratio - 1) for ratio in ratios]),
+        physics="no run is faster than the roofs",
+    )
+    return StreamCalibration(table, odd, ratios)
+
+
+def refuse_impossible(
+    runs: Sequence[Run], samples: Sequence[Sample], hardware: Hardware
+) -> None:
+    """Refuse runs that are faster than the roofs of a device.
+
+    Raises:
+        InvalidInputError: listing them.
+    """
+    faults = [
+        f"{run.place or run.model}: {run.model} {run.weights} {run.phase} at "
+        f"{run.tokens_per_s:g} tokens/s takes {one.seconds:.4g} s a pass; "
+        f"{hardware.name} needs {one.floor_s:.4g} s or more"
+        for run, one in zip(runs, samples, strict=True)
+        if one.seconds < _TOLERANCE * one.floor_s
+    ]
+    if faults:
+        raise InvalidInputError(
+            f"{len(faults)} runs are faster than the roofs of {hardware.name}: "
+            + "; ".join(faults[:20]),
+            "Check the model, its weights, the number of devices and the unit of the rate.",
+        )
+
+
+def _sampled(run: Run, hardware: Hardware) -> Sample:
+    try:
+        return sample(run, hardware)
+    except MemoryWallError as error:
+        raise InvalidInputError(f"{run.place or run.model}: {error.args[0]}", error.hint) from None
+
+
+def _is_odd(ratio: float) -> bool:
+    return abs(math.log(ratio)) > _ODD
+
+
+def _interval(prior: Table, runs: int) -> tuple[float, float]:
+    """Return the 80 % interval after a number of runs: that of the class narrows to the form's.
+
+    The part of the class's interval that is the device's own falls as 1 / (1 + runs), since a run
+    fixes the device's mean error about as well as the class does; what is left is the spread of
+    the runs of one device.
+    """
+    own = 1.28 * _RUN_SPREAD * 1.5
+
+    def narrowed(end: float) -> float:
+        class_part = max(math.log(end) ** 2 - own**2, 0.0)
+        return math.sqrt(class_part / (1 + runs) + own**2)
+
+    return math.exp(-narrowed(min(prior.low, 1.0))), math.exp(narrowed(max(prior.high, 1.0)))
+
+
+def _softened(off: Array) -> Array:
+    """Return residuals whose squares are the soft-L1 loss."""
+    import numpy as np  # noqa: PLC0415
+
+    loss = 2 * _SOFT**2 * (np.sqrt(1 + (off / _SOFT) ** 2) - 1)
+    softened: Array = np.sign(off) * np.sqrt(loss)
+    return softened
+
+
+def _median(values: Sequence[float]) -> float:
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    if len(ordered) % 2:
+        return ordered[middle]
+    return (ordered[middle - 1] + ordered[middle]) / 2
+
+
+def _scipy_optimize() -> Any:
+    try:
+        from scipy import optimize  # noqa: PLC0415 -- for fits alone
+    except ImportError:
+        raise MissingDependencyError("scipy", "fits of calibrations", "calibrate") from None
+    return optimize

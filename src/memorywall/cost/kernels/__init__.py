@@ -1,0 +1,1 @@
+"""Formulas of the time of kernels, one file a kind; constants come from calibrations."""

@@ -1,0 +1,1 @@
+"""Measurements in, tables of errors of the shipped predictions out."""
