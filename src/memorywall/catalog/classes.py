@@ -24,7 +24,8 @@ CLASSES = (
 def class_of(hardware: Hardware) -> str:
     """Return the class of a device, one of ``CLASSES``.
 
-    A forecast or a device of unknown kind is ``other``.
+    Data-centre GPUs with GDDR memory, such as the L40S, have the chips of workstation GPUs and are
+    of their class. A forecast or a device of unknown kind is ``other``.
     """
     kind = hardware.device_class
     if kind in _BY_KIND:
@@ -34,4 +35,5 @@ def class_of(hardware: Hardware) -> str:
     vendor = _BY_VENDOR.get(hardware.vendor)
     if kind not in _GPUS or vendor is None:
         return "other"
-    return f"{vendor}-data-centre-gpu" if kind == "data-centre GPU" else f"{vendor}-gpu"
+    stacked = kind == "data-centre GPU" and hardware.main_memory.name.startswith("HBM")
+    return f"{vendor}-data-centre-gpu" if stacked else f"{vendor}-gpu"
