@@ -22,14 +22,15 @@ from memorywall.core.hardware import Hardware
 from memorywall.core.kernels import Table
 from memorywall.core.numbers import Array
 from memorywall.core.program import Program
+from memorywall.core.question import Question
 from memorywall.core.scenario import Scenario
 from memorywall.core.workload import Precision, Workload
 from memorywall.cost.kernels.step import (
     CONSTANTS,
-    StepWork,
-    floor_seconds,
-    operator_seconds,
-    program_work,
+    Weights,
+    attained_bandwidth,
+    attained_peak,
+    fastest_peak,
 )
 from memorywall.frontends.hf import load_model
 
@@ -42,7 +43,6 @@ SPREAD = {
     "unpack_ops": 0.4,
     "operator_s": 0.5,
     "step_s": 0.8,
-    "overlap": 0.0,
 }
 _RUN_SPREAD = 0.05  # what two runs of one device differ by that the form does not explain
 _SOFT = 1.5  # soft-L1: residuals beyond this many spreads weigh less
@@ -53,28 +53,42 @@ _MOST_RUNS = 2_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """A run with its work on a device.
+    """A measured pass, with its work at the roofs of a device's data sheet.
 
     Attributes:
-        seconds: measured, of one pass.
-        work: of each kind of operator, as arrays.
+        seconds: measured.
+        hardware: the device.
+        weights: what the weights are like.
+        flops, moved_bytes: of each kind of operator, arrays.
+        dtypes: their arithmetic.
         repeats: executions of each, an array.
-        ceilings: the largest shares of the peak of 8 bits, an array.
+        launches: executions that are kernels of their own.
         floor_s: seconds below which no run can be.
-        label: for messages.
     """
 
     seconds: float
-    work: StepWork
+    hardware: Hardware
+    weights: Weights
+    flops: Array
+    moved_bytes: Array
+    dtypes: tuple[str, ...]
     repeats: Array
-    ceilings: Array
+    launches: float
     floor_s: float
-    label: str = ""
 
     def predicted(self, constants: Mapping[str, float]) -> float:
         """Return the seconds of the pass by constants."""
-        each = operator_seconds(self.work, constants, self.ceilings)
-        return constants["step_s"] + float((self.repeats * each).sum())
+        import numpy as np  # noqa: PLC0415 -- for fits alone
+
+        grouped = constants["grouped_share"] if self.weights.experts else 1.0
+        rates = {
+            dtype: grouped * attained_peak(self.hardware, dtype, constants, self.weights)
+            for dtype in set(self.dtypes)
+        }
+        compute = self.flops / np.array([rates[dtype] for dtype in self.dtypes])
+        memory = self.moved_bytes / attained_bandwidth(self.hardware, constants, self.weights)
+        work = float((self.repeats * np.maximum(compute, memory)).sum())
+        return constants["step_s"] + self.launches * constants["operator_s"] + work
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,35 +125,47 @@ def sample(run: Run, hardware: Hardware) -> Sample:
     Raises:
         MemoryWallError: a model, a format or a phase that cannot be priced on the device.
     """
-    return sample_of(
-        pass_program(run, hardware), hardware, run.seconds, f"{run.model} {run.weights}"
-    )
-
-
-def pass_program(run: Run, hardware: Hardware) -> Program:
-    """Return the fused program of the pass that stands for a run."""
     words = Workload(phase=run.phase, batch_size=run.batch, seq_len=run.seq_len)
     precision = Precision(weights=run.weights, activations=run.activations)
     question = settle(Scenario(load_model(run.model), words, hardware, precision))
-    return program_of(question, question.passes[0])
+    program = program_of(question, question.passes[0])
+    return sample_of(program, hardware, weights_of(question), run.seconds)
 
 
-def sample_of(program: Program, hardware: Hardware, seconds: float, label: str = "") -> Sample:
+def weights_of(question: Question) -> Weights:
+    """Return what the weights of a question are like, as far as its rates depend on it."""
+    formats = question.formats
+    storage = formats.storage
+    stored = formats.weights if storage is None else storage.linear
+    computed = formats.linear if storage is None else storage.computes_in(stored)
+    packed = stored.bits_per_element < formats.activations.bits and not computed
+    return Weights(
+        float(stored.bits_per_element) if packed else 0.0, bool(question.model.traits.experts)
+    )
+
+
+def sample_of(program: Program, hardware: Hardware, weights: Weights, seconds: float) -> Sample:
     """Return a measured pass of a program."""
     import numpy as np  # noqa: PLC0415 -- for fits alone
 
-    rows = program_work(program, hardware).rows
-
-    def column(name: str) -> Array:
-        return np.array([float(getattr(work, name)) for work, _, _ in rows])
-
+    rows = [(op, repeat) for _, op, repeat in program.walk() if op.runs]
+    moved = np.array([float(op.moved_bytes) for op, _ in rows])
+    flops = np.array([float(op.flops) for op, _ in rows])
+    repeats = np.array([float(repeat) for _, repeat in rows])
+    floor = max(
+        float((flops * repeats).sum()) / float(fastest_peak(hardware)),
+        float((moved * repeats).sum()) / float(hardware.bandwidth),
+    )
     return Sample(
         seconds,
-        StepWork(*(column(name) for name in StepWork.__slots__)),
-        np.array([float(repeat) for _, repeat, _ in rows]),
-        np.array([float(ceiling) for _, _, ceiling in rows]),
-        float(floor_seconds(program, hardware)),
-        label,
+        hardware,
+        weights,
+        flops,
+        moved,
+        tuple(hardware.arithmetic(op.dtype) for op, _ in rows),
+        repeats,
+        float(repeats[moved > 0].sum()),
+        floor,
     )
 
 
@@ -206,9 +232,7 @@ def calibrate_from_runs(
     refuse_impossible(taken, samples, hardware)
     constants = fit_step(samples, prior.constants)
     ratios = tuple(one.predicted(constants) / one.seconds for one in samples)
-    odd = tuple(
-        Odd(run, ratio) for run, ratio in zip(taken, ratios, strict=True) if _is_odd(ratio)
-    )
+    odd = tuple(Odd(run, ratio) for run, ratio in zip(taken, ratios, strict=True) if _is_odd(ratio))
     low, high = _interval(prior, len(samples))
     table = Table(
         kind="step",
@@ -226,9 +250,7 @@ def calibrate_from_runs(
     return StreamCalibration(table, odd, ratios)
 
 
-def refuse_impossible(
-    runs: Sequence[Run], samples: Sequence[Sample], hardware: Hardware
-) -> None:
+def refuse_impossible(runs: Sequence[Run], samples: Sequence[Sample], hardware: Hardware) -> None:
     """Refuse runs that are faster than the roofs of a device.
 
     Raises:

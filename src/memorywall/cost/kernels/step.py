@@ -1,104 +1,112 @@
-"""One forward pass on devices without measured kernels: a time for every operator.
+"""A pass on devices whose kernels were not measured: the share of its roofs that programs attain.
 
 Engines for one user (llama.cpp, MLC, exllama, MLX) run operators one after the other, mostly on
-weights in a few bits. With the times at the data sheet's ceilings, the seconds of an operator are
+weights in a few bits. An operator takes the longer of its arithmetic and its traffic at the
+attained rates, and a launch; a pass takes the time of its host besides:
 
-    t = operator_s + (c^overlap + m^overlap)^(1/overlap)
-    c = products / peak_share + packed / packed_share (/ grouped_share) + unpack_ops * unpack
-    m = memory / bandwidth_share
+    t = step_s + sum over operators of ( operator_s + max(flops / P, bytes / B) )
 
-and those of a pass their sum plus ``step_s``. ``products`` are FLOPs over the peak of their dtype.
-Products with weights of fewer bits than the arithmetic are ``packed``: engines run them as
-8-bit integer products, or unpack tiles on the way, so their share is of the peak of 8 bits, at
-most the peak of the dtype. ``unpack`` is one operation for each weight that is read, on vector
-units; it is what a matrix-vector product waits for on small GPUs and on CPUs. Experts' products
-reach a lower share, since their tokens are few.
+    plain weights    P = peak_share * peak                    B = bandwidth_share * BW
+    packed weights   P = min(packed_share * P8, peak)     1 / B = 1 / (bandwidth_share * BW)
+                                                                + unpack_ops / (V * weight_bytes)
 
-The form was chosen on the public runs of ``calibrate/streams.py`` with devices left out; the page
-on accuracy has the forms that were compared.
+Weights are packed where they have fewer bits than the arithmetic. Engines run their products in
+8-bit integers, or unpack tiles on the way, so ``packed_share`` is of the peak of 8 bits, P8. A
+weight that is read takes ``unpack_ops`` operations of the vector units, whose rate is V; small GPUs
+and CPUs wait for them in matrix-vector products. Products of experts have few rows each and reach
+``grouped_share`` of P. A pass so priced is one at the roofs of a slower device, which costs no more
+to work out than a bound of the data sheet.
+
+The form was chosen on public runs with devices left out (``benchmarks/fit_streams.py``). A smooth
+maximum and unpacking beside the traffic, by operator, win one point of decode's median error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from memorywall.core.formats import ARITHMETIC_BITS
 from memorywall.core.hardware import Hardware
 from memorywall.core.kernels import Argument, Constant, Kernel, Shape
 from memorywall.core.numbers import Number, maximum, minimum
-from memorywall.core.program import Op, Program
 
 CONSTANTS = (
     Constant(
-        "peak_share", "", "Share of the peak that products and attention reach.", 0.02, 1.0, 0.7
+        "peak_share", "", "Share of the peak that products and attention attain.", 0.02, 1.0, 0.7
     ),
     Constant(
         "packed_share",
         "",
-        "Share of the peak of 8 bits (of the dtype, on devices without one) that products with "
-        "packed weights reach.",
+        "Share of the peak of 8 bits, or of the dtype on devices without one, that products with "
+        "packed weights attain.",
         0.005,
         1.0,
         0.3,
     ),
-    Constant("grouped_share", "", "Share of that which products of experts reach.", 0.05, 1.0, 0.5),
+    Constant(
+        "grouped_share", "", "Share of these that products of experts attain.", 0.05, 1.0, 0.5
+    ),
     Constant("bandwidth_share", "", "Share of the memory bandwidth.", 0.05, 1.0, 0.85),
-    Constant("unpack_ops", "", "Vector operations to unpack one weight.", 1e-3, 100.0, 8.0),
+    Constant("unpack_ops", "", "Vector operations that unpack one weight.", 1e-3, 100.0, 8.0),
     Constant("operator_s", "s", "Launch and synchronisation of one operator.", 1e-8, 1e-3, 5e-6),
-    Constant("step_s", "s", "Host's part of one pass: sampling, graphs, Python.", 1e-7, 0.1, 3e-4),
-    Constant("overlap", "", "Exponent of the smooth maximum: 1 is a sum.", 1.0, 12.0, 2.0),
+    Constant("step_s", "s", "The host's part of a pass: sampling, Python.", 1e-7, 0.1, 3e-4),
 )
+_WIDE = 16  # bits of the arithmetic that packed weights are unpacked for
 _EIGHT_BITS = ("int8", "fp8")
-_BYTE = 8
 
 
 @dataclass(frozen=True, slots=True)
-class StepWork:
-    """Seconds of one operator at the ceilings of the data sheet, apart by what limits them.
+class Weights:
+    """What the weights of a pass are like, as far as its rates depend on it.
 
     Attributes:
-        products: of arithmetic on plain weights, and of attention.
-        packed, grouped: of products with packed weights, and of those by experts.
-        unpack: of one vector operation for each packed weight that is read.
-        memory: of the bytes moved.
+        packed_bits: bits of a weight with its scales, if it has fewer than the arithmetic; else 0.
+        experts: whether layers have experts.
     """
 
-    products: Number = 0.0
-    packed: Number = 0.0
-    grouped: Number = 0.0
-    unpack: Number = 0.0
-    memory: Number = 0.0
+    packed_bits: float = 0.0
+    experts: bool = False
 
 
-def work_of(op: Op, hardware: Hardware) -> StepWork:
-    """Return the work of an operator on a device.
+def attained_device(
+    hardware: Hardware, constants: Mapping[str, float], weights: Weights
+) -> Hardware:
+    """Return a device whose roofs are those that passes attain.
 
-    Raises:
-        UnsupportedError: the device has no peak for the operator's arithmetic or a wider one.
+    Args:
+        hardware: the device of the data sheet.
+        constants: those of ``CONSTANTS``, by name.
+        weights: of the pass.
     """
-    memory = op.moved_bytes / hardware.bandwidth
-    weights = packed_weights(op)
-    peak = hardware.peak(op.dtype)
-    if type(weights) is int and weights == 0:
-        return StepWork(products=op.flops / peak, memory=memory)
-    products = op.flops / packed_peak(hardware, op.dtype)
-    unpack = weights / vector_peak(hardware)
-    if op.function == "experts":
-        return StepWork(grouped=products, unpack=unpack, memory=memory)
-    return StepWork(packed=products, unpack=unpack, memory=memory)
+    grouped = constants["grouped_share"] if weights.experts else 1.0
+    peaks = {
+        dtype: grouped * attained_peak(hardware, dtype, constants, weights)
+        for dtype in hardware.peaks
+    }
+    main = replace(hardware.main_memory, bandwidth=attained_bandwidth(hardware, constants, weights))
+    return replace(hardware, peaks=peaks, memories=(*hardware.memories[:-1], main))
 
 
-def packed_weights(op: Op) -> Number:
-    """Return the number of weights in fewer bits than the arithmetic that an operator reads."""
-    if op.kind != "gemm":
-        return 0
-    bits = ARITHMETIC_BITS.get(op.dtype, 16)
-    packed: Number = 0
-    for tensor in op.reads:
-        if tensor.role == "weight" and tensor.format.bits < bits:
-            packed = packed + tensor.moved_elements
-    return packed
+def attained_peak(
+    hardware: Hardware, dtype: str, constants: Mapping[str, float], weights: Weights
+) -> Number:
+    """Return the FLOP/s that products attain in a dtype: never more than its peak."""
+    peak = hardware.peaks[dtype]
+    if not weights.packed_bits or ARITHMETIC_BITS[dtype] < _WIDE:
+        return constants["peak_share"] * peak
+    return minimum(constants["packed_share"] * packed_peak(hardware, dtype), peak)
+
+
+def attained_bandwidth(
+    hardware: Hardware, constants: Mapping[str, float], weights: Weights
+) -> Number:
+    """Return the byte/s that passes attain, with the time that their weights are unpacked in."""
+    streamed = constants["bandwidth_share"] * hardware.bandwidth
+    if not weights.packed_bits:
+        return streamed
+    unpacked = vector_peak(hardware) * weights.packed_bits / 8 / constants["unpack_ops"]
+    return 1 / (1 / streamed + 1 / unpacked)
 
 
 def packed_peak(hardware: Hardware, dtype: str) -> Number:
@@ -106,14 +114,13 @@ def packed_peak(hardware: Hardware, dtype: str) -> Number:
     for eight in _EIGHT_BITS:
         if eight in hardware.peaks:
             return hardware.peaks[eight]
-    return hardware.peak(dtype)
+    return hardware.peaks[dtype]
 
 
 def vector_peak(hardware: Hardware) -> Number:
-    """Return the rate of vector units, operations a second.
+    """Return the rate of the vector units, operations a second.
 
-    That is the peak of fp32, but on CPUs the dot products of 8 bits, which unpack and multiply in
-    the same units.
+    That is the peak of fp32; on CPUs that of 8-bit dot products, for which they unpack.
     """
     if "CPU" in hardware.device_class and "int8" in hardware.peaks:
         return hardware.peaks["int8"]
@@ -123,121 +130,41 @@ def vector_peak(hardware: Hardware) -> Number:
     return slowest
 
 
-def operator_seconds(
-    work: StepWork, constants: Mapping[str, float], ceiling: Number = 1.0
-) -> Number:
-    """Return the seconds of one operator without the host's part of the pass.
+def fastest_peak(hardware: Hardware) -> Number:
+    """Return the peak above which no run of a model can be, FLOP/s.
 
-    Args:
-        work: at the ceilings of the data sheet; numbers or arrays that broadcast.
-        constants: those of ``CONSTANTS``, by name.
-        ceiling: peak of the dtype over that of 8 bits: no packed product is faster than that.
+    Engines run packed weights as 8-bit products, and GeForce cards do 16-bit products that
+    accumulate in 16 bits at twice the listed peak.
     """
-    packed = minimum(constants["packed_share"], ceiling)
-    compute = (
-        work.products / constants["peak_share"]
-        + (work.packed + work.grouped / constants["grouped_share"]) / packed
-        + work.unpack * constants["unpack_ops"]
-    )
-    memory = work.memory / constants["bandwidth_share"]
-    overlap = constants["overlap"]
-    smooth: Number = (compute**overlap + memory**overlap) ** (1 / overlap)
-    return constants["operator_s"] + smooth
-
-
-def packed_ceiling(hardware: Hardware, dtype: str) -> Number:
-    """Return the largest share of the peak of 8 bits that keeps to the peak of a dtype."""
-    return hardware.peak(dtype) / packed_peak(hardware, dtype)
-
-
-def pass_seconds(program: Program, hardware: Hardware, constants: Mapping[str, float]) -> Number:
-    """Return the seconds of one run of a fused program on a device.
-
-    Operators that were fused into others, and move nothing, have no launch: their FLOPs are free.
-    """
-    return step_seconds(program_work(program, hardware), constants)
-
-
-@dataclass(frozen=True, slots=True)
-class ProgramWork:
-    """The work of a program: of each of its operators, how often it runs, and its ceiling."""
-
-    rows: tuple[tuple[StepWork, Number, Number], ...]
-
-
-def program_work(program: Program, hardware: Hardware) -> ProgramWork:
-    """Return the work of the operators of a fused program that move bytes."""
-    rows = []
-    for block in program.blocks:
-        for op in block.ops:
-            moved = op.moved_bytes
-            if type(moved) is int and moved == 0:
-                continue
-            ceiling = packed_ceiling(hardware, op.dtype)
-            rows.append((work_of(op, hardware), block.repeat, ceiling))
-    return ProgramWork(tuple(rows))
-
-
-def step_seconds(work: ProgramWork, constants: Mapping[str, float]) -> Number:
-    """Return the seconds of one pass."""
-    total: Number = constants["step_s"]
-    for each, repeat, ceiling in work.rows:
-        total = total + repeat * operator_seconds(each, constants, ceiling)
-    return total
-
-
-def floor_seconds(program: Program, hardware: Hardware) -> Number:
-    """Return the least seconds that any engine can take for a pass: a run below it is an error.
-
-    All arithmetic is taken at the fastest peak of 8 bits or more: engines run packed weights as
-    8-bit products, and GeForce cards do 16-bit products that accumulate in 16 bits at twice the
-    listed peak.
-    """
-    fastest = max(peak for dtype, peak in hardware.peaks.items() if ARITHMETIC_BITS[dtype] >= _BYTE)
-    compute: Number = 0.0
-    memory: Number = 0.0
-    for block in program.blocks:
-        for op in block.ops:
-            compute = compute + block.repeat * op.flops / fastest
-            memory = memory + block.repeat * op.moved_bytes / hardware.bandwidth
-    return maximum(compute, memory)
+    peaks = [peak for dtype, peak in hardware.peaks.items() if ARITHMETIC_BITS[dtype] >= 8]
+    found: Number = max(peaks or hardware.peaks.values())
+    return found
 
 
 def _prepare(
     shape: Shape, hardware: Hardware, dtype: str, constants: Mapping[str, float]
 ) -> Callable[..., Number]:
-    peak, packed = hardware.peak(dtype), packed_peak(hardware, dtype)
-    weights = shape["weights"]
-    unpack = weights / vector_peak(hardware)
-    ceiling = peak / packed
-    grouped = shape["experts"] == "yes"
+    weights = Weights(float(shape["packed_bits"]), shape["experts"] == "yes")
+    device = attained_device(hardware, constants, weights)
+    peak, bandwidth = device.peak(dtype), device.bandwidth
 
     def seconds(flops: Number, moved_bytes: Number) -> Number:
-        memory = moved_bytes / hardware.bandwidth
-        if type(weights) is int and weights == 0:
-            return operator_seconds(StepWork(flops / peak, memory=memory), constants)
-        each = flops / packed
-        work = (
-            StepWork(grouped=each, unpack=unpack, memory=memory)
-            if grouped
-            else StepWork(packed=each, unpack=unpack, memory=memory)
-        )
-        return operator_seconds(work, constants, ceiling)
+        return constants["operator_s"] + maximum(flops / peak, moved_bytes / bandwidth)
 
     return seconds
 
 
-def _work(shape: Shape, dtype: str) -> tuple[Number, Number]:
+def _work(shape: Shape, _dtype: str) -> tuple[Number, Number]:
     return shape["flops"], shape["moved_bytes"]
 
 
 KERNEL = Kernel(
     name="step",
-    help="One operator of a pass, on devices without measured kernels.",
+    help="One operator of a pass, on devices whose kernels were not measured.",
     arguments=(
         Argument("flops", "FLOPs."),
         Argument("moved_bytes", "Bytes read from and written to the main memory."),
-        Argument("weights", "Weights in fewer bits than the arithmetic that are read.", 0),
+        Argument("packed_bits", "Bits of a weight that the arithmetic is wider than; 0: none.", 0),
         Argument("experts", "Whether the products are those of experts.", "no", ("no", "yes")),
     ),
     constants=CONSTANTS,
