@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from memorywall.answer.analyze import HardwareSource, load_hardware
@@ -45,6 +45,7 @@ SPREAD = {
     "step_s": 0.8,
 }
 _RUN_SPREAD = 0.05  # what two runs of one device differ by that the form does not explain
+_ENGINE_SPREAD = 0.1  # of runs of one engine on several devices
 _SOFT = 1.5  # soft-L1: residuals beyond this many spreads weigh less
 _TOLERANCE = 0.97  # a run this share of the floor may be a rounded clock
 _ODD = math.log(1.5)  # runs further off than this are reported
@@ -64,6 +65,7 @@ class Sample:
         repeats: executions of each, an array.
         launches: executions that are kernels of their own.
         floor_s: seconds below which no run can be.
+        phase: what the pass is of.
     """
 
     seconds: float
@@ -75,6 +77,7 @@ class Sample:
     repeats: Array
     launches: float
     floor_s: float
+    phase: str = ""
 
     def predicted(self, constants: Mapping[str, float]) -> float:
         """Return the seconds of the pass by constants."""
@@ -129,7 +132,8 @@ def sample(run: Run, hardware: Hardware) -> Sample:
     precision = Precision(weights=run.weights, activations=run.activations)
     question = settle(Scenario(load_model(run.model), words, hardware, precision))
     program = program_of(question, question.passes[0])
-    return sample_of(program, hardware, weights_of(question), run.seconds)
+    found = sample_of(program, hardware, weights_of(question), run.seconds)
+    return replace(found, phase=run.phase)
 
 
 def weights_of(question: Question) -> Weights:
@@ -248,6 +252,32 @@ def calibrate_from_runs(
         physics="no run is faster than the roofs",
     )
     return StreamCalibration(table, odd, ratios)
+
+
+def calibrate_engine(
+    runs: Sequence[tuple[Run, str]], prior: Table, engine: str, dataset: str
+) -> Table:
+    """Return the constants of one engine on devices of a class.
+
+    Args:
+        runs: with the names of their devices.
+        prior: the table of the class for any engine.
+        engine: its name in tables.
+        dataset: of the runs.
+    """
+    samples = [_sampled(run, load_hardware(device)) for run, device in runs]
+    constants = fit_step(samples, prior.constants, run_spread=_ENGINE_SPREAD)
+    errors = [abs(one.predicted(constants) / one.seconds - 1) for one in samples]
+    return replace(
+        prior,
+        engine=engine,
+        constants={name: float(f"{value:.3g}") for name, value in constants.items()},
+        dataset=dataset,
+        rows=len(samples),
+        outliers=sum(error > math.expm1(_ODD) for error in errors),
+        median_error=None,
+        p90_error=None,
+    )
 
 
 def refuse_impossible(runs: Sequence[Run], samples: Sequence[Sample], hardware: Hardware) -> None:

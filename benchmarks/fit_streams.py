@@ -1,0 +1,83 @@
+"""Fit the constants of a pass by class and by device, and print how well they hold.
+
+    python benchmarks/fit_streams.py FOLDER [--write]
+
+FOLDER holds ``single_stream.csv``; ``public_runs.csv`` beside this file has further runs, with
+their sources. ``--write`` replaces the tables of the catalogue.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from memorywall.calibrate.public_runs import PublicRun, read_public_runs
+from memorywall.calibrate.stream_classes import ClassRun, class_tables, left_out
+from memorywall.calibrate.streams import calibrate_engine, calibrate_from_runs
+from memorywall.catalog.step_tables import FOLDER, table_toml
+from memorywall.core.files import write_text
+from memorywall.core.kernels import Table
+from memorywall.validate.streams import class_run, error_lines
+
+DATASET = (
+    "single_stream.csv (llama.cpp discussions 4167, 10879, 15013, 15396, issue 34, pulls 2959 and "
+    "3084; turboderp-org/exllamav2, MIT; geerlingguy/ai-benchmarks, MIT; llm-tracker.info) and "
+    "benchmarks/public_runs.csv (XiongjieDai/GPU-Benchmarks-on-LLM-Inference; pavlokhmel.com; "
+    "AlexsJones/llmfit, MIT; lmstudio-ai/lmstudio-bug-tracker): facts of public tables"
+)
+LEAST_ROWS = 4  # of a device with a table of its own
+ENGINES = {"exllama": ("exllama",), "exllamav2": ("exllamav2", "Exllama V2"),
+           "mlc": ("MLC LLM", "MLC-LLM")}  # fmt: skip
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Fit, print, and write where asked."""
+    given, refused = read_public_runs(Path(arguments[0]) / "single_stream.csv")
+    more, _ = read_public_runs(Path(__file__).parent / "public_runs.csv")
+    runs = [class_run(one) for one in (*given, *more)]
+    predicted = left_out(runs)
+    checked = {one.run.place for one in given}
+    print("runs of single_stream.csv, each device left out of its fit")
+    print(error_lines([each for each in predicted if each.run.label in checked]))
+    print("runs of public_runs.csv")
+    print(error_lines([each for each in predicted if each.run.label not in checked]))
+    for one in refused:
+        print(f"{one.place} refused: {one.reason}")
+    if "--write" in arguments:
+        _write((*given, *more), runs)
+
+
+def _write(rows: Sequence[PublicRun], runs: Sequence[ClassRun]) -> None:
+    tables = class_tables(runs, DATASET)
+    for name, table in tables.items():
+        engines = _engine_tables(rows, table) if name == "nvidia-gpu" else ()
+        _save(name, (table, *engines))
+    for device in sorted({row.device for row in rows}):
+        own = [row for row in rows if row.device == device and not row.left_out]
+        if len(own) >= LEAST_ROWS:
+            sources = sorted({row.source for row in own})
+            prior = tables[own[0].device_class]
+            found = calibrate_from_runs([row.run for row in own], device, prior).table
+            _save(device, (replace(found, dataset="; ".join(sources)),))
+
+
+def _engine_tables(rows: Sequence[PublicRun], prior: Table) -> tuple[Table, ...]:
+    found = []
+    for engine, names in ENGINES.items():
+        own = [
+            (row.run, row.device)
+            for row in rows
+            if row.run.engine in names and row.device_class == "nvidia-gpu"
+        ]
+        found.append(calibrate_engine(own, prior, engine, DATASET))
+    return tuple(found)
+
+
+def _save(name: str, tables: Sequence[Table]) -> None:
+    write_text(FOLDER / f"{name}.toml", "\n".join(table_toml(table) for table in tables))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
