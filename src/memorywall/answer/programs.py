@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from memorywall.catalog.calibrations import provenance_of
 from memorywall.core.numbers import Number
 from memorywall.core.phase import Pass
 from memorywall.core.program import Program
@@ -44,12 +45,17 @@ def joined(first: list[OpCost], rest: list[OpCost]) -> list[OpCost]:
 def time_provenance(question: Question) -> Provenance:
     """Return where the times of a question come from.
 
-    They are ``calibrated`` where the device was measured and operators are a family's; PyTorch's
-    own operators, of a traced module, were not measured.
+    A forecast stays at its roofs. They are ``calibrated`` where the device was measured and
+    operators are a family's (PyTorch's own operators, of a traced module, were not measured), or
+    where constants were fitted to published measurements of it; ``class default`` where those of
+    its class stand in.
     """
     hardware = question.hardware
     if hardware.draws is not None:
         return "forecast"
-    if hardware.calibration is not None and not question.model.traits.traced:
-        return "calibrated"
-    return CEILINGS[hardware.kind]
+    if question.counting.ceilings == "spec":
+        return CEILINGS[hardware.kind]
+    if hardware.kind == "measured":
+        measured = hardware.calibration is not None and not question.model.traits.traced
+        return "calibrated" if measured else "measured"
+    return provenance_of(hardware)
