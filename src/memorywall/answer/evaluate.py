@@ -120,7 +120,9 @@ _KNOWN: dict[tuple[object, ...], tuple[Template, Question]] = {}
 _MOST_KNOWN = 512
 
 
-def template_of_pass(question: Question, one: Pass, *, in_engine: bool = False) -> tuple[Template, Point]:
+def template_of_pass(
+    question: Question, one: Pass, *, in_engine: bool = False
+) -> tuple[Template, Point]:
     """Return the template of a pass, which is the same at all lengths, and the point to ask."""
     key = (
         id(question.model), id(question.formats), id(question.counting), question.guidance,
@@ -169,12 +171,16 @@ def evaluate_ops(question: Question) -> Sequence[OpCost]:
         return template.price_ops_many(point, question.hardware)
     costs: list[OpCost] = []
     for one in question.passes:
-        template, point = template_of_pass(question, one)
-        if one.grows:
-            part = template.price_run_ops(point, one.count, question.hardware)
-        else:
-            part = template.price_ops(point, question.hardware)
-            if one.count > 1:
-                part = [op.map(partial(mul, one.count), one.count) for op in part]
-        costs = joined(costs, part)
+        costs = joined(costs, ops_of_pass(question, one))
     return costs
+
+
+def ops_of_pass(question: Question, one: Pass) -> list[OpCost]:
+    """Return the cost of every operator of one pass, over all of its executions."""
+    template, point = template_of_pass(question, one)
+    if one.grows:
+        return template.price_run_ops(point, one.count, question.hardware)
+    part = template.price_ops(point, question.hardware)
+    if one.count > 1:
+        part = [op.map(partial(mul, one.count), one.count) for op in part]
+    return part

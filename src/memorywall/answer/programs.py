@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from memorywall.catalog.calibrations import provenance_of
 from memorywall.core.numbers import Number
@@ -32,6 +33,12 @@ def _fuse_traced(program: Program) -> Program:
     from memorywall.passes.collapse import fuse_traced  # noqa: PLC0415 - of traces alone
 
     return fuse_traced(program)[0]
+
+
+def as_a_framework_runs(question: Question) -> Question:
+    """Return a question as a framework runs it: unfused, and without pairs that are masked."""
+    counting = replace(question.counting, traffic="unfused", causal="half")
+    return replace(question, counting=counting)
 
 
 def joined(first: list[OpCost], rest: list[OpCost]) -> list[OpCost]:

@@ -120,11 +120,11 @@ class Analysis:
         """Whether times are predictions by a calibration, and not bounds at the ceilings."""
         return self.time_provenance in ("calibrated", "class default")
 
-    def _pass_cost(self, index: int) -> Cost:
-        """Return the cost of one pass, predicted where the whole is."""
+    def _pass_s(self, index: int) -> Number:
+        """Return the seconds of one pass, predicted where the whole is."""
         if self._calibrated is None:
-            return self.costs[index]
-        return self.costs[index].predicted(self._calibrated.by_pass[index].cost)
+            return self.costs[index].latency_s
+        return self._calibrated.by_pass[index].cost.latency_s
 
     @cached_property
     def in_use(self) -> Fit | None:
@@ -384,7 +384,7 @@ class Analysis:
         Of a pass over a prompt; None where there is none.
         """
         first = self.passes[0]
-        return self._pass_cost(0).latency_s if first.emits and not first.step else None
+        return self._pass_s(0) if first.emits and not first.step else None
 
     @property
     def tpot_s(self) -> Number | None:
@@ -395,7 +395,7 @@ class Analysis:
         steps = self._step_passes
         if not steps:
             return None
-        seconds: Number = sum((self._pass_cost(i).latency_s for i in steps), 0.0)
+        seconds: Number = sum((self._pass_s(i) for i in steps), 0.0)
         return seconds / sum(self.passes[i].count for i in steps)
 
     @property
@@ -494,7 +494,9 @@ class Analysis:
 
     def _estimate_of(self, name: str) -> Estimate | None:
         """Return the estimate whose interval a time has: that of its pass, or of the whole."""
-        if self._prediction is None or not (self.is_predicted or self.time_provenance == "forecast"):
+        if self._prediction is None or not (
+            self.is_predicted or self.time_provenance == "forecast"
+        ):
             return None
         if name == "ttft_s":
             return self._prediction.by_pass[0]

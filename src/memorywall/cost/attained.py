@@ -44,9 +44,7 @@ def attained(hardware: Hardware, table: Table) -> Attained:
         peaks={dtype: peak * share for dtype, peak in hardware.peaks.items()},
         memories=(*hardware.memories[:-1], reached),
     )
-    return Attained(
-        slower, constants["operator_s"], constants["step_s"], table.low, table.high
-    )
+    return Attained(slower, constants["operator_s"], constants["step_s"], table.low, table.high)
 
 
 def launches(program: Program) -> int:
@@ -54,4 +52,6 @@ def launches(program: Program) -> int:
 
     An operator that moves nothing rides on the one before it.
     """
-    return sum(repeat for _, op, repeat in program.walk() if op.runs and not is_zero(moved_bytes(op)))
+    return sum(
+        repeat for _, op, repeat in program.walk() if op.runs and not is_zero(moved_bytes(op))
+    )
