@@ -49,10 +49,10 @@ class Analysis:
     shapes that broadcast to it.
 
     ``quantity("latency_s")`` gives a number with its interval and its provenance;
-    ``provenance("latency_s")`` that alone. Times are predictions by a calibration of the device or of
-    its class, with ``bound_s``, the bound at its ceilings, beside them; with ``ceilings="spec"``
-    they are that bound. ``print`` it for a sentence, ``to_dict()`` for a record, ``to_frame()`` for a row a point;
-    ``docs/reference/quantities.md`` lists all quantities with their units.
+    ``provenance("latency_s")`` that alone. Times are predictions by a calibration of the device or
+    of its class, with ``bound_s``, the bound at its ceilings, beside them; with ``ceilings="spec"``
+    they are that bound. ``print`` it for a sentence, ``to_dict()`` for a record, ``to_frame()`` for
+    a row a point; ``docs/reference/quantities.md`` lists all quantities with their units.
 
     Attributes:
         scenario: the question as asked.

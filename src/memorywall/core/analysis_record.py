@@ -39,8 +39,9 @@ class AnalysisRecord:
 def read_analysis_record(record: Mapping[str, Any]) -> AnalysisRecord:
     """Read a record of an analysis of any version.
 
-    Version 2 called ``bound_s`` by another name. Of a calibrated machine, version 1 kept rates and shares at the roofs and the prediction beside
-    them: these rates are left out of its points, whose ``latency_s`` is the predicted one.
+    Version 2 called ``bound_s`` by another name. Of a calibrated machine, version 1 kept rates and
+    shares at the roofs and the prediction beside them: these rates are left out of its points,
+    whose ``latency_s`` is the predicted one.
 
     Raises:
         InvalidInputError: no record of an analysis, or of a later version.

@@ -20,7 +20,7 @@ class Attained:
     """A device with the shares of its roofs that programs attain.
 
     Attributes:
-        hardware: the device, its peaks and the bandwidth of its main memory multiplied by the shares.
+        hardware: the device, its peaks and the bandwidth of its main memory times the shares.
         operator_s: seconds of the launch of one operator.
         step_s: seconds of the host for one pass.
         low, high: predictions times these are the 80 % interval.

@@ -90,27 +90,24 @@ def _calls_of_block(block: Block, first: int) -> list[Call]:
 def _joined(op: Op, calls: list[Call], products: dict[object, Call]) -> Call | None:
     """Return the call that an operator is a part of, widened by it; None for a call of its own."""
     geometry = op.geometry
-    last = calls[-1] if calls else None
     if isinstance(geometry, Gemm):
         known = products.get(_input_of(op, geometry))
         if known is not None:
             known.shape["n"] += _columns(geometry)
         return known
-    if last is None:
+    if not calls:
         return None
-    if isinstance(geometry, Experts):
-        if last.kernel != "moe" or "down" in last.shape:
-            return None
-        last.shape["down"] = True
-        return last
     if isinstance(geometry, Attention) and geometry.product == "pv":
         attention = next((c for c in reversed(calls) if c.kernel.startswith("attention")), None)
         if attention is not None:
             attention.shape["value_dim"] = size(geometry.head_dim)
         return attention
-    if op.kind == "softmax" and last.kernel.startswith("attention"):
-        return last
-    return last if is_zero(moved_bytes(op)) else None
+    last = calls[-1]
+    rides = is_zero(moved_bytes(op)) and not isinstance(geometry, Experts)
+    if isinstance(geometry, Experts) and last.kernel == "moe" and not last.shape["down"]:
+        last.shape["down"] = rides = True
+    of_scores = op.kind == "softmax" and last.kernel.startswith("attention")
+    return last if rides or of_scores else None
 
 
 def _input_of(op: Op, geometry: Gemm) -> object:
@@ -133,7 +130,7 @@ def _columns(geometry: Gemm) -> Any:
 
 def _gemm(op: Op, geometry: Gemm) -> Call:
     stored = _weight(op)
-    shape = {"n": _columns(geometry), "k": geometry.k, "weight_bytes": _bytes(stored, op.dtype)}
+    shape = {"n": _columns(geometry), "k": geometry.k, "weight_bytes": _bytes(stored)}
     return Call("gemm", table_dtype(op.dtype, stored), shape, {"m": geometry.m}, 1,
                 arithmetic=op.dtype)  # fmt: skip
 
@@ -148,7 +145,8 @@ def _experts(op: Op, geometry: Experts) -> Call:
         "experts_per_token": geometry.chosen,
         "gated": gated,
         "routing": geometry.routing,
-        "weight_bytes": _bytes(stored, op.dtype),
+        "weight_bytes": _bytes(stored),
+        "down": False,
     }
     varying = {"tokens": size(geometry.rows)}
     return Call("moe", table_dtype(op.dtype, stored), shape, varying, 1, arithmetic=op.dtype)
@@ -162,7 +160,7 @@ def _attention(op: Op, geometry: Attention) -> Call:
         "kv_heads": geometry.kv_heads,
         "head_dim": size(geometry.head_dim),
         "value_dim": size(geometry.value_dim or geometry.head_dim),
-        "cache_bytes": _bytes(cache, op.dtype),
+        "cache_bytes": _bytes(cache),
         "latent": geometry.latent,
     }
     varying: dict[str, Any] = {"batch": geometry.batch, "keys": geometry.keys}
@@ -179,8 +177,8 @@ def _collective(op: Op, geometry: Collective) -> Call:
     return Call(geometry.which, "", shape, {"bytes": geometry.payload}, 1, arithmetic=op.dtype)
 
 
-def _bytes(tensor: Tensor | None, dtype: str) -> float:
-    """Return the bytes of an element of an array, scales included; of the arithmetic without one."""
+def _bytes(tensor: Tensor | None) -> float:
+    """Return the bytes of an element of an array, scales included; without one, of 16 bits."""
     if tensor is None:
         return 2.0
     return float(tensor.format.bits_per_element) / 8

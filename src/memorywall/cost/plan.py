@@ -60,7 +60,7 @@ class _Group:
     def total(self, values: Sequence[Any]) -> Number:
         """Return the seconds of all calls at a point, or at points that broadcast."""
         arguments = tuple([values[place] for place in self.places])
-        if any([is_array(argument) for argument in arguments]):
+        if any(is_array(argument) for argument in arguments):
             return self._total_many(arguments)
         known = self.kept.get(arguments)
         if known is None:
