@@ -17,6 +17,8 @@ from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
 from memorywall.cost.template.scalars import is_zero, moved_bytes
 
+# The kernels' names of how tokens choose experts.
+_ROUTINGS = {"uniform": "balanced", "skewed": "power_law_1.2"}
 # The products of an indexer choose keys and have no values.
 _WITHOUT_VALUES = ("index", "distances")
 
@@ -144,7 +146,7 @@ def _experts(op: Op, geometry: Experts) -> Call:
         "experts": geometry.experts,
         "experts_per_token": geometry.chosen,
         "gated": gated,
-        "routing": geometry.routing,
+        "routing": _ROUTINGS[geometry.routing],
         "weight_bytes": _bytes(stored),
         "down": False,
     }
