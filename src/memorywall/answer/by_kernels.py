@@ -39,7 +39,7 @@ def estimate_pass(question: Question, one: Pass, lookup: Lookup) -> Estimate:
     """Return the predicted time of a pass over all of its executions."""
     template, point = template_of_pass(question, one)
     plan = plan_of(template, question.hardware, "", lookup)
-    spent = plan.over(point, one.count) if one.grows else plan.at(point)
+    spent = plan.spent(point, one.count if one.grows else 0)
     times = 1 if one.grows else one.count
     if times != 1:
         by_kind = {kind: seconds * times for kind, seconds in spent.by_kind.items()}

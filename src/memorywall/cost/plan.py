@@ -153,9 +153,24 @@ class Plan:
             for calls, some in zip(groups, places, strict=True)
         ]
         self.host_s = lookup("step", "").constants["step_s"]
+        self._kept: dict[tuple[Point, int], Spent] = {}
 
-    def at(self, point: Point) -> Spent:
-        """Return the seconds of one run at a point, or at points that broadcast."""
+    def spent(self, point: Point, steps: int = 0) -> Spent:
+        """Return the seconds of one run at a point, or at points that broadcast.
+
+        With ``steps``, of as many decode steps in a row, the first at the point's length.
+        """
+        if any(is_array(number) for number in point):
+            return self._over(point, steps) if steps else self._at(point)
+        known = self._kept.get((point, steps))
+        if known is None:
+            known = self._over(point, steps) if steps else self._at(point)
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            self._kept[point, steps] = known
+        return known
+
+    def _at(self, point: Point) -> Spent:
         values = self._rows.at(point)
         by_kind: dict[str, Number] = {}
         total: Number = self.host_s
@@ -165,11 +180,10 @@ class Plan:
             total = total + seconds
         return Spent(by_kind, self.host_s, total)
 
-    def over(self, point: Point, steps: int) -> Spent:
-        """Return the seconds of decode steps in a row, the first at the point's length."""
+    def _over(self, point: Point, steps: int) -> Spent:
         lengths, weights = _samples(steps)
         stepped = Point(*[n[..., None] if is_array(n) else n for n in point])
-        found = self.at(stepped._replace(length=stepped.length + lengths))
+        found = self._at(stepped._replace(length=stepped.length + lengths))
         by_kind = {kind: _along(s, weights, steps) for kind, s in found.by_kind.items()}
         total = _along(found.total, weights, steps)
         return Spent(by_kind, found.host_s * steps, total)
