@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, Unpack
 
-from memorywall.answer.evaluate import evaluate, evaluate_ops
+from memorywall.answer.by_tables import predict_by_tables, predict_ops_by_tables
+from memorywall.answer.evaluate import check_points, evaluate_ops, price_passes, resident
 from memorywall.answer.notes import notes_on
 from memorywall.answer.programs import time_provenance
 from memorywall.answer.settle import settle
@@ -22,8 +23,9 @@ from memorywall.core.fit import Fit
 from memorywall.core.hardware import FORECAST, Hardware
 from memorywall.core.model import Model
 from memorywall.core.parameters import Adjustments, Words, by_part
+from memorywall.core.quantities import Provenance
 from memorywall.core.question import Question
-from memorywall.core.results import Footprint, OpCost
+from memorywall.core.results import Cost, Footprint, OpCost
 from memorywall.core.scenario import Scenario
 from memorywall.core.traced import Traced
 from memorywall.core.workload import Conventions, Precision, Workload
@@ -86,35 +88,52 @@ def analyze(model: ModelSource | Traced, *, on: HardwareSource, **words: Unpack[
 def analyze_scenario(scenario: Scenario) -> Analysis:
     """Return the answer to a whole question; ``analyze`` takes the same question as keywords."""
     question = settle(scenario)
-    evaluation = evaluate(question)
+    check_points(question)
+    provenance = time_provenance(question)
+    price: Callable[[], tuple[Cost, ...]] = partial(price_passes, question, question.hardware)
+    predict: Callable[[], Prediction | None] = partial(_predict, question, provenance)
+    # The times that are read first are worked out here, so that a device without the arithmetic is
+    # refused here; the others when they are read.
+    if provenance in ("calibrated", "class default") and question.hardware.kind != "measured":
+        predicted = predict()
+        predict = lambda: predicted  # noqa: E731
+    else:
+        costs = price()
+        price = lambda: costs  # noqa: E731
+    footprint = resident(question)
     return Analysis(
         scenario,
         question,
-        evaluation.passes,
-        evaluation.costs,
-        evaluation.footprint,
-        time_provenance(question),
+        question.passes,
+        footprint,
+        provenance,
+        price=price,
         price_ops=partial(evaluate_ops, question),
-        predict=partial(_predict, question),
+        predict=predict,
         predict_ops=partial(_predict_ops, question),
-        note=partial(notes_on, question, evaluation.footprint, scenario.precision),
+        note=partial(notes_on, question, footprint, scenario.precision),
         describe=_described,
-        judge=partial(_judge, question, evaluation.footprint),
+        judge=partial(_judge, question, footprint),
     )
 
 
-def _predict(question: Question) -> Prediction | None:
-    if question.hardware.calibration is None and question.hardware.draws is None:
+def _predict(question: Question, provenance: Provenance) -> Prediction | None:
+    """Return the prediction of a question's times, or of the interval of a forecast's bound."""
+    if provenance in ("calibrated", "class default") and question.hardware.kind != "measured":
+        return predict_by_tables(question)
+    if provenance not in ("calibrated", "forecast"):
         return None
     from memorywall.answer.predict import predict  # noqa: PLC0415 - it needs NumPy
 
     return predict(question)
 
 
-def _predict_ops(question: Question, at_roofs: list[OpCost]) -> list[OpCost]:
+def _predict_ops(question: Question, at_roofs: Sequence[OpCost]) -> Sequence[OpCost]:
+    if question.hardware.kind != "measured":
+        return predict_ops_by_tables(question, at_roofs)
     from memorywall.answer.predict import predict_ops  # noqa: PLC0415 - it needs NumPy
 
-    return predict_ops(question, at_roofs)
+    return predict_ops(question, list(at_roofs))
 
 
 def _judge(question: Question, footprint: Footprint) -> Fit | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial, reduce
 from math import prod
 from operator import mul
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 from memorywall.answer.programs import joined, rewrite_of
 from memorywall.core.errors import InvalidInputError
+from memorywall.core.hardware import Hardware
 from memorywall.core.numbers import maximum
 from memorywall.core.phase import Pass
 from memorywall.core.question import Question
@@ -41,24 +43,53 @@ def evaluate(question: Question) -> Evaluation:
     Raises:
         InvalidInputError: more than 2^28 points.
     """
-    shape, passes = question.shape, question.passes
-    if prod(shape) > MOST_POINTS:
+    check_points(question)
+    if question.model.traits.traced:
+        from memorywall.answer.lowered import evaluate_lowered  # noqa: PLC0415 - NumPy, PyTorch
+
+        return Evaluation(question.passes, *evaluate_lowered(question))
+    costs = price_passes(question, question.hardware)
+    return Evaluation(question.passes, costs, resident(question))
+
+
+def check_points(question: Question) -> None:
+    """Refuse a question with more points than an answer can hold.
+
+    Raises:
+        InvalidInputError: more than 2^28 points.
+    """
+    shape = question.shape
+    if shape and prod(shape) > MOST_POINTS:
         raise InvalidInputError(
             f"The question has {prod(shape):,} points; at most {MOST_POINTS:,} are answered at "
             "once.",
             "Ask for fewer batch sizes or lengths, or for parts of the grid.",
         )
+
+
+def price_passes(question: Question, hardware: Hardware) -> tuple[Cost, ...]:
+    """Return the cost of each pass of a question on a device, over all of its executions.
+
+    Raises:
+        UnsupportedError: the device has no peak for the program's arithmetic or a wider one.
+    """
     if question.model.traits.traced:
         from memorywall.answer.lowered import evaluate_lowered  # noqa: PLC0415 - NumPy, PyTorch
 
-        return Evaluation(passes, *evaluate_lowered(question))
-    price = _price_many if shape else _price_one
-    costs, residents = [], []
-    for one in passes:
-        cost, resident = price(question, one)
-        costs.append(cost if one.grows or one.count == 1 else cost.map(partial(mul, one.count)))
-        residents.append(resident)
-    return Evaluation(passes, tuple(costs), _together(residents))
+        return evaluate_lowered(replace(question, hardware=hardware))[0]
+    many = bool(question.shape)
+    costs = []
+    for one in question.passes:
+        template, point = template_of_pass(question, one)
+        if one.grows and many:
+            cost = template.price_run_many(point, one.count, hardware)
+        elif one.grows:
+            cost = template.price_run(point, one.count, hardware)
+        else:
+            cost = (template.price_many if many else template.price)(point, hardware)
+            cost = cost if one.count == 1 else cost.map(partial(mul, one.count))
+        costs.append(cost)
+    return tuple(costs)
 
 
 def footprint_of_pass(question: Question, one: Pass, *, in_engine: bool = False) -> Footprint:
@@ -66,30 +97,22 @@ def footprint_of_pass(question: Question, one: Pass, *, in_engine: bool = False)
 
     ``in_engine``: elementwise operators run apart, unlike in a price: see ``fuse_attention``.
     """
-    template, point = _template(question, one, in_engine=in_engine)
+    template, point = template_of_pass(question, one, in_engine=in_engine)
     if question.shape:
         return template.footprint_many(point, question.hardware)
     return template.footprint(point, question.hardware)
 
 
-def _price_one(question: Question, one: Pass) -> tuple[Cost, Footprint]:
-    """Price a pass at one point: a run over all of its executions, else one of them."""
-    template, point = _template(question, one)
-    hardware = question.hardware
-    if not one.grows:
-        return template.price(point, hardware), template.footprint(point, hardware)
-    last = template.footprint(point._replace(length=one.last), hardware)
-    return template.price_run(point, one.count, hardware), last
-
-
-def _price_many(question: Question, one: Pass) -> tuple[Cost, Footprint]:
-    """Price a pass at many points; constants are arrays of the common shape too."""
-    template, point = _template(question, one)
-    hardware = question.hardware
-    if not one.grows:
-        return template.price_many(point, hardware), template.footprint_many(point, hardware)
-    last = template.footprint_many(point._replace(length=one.last), hardware)
-    return template.price_run_many(point, one.count, hardware), last
+def resident(question: Question) -> Footprint:
+    """Return the bytes that must be resident at once for all passes of a question."""
+    if question.model.traits.traced:
+        return evaluate(question).footprint
+    hardware, many, residents = question.hardware, bool(question.shape), []
+    for one in question.passes:
+        template, point = template_of_pass(question, one)
+        last = point._replace(length=one.last) if one.grows else point
+        residents.append((template.footprint_many if many else template.footprint)(last, hardware))
+    return _together(residents)
 
 
 # Templates of the last questions, by the identity of what `settle` keeps for all of their lengths.
@@ -97,7 +120,9 @@ _KNOWN: dict[tuple[object, ...], tuple[Template, Question]] = {}
 _MOST_KNOWN = 512
 
 
-def _template(question: Question, one: Pass, *, in_engine: bool = False) -> tuple[Template, Point]:
+def template_of_pass(
+    question: Question, one: Pass, *, in_engine: bool = False
+) -> tuple[Template, Point]:
     """Return the template of a pass, which is the same at all lengths, and the point to ask."""
     key = (
         id(question.model), id(question.formats), id(question.counting), question.guidance,
@@ -142,16 +167,20 @@ def evaluate_ops(question: Question) -> Sequence[OpCost]:
         return evaluate_lowered_ops(question)
     first, *others = question.passes
     if question.shape and not others and first.count == 1:
-        template, point = _template(question, first)
+        template, point = template_of_pass(question, first)
         return template.price_ops_many(point, question.hardware)
     costs: list[OpCost] = []
     for one in question.passes:
-        template, point = _template(question, one)
-        if one.grows:
-            part = template.price_run_ops(point, one.count, question.hardware)
-        else:
-            part = template.price_ops(point, question.hardware)
-            if one.count > 1:
-                part = [op.map(partial(mul, one.count), one.count) for op in part]
-        costs = joined(costs, part)
+        costs = joined(costs, ops_of_pass(question, one))
     return costs
+
+
+def ops_of_pass(question: Question, one: Pass) -> list[OpCost]:
+    """Return the cost of every operator of one pass, over all of its executions."""
+    template, point = template_of_pass(question, one)
+    if one.grows:
+        return template.price_run_ops(point, one.count, question.hardware)
+    part = template.price_ops(point, question.hardware)
+    if one.count > 1:
+        part = [op.map(partial(mul, one.count), one.count) for op in part]
+    return part

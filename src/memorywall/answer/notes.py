@@ -41,7 +41,7 @@ def notes_on(question: Question, footprint: Footprint, asked: Precision) -> tupl
             "Scans and short convolutions were not measured: the prediction takes each for a copy "
             "of as many bytes."
         )
-    if hardware.kind == "spec":
+    if question.counting.ceilings == "spec" and hardware.kind == "spec":
         notes.append(
             "Data-sheet ceilings: kernels reach part of them, and launching each takes time that "
             "is not counted."

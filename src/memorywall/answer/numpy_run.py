@@ -93,15 +93,16 @@ def predict_decode(
     loaded = load_model(model)
     if loaded.config.get("model_type") != "gpt2":
         raise UnsupportedError(f"The NumPy run requires a GPT-2, got {loaded.name}.")
+    if hardware.calibration is None:
+        raise UnsupportedError(
+            f"{hardware.name} has no calibration.", "Measure: memorywall measure --brief"
+        )
     answer = analyze(
         loaded, on=hardware, phase="generate", seq_len=0, new_tokens=tokens, weights="fp32",
         activations="fp32", kv_cache="fp32",
     )  # fmt: skip
     estimate = answer.prediction
-    if estimate is None:
-        raise UnsupportedError(
-            f"{hardware.name} has no calibration.", "Measure: memorywall measure --brief"
-        )
+    assert estimate is not None
     each = float(estimate.seconds) / tokens
     return Prediction(
         model=loaded.name,
@@ -112,7 +113,7 @@ def predict_decode(
         high_s=each * float(estimate.high),
         flops=float(answer.flops) / tokens,
         moved_bytes=float(answer.moved_bytes) / tokens,
-        roofline_s=float(answer.latency_s) / tokens,
+        roofline_s=float(answer.bound_s) / tokens,
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from memorywall.answer.evaluate import evaluate
 from memorywall.answer.lowered import BLOCK_POINTS, collect, cut, paste, pieces
-from memorywall.answer.programs import joined, program_of
+from memorywall.answer.programs import as_a_framework_runs, joined, program_of
 from memorywall.answer.steps import (
     BLOCK_STEPS,
     step_programs,
@@ -38,7 +38,7 @@ def predict(question: Question) -> Prediction | None:
         return _foresee(question, hardware.draws)
     if hardware.calibration is None or question.model.traits.traced:
         return None
-    parts = _estimates(_eager(question), hardware.calibration)
+    parts = _estimates(as_a_framework_runs(question), hardware.calibration)
     return Prediction(reduce(add, parts), parts)
 
 
@@ -50,7 +50,7 @@ def predict_ops(question: Question, at_roofs: list[OpCost]) -> list[OpCost]:
     """
     calibration = question.hardware.calibration
     assert calibration is not None
-    eager = _eager(question)
+    eager = as_a_framework_runs(question)
     predicted: list[OpCost] = []
     for one in eager.passes:
         predicted = joined(predicted, _joined_calls(eager, one, calibration))
@@ -61,12 +61,6 @@ def predict_ops(question: Question, at_roofs: list[OpCost]) -> list[OpCost]:
 def _with_work(predicted: OpCost, known: OpCost) -> OpCost:
     cost = known.cost.predicted(predicted.cost)
     return replace(predicted, cost=cost, traffic=known.traffic)
-
-
-def _eager(question: Question) -> Question:
-    """Return a question as a framework runs it: unfused, and without pairs that are masked."""
-    counting = replace(question.counting, traffic="unfused", causal="half")
-    return replace(question, counting=counting)
 
 
 def _estimates(question: Question, calibration: Calibration) -> tuple[Estimate, ...]:

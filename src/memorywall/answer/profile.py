@@ -246,7 +246,7 @@ def _predict(
         work[kind] = (flops + float(row.flops), moved + float(row.moved_bytes))
     return ProfiledCase(
         phase, batch, length, dtype, threads, predicted, float(predicted * estimate.low),
-        float(predicted * estimate.high), float(answer.roofline_s),
+        float(predicted * estimate.high), float(answer.bound_s),
         str(bound_words(answer.roofs.bound_code)), by_class, work, float(hardware.peak(dtype)),
         float(hardware.bandwidth),
     )  # fmt: skip

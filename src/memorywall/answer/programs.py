@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
+from memorywall.catalog.calibrations import provenance_of
 from memorywall.core.numbers import Number
 from memorywall.core.phase import Pass
 from memorywall.core.program import Program
@@ -33,6 +35,12 @@ def _fuse_traced(program: Program) -> Program:
     return fuse_traced(program)[0]
 
 
+def as_a_framework_runs(question: Question) -> Question:
+    """Return a question as a framework runs it: unfused, and without pairs that are masked."""
+    counting = replace(question.counting, traffic="unfused", causal="half")
+    return replace(question, counting=counting)
+
+
 def joined(first: list[OpCost], rest: list[OpCost]) -> list[OpCost]:
     """Add costs up by operator; a prefill may run them in another order than a step."""
     found = {op.name: op for op in first}
@@ -44,12 +52,17 @@ def joined(first: list[OpCost], rest: list[OpCost]) -> list[OpCost]:
 def time_provenance(question: Question) -> Provenance:
     """Return where the times of a question come from.
 
-    They are ``calibrated`` where the device was measured and operators are a family's; PyTorch's
-    own operators, of a traced module, were not measured.
+    A forecast stays at its roofs. They are ``calibrated`` where the device was measured and
+    operators are a family's (PyTorch's own operators, of a traced module, were not measured), or
+    where constants were fitted to published measurements of it; ``class default`` where those of
+    its class stand in.
     """
     hardware = question.hardware
     if hardware.draws is not None:
         return "forecast"
-    if hardware.calibration is not None and not question.model.traits.traced:
-        return "calibrated"
-    return CEILINGS[hardware.kind]
+    if question.counting.ceilings == "spec":
+        return CEILINGS[hardware.kind]
+    if hardware.kind == "measured":
+        measured = hardware.calibration is not None and not question.model.traits.traced
+        return "calibrated" if measured else "measured"
+    return provenance_of(hardware)

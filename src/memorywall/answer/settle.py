@@ -29,6 +29,9 @@ _WORDS = tuple(
 _ASKED = attrgetter(*(f"{parameter.part}.{parameter.name}" for parameter in _WORDS))
 
 
+# The parameters of a trace that are not as it ran.
+_OF_TRACES = ("traffic", "ceilings", "launch")
+
 # A phase, the formats and the counting of a question.
 _Frame: TypeAlias = tuple[Phase, Formats, Counting]
 
@@ -104,6 +107,7 @@ def _frame(scenario: Scenario) -> _Frame:
         )
     phase = _settle_phase(model, asked.phase)
     _refuse_without_effect(scenario, phase)
+    _refuse_launch_at_roofs(conventions)
     frame = phase, _formats(scenario), _counting(scenario.conventions)
     _FRAMES[key] = (model, frame)
     if len(_FRAMES) > _MOST_FRAMES:
@@ -114,7 +118,7 @@ def _frame(scenario: Scenario) -> _Frame:
 def applicable(model: Model, phase: str | None, words: Mapping[str, Any]) -> dict[str, Any]:
     """Return the words that have an effect on a model in a phase, to ask many models alike."""
     if model.traits.traced_pass is not None:
-        return {name: value for name, value in words.items() if name == "traffic"}
+        return {name: value for name, value in words.items() if name in _OF_TRACES}
     settled = _settle_phase(model, phase)
     return {
         name: value
@@ -217,6 +221,8 @@ def _counting(asked: Conventions) -> Counting:
         asked.routing or "uniform",
         asked.mla or "auto",
         asked.cache_page or 0,
+        asked.ceilings or "calibrated",
+        asked.launch or "graph",
     )
 
 
@@ -260,6 +266,20 @@ def _refuse_without_effect(scenario: Scenario, phase: Phase) -> None:
         )
 
 
+def _refuse_launch_at_roofs(conventions: Conventions) -> None:
+    """Refuse a way of launching where no time of launches is counted.
+
+    Raises:
+        InvalidInputError: both ``launch`` and ``ceilings="spec"`` were given.
+    """
+    if conventions.launch is not None and conventions.ceilings == "spec":
+        raise InvalidInputError(
+            "launch conflicts with ceilings spec, which counts no launches; "
+            f"got {conventions.launch}.",
+            "Leave launch out, or ask for ceilings calibrated.",
+        )
+
+
 def _missing(model: Model, parameter: Parameter) -> str:
     """Return why a model does not have what a parameter requires."""
     if parameter.name in ("image_size", "images") and model.traits.images_left_out:
@@ -298,13 +318,15 @@ def _settle_traced(scenario: Scenario, traced: TracedPass) -> Question:
         own["phase"] = traced.phase
         asked.append(("phase", scenario.workload.phase))
     for name, value in asked:
-        if name != "traffic" and (name not in own or plain(value) != own[name]):
+        if name not in _OF_TRACES and (name not in own or plain(value) != own[name]):
             raise InvalidInputError(
                 f"{name} conflicts with the trace of {model.name}, which has one pass as it ran"
                 f"{_traced_value(own, name)}; got {shown(plain(value))}.",
                 "Trace the module with other inputs, phase or dtype.",
             )
     stored, arithmetic = find_format(model.dtype), find_format(traced.arithmetic)
+    conventions = scenario.conventions
+    _refuse_launch_at_roofs(conventions)
     return Question(
         model,
         scenario.hardware,
@@ -318,7 +340,13 @@ def _settle_traced(scenario: Scenario, traced: TracedPass) -> Question:
         None,
         None,
         Formats(stored, arithmetic, stored, arithmetic),
-        Counting(scenario.conventions.traffic or "fused", traced.causal, "all"),
+        Counting(
+            conventions.traffic or "fused",
+            traced.causal,
+            "all",
+            ceilings=conventions.ceilings or "calibrated",
+            launch=conventions.launch or "graph",
+        ),
     )
 
 

@@ -31,7 +31,7 @@ from memorywall.core.scenario import Scenario
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-SCHEMA = "memorywall.analysis/2"
+SCHEMA = "memorywall.analysis/3"
 # A page of a notebook; a grid may have millions of points.
 _MOST_ROWS = 64
 _BOUNDS: dict[str, Literal["", "at least", "at most"]] = {
@@ -49,16 +49,15 @@ class Analysis:
     shapes that broadcast to it.
 
     ``quantity("latency_s")`` gives a number with its interval and its provenance;
-    ``provenance("latency_s")`` that alone. Times are bounds at the ceilings of a data sheet, and
-    predictions on a machine that was measured, where ``roofline_s`` is the bound. ``print`` it for
-    a sentence, ``to_dict()`` for a record, ``to_frame()`` for a row a point;
-    ``docs/reference/quantities.md`` lists all quantities with their units.
+    ``provenance("latency_s")`` that alone. Times are predictions by a calibration of the device or
+    of its class, with ``bound_s``, the bound at its ceilings, beside them; with ``ceilings="spec"``
+    they are that bound. ``print`` it for a sentence, ``to_dict()`` for a record, ``to_frame()`` for
+    a row a point; ``docs/reference/quantities.md`` lists all quantities with their units.
 
     Attributes:
         scenario: the question as asked.
         question: the same with every parameter decided.
         passes: its forward passes.
-        costs: the cost of each pass at the device's ceilings, over all of its executions.
         footprint: bytes that must be resident.
         time_provenance: where the times come from.
     """
@@ -66,12 +65,12 @@ class Analysis:
     scenario: Scenario
     question: Question
     passes: tuple[Pass, ...]
-    costs: tuple[Cost, ...]
     footprint: Footprint
     time_provenance: Provenance
+    price: Callable[[], tuple[Cost, ...]]
     price_ops: Callable[[], Sequence[OpCost]]
     predict: Callable[[], Prediction | None]
-    predict_ops: Callable[[list[OpCost]], list[OpCost]]
+    predict_ops: Callable[[Sequence[OpCost]], Sequence[OpCost]]
     note: Callable[[], tuple[str, ...]]
     describe: Callable[[Analysis], str]
     judge: Callable[[], Fit | None]
@@ -82,6 +81,11 @@ class Analysis:
 
     def __str__(self) -> str:
         return self.describe(self)
+
+    @cached_property
+    def costs(self) -> tuple[Cost, ...]:
+        """The cost of each pass at the device's ceilings, over all of its executions."""
+        return self.price()
 
     @property
     def roofs(self) -> Cost:
@@ -94,8 +98,8 @@ class Analysis:
 
     @property
     def cost(self) -> Cost:
-        """FLOPs, bytes and times of the whole; on a measured machine the times are predicted."""
-        return self._predicted if self.time_provenance == "calibrated" else self.roofs
+        """FLOPs, bytes and times of the whole; the times are those of ``latency_s``."""
+        return self._predicted if self.is_predicted else self.roofs
 
     @cached_property
     def _predicted(self) -> Cost:
@@ -109,13 +113,18 @@ class Analysis:
     @property
     def _calibrated(self) -> Prediction | None:
         """The prediction by a calibration; a forecast's times are those at its roofs."""
-        return self._prediction if self.time_provenance == "calibrated" else None
+        return self._prediction if self.is_predicted else None
 
-    def _pass_cost(self, index: int) -> Cost:
-        """Return the cost of one pass, predicted where the whole is."""
+    @property
+    def is_predicted(self) -> bool:
+        """Whether times are predictions by a calibration, and not bounds at the ceilings."""
+        return self.time_provenance in ("calibrated", "class default")
+
+    def _pass_s(self, index: int) -> Number:
+        """Return the seconds of one pass, predicted where the whole is."""
         if self._calibrated is None:
-            return self.costs[index]
-        return self.costs[index].predicted(self._calibrated.by_pass[index].cost)
+            return self.costs[index].latency_s
+        return self._calibrated.by_pass[index].cost.latency_s
 
     @cached_property
     def in_use(self) -> Fit | None:
@@ -246,8 +255,14 @@ class Analysis:
 
     @property
     def latency_s(self) -> Number:
-        """The time: predicted on a measured machine, else at the roofs."""
-        return self.cost.latency_s
+        """The predicted time; with ``ceilings="spec"``, and of a forecast, that at the roofs."""
+        return self._times.latency_s
+
+    @property
+    def _times(self) -> Cost:
+        """The predicted times, without the work; at the ceilings where nothing is predicted."""
+        calibrated = self._calibrated
+        return self.roofs if calibrated is None else calibrated.whole.cost
 
     @property
     def latency_low_s(self) -> Number | None:
@@ -260,8 +275,11 @@ class Analysis:
         return self.quantity("latency_s").high
 
     @property
-    def roofline_s(self) -> Number:
-        """The sum over operators of the longer of arithmetic and traffic."""
+    def bound_s(self) -> Number:
+        """The least time at the device's ceilings.
+
+        The sum over operators of the longer of arithmetic and traffic.
+        """
         return self.roofs.latency_s
 
     @property
@@ -366,7 +384,7 @@ class Analysis:
         Of a pass over a prompt; None where there is none.
         """
         first = self.passes[0]
-        return self._pass_cost(0).latency_s if first.emits and not first.step else None
+        return self._pass_s(0) if first.emits and not first.step else None
 
     @property
     def tpot_s(self) -> Number | None:
@@ -377,7 +395,7 @@ class Analysis:
         steps = self._step_passes
         if not steps:
             return None
-        seconds: Number = sum((self._pass_cost(i).latency_s for i in steps), 0.0)
+        seconds: Number = sum((self._pass_s(i) for i in steps), 0.0)
         return seconds / sum(self.passes[i].count for i in steps)
 
     @property
@@ -392,21 +410,6 @@ class Analysis:
         come.
         """
         return None if self._prediction is None else self._prediction.whole
-
-    @property
-    def predicted_s(self) -> Number | None:
-        """``latency_s`` where it has an interval: predicted by a calibration, or of a forecast."""
-        return None if self.prediction is None else self.prediction.seconds
-
-    @property
-    def low_s(self) -> Number | None:
-        """``latency_low_s``, by its former name."""
-        return self.latency_low_s
-
-    @property
-    def high_s(self) -> Number | None:
-        """``latency_high_s``, by its former name."""
-        return self.latency_high_s
 
     @property
     def mfu(self) -> Number:
@@ -444,16 +447,15 @@ class Analysis:
     def ops(self) -> Sequence[OpCost]:
         """Every operator's cost, over all of its executions, in order of execution."""
         at_roofs = self.price_ops()
-        if self.time_provenance == "calibrated":
-            return tuple(self.predict_ops(list(at_roofs)))
-        return tuple(at_roofs) if isinstance(at_roofs, list) else at_roofs
+        found = self.predict_ops(at_roofs) if self.is_predicted else at_roofs
+        return tuple(found) if isinstance(found, list) else found
 
     def provenance(self, name: str) -> Provenance:
         """Return where a quantity comes from.
 
         ``counted`` is exact, from shapes; ``data sheet``, ``measured``, ``forecast`` and
-        ``hypothetical`` are the device's ceilings; ``calibrated`` is a prediction by what a machine
-        measured.
+        ``hypothetical`` are the device's ceilings; ``calibrated`` is a prediction by measurements
+        of the device, ``class default`` one by measurements of its class.
 
         Raises:
             UnknownNameError: no such quantity.
@@ -486,13 +488,15 @@ class Analysis:
             low, high = value * estimate.low, value * estimate.high
             if declared.scaling == "rate":
                 low, high = value / estimate.high, value / estimate.low
-        at_roofs = self.time_provenance != "calibrated" and value is not None
+        at_roofs = not self.is_predicted and value is not None
         bound = _BOUNDS[declared.scaling] if at_roofs else ""
         return Value(declared, value, low, high, self.provenance(name), bound)
 
     def _estimate_of(self, name: str) -> Estimate | None:
         """Return the estimate whose interval a time has: that of its pass, or of the whole."""
-        if self._prediction is None or self.time_provenance not in ("calibrated", "forecast"):
+        if self._prediction is None or not (
+            self.is_predicted or self.time_provenance == "forecast"
+        ):
             return None
         if name == "ttft_s":
             return self._prediction.by_pass[0]
@@ -519,7 +523,7 @@ class Analysis:
             **self._conventions_of_the_architecture(),
             "flops_per_multiply_add": 2,
             "parameters_of": question.model.architecture.class_name,
-            "ceilings": question.hardware.kind,
+            "ceilings": "calibrated" if self.is_predicted else question.hardware.kind,
         }
 
     def _conventions_of_the_architecture(self) -> dict[str, str]:

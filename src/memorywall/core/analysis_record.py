@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from memorywall.core.analysis import SCHEMA
-from memorywall.core.errors import InvalidInputError, shown
+from memorywall.core.errors import InvalidInputError, join_words, shown
 from memorywall.core.quantities import CEILINGS
 
 FIRST_SCHEMA = "memorywall.analysis/1"
+SECOND_SCHEMA = "memorywall.analysis/2"
 _ABOUT = ("schema", "conventions", "notes", "ops", "footprint", "time_shares", "points")
 # Of a calibrated machine the first version kept these at the roofs, beside the predicted seconds.
 _AT_ROOFS = ("bound", "tokens_per_s", "images_per_s", "ttft_s", "tpot_s", "step_s", "mfu", "mbu")
@@ -38,25 +39,34 @@ class AnalysisRecord:
 def read_analysis_record(record: Mapping[str, Any]) -> AnalysisRecord:
     """Read a record of an analysis of any version.
 
-    Of a calibrated machine, version 1 kept rates and shares at the roofs and the prediction beside
-    them: these rates are left out of its points, whose ``latency_s`` is the predicted one.
+    Version 2 called ``bound_s`` by another name. Of a calibrated machine, version 1 kept rates and
+    shares at the roofs and the prediction beside them: these rates are left out of its points,
+    whose ``latency_s`` is the predicted one.
 
     Raises:
         InvalidInputError: no record of an analysis, or of a later version.
     """
     schema = record.get("schema")
-    if schema not in (SCHEMA, FIRST_SCHEMA):
+    known = (FIRST_SCHEMA, SECOND_SCHEMA, SCHEMA)
+    if schema not in known:
         raise InvalidInputError(
-            f"schema must be {FIRST_SCHEMA} or {SCHEMA}, got {shown(schema)}.",
+            f"schema must be {join_words(known, 'or')}, got {shown(schema)}.",
             "Read a record that memorywall analyze --json wrote.",
         )
     if schema == FIRST_SCHEMA:
         points = tuple(_first_points(record))
     else:
         points = tuple(record["points"]) if "points" in record else (_flat(record),)
+    if schema == SECOND_SCHEMA:
+        points = tuple(_with_bound(point) for point in points)
     grid = "points" in record or isinstance(record["latency_s"], list)
     ops = () if grid else tuple(record["ops"])
     return AnalysisRecord(schema, points, ops, dict(record["conventions"]), tuple(record["notes"]))
+
+
+def _with_bound(point: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a point of version 2 with the bound under its later name."""
+    return {"bound_s" if name == "roofline_s" else name: value for name, value in point.items()}
 
 
 def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,7 +96,7 @@ def _renamed(point: dict[str, Any], kind: str) -> dict[str, Any]:
     low, high = point.pop("low_s"), point.pop("high_s")
     calibrated = predicted is not None and kind != "forecast"
     point |= {
-        "roofline_s": point["latency_s"],
+        "bound_s": point["latency_s"],
         "latency_low_s": low,
         "latency_high_s": high,
         "time_provenance": "calibrated" if calibrated else CEILINGS[kind],

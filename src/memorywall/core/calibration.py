@@ -132,7 +132,13 @@ class Estimate:
     def __add__(self, other: Estimate) -> Estimate:
         names = {**self.by_class, **other.by_class}
         both = {n: self.by_class.get(n, 0.0) + other.by_class.get(n, 0.0) for n in names}
-        return Estimate(both, self.low, self.high, self.cost + other.cost)
+        low, high = self.low, self.high
+        if low is not other.low or high is not other.high:
+            # A device that is slower than predicted in one pass is so in the next.
+            whole = self.seconds + other.seconds
+            low = (low * self.seconds + other.low * other.seconds) / whole
+            high = (high * self.seconds + other.high * other.seconds) / whole
+        return Estimate(both, low, high, self.cost + other.cost)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

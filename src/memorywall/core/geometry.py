@@ -240,6 +240,7 @@ class Attention(_Geometry):
         latent: whether keys and values are one array, of which values are a part.
         value_dim: of ``both`` products, axes of a value if they differ from those of a key.
         heads_axis: the axis of the query heads; those of an indexer are on every device whole.
+        window: positions that a query attends to at most; 0 without a window.
     """
 
     kind: ClassVar[Kind] = "attention"
@@ -255,6 +256,7 @@ class Attention(_Geometry):
     latent: bool = False
     value_dim: Axes = ()
     heads_axis: str = "heads"
+    window: int = 0
 
     @property
     def function(self) -> str:

@@ -18,8 +18,10 @@ from memorywall.core.traits import Traits
 from memorywall.core.units import read_counts
 from memorywall.core.workload import (
     Causal,
+    Ceilings,
     Guidance,
     LatentForm,
+    Launch,
     Logits,
     Routing,
     Traffic,
@@ -235,6 +237,18 @@ PARAMETERS: dict[str, Parameter] = {
             "window it keeps 1,024 positions of a prefill.",
             "exactly the positions that the architecture needs", CACHE, unit="positions",
         ),
+        Parameter(
+            "ceilings", "conventions", "choice",
+            "calibrated: predict the time by constants fitted to measurements of the device or of "
+            "its class; spec: the bound at the data sheet alone.",
+            "calibrated", choices=get_args(Ceilings),
+        ),
+        Parameter(
+            "launch", "conventions", "choice",
+            "graph: kernels are launched by the device, from a captured graph or by an engine; "
+            "eager: by a framework, operator by operator.",
+            "graph", choices=get_args(Launch),
+        ),
     )
 }  # fmt: skip
 
@@ -289,6 +303,8 @@ class Words(TypedDict, total=False):
     routing: str | None
     mla: str | None
     cache_page: int | str | None
+    ceilings: str | None
+    launch: str | None
 
 
 _NAME_OF = {

@@ -213,14 +213,18 @@ ANALYSIS = (
         "FLOP per byte at which the device's two roofs meet, for this arithmetic.",
         origin="ceilings",
     ),
-    _seconds("latency_s", "The time: predicted on a measured machine, else at the roofs.", "time"),
+    _seconds("latency_s", "The predicted time; with ceilings spec, that at the roofs.", "time"),
     _seconds("latency_low_s", f"Lower {_INTERVAL}.", "none"),
     _seconds("latency_high_s", f"Upper {_INTERVAL}.", "none"),
     Quantity(
         "time_provenance", "", "The source of the times: data sheet, calibrated, forecast, ...",
         "text",
     ),
-    _at_roofs("roofline_s", "The sum over operators of the longer of arithmetic and traffic."),
+    _at_roofs(
+        "bound_s",
+        "The least time at the device's ceilings: the sum over operators of the longer of "
+        "arithmetic and traffic.",
+    ),
     _at_roofs("overlapped_s", "The time if all operators of a pass overlapped: a lower bound."),
     _at_roofs(
         "serial_s",

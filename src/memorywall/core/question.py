@@ -46,6 +46,8 @@ class Counting:
     routing: str = "uniform"
     mla: str = "auto"
     cache_page: int = 0
+    ceilings: str = "calibrated"
+    launch: str = "graph"
 
 
 # Not frozen, since a frozen dataclass takes three times as long to make; nothing changes one.

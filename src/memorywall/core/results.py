@@ -101,6 +101,37 @@ class Cost:
         return code
 
 
+class SplitCost(Cost):
+    """Times of a prediction: the latency at once, its split by resource when it is first read."""
+
+    def __init__(self, latency_s: Number, split: Callable[[], Cost]) -> None:
+        object.__setattr__(self, "latency_s", latency_s)
+        object.__setattr__(self, "_split", split)
+
+    _split: Callable[[], Cost]
+
+    def __getattr__(self, name: str) -> Any:
+        # A slot that is empty: all others are filled at the first of them.
+        if name.startswith("_"):
+            raise AttributeError(name)
+        found = self._split()
+        for field in fields(Cost):
+            if field.name != "latency_s":
+                object.__setattr__(self, field.name, getattr(found, field.name))
+        return getattr(self, name)
+
+    def __add__(self, other: Cost) -> Cost:
+        def both() -> Cost:
+            return Cost(*map(add, _numbers(self), _numbers(other)))
+
+        return SplitCost(self.latency_s + other.latency_s, both)
+
+
+def of_overhead(seconds: Number) -> Cost:
+    """Return seconds of overhead as a cost."""
+    return Cost(latency_s=seconds, overhead_s=seconds, overhead_bound_s=seconds)
+
+
 _numbers = attrgetter(*(f.name for f in fields(Cost)))
 
 

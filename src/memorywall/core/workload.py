@@ -19,6 +19,8 @@ Causal: TypeAlias = Literal["half", "full"]
 Logits: TypeAlias = Literal["last", "all", "none"]
 Routing: TypeAlias = Literal["uniform", "skewed"]
 LatentForm: TypeAlias = Literal["auto", "absorbed", "expanded", "reexpanded"]
+Ceilings: TypeAlias = Literal["calibrated", "spec"]
+Launch: TypeAlias = Literal["graph", "eager"]
 
 # One step per new token is priced; above this number the answer would take too long.
 MOST_NEW_TOKENS = 2**22
@@ -101,9 +103,14 @@ class Conventions:
     routing: str | None = None
     mla: str | None = None
     cache_page: int | None = None
+    ceilings: str | None = None
+    launch: str | None = None
 
     def __post_init__(self) -> None:
-        given = (self.traffic, self.causal, self.logits, self.routing, self.mla)
+        given = (
+            self.traffic, self.causal, self.logits, self.routing, self.mla, self.ceilings,
+            self.launch,
+        )  # fmt: skip
         for value, (name, choices) in zip(given, _CHOICES, strict=True):
             if value is not None:
                 choose(name, value, choices)
@@ -118,6 +125,8 @@ _CHOICES = (
     ("logits", get_args(Logits)),
     ("routing", get_args(Routing)),
     ("mla", get_args(LatentForm)),
+    ("ceilings", get_args(Ceilings)),
+    ("launch", get_args(Launch)),
 )
 
 

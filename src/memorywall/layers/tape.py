@@ -451,7 +451,8 @@ class Tape:
             forward.batch, a.heads, a.kv_heads, (("head_dim", a.head_dim),), forward.tokens,
             attended, pairs, _mask_of(a, cross=sources is not None),
         )  # fmt: skip
-        self.op(f"{path}.scores", AttentionProduct("qk", *shape), (q, keys), scores)
+        window = a.window or 0 if sources is None else 0
+        self.op(f"{path}.scores", AttentionProduct("qk", *shape, window=window), (q, keys), scores)
         for index, term in enumerate(added):
             plain, scores = scores, self.activation(f"{path}.scores_{index}", axes, 3)
             geometry = Elementwise((Space(FLOPS_PER_ELEMENT["add"], axes),), "add", (0, 1))
@@ -465,7 +466,8 @@ class Tape:
             work = (*work, Space(FLOPS_PER_ELEMENT["softmax"], sinks))
             reads = (*reads, self.weight(f"{path}.sinks", named(heads=a.heads)))
         self.op(f"{path}.softmax", Softmax(work), reads, probabilities)
-        self.op(f"{path}.context", AttentionProduct("pv", *shape), (probabilities, values), context)
+        summed = AttentionProduct("pv", *shape, window=window)
+        self.op(f"{path}.context", summed, (probabilities, values), context)
         return context
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from memorywall.core.traits import Traits
 
-ALWAYS = frozenset(("batch_size", "weights", "activations", "traffic"))
+ALWAYS = frozenset(("batch_size", "weights", "activations", "traffic", "ceilings", "launch"))
 LENGTH = frozenset(("seq_len",))
 SOURCE = frozenset(("source_len",))
 SIGHT = frozenset(("image_size", "images"))

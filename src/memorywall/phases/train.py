@@ -20,7 +20,7 @@ def _resolve(model: Model) -> str:
 
 
 def _words(traits: Traits) -> frozenset[str]:  # noqa: ARG001 - the common signature
-    return frozenset(("traffic",))
+    return frozenset(("traffic", "ceilings"))
 
 
 def _lengths(model: Model, asked: Workload) -> Lengths:  # noqa: ARG001 - the common signature

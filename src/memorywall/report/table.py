@@ -30,8 +30,7 @@ _NUMBERS, _NARROWEST_PATH = 60, 20
 def show_analysis(analysis: Analysis, console: Console, *, by_op: bool = False) -> None:
     """Print an analysis without arrays: verdict, costs, footprint, conventions, notes.
 
-    ``by_op`` lists every operator that runs instead of every class of operators. On a measured
-    machine the times are the predicted ones.
+    ``by_op`` lists every operator that runs instead of every class of operators.
     """
     for line in headline(analysis).splitlines():
         say(console, line, style="bold")
@@ -50,13 +49,13 @@ def _bounds_line(analysis: Analysis) -> str:
     """Return the two ends of the roofline, and how much of the device is attained."""
     low, middle, high = (
         render(float(seconds), "s")
-        for seconds in (analysis.overlapped_s, analysis.roofline_s, analysis.serial_s)
+        for seconds in (analysis.overlapped_s, analysis.bound_s, analysis.serial_s)
     )
     roofs = (
         f"at best {low} (all traffic behind arithmetic or the reverse), at worst {high} (one after "
         "the other)"
     )
-    if analysis.time_provenance == "calibrated":
+    if analysis.is_predicted:
         roofs = f"at the roofs {middle}: {roofs}"
     return f"{roofs}; MFU {analysis.mfu:.1%}, MBU {analysis.mbu:.1%}"
 

@@ -86,13 +86,13 @@ def _intensity(analysis: Analysis) -> str:
 def headline(analysis: Analysis) -> str:
     """Return the question with its time and rate, after a line that reports a lack of memory.
 
-    Times at the ceilings of a device are bounds; on a measured machine they are predictions, with
-    the bound beside them.
+    Predicted times have their interval, and the bound at the device's roofs beside them; without a
+    prediction times are bounds.
     """
     text = f"{analysis.model} on {analysis.hardware}, {asked(analysis.question)}: "
     text += ", ".join(filter(None, (_time(analysis), _rate(analysis))))
-    if analysis.time_provenance == "calibrated":
-        text += f"; at least {render(float(analysis.roofline_s), 's')} at the roofs"
+    if analysis.is_predicted:
+        text += f"; at least {render(float(analysis.bound_s), 's')} at the roofs"
     if analysis.ttft_s is not None and analysis.tpot_s is not None:
         first, step = (_point(analysis, name) for name in ("ttft_s", "tpot_s"))
         text += f" (first token after {first}, each further one after {step})"
@@ -144,8 +144,8 @@ def does_not_fit(analysis: Analysis) -> str:
 def grid_headline(analysis: Analysis) -> str:
     """Return the question of a grid, after how many of its points do not fit."""
     text = f"{analysis.model} on {analysis.hardware}, {analysis.phase}"
-    if analysis.time_provenance == "calibrated":
-        text += ", times predicted"
+    if analysis.is_predicted:
+        text += f", times predicted{_by(analysis)}"
     elif analysis.time_provenance == "forecast":
         text += ", times at the roofs of a forecast"
     else:
@@ -160,8 +160,8 @@ def _time(analysis: Analysis) -> str:
     if time.low is None or time.high is None:
         return f"{time.bound} {middle}"
     ends = f"{render(float(time.low), 's')} to {render(float(time.high), 's')}"
-    if analysis.time_provenance == "calibrated":
-        return f"{middle} predicted ({ends})"
+    if analysis.is_predicted:
+        return f"{middle} predicted{_by(analysis)} ({ends})"
     return f"{time.bound} {middle} ({ends} on 80 % of the devices that may come)"
 
 
@@ -188,4 +188,9 @@ def _rate(analysis: Analysis) -> str:
         return ""
     unit, rate = next(iter(analysis.rates.items()))
     text = f"{render_number(float(rate), 4)} {unit}/s"
-    return text if analysis.time_provenance == "calibrated" else f"at most {text}"
+    return text if analysis.is_predicted else f"at most {text}"
+
+
+def _by(analysis: Analysis) -> str:
+    """Return the source of a prediction where it is not the device's own measurements."""
+    return " by class defaults" if analysis.time_provenance == "class default" else ""

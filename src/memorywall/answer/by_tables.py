@@ -1,0 +1,180 @@
+"""Predictions by tables: constants fitted to measurements of a device, or of its class.
+
+A device with tables of kernels is priced kernel by kernel. On others a pass is priced at the
+shares of the roofs that programs attain; the launches of its operators, and its host, are overhead.
+Traced modules, whose operators have no symbols, and devices whose numbers are arrays are priced in
+the second way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache, partial, reduce
+from operator import add
+from typing import overload
+
+from memorywall.answer.evaluate import evaluate_ops, price_passes, template_of_pass
+from memorywall.answer.programs import as_a_framework_runs, joined, program_of
+from memorywall.catalog.calibrations import has_kernels, host_table, table
+from memorywall.core.calibration import Estimate, Prediction
+from memorywall.core.hardware import Hardware
+from memorywall.core.kernels import Table
+from memorywall.core.numbers import maximum
+from memorywall.core.phase import Pass
+from memorywall.core.question import Question
+from memorywall.core.results import Cost, OpCost, SplitCost, of_overhead
+from memorywall.cost.attained import Attained, attained, launches
+from memorywall.cost.template import Template
+
+
+def predict_by_tables(question: Question) -> Prediction:
+    """Return the predicted times of a question, with their interval.
+
+    A framework that launches eagerly issues the next kernel while the device works: the longer of
+    the two is the time, and where the host takes longer, the device waits.
+    """
+    eager = question.counting.launch == "eager"
+    run = as_a_framework_runs(question) if eager else question
+    parts = _by_kernels(run) if _is_by_kernels(run) else _by_roofs(run)
+    if eager:
+        parts = [
+            _launched(part, _host_s(run, one)) for part, one in zip(parts, run.passes, strict=True)
+        ]
+    return Prediction(parts[0] if len(parts) == 1 else reduce(add, parts), tuple(parts))
+
+
+def _launched(part: Estimate, host_s: float) -> Estimate:
+    """Return an estimate of a pass whose kernels a host launches one by one in some seconds."""
+    waiting = maximum(host_s - part.seconds, 0.0)
+    host = host_table()
+    late = waiting / (waiting + part.seconds)
+    cost = SplitCost(part.cost.latency_s + waiting, lambda: part.cost + of_overhead(waiting))
+    low, high = (
+        (1 - late) * end + late * ours
+        for end, ours in ((part.low, host.low), (part.high, host.high))
+    )
+    return Estimate({**part.by_class, "launches": waiting}, low, high, cost)
+
+
+def _host_s(question: Question, one: Pass) -> float:
+    """Return the seconds in which a framework's host issues the kernels of a pass."""
+    return one.count * _launches(question, one) * host_table().constants["operator_s"]
+
+
+def predict_ops_by_tables(question: Question, at_roofs: Sequence[OpCost]) -> Sequence[OpCost]:
+    """Return every operator's cost with the predicted seconds; the host has a separate row.
+
+    FLOPs, bytes and the times of each resource alone stay those at the roofs.
+    """
+    if question.counting.launch == "eager":
+        return _launched_ops(question)
+    return _ops(question, at_roofs)
+
+
+def _launched_ops(question: Question) -> list[OpCost]:
+    """Return the operators as a framework runs them, and a row of what the device waits."""
+    run = as_a_framework_runs(question)
+    waiting = sum((part.by_class["launches"] for part in predict_by_tables(question).by_pass), 0.0)
+    executions = sum(one.count * _launches(run, one) for one in run.passes)
+    row = OpCost("launches", "launches", executions, of_overhead(waiting), {}, {})
+    return [*_ops(run, evaluate_ops(run)), row]
+
+
+def _ops(question: Question, at_roofs: Sequence[OpCost]) -> Sequence[OpCost]:
+    """Return every operator's cost with the seconds that the device takes."""
+    if _is_by_kernels(question):
+        from memorywall.answer.by_kernels import predicted_ops  # noqa: PLC0415 - it needs NumPy
+
+        found: list[OpCost] = []
+        for one in question.passes:
+            found = joined(found, predicted_ops(question, one, _lookup(question.hardware)))
+        return found
+    reached = _attained(question.hardware)
+    slower = evaluate_ops(replace(question, hardware=reached.hardware))
+    executions = sum(one.count for one in question.passes)
+    host = OpCost("host", "host", executions, of_overhead(executions * reached.step_s), {}, {})
+    return _Predicted(at_roofs, slower, reached.operator_s, host)
+
+
+def _is_by_kernels(question: Question) -> bool:
+    hardware = question.hardware
+    return not (question.model.traits.traced or hardware.shapes) and has_kernels(hardware)
+
+
+@cache
+def _lookup(hardware: Hardware) -> Callable[[str, str], Table]:
+    return cache(partial(table, hardware))
+
+
+def _by_kernels(question: Question) -> list[Estimate]:
+    from memorywall.answer.by_kernels import estimate_pass  # noqa: PLC0415 - it needs NumPy
+
+    lookup = _lookup(question.hardware)
+    return [estimate_pass(question, one, lookup) for one in question.passes]
+
+
+def _by_roofs(question: Question) -> list[Estimate]:
+    reached = _attained(question.hardware)
+    costs = price_passes(question, reached.hardware)
+    return [
+        _estimate(cost, _overhead_s(question, one, reached), reached)
+        for one, cost in zip(question.passes, costs, strict=True)
+    ]
+
+
+class _Predicted(Sequence[OpCost]):
+    """Operators with their predicted seconds, each worked out when it is read."""
+
+    def __init__(
+        self, at_roofs: Sequence[OpCost], slower: Sequence[OpCost], launch_s: float, host: OpCost
+    ) -> None:
+        self._at_roofs, self._slower = at_roofs, slower
+        self._launch_s, self._host = launch_s, host
+
+    def __len__(self) -> int:
+        return len(self._at_roofs) + 1
+
+    @overload
+    def __getitem__(self, index: int) -> OpCost: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[OpCost]: ...
+
+    def __getitem__(self, index: int | slice) -> OpCost | Sequence[OpCost]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        place = range(len(self))[index]
+        if place == len(self._at_roofs):
+            return self._host
+        known, slower = self._at_roofs[place], self._slower[place]
+        launched = known.count if known.traffic else 0
+        times = slower.cost + of_overhead(launched * self._launch_s)
+        return replace(known, cost=known.cost.predicted(times), waits=slower.waits)
+
+
+def _estimate(cost: Cost, overhead_s: float, reached: Attained) -> Estimate:
+    by_class = {"operators": cost.latency_s, "overhead": overhead_s}
+    whole = SplitCost(cost.latency_s + overhead_s, lambda: cost + of_overhead(overhead_s))
+    return Estimate(by_class, reached.low, reached.high, whole)
+
+
+def _overhead_s(question: Question, one: Pass, reached: Attained) -> float:
+    return one.count * (_launches(question, one) * reached.operator_s + reached.step_s)
+
+
+def _launches(question: Question, one: Pass) -> int:
+    """Return the launches of one execution of a pass."""
+    if question.model.traits.traced:
+        return launches(program_of(question, one))
+    return _launches_of(template_of_pass(question, one)[0])
+
+
+@cache
+def _launches_of(template: Template) -> int:
+    return launches(template.program)
+
+
+@cache
+def _attained(hardware: Hardware) -> Attained:
+    return attained(hardware, table(hardware, "step", ""))
