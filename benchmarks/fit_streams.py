@@ -22,10 +22,8 @@ from memorywall.core.kernels import Table
 from memorywall.validate.streams import class_run, error_lines
 
 DATASET = (
-    "single_stream.csv (llama.cpp discussions 4167, 10879, 15013, 15396, issue 34, pulls 2959 and "
-    "3084; turboderp-org/exllamav2, MIT; geerlingguy/ai-benchmarks, MIT; llm-tracker.info) and "
-    "benchmarks/public_runs.csv (XiongjieDai/GPU-Benchmarks-on-LLM-Inference; pavlokhmel.com; "
-    "AlexsJones/llmfit, MIT; lmstudio-ai/lmstudio-bug-tracker): facts of public tables"
+    "benchmarks/fit_streams.py: public runs of llama.cpp's threads, exllamav2, ai-benchmarks, "
+    "GPU-Benchmarks-on-LLM-Inference, llmfit and pavlokhmel.com; facts, MIT"
 )
 LEAST_ROWS = 4  # of a device with a table of its own
 ENGINES = {"exllama": ("exllama",), "exllamav2": ("exllamav2", "Exllama V2"),

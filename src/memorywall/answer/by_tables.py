@@ -15,7 +15,7 @@ from operator import add
 from typing import overload
 
 from memorywall.answer.evaluate import evaluate_ops, price_passes, template_of_pass
-from memorywall.answer.programs import as_a_framework_runs, joined, program_of
+from memorywall.answer.programs import as_a_framework_runs, joined, program_of, weights_of
 from memorywall.catalog.calibrations import has_kernels, host_table, table
 from memorywall.core.calibration import Estimate, Prediction
 from memorywall.core.hardware import Hardware
@@ -25,6 +25,7 @@ from memorywall.core.phase import Pass
 from memorywall.core.question import Question
 from memorywall.core.results import Cost, OpCost, SplitCost, of_overhead
 from memorywall.cost.attained import Attained, attained, launches
+from memorywall.cost.kernels.step import Weights
 from memorywall.cost.template import Template
 
 
@@ -90,7 +91,7 @@ def _ops(question: Question, at_roofs: Sequence[OpCost]) -> Sequence[OpCost]:
         for one in question.passes:
             found = joined(found, predicted_ops(question, one, _lookup(question.hardware)))
         return found
-    reached = _attained(question.hardware)
+    reached = _attained(question.hardware, weights_of(question))
     slower = evaluate_ops(replace(question, hardware=reached.hardware))
     executions = sum(one.count for one in question.passes)
     host = OpCost("host", "host", executions, of_overhead(executions * reached.step_s), {}, {})
@@ -115,7 +116,7 @@ def _by_kernels(question: Question) -> list[Estimate]:
 
 
 def _by_roofs(question: Question) -> list[Estimate]:
-    reached = _attained(question.hardware)
+    reached = _attained(question.hardware, weights_of(question))
     costs = price_passes(question, reached.hardware)
     return [
         _estimate(cost, _overhead_s(question, one, reached), reached)
@@ -176,5 +177,5 @@ def _launches_of(template: Template) -> int:
 
 
 @cache
-def _attained(hardware: Hardware) -> Attained:
-    return attained(hardware, table(hardware, "step", ""))
+def _attained(hardware: Hardware, weights: Weights) -> Attained:
+    return attained(hardware, table(hardware, "step", ""), weights)

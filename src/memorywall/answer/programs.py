@@ -12,6 +12,7 @@ from memorywall.core.program import Program
 from memorywall.core.quantities import CEILINGS, Provenance
 from memorywall.core.question import Question
 from memorywall.core.results import OpCost
+from memorywall.cost.kernels.step import Weights
 from memorywall.passes.fuse import fuse
 
 
@@ -66,3 +67,15 @@ def time_provenance(question: Question) -> Provenance:
         measured = hardware.calibration is not None and not question.model.traits.traced
         return "calibrated" if measured else "measured"
     return provenance_of(hardware)
+
+
+def weights_of(question: Question) -> Weights:
+    """Return what the weights of a question are like, as far as its rates depend on it."""
+    formats = question.formats
+    storage = formats.storage
+    stored = formats.weights if storage is None else storage.linear
+    computed = formats.linear if storage is None else storage.computes_in(stored)
+    packed = stored.bits_per_element < formats.activations.bits and not computed
+    return Weights(
+        float(stored.bits_per_element) if packed else 0.0, bool(question.model.traits.experts)
+    )

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from memorywall.calibrate.streams import Sample, fit_step
+from memorywall.calibrate.streams import Sample, fit_step, rounded
 from memorywall.core.kernels import Table
 
 _NAMES = (
@@ -191,15 +191,15 @@ def class_tables(runs: Sequence[ClassRun], dataset: str) -> dict[str, Table]:
             kind="step",
             dtype="",
             engine="",
-            constants={key: _rounded(value) for key, value in fit_class(runs, name).items()},
-            low=_rounded(low),
-            high=_rounded(high),
+            constants={key: rounded(value) for key, value in fit_class(runs, name).items()},
+            low=rounded(low),
+            high=rounded(high),
             provenance="class default",
             dataset=f"that of {source}: {start.reason}" if start.like else dataset,
             rows=sum(run.fitted for run in runs if run.device_class in wanted),
             outliers=sum(abs(math.log(each.ratio)) > math.log(2) for each in of_class),
-            median_error=None if start.like else _rounded(_quantile(errors, 0.5)),
-            p90_error=None if start.like else _rounded(_quantile(errors, 0.9)),
+            median_error=None if start.like else rounded(_quantile(errors, 0.5)),
+            p90_error=None if start.like else rounded(_quantile(errors, 0.9)),
             physics="no run is faster than the roofs of its device",
         )
     return tables
@@ -212,7 +212,3 @@ def _quantile(ordered: Sequence[float], part: float) -> float:
     below = int(place)
     above = min(below + 1, len(ordered) - 1)
     return ordered[below] + (place - below) * (ordered[above] - ordered[below])
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.3g}")

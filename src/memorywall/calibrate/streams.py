@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from memorywall.answer.analyze import HardwareSource, load_hardware
-from memorywall.answer.programs import program_of
+from memorywall.answer.programs import program_of, weights_of
 from memorywall.answer.settle import settle
 from memorywall.calibrate.runs import Run
 from memorywall.core.errors import InvalidInputError, MemoryWallError, MissingDependencyError
@@ -22,7 +22,6 @@ from memorywall.core.hardware import Hardware
 from memorywall.core.kernels import Table
 from memorywall.core.numbers import Array
 from memorywall.core.program import Program
-from memorywall.core.question import Question
 from memorywall.core.scenario import Scenario
 from memorywall.core.workload import Precision, Workload
 from memorywall.cost.kernels.step import (
@@ -136,18 +135,6 @@ def sample(run: Run, hardware: Hardware) -> Sample:
     return replace(found, phase=run.phase)
 
 
-def weights_of(question: Question) -> Weights:
-    """Return what the weights of a question are like, as far as its rates depend on it."""
-    formats = question.formats
-    storage = formats.storage
-    stored = formats.weights if storage is None else storage.linear
-    computed = formats.linear if storage is None else storage.computes_in(stored)
-    packed = stored.bits_per_element < formats.activations.bits and not computed
-    return Weights(
-        float(stored.bits_per_element) if packed else 0.0, bool(question.model.traits.experts)
-    )
-
-
 def sample_of(program: Program, hardware: Hardware, weights: Weights, seconds: float) -> Sample:
     """Return a measured pass of a program."""
     import numpy as np  # noqa: PLC0415 -- for fits alone
@@ -242,13 +229,13 @@ def calibrate_from_runs(
         kind="step",
         dtype=prior.dtype,
         engine=engine,
-        constants=constants,
-        low=low,
-        high=high,
+        constants={name: rounded(value) for name, value in constants.items()},
+        low=rounded(low),
+        high=rounded(high),
         dataset="end-to-end runs",
         rows=len(samples),
         outliers=len(odd),
-        median_error=_median([abs(ratio - 1) for ratio in ratios]),
+        median_error=rounded(_median([abs(ratio - 1) for ratio in ratios])),
         physics="no run is faster than the roofs",
     )
     return StreamCalibration(table, odd, ratios)
@@ -271,7 +258,7 @@ def calibrate_engine(
     return replace(
         prior,
         engine=engine,
-        constants={name: float(f"{value:.3g}") for name, value in constants.items()},
+        constants={name: rounded(value) for name, value in constants.items()},
         dataset=dataset,
         rows=len(samples),
         outliers=sum(error > math.expm1(_ODD) for error in errors),
@@ -335,6 +322,11 @@ def _softened(off: Array) -> Array:
     loss = 2 * _SOFT**2 * (np.sqrt(1 + (off / _SOFT) ** 2) - 1)
     softened: Array = np.sign(off) * np.sqrt(loss)
     return softened
+
+
+def rounded(value: float) -> float:
+    """Return a number to three digits, which is more than a fit determines."""
+    return float(f"{value:.3g}")
 
 
 def _median(values: Sequence[float]) -> float:

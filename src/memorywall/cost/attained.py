@@ -1,17 +1,16 @@
 """A device's roofs as programs attain them, for devices whose kernels were not measured.
 
-An operator takes the longer of its arithmetic at a share of the peak and its traffic at a share of
-the bandwidth, and the time of one launch; a pass takes the time of its host besides. The constants
-are those of the kind ``step`` (``cost/kernels/step.py``), fitted to whole runs.
+The constants are those of the kind ``step`` (``cost/kernels/step.py``), fitted to whole runs.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from memorywall.core.hardware import Hardware
 from memorywall.core.kernels import Table
 from memorywall.core.program import Program
+from memorywall.cost.kernels.step import Weights, attained_device
 from memorywall.cost.template.scalars import is_zero, moved_bytes
 
 
@@ -33,17 +32,10 @@ class Attained:
     high: float
 
 
-def attained(hardware: Hardware, table: Table) -> Attained:
-    """Return a device as a table of the kind ``step`` describes it."""
+def attained(hardware: Hardware, table: Table, weights: Weights) -> Attained:
+    """Return a device as a table of the kind ``step`` describes it, for weights of a kind."""
     constants = table.constants
-    share, speed = constants["peak_share"], constants["bandwidth_share"]
-    main = hardware.main_memory
-    reached = replace(main, bandwidth=hardware.bandwidth * speed)
-    slower = replace(
-        hardware,
-        peaks={dtype: peak * share for dtype, peak in hardware.peaks.items()},
-        memories=(*hardware.memories[:-1], reached),
-    )
+    slower = attained_device(hardware, constants, weights)
     return Attained(slower, constants["operator_s"], constants["step_s"], table.low, table.high)
 
 
