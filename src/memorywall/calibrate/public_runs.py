@@ -43,6 +43,7 @@ _EARLY_ENGINES = ("Llama.cpp", "vLLM", "exllama", "MLC")  # as named in tables o
 _SMALL_HOSTS = ("Pi ", "Raspberry", "HiFive", "Radxa", "Minisforum MS-R1 (", "System76")
 _MEMORY = re.compile(r"[-,]?\s*\(\d+\s*GB\)|[-,]?\s*\b\d+\s*GB\b", re.IGNORECASE)
 _CORES = re.compile(r"\b(\d+)[- ](?:GPU )?core(?: GPU)?\b", re.IGNORECASE)
+_CARD = re.compile(r"\b(?:AMD|Nvidia|Intel Arc|RTX|GTX|RX)\b", re.IGNORECASE)
 _BITS = re.compile(r"EXL2 ([\d.]+) bpw")
 
 
@@ -119,24 +120,22 @@ def find_machine(name: str, note: str = "") -> str:
 
 
 def _spellings(name: str) -> Iterator[str]:
+    """Yield the spellings of a machine's device, the most certain first."""
     yield name
     short = _MEMORY.sub(" ", name).strip()
     bracketed = re.search(r"\(([^()]+)\)\s*$", short)
     if bracketed is not None:
-        yield bracketed[1]
-        yield bracketed[1].split(",")[0]
-        yield bracketed[1].split()[-1]
-    cores = _CORES.search(short)
+        inside = _CORES.sub(" ", bracketed[1]).strip(" -")
+        yield from (bracketed[1], inside, bracketed[1].split(",")[0], bracketed[1].split()[-1])
+        if _CARD.search(bracketed[1]):
+            return  # a card that is not known is not its host
     before = short.split("(")[0].split(",")[0].strip()
-    if cores is not None:
-        yield f"{before} {cores[1]}core"
-        yield f"{before.split()[0]} {cores[1]}core"
-        yield before.split()[0]
-    yield short
-    yield before
+    cores = _CORES.search(short)
     words = before.split()
-    for length in range(len(words) - 1, 0, -1):
-        yield " ".join(words[:length])
+    if cores is not None:
+        yield from (f"{' '.join(words[:length])} {cores[1]}core" for length in (2, 1))
+    yield short
+    yield from (" ".join(words[:length]) for length in range(len(words), 0, -1))
 
 
 def _counted(found: str, note: str) -> str:

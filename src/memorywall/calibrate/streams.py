@@ -11,12 +11,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from memorywall.answer.analyze import HardwareSource, load_hardware
 from memorywall.answer.programs import program_of, weights_of
 from memorywall.answer.settle import settle
-from memorywall.calibrate.runs import Run
+from memorywall.calibrate.runs import Run, read_runs
+from memorywall.catalog.classes import class_of
+from memorywall.catalog.step_tables import class_table
 from memorywall.core.errors import InvalidInputError, MemoryWallError, MissingDependencyError
 from memorywall.core.hardware import Hardware
 from memorywall.core.kernels import Table
@@ -43,7 +46,8 @@ SPREAD = {
     "operator_s": 0.5,
     "step_s": 0.8,
 }
-_RUN_SPREAD = 0.05  # what two runs of one device differ by that the form does not explain
+_RUN_SPREAD = 0.12  # what runs of one device differ by that the form does not explain
+_OWN_HALF = 0.12  # half of the 80 % interval of a device with many runs, in logarithms
 _ENGINE_SPREAD = 0.1  # of runs of one engine on several devices
 _SOFT = 1.5  # soft-L1: residuals beyond this many spreads weigh less
 _TOLERANCE = 0.97  # a run this share of the floor may be a rounded clock
@@ -200,14 +204,14 @@ def fit_step(
 
 
 def calibrate_from_runs(
-    runs: Iterable[Run], on: HardwareSource, prior: Table, engine: str = ""
+    runs: Iterable[Run], on: HardwareSource, prior: Table | None = None, engine: str = ""
 ) -> StreamCalibration:
     """Return the constants of ``step`` of a device from runs on it.
 
     Args:
         runs: of models on the device alone.
         on: the device.
-        prior: the table of its class.
+        prior: the table before; None for that of the device's class.
         engine: which the table is of; "" for any.
 
     Raises:
@@ -221,13 +225,14 @@ def calibrate_from_runs(
         raise InvalidInputError(f"a calibration requires 1 to {_MOST_RUNS:,} runs.")
     samples = tuple(_sampled(run, hardware) for run in taken)
     refuse_impossible(taken, samples, hardware)
-    constants = fit_step(samples, prior.constants)
+    before = class_table(class_of(hardware), engine) if prior is None else prior
+    constants = fit_step(samples, before.constants)
     ratios = tuple(one.predicted(constants) / one.seconds for one in samples)
     odd = tuple(Odd(run, ratio) for run, ratio in zip(taken, ratios, strict=True) if _is_odd(ratio))
-    low, high = _interval(prior, len(samples))
+    low, high = _interval(before, len(samples))
     table = Table(
         kind="step",
-        dtype=prior.dtype,
+        dtype=before.dtype,
         engine=engine,
         constants={name: rounded(value) for name, value in constants.items()},
         low=rounded(low),
@@ -239,6 +244,15 @@ def calibrate_from_runs(
         physics="no run is faster than the roofs",
     )
     return StreamCalibration(table, odd, ratios)
+
+
+def calibrate_file(path: Path, on: HardwareSource, engine: str = "") -> StreamCalibration:
+    """Return the constants of ``step`` of a device from a CSV file of runs on it.
+
+    Raises:
+        MemoryWallError: as ``read_runs`` and ``calibrate_from_runs``.
+    """
+    return calibrate_from_runs(read_runs(path), on, engine=engine)
 
 
 def calibrate_engine(
@@ -306,11 +320,10 @@ def _interval(prior: Table, runs: int) -> tuple[float, float]:
     fixes the device's mean error about as well as the class does; what is left is the spread of
     the runs of one device.
     """
-    own = 1.28 * _RUN_SPREAD * 1.5
 
     def narrowed(end: float) -> float:
-        class_part = max(math.log(end) ** 2 - own**2, 0.0)
-        return math.sqrt(class_part / (1 + runs) + own**2)
+        of_class = max(math.log(end) ** 2 - _OWN_HALF**2, 0.0)
+        return math.sqrt(of_class / (1 + runs) + _OWN_HALF**2)
 
     return math.exp(-narrowed(min(prior.low, 1.0))), math.exp(narrowed(max(prior.high, 1.0)))
 

@@ -8,7 +8,7 @@ from memorywall.core.kernels import Table
 from memorywall.core.quantities import Provenance
 
 
-def table(hardware: Hardware, kind: str, dtype: str, engine: str = "") -> Table:
+def table(hardware: Hardware, kind: str, dtype: str, engine: str = "") -> Table:  # noqa: ARG001
     """Return the constants of a kind of kernel on a device."""
     return step_table(hardware, engine)
 
@@ -18,7 +18,7 @@ def provenance_of(hardware: Hardware) -> Provenance:
     return step_table(hardware).provenance
 
 
-def has_kernels(hardware: Hardware) -> bool:
+def has_kernels(hardware: Hardware) -> bool:  # noqa: ARG001
     """Return whether a device has tables of kernels."""
     return False
 

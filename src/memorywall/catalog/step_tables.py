@@ -24,11 +24,11 @@ _NUMBERS = ("rows", "outliers", "low", "high", "median_error", "p90_error")
 def step_table(hardware: Hardware, engine: str = "") -> Table:
     """Return the constants of a pass on a device: its own, else its class's.
 
-    An engine without a table of its own has that of any engine.
+    An engine without a table in either has that of any engine.
     """
-    for name in (hardware.name, class_of(hardware)):
-        tables = _tables(name)
-        for wanted in (engine, ""):
+    for wanted in (engine, ""):
+        for name in (hardware.name, class_of(hardware)):
+            tables = _tables(name)
             if wanted in tables:
                 return tables[wanted]
     return class_table(CLASSES[-1])
