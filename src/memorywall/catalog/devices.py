@@ -42,6 +42,7 @@ _TOP_KEYS = {
     "released": dt.date,
     "sources": dict,
     "peaks": dict,
+    "compute": dict,
     "memories": list,
     "links": list,
     "power": dict,
@@ -139,6 +140,7 @@ class _Reader:
         memories, links = self._memories(), self._links()
         power = self._numbers("power", self._table("power"), {"tdp": "W"})
         price = self._numbers("price", self._table("price"), {"usd": ""})
+        compute = self._numbers("compute", self._table("compute"), {"units": "", "clock": "Hz"})
         calibration = read_calibration(self.data.get("calibration"), self.faults)
         if self.faults:
             raise invalid_file(self.where, self.faults, _HINT)
@@ -159,6 +161,8 @@ class _Reader:
             calibration=calibration,
             aliases=tuple(printable(str(word)) for word in self.data.get("aliases", ())[:20]),
             version_of=printable(self.data.get("version_of", "")),
+            units=compute.get("units"),
+            clock=compute.get("clock"),
         )
 
     def _memories(self) -> tuple[Memory, ...]:

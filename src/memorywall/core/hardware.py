@@ -79,6 +79,9 @@ class Hardware:
         notes: caveats on the numbers.
         calibration: the measured speed of operators on it, if any.
         aliases: other names that it answers to.
+        units: processors that run tiles side by side (SMs, compute units, cores); None if no source
+            prints it.
+        clock: Hz at which they run under load; None if no source prints it.
         version_of: the device of which it is a version, such as one for export or with another
             memory, and not a new design; "" for others.
         shapes: the shapes of those of its numbers that are arrays.
@@ -103,6 +106,8 @@ class Hardware:
     draws: Hardware | None = None
     aliases: tuple[str, ...] = ()
     version_of: str = ""
+    units: int | None = None
+    clock: float | None = None
     shapes: tuple[tuple[int, ...], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -368,6 +368,11 @@ DEVICE = (
     Quantity(
         "ridge_points", "FLOP/byte", "Where the two roofs meet, by arithmetic.", origin="ceilings"
     ),
+    Quantity(
+        "units", "", "Processors that run tiles side by side: SMs, compute units, cores.", "whole",
+        origin="ceilings",
+    ),
+    Quantity("clock", "Hz", "Clock under load.", "prefixed", origin="ceilings"),
     Quantity("tdp", "W", "Power.", "prefixed", origin="ceilings"),
     Quantity("price", "USD", "Price in US dollars.", "number", origin="ceilings"),
     Quantity("sources", "", "The source of every number.", "text"),

@@ -31,6 +31,7 @@ _SPELLINGS = {
     "s": "s",
     "W": "W",
     "Hz": "Hz",
+    "Hz": "Hz",
 }
 # Latencies may be far smaller than any rate.
 _SMALLEST = {"s": 1e-15}
@@ -136,6 +137,7 @@ def example(unit: str) -> str:
         "byte": "80 GB",
         "s": "5 us",
         "W": "700 W",
+        "Hz": "1.83 GHz",
         "Hz": "2.8 GHz",
     }[unit]
 

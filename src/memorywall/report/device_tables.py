@@ -54,6 +54,10 @@ def quantities(device: Hardware) -> list[tuple[str, str, str]]:
         if link.lanes and link.lane_rate:
             lanes = f"{link.lanes} x {render(link.lane_rate, 'bit/s')}"
             rows.append((f"{link.name} lanes", lanes, f"links[{number}].lanes"))
+    if device.units is not None:
+        rows.append(("processors", f"{device.units}", "compute.units"))
+    if device.clock is not None:
+        rows.append(("clock", _quantity(device.clock, "Hz"), "compute.clock"))
     if device.tdp is not None:
         rows.append(("power", _quantity(device.tdp, "W"), "power.tdp"))
     if device.price is not None:
@@ -175,6 +179,8 @@ def show_compared(devices: Sequence[Hardware], console: Console) -> None:
     row("caches", [_quantity(cache or None, "byte") for cache in caches])
     fastest = [max((link.bandwidth for link in d.links), default=None) for d in devices]
     row("fastest link, one way", [_quantity(link, "byte/s") for link in fastest])
+    row("processors", ["" if d.units is None else f"{d.units}" for d in devices])
+    row("clock", [_quantity(d.clock, "Hz") for d in devices])
     row("power", [_quantity(device.tdp, "W") for device in devices])
     row("price", ["" if d.price is None else f"${d.price:,.0f}" for d in devices])
     rows.append(None)
