@@ -20,7 +20,8 @@ SOURCE = "aiconfigurator-core 0.12.0 (PyPI), Apache-2.0"
 _ENGINES = {"SGLang": "sglang", "TRTLLM": "trtllm", "VLLM": "vllm"}
 _DTYPES = {
     "bfloat16": "bf16", "float16": "fp16", "fp8": "fp8", "fp8_block": "fp8_block",
-    "nvfp4": "nvfp4", "int8_wo": "int8", "int4_wo": "int4",
+    "nvfp4": "nvfp4", "int8_wo": "int8", "int4_wo": "int4", "w4a16_mxfp4": "mxfp4",
+    "w4a8_mxfp4_mxfp8": "mxfp4_mxfp8",
 }  # fmt: skip
 
 
@@ -81,4 +82,33 @@ def _gemm(folder: Path) -> Iterator[Samples]:
         )  # fmt: skip
 
 
-_READERS: dict[str, Any] = {"gemm": _gemm}
+def _moe(folder: Path) -> Iterator[Samples]:
+    table = read_table(folder / "moe.parquet")
+    columns = {
+        "tokens": "num_tokens", "hidden_size": "hidden_size", "intermediate_size": "inter_size",
+        "experts": "num_experts", "experts_per_token": "topk", "tensor": "moe_tp_size",
+        "expert": "moe_ep_size",
+    }  # fmt: skip
+    keys = ("system", "framework", "version", "moe_dtype")
+    for (device, framework, version, dtype), rows in groups(table, *keys):
+        if dtype not in _DTYPES:
+            continue
+        shape: dict[str, Any] = {
+            name: table[column][rows].astype(np.float64) for name, column in columns.items()
+        }
+        shape["routing"] = table["distribution"][rows]
+        layers = [
+            f"{h:.0f}x{i:.0f}x{k:.0f}x{e:.0f}"
+            for h, i, k, e in zip(
+                *(shape[n] for n in ("hidden_size", "intermediate_size", "experts_per_token",
+                                     "experts")),
+                strict=True,
+            )
+        ]  # fmt: skip
+        yield Samples(
+            "moe", device, _ENGINES[framework], version, _DTYPES[dtype], shape,
+            table["latency_ms"][rows].astype(np.float64) * 1e-3, layers,
+        )  # fmt: skip
+
+
+_READERS: dict[str, Any] = {"gemm": _gemm, "moe": _moe}

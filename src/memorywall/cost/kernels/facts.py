@@ -44,6 +44,9 @@ DTYPES = {
         # Weights alone are narrow: the kernel unpacks them, and its arithmetic is in 16 bits.
         Dtype("int8", "bf16", 2, 1),
         Dtype("int4", "bf16", 2, 0.5),
+        # 4 bits, and 8 bits of scale for 32 elements; inputs in 16 or, quantised, in 8 bits.
+        Dtype("mxfp4", "bf16", 2, 0.53125),
+        Dtype("mxfp4_mxfp8", "fp8", 1.03125, 0.53125, quantises=True),
     )
 }
 
