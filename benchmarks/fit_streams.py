@@ -1,9 +1,10 @@
 """Fit the constants of a pass by class and by device, and print how well they hold.
 
-    python benchmarks/fit_streams.py FOLDER [--write]
+    python benchmarks/fit_streams.py FOLDER [--write] [--ablation]
 
 FOLDER holds ``single_stream.csv``; ``public_runs.csv`` beside this file has further runs, with
-their sources. ``--write`` replaces the tables of the catalogue.
+their sources. ``--write`` replaces the tables of the catalogue; ``--ablation`` prints the
+errors without single terms.
 """
 
 from __future__ import annotations
@@ -14,18 +15,28 @@ from dataclasses import replace
 from pathlib import Path
 
 from memorywall.calibrate.public_runs import PublicRun, read_public_runs
-from memorywall.calibrate.stream_classes import ClassRun, class_tables, left_out
+from memorywall.calibrate.stream_classes import ClassRun, class_tables, left_out, without
 from memorywall.calibrate.streams import calibrate_engine, calibrate_from_runs
 from memorywall.catalog.step_tables import FOLDER, table_toml
 from memorywall.core.files import write_text
 from memorywall.core.kernels import Table
-from memorywall.validate.streams import class_run, error_lines
+from memorywall.validate.streams import class_run, error_lines, errors_by_group
 
 DATASET = (
     "benchmarks/fit_streams.py: public runs of llama.cpp's threads, exllamav2, ai-benchmarks, "
     "GPU-Benchmarks-on-LLM-Inference, llmfit and pavlokhmel.com; facts, MIT"
 )
-LEAST_ROWS = 4  # of a device with a table of its own
+ABLATIONS: dict[str, dict[str, float]] = {
+    "all terms": {},
+    "without unpacking": {"unpack_ops": 1e-3},
+    "without the share of experts": {"grouped_share": 1.0},
+    "without launches": {"operator_s": 1e-9},
+    "without the host": {"step_s": 1e-9},
+    "shares of the roofs alone": {
+        "unpack_ops": 1e-3, "grouped_share": 1.0, "operator_s": 1e-9, "step_s": 1e-9,
+    },
+}  # fmt: skip
+LEAST_ROWS = 4  # of a device with a separate table
 ENGINES = {"exllama": ("exllama",), "exllamav2": ("exllamav2", "Exllama V2"),
            "mlc": ("MLC LLM", "MLC-LLM")}  # fmt: skip
 
@@ -43,8 +54,18 @@ def main(arguments: Sequence[str]) -> None:
     print(error_lines([each for each in predicted if each.run.label not in checked]))
     for one in refused:
         print(f"{one.place} refused: {one.reason}")
+    if "--ablation" in arguments:
+        _print_ablation(runs, checked)
     if "--write" in arguments:
         _write((*given, *more), runs)
+
+
+def _print_ablation(runs: Sequence[ClassRun], checked: set[str]) -> None:
+    for name, fixed in ABLATIONS.items():
+        predicted = left_out(runs, without(**fixed))
+        found = errors_by_group([each for each in predicted if each.run.label in checked])
+        errors = {row.group: f"{row.median:.1%} / {row.p90:.1%}" for row in found}
+        print(f"{name:32} decode {errors['decode']}, prefill {errors['prefill']}")
 
 
 def _write(rows: Sequence[PublicRun], runs: Sequence[ClassRun]) -> None:

@@ -58,7 +58,7 @@ _EIGHT_BITS = ("int8", "fp8")
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What the weights of a pass are like, as far as its rates depend on it.
+    """The properties of the weights of a pass that its rates depend on.
 
     Attributes:
         packed_bits: bits of a weight with its scales, if it has fewer than the arithmetic; else 0.
