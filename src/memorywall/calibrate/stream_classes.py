@@ -55,7 +55,7 @@ class ClassStart:
 
 _CPU = _constants(0.6, 0.15, 0.5, 0.8, 10.0, 1e-5, 2e-4)
 STARTS: dict[str, ClassStart] = {
-    "apple": ClassStart(_constants(0.7, 0.65, 0.8, 0.9, 3.0, 1.5e-5, 2e-4), _WIDE),
+    "apple": ClassStart(_constants(0.7, 0.33, 0.8, 0.9, 3.0, 1.5e-5, 2e-4), _WIDE),
     "nvidia-gpu": ClassStart(_constants(0.8, 0.25, 0.4, 0.9, 7.0, 2e-6, 3e-4), _WIDE),
     "nvidia-data-centre-gpu": ClassStart(_constants(0.7, 0.12, 0.4, 0.8, 7.0, 3e-6, 3e-4), _NARROW),
     "amd-gpu": ClassStart(_constants(0.6, 0.4, 0.5, 0.85, 8.0, 3e-6, 5e-4), _NARROW),
