@@ -37,7 +37,7 @@ def test_sequences_of_a_batch_share_a_step() -> None:
     assert Run("llama-3.1-8b", "fp16", "decode", 400.0, batch=8).seconds == pytest.approx(0.02)
 
 
-def test_columns_tell_files_of_runs() -> None:
+def test_files_of_runs_are_recognised_by_columns() -> None:
     assert holds_runs(("model", "weights", "phase", "tokens_per_s", "engine"))
     assert not holds_runs(("m", "n", "k", "latency_ms"))
 

@@ -44,7 +44,7 @@ def test_three_predictions_of_every_run(tmp_path: Path) -> None:
     assert "device left out of the fit" in str(found)
 
 
-def test_what_is_beyond_the_floor_is_said() -> None:
+def test_limits_that_are_exceeded_are_listed() -> None:
     rows = (
         ErrorRow("all", 9, 0.2, 0.5, 1.0, 0.5),
         ErrorRow("decode", 9, 0.2, 0.3, 1.0, 0.8),

@@ -61,7 +61,7 @@ class Run:
 
     @property
     def seq_len(self) -> int:
-        """Positions of the pass that stands for the run: the middle of the generated ones."""
+        """Positions of the pass that represents the run: the middle of the generated ones."""
         prompt = _USUAL_PROMPT if self.prompt_len is None else self.prompt_len
         if self.phase == "prefill":
             return max(prompt, 1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from memorywall.calibrate.streams import Sample, fit_step, rounded
 from memorywall.core.kernels import Table
@@ -55,7 +55,7 @@ class ClassStart:
 
 _CPU = _constants(0.6, 0.15, 0.5, 0.8, 10.0, 1e-5, 2e-4)
 STARTS: dict[str, ClassStart] = {
-    "apple": ClassStart(_constants(0.7, 0.65, 0.8, 0.9, 3.0, 1.5e-5, 2e-4), _WIDE),
+    "apple": ClassStart(_constants(0.7, 0.33, 0.8, 0.9, 3.0, 1.5e-5, 2e-4), _WIDE),
     "nvidia-gpu": ClassStart(_constants(0.8, 0.25, 0.4, 0.9, 7.0, 2e-6, 3e-4), _WIDE),
     "nvidia-data-centre-gpu": ClassStart(_constants(0.7, 0.12, 0.4, 0.8, 7.0, 3e-6, 3e-4), _NARROW),
     "amd-gpu": ClassStart(_constants(0.6, 0.4, 0.5, 0.85, 8.0, 3e-6, 5e-4), _NARROW),
@@ -119,11 +119,13 @@ class LeftOut:
         return self.low <= 1 / self.ratio <= self.high
 
 
-def fit_class(runs: Iterable[ClassRun], name: str) -> dict[str, float]:
+def fit_class(
+    runs: Iterable[ClassRun], name: str, starts: Mapping[str, ClassStart] = STARTS
+) -> dict[str, float]:
     """Return the constants of a class, fitted to the runs of its devices that may be fitted."""
-    start = STARTS[name]
+    start = starts[name]
     if start.like:
-        return fit_class(runs, start.like)
+        return fit_class(runs, start.like, starts)
     wanted = (name, *start.with_)
     samples = [run.sample for run in runs if run.fitted and run.device_class in wanted]
     if not samples:
@@ -131,7 +133,20 @@ def fit_class(runs: Iterable[ClassRun], name: str) -> dict[str, float]:
     return fit_step(samples, start.prior, start.spread, _RUN_SPREAD)
 
 
-def left_out(runs: Sequence[ClassRun]) -> tuple[LeftOut, ...]:
+def without(**constants: float) -> dict[str, ClassStart]:
+    """Return the starts of all classes with constants that stay at a value, for ablations."""
+    fixed = dict.fromkeys(constants, 0.0)
+    return {
+        name: start
+        if start.like
+        else replace(start, prior={**start.prior, **constants}, spread={**start.spread, **fixed})
+        for name, start in STARTS.items()
+    }
+
+
+def left_out(
+    runs: Sequence[ClassRun], starts: Mapping[str, ClassStart] = STARTS
+) -> tuple[LeftOut, ...]:
     """Predict every run by constants that were fitted without its device.
 
     The interval of a device is that of the runs of the other devices of its class, each of them
@@ -141,7 +156,7 @@ def left_out(runs: Sequence[ClassRun]) -> tuple[LeftOut, ...]:
     for device in sorted({run.device for run in runs}):
         others = [run for run in runs if run.device != device]
         own = [run for run in runs if run.device == device]
-        constants = fit_class(others, own[0].device_class)
+        constants = fit_class(others, own[0].device_class, starts)
         found += [LeftOut(run, run.sample.predicted(constants) / run.sample.seconds) for run in own]
     return tuple(_with_interval(each, found) for each in found)
 

@@ -66,7 +66,7 @@ class Sample:
         flops, moved_bytes: of each kind of operator, arrays.
         dtypes: their arithmetic.
         repeats: executions of each, an array.
-        launches: executions that are kernels of their own.
+        launches: executions that launch a kernel.
         floor_s: seconds below which no run can be.
         phase: what the pass is of.
     """

@@ -1,4 +1,4 @@
-"""Classes of devices that share the constants of a pass where a device has none of its own."""
+"""Classes of devices, which share the constants of a pass."""
 
 from __future__ import annotations
 

@@ -58,9 +58,12 @@ def read_tables(path: Path) -> tuple[Table, ...]:
     known = {field.name for field in fields(Table)}
     try:
         tables = tomllib.loads(text)["tables"]
-        return tuple(Table(**{k: v for k, v in table.items() if k in known}) for table in tables)
-    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        found = [Table(**{k: v for k, v in table.items() if k in known}) for table in tables]
+    except (tomllib.TOMLDecodeError, AttributeError, KeyError, TypeError) as error:
         raise InvalidInputError(f"{path} is not a calibration: {error}") from None
+    if not found:
+        raise InvalidInputError(f"{path} is not a calibration: it has no tables.")
+    return tuple(found)
 
 
 def table_toml(table: Table) -> str:

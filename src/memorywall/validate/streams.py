@@ -24,7 +24,7 @@ _SHEET = {
     "unpack_ops": 1e-9, "operator_s": 0.0, "step_s": 0.0,
 }  # fmt: skip
 _MOST_SHOWN = 20
-# What the runs of devices left out must keep to, as shares: the floor that tests hold.
+# Limits of the errors of devices left out, as shares: the floor that tests hold.
 DECODE_MEDIAN, DECODE_P90, PREFILL_MEDIAN = 0.15, 0.35, 0.25
 COVERAGE = (0.75, 0.85)
 
@@ -69,7 +69,7 @@ class StreamErrors:
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """What is beyond the floors that are promised, in sentences."""
+        """The promised limits that are exceeded, in sentences."""
         found = []
         by_group = {row.group: row for row in self.left_out}
         for group, what, most in (

@@ -50,6 +50,11 @@ def test_a_share_of_8_bits_keeps_to_the_peak_of_the_arithmetic() -> None:
     assert attained_peak(card, "fp16", constants, FOUR_BITS) == card.peak("fp16")
 
 
+def test_a_device_without_8_bits_is_taken_to_have_twice_its_peak() -> None:
+    v100 = mw.hardware("v100-sxm-32gb")
+    assert packed_peak(v100, "fp16") == 2 * v100.peak("fp16")
+
+
 def test_experts_attain_less() -> None:
     card = mw.hardware("rtx-4090")
     experts = attained_device(card, HALVES, Weights(4.5, experts=True))
@@ -60,7 +65,7 @@ def test_experts_attain_less() -> None:
 
 def test_cpus_unpack_with_dot_products_of_8_bits() -> None:
     assert vector_peak(mw.hardware("raspberry-pi-5")) == 614.4e9
-    assert vector_peak(mw.hardware("raspberry-pi-4")) == 57.6e9  # it has none
+    assert vector_peak(mw.hardware("raspberry-pi-4")) == 2 * 57.6e9  # it lists fp32 alone
     assert vector_peak(mw.hardware("m1")) == mw.hardware("m1").peak("fp32")
 
 

@@ -38,8 +38,7 @@ CONSTANTS = (
     Constant(
         "packed_share",
         "",
-        "Share of the peak of 8 bits, or of the dtype on devices without one, that products with "
-        "packed weights attain.",
+        "Share of the peak of 8 bits that products with packed weights attain.",
         0.005,
         1.0,
         0.3,
@@ -54,11 +53,12 @@ CONSTANTS = (
 )
 _WIDE = 16  # bits of the arithmetic that packed weights are unpacked for
 _EIGHT_BITS = ("int8", "fp8")
+_USUAL = 2  # rate of 8 bits over that of 16, and on CPUs over that of 32
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What the weights of a pass are like, as far as its rates depend on it.
+    """The properties of the weights of a pass that its rates depend on.
 
     Attributes:
         packed_bits: bits of a weight with its scales, if it has fewer than the arithmetic; else 0.
@@ -110,20 +110,23 @@ def attained_bandwidth(
 
 
 def packed_peak(hardware: Hardware, dtype: str) -> Number:
-    """Return the peak that shares of products with packed weights refer to, FLOP/s."""
+    """Return the peak of 8 bits, that shares of products with packed weights refer to, FLOP/s.
+
+    A device without one is taken to have twice the peak of the arithmetic, as is usual.
+    """
     for eight in _EIGHT_BITS:
         if eight in hardware.peaks:
             return hardware.peaks[eight]
-    return hardware.peaks[dtype]
+    return _USUAL * hardware.peaks[dtype]
 
 
 def vector_peak(hardware: Hardware) -> Number:
     """Return the rate of the vector units, operations a second.
 
-    That is the peak of fp32; on CPUs that of 8-bit dot products, for which they unpack.
+    That is the peak of fp32; on CPUs that of 8-bit products, for which they unpack.
     """
-    if "CPU" in hardware.device_class and "int8" in hardware.peaks:
-        return hardware.peaks["int8"]
+    if "CPU" in hardware.device_class and "fp32" in hardware.peaks:
+        return hardware.peaks.get("int8", _USUAL * hardware.peaks["fp32"])
     if "fp32" in hardware.peaks:
         return hardware.peaks["fp32"]
     slowest: Number = min(hardware.peaks.values())
