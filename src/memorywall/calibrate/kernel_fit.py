@@ -50,9 +50,13 @@ def predicted(
 
 
 def fit(
-    kernel: Kernel, parts: Sequence[Samples], hardware: Hardware, form: Form
+    kernel: Kernel, parts: Sequence[Samples], hardware: Hardware, forms: Sequence[Form]
 ) -> list[dict[str, float]]:
-    """Return the constants of each part: samples of one device and dtype, an engine each."""
+    """Return the constants of each part: samples of one device and dtype, an engine each.
+
+    The forms of the parts differ in fixed constants alone.
+    """
+    form = forms[0]
     from scipy.optimize import least_squares  # noqa: PLC0415 - for fits alone
 
     known = {constant.name: constant for constant in kernel.constants}
@@ -65,7 +69,7 @@ def fit(
         first = len(form.shared) + part * len(form.own)
         own = values[first : first + len(form.own)]
         found = dict(zip((*form.shared, *form.own), [*values[: len(form.shared)], *own], strict=True))
-        return {**(form.fixed or {}), **{name: float(value) for name, value in found.items()}}
+        return {**(forms[part].fixed or {}), **{name: float(value) for name, value in found.items()}}
 
     def residuals(point: Array) -> Array:
         return np.concatenate(
@@ -97,7 +101,7 @@ def tables_of(
     kernel: Kernel,
     parts: Sequence[Samples],
     hardware: Hardware,
-    form: Form,
+    forms: Sequence[Form],
     *,
     rows: int = 1500,
     source: str = "",
@@ -109,22 +113,24 @@ def tables_of(
         kernel: the kind.
         parts: samples of one device and dtype, an engine each.
         hardware: the device.
-        form: the constants to fit.
+        forms: the constants to fit, of each part.
         rows: the most of each part that are fitted.
         source: the dataset, with its licence.
         bit: of the checksum of a layer, which holds out half of them.
     """
     possible = [possible_rows(kernel, part, hardware) for part in parts]
-    splits = [part.held_out(bit) for part, _ in possible]
+    splits = [_split(part, bit) for part, _ in possible]
     fitted = [train.at_most(rows) for train, _ in splits]
-    found = fit(kernel, fitted, hardware, form)
+    found = fit(kernel, fitted, hardware, forms)
     tables = []
     for (part, (_, impossible), (train, test), constants) in zip(
         parts, possible, splits, found, strict=True
     ):
         some = train.at_most(20_000)
         low, high = interval(predicted(kernel, some, hardware, constants) / some.seconds)
-        off = np.abs(predicted(kernel, test, hardware, constants) / test.seconds - 1)
+        off = np.array([])
+        if len(test):
+            off = np.abs(predicted(kernel, test, hardware, constants) / test.seconds - 1)
         tables.append(
             Table(
                 kernel.name, part.dtype, part.engine, _rounded(constants), low, high,
@@ -136,6 +142,12 @@ def tables_of(
             )
         )  # fmt: skip
     return tables
+
+
+def _split(samples: Samples, bit: int) -> tuple[Samples, Samples]:
+    """Return what is fitted and what is held out; without layers to fit, nothing is held out."""
+    train, test = samples.held_out(bit)
+    return (train, test) if len(train) else (test, train)
 
 
 def possible_rows(kernel: Kernel, samples: Samples, hardware: Hardware) -> tuple[Samples, int]:

@@ -112,3 +112,4 @@ def _moe(folder: Path) -> Iterator[Samples]:
 
 
 _READERS: dict[str, Any] = {"gemm": _gemm, "moe": _moe}
+KINDS = tuple(_READERS)

@@ -1,0 +1,101 @@
+"""Tables of kernels: a TOML a device, and one a class for devices without measurements.
+
+A table of a device is looked for by kind, dtype and engine; where one is missing, in this order:
+of another engine, of a dtype that is stored alike, of the device's class. A user's own tables, in
+the data folder, come before those of the catalogue.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from memorywall.catalog.measured import data_folder
+from memorywall.catalog.table_files import read_tables
+from memorywall.core.errors import UnknownNameError
+from memorywall.core.hardware import Hardware
+from memorywall.core.kernels import Table
+
+FOLDER = Path(__file__).parent / "calibrations" / "kernels"
+# Classes by the path of operands to the processors: bulk copies that run by themselves (NVIDIA
+# from Hopper on), loads by each processor from stacked memory, and the same from GDDR or other
+# memory, which has a large cache before it.
+BULK, STACKED, PLAIN = "class-bulk-copies", "class-stacked-memory", "class-plain-memory"
+CLASSES = (BULK, STACKED, PLAIN)
+# A dtype without tables has those of the first of these that has some: stored alike, then wider.
+_LIKE = {
+    "fp16": ("bf16",),
+    "fp8_block": ("fp8", "bf16"),
+    "fp8": ("fp8_block", "bf16"),
+    "nvfp4": ("fp8_block", "fp8", "bf16"),
+    "int8": ("bf16",),
+    "int4": ("int8", "bf16"),
+    "mxfp4": ("int4", "bf16"),
+    "mxfp4_mxfp8": ("mxfp4", "fp8_block", "fp8", "bf16"),
+}
+# Engines in the order in which one stands in for another: the best tuned first.
+_ENGINES = ("trtllm", "sglang", "vllm", "nccl")
+
+
+def kernel_class(hardware: Hardware) -> str:
+    """Return the class of a device's kernels, one of ``CLASSES``."""
+    if not hardware.main_memory.name.startswith("HBM"):
+        return PLAIN
+    return BULK if hardware.vendor == "NVIDIA" and "fp8" in hardware.peaks else STACKED
+
+
+def has_kernel_tables(hardware: Hardware) -> bool:
+    """Return whether passes on a device are priced by its kernels: its own tables, or a twin's.
+
+    They are for NVIDIA's data-centre GPUs, whose classes have measured members.
+    """
+    measured = hardware.vendor == "NVIDIA" and hardware.device_class == "data-centre GPU"
+    return measured or bool(_own(hardware.name))
+
+
+def kernel_table(hardware: Hardware, kind: str, dtype: str, engine: str = "") -> Table:
+    """Return the constants of a kind of kernel on a device.
+
+    Raises:
+        UnknownNameError: no such kind or dtype has tables, or the engine has none anywhere.
+    """
+    for tables in (_own(hardware.name), _class(kernel_class(hardware)), _class(BULK)):
+        for name in (dtype, *_LIKE.get(dtype, ())):
+            found = _of_engine(tables, kind, name, engine)
+            if found is not None:
+                return found if name == dtype else replace(found, dtype=dtype)
+    known = sorted({(t.kind, t.dtype) for t in _class(BULK).values()})
+    raise UnknownNameError("table", f"{kind} in {dtype}", [f"{k} in {d}" for k, d in known])
+
+
+_Tables = dict[tuple[str, str, str], Table]
+
+
+def _of_engine(tables: _Tables, kind: str, dtype: str, engine: str) -> Table | None:
+    """Return the table of an engine, or of the one that stands in for it."""
+    for name in (engine, "", *_ENGINES):
+        found = tables.get((kind, dtype, name))
+        if found is not None:
+            return found
+    return None
+
+
+def _own(name: str) -> _Tables:
+    """Return the tables of a device, the user's before the catalogue's."""
+    mine = data_folder() / "calibrations" / f"{name}.toml"
+    found = dict(_read(FOLDER / f"{name}.toml", 0.0))
+    if mine.is_file():
+        found |= _read(mine, mine.stat().st_mtime)
+    return found
+
+
+def _class(name: str) -> _Tables:
+    return _read(FOLDER / f"{name}.toml", 0.0)
+
+
+@lru_cache(maxsize=512)
+def _read(path: Path, _changed: float) -> _Tables:
+    if not path.is_file():
+        return {}
+    return {(t.kind, t.dtype, t.engine): t for t in read_tables(path)}
