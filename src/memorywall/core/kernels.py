@@ -103,8 +103,8 @@ class Kernel:
             arrays that broadcast.
         varying: arguments that a sweep changes, such as the rows of a product; the others are
             those of a layer.
-        work: a shape, and a dtype in, FLOPs and bytes of the main memory or of the link out: the
-            least that the call has to do, from which its bound at the data sheet follows.
+        work: a shape, a device and a dtype in, FLOPs and bytes of the main memory or of the link
+            out: the least that the call has to do, from which its bound at the data sheet follows.
     """
 
     name: str
@@ -113,7 +113,7 @@ class Kernel:
     constants: tuple[Constant, ...]
     prepare: Callable[[Shape, Hardware, str, Mapping[str, float]], Callable[..., Number]]
     varying: tuple[str, ...]
-    work: Callable[[Shape, str], tuple[Number, Number]]
+    work: Callable[[Shape, Hardware, str], tuple[Number, Number]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -157,7 +157,7 @@ def _prepare(
     return seconds
 
 
-def _work(shape: Shape, _dtype: str) -> tuple[Number, Number]:
+def _work(shape: Shape, _hardware: Hardware, _dtype: str) -> tuple[Number, Number]:
     return shape["flops"], shape["moved_bytes"]
 
 

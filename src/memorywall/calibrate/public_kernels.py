@@ -1,0 +1,114 @@
+"""Public tables of kernel times (aiconfigurator-core 0.12.0, Apache-2.0) as samples.
+
+A folder holds one Parquet file a kind. Rows that are no measurement of a kernel are left out, each
+for a reason that ``LEFT_OUT`` gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from memorywall.calibrate.samples import Samples
+from memorywall.core.errors import InvalidInputError, MissingDependencyError
+from memorywall.core.numbers import Array
+
+SOURCE = "aiconfigurator-core 0.12.0 (PyPI), Apache-2.0"
+_ENGINES = {"SGLang": "sglang", "TRTLLM": "trtllm", "VLLM": "vllm"}
+_DTYPES = {
+    "bfloat16": "bf16", "float16": "fp16", "fp8": "fp8", "fp8_block": "fp8_block",
+    "nvfp4": "nvfp4", "int8_wo": "int8", "int4_wo": "int4", "w4a16_mxfp4": "mxfp4",
+    "w4a8_mxfp4_mxfp8": "mxfp4_mxfp8",
+}  # fmt: skip
+
+
+def read_kernels(folder: Path, kind: str) -> Iterator[Samples]:
+    """Yield the samples of one kind of kernel, a device, engine and dtype each.
+
+    Raises:
+        InvalidInputError: the folder has no table of the kind.
+        MissingDependencyError: pyarrow is not installed.
+    """
+    yield from _READERS[kind](folder)
+
+
+def read_table(path: Path) -> dict[str, Array]:
+    """Return a Parquet file as arrays; texts as arrays of objects.
+
+    Raises:
+        InvalidInputError: there is no such file.
+        MissingDependencyError: pyarrow is not installed.
+    """
+    try:
+        from pyarrow import parquet  # noqa: PLC0415 - for fits and validation alone
+    except ImportError:
+        raise MissingDependencyError("pyarrow", "reading Parquet", "test") from None
+    if not path.is_file():
+        raise InvalidInputError(f"{path} is missing.", "Name the folder of the tables: --data.")
+    table = parquet.read_table(path)
+    return {
+        name: table.column(name).to_pandas().astype(object).to_numpy()
+        if str(table.schema.field(name).type).startswith(("dictionary", "string"))
+        else table.column(name).to_numpy()
+        for name in table.column_names
+    }
+
+
+def groups(table: Mapping[str, Array], *names: str) -> Iterator[tuple[tuple[str, ...], Array]]:
+    """Yield the values of some columns, and the places of the rows that have them, in order."""
+    keys = np.array(["\0".join(map(str, row)) for row in zip(*(table[n] for n in names), strict=True)])
+    found, inverse = np.unique(keys, return_inverse=True)
+    order = np.argsort(inverse, kind="stable")
+    ends = np.cumsum(np.bincount(inverse))
+    for key, start, end in zip(found, [0, *ends[:-1]], ends, strict=True):
+        yield tuple(str(key).split("\0")), order[start:end]
+
+
+def _gemm(folder: Path) -> Iterator[Samples]:
+    table = read_table(folder / "gemm.parquet")
+    for (device, framework, version, dtype), rows in groups(
+        table, "system", "framework", "version", "gemm_dtype"
+    ):
+        if dtype not in _DTYPES:  # "sq", SmoothQuant of one engine on one device
+            continue
+        shape = {name: table[name][rows].astype(np.float64) for name in ("m", "n", "k")}
+        layers = [f"{n:.0f}x{k:.0f}" for n, k in zip(shape["n"], shape["k"], strict=True)]
+        yield Samples(
+            "gemm", device, _ENGINES[framework], version, _DTYPES[dtype], shape,
+            table["latency_ms"][rows].astype(np.float64) * 1e-3, layers,
+        )  # fmt: skip
+
+
+def _moe(folder: Path) -> Iterator[Samples]:
+    table = read_table(folder / "moe.parquet")
+    columns = {
+        "tokens": "num_tokens", "hidden_size": "hidden_size", "intermediate_size": "inter_size",
+        "experts": "num_experts", "experts_per_token": "topk", "tensor": "moe_tp_size",
+        "expert": "moe_ep_size",
+    }  # fmt: skip
+    keys = ("system", "framework", "version", "moe_dtype")
+    for (device, framework, version, dtype), rows in groups(table, *keys):
+        if dtype not in _DTYPES:
+            continue
+        shape: dict[str, Any] = {
+            name: table[column][rows].astype(np.float64) for name, column in columns.items()
+        }
+        shape["routing"] = table["distribution"][rows]
+        layers = [
+            f"{h:.0f}x{i:.0f}x{k:.0f}x{e:.0f}"
+            for h, i, k, e in zip(
+                *(shape[n] for n in ("hidden_size", "intermediate_size", "experts_per_token",
+                                     "experts")),
+                strict=True,
+            )
+        ]  # fmt: skip
+        yield Samples(
+            "moe", device, _ENGINES[framework], version, _DTYPES[dtype], shape,
+            table["latency_ms"][rows].astype(np.float64) * 1e-3, layers,
+        )  # fmt: skip
+
+
+_READERS: dict[str, Any] = {"gemm": _gemm, "moe": _moe}
