@@ -34,7 +34,7 @@ from memorywall.validate.streams import class_run, error_lines, error_row, error
 
 DATASET = (
     "benchmarks/fit_streams.py: public runs of llama.cpp's threads, exllamav2, ai-benchmarks, "
-    "GPU-Benchmarks-on-LLM-Inference, llmfit and pavlokhmel.com; facts, MIT"
+    "GPU-Benchmarks-on-LLM-Inference, llmfit, pavlokhmel.com and others; facts, MIT"
 )
 ABLATIONS: dict[str, dict[str, float]] = {
     "all terms": {},
