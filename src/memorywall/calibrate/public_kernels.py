@@ -6,7 +6,7 @@ for a reason that ``LEFT_OUT`` gives.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -111,5 +111,40 @@ def _moe(folder: Path) -> Iterator[Samples]:
         )  # fmt: skip
 
 
-_READERS: dict[str, Any] = {"gemm": _gemm, "moe": _moe}
+_COLLECTIVES = {
+    "all_reduce": "all_reduce", "all_gather": "all_gather", "reduce_scatter": "reduce_scatter",
+    "all_to_all": "alltoall",
+}  # fmt: skip
+_ELEMENT = {"half": 2, "int8": 1}
+
+
+def _collectives(kind: str) -> Callable[[Path], Iterator[Samples]]:
+    """Return the reader of a kind of collective; repeats of one point are one, their median."""
+
+    def read(folder: Path) -> Iterator[Samples]:
+        table = read_table(folder / "collectives_nccl.parquet")
+        table = {name: column[table["op_name"] == _COLLECTIVES[kind]] for name, column in table.items()}
+        size = np.array([_ELEMENT[str(dtype)] for dtype in table["nccl_dtype"]], dtype=np.float64)
+        payload = table["message_elements"].astype(np.float64) * size
+        for (device,), rows in groups(table, "system"):
+            points: dict[tuple[float, float], list[float]] = {}
+            for row in rows:
+                point = float(payload[row]), float(table["num_gpus"][row])
+                points.setdefault(point, []).append(float(table["latency_ms"][row]) * 1e-3)
+            moved, ranks = (np.array(column) for column in zip(*points, strict=True))
+            versions = sorted({str(version) for version in table["version"][rows]})
+            yield Samples(
+                kind, device, "nccl", ", ".join(versions), "", {"bytes": moved, "ranks": ranks},
+                np.array([float(np.median(each)) for each in points.values()]),
+                [f"{int(np.log2(b)) % 2}" for b in moved],
+            )  # fmt: skip
+
+    return read
+
+
+_READERS: dict[str, Callable[[Path], Iterator[Samples]]] = {
+    "gemm": _gemm,
+    "moe": _moe,
+    **{kind: _collectives(kind) for kind in _COLLECTIVES},
+}
 KINDS = tuple(_READERS)

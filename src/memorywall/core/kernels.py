@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from memorywall.core.hardware import Hardware
 from memorywall.core.numbers import Number
@@ -114,6 +114,7 @@ class Kernel:
     prepare: Callable[[Shape, Hardware, str, Mapping[str, float]], Callable[..., Number]]
     varying: tuple[str, ...]
     work: Callable[[Shape, Hardware, str], tuple[Number, Number]]
+    over: Literal["memory", "link"] = "memory"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -31,7 +31,6 @@ _SPELLINGS = {
     "s": "s",
     "W": "W",
     "Hz": "Hz",
-    "Hz": "Hz",
 }
 # Latencies may be far smaller than any rate.
 _SMALLEST = {"s": 1e-15}
@@ -138,7 +137,6 @@ def example(unit: str) -> str:
         "s": "5 us",
         "W": "700 W",
         "Hz": "1.83 GHz",
-        "Hz": "2.8 GHz",
     }[unit]
 
 
