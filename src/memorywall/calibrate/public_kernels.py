@@ -142,9 +142,51 @@ def _collectives(kind: str) -> Callable[[Path], Iterator[Samples]]:
     return read
 
 
+def _attention(kind: str, file: str) -> Callable[[Path], Iterator[Samples]]:
+    """Return the reader of a kind of attention; a dtype is that of the cache."""
+
+    def read(folder: Path) -> Iterator[Samples]:
+        table = read_table(folder / file)
+        keys = ("system", "framework", "version", "attn_dtype", "kv_cache_dtype")
+        for (device, framework, version, dtype, cache), rows in groups(table, *keys):
+            if dtype not in _DTYPES or cache not in _DTYPES:
+                continue
+            shape = _attention_shape(kind, {name: column[rows] for name, column in table.items()})
+            shape["kv_cache"] = _DTYPES[cache]
+            layers = [
+                f"{h:.0f}x{g:.0f}x{d:.0f}"
+                for h, g, d in zip(
+                    *(shape[n] for n in ("heads", "kv_heads", "head_dim")), strict=True
+                )
+            ]
+            yield Samples(
+                kind, device, _ENGINES[framework], version, _DTYPES[cache], shape,
+                table["latency_ms"][rows].astype(np.float64) * 1e-3, layers,
+            )  # fmt: skip
+
+    return read
+
+
+def _attention_shape(kind: str, table: Mapping[str, Array]) -> dict[str, Any]:
+    columns = {
+        "batch": "batch_size", "heads": "num_heads", "kv_heads": "num_key_value_heads",
+        "head_dim": "head_dim", "keys": "isl", "window": "window_size",
+    }  # fmt: skip
+    shape: dict[str, Any] = {
+        name: np.nan_to_num(table[column].astype(np.float64)) for name, column in columns.items()
+    }
+    if kind == "attention_decode":
+        shape["keys"] = shape["keys"] + table["step"].astype(np.float64)
+    else:
+        shape["queries"] = shape["keys"]
+    return shape
+
+
 _READERS: dict[str, Callable[[Path], Iterator[Samples]]] = {
     "gemm": _gemm,
     "moe": _moe,
+    "attention_decode": _attention("attention_decode", "attention_generation.parquet"),
+    "attention_prefill": _attention("attention_prefill", "attention_context.parquet"),
     **{kind: _collectives(kind) for kind in _COLLECTIVES},
 }
 KINDS = tuple(_READERS)
