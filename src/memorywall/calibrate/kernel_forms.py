@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from memorywall.calibrate.kernel_fit import Form
 from memorywall.core.hardware import Hardware
+from memorywall.cost.kernels import find_kernel
 from memorywall.cost.kernels.facts import DTYPES, is_served_by_cache
 
 # Copies of the weight that the benchmark of an engine cycles through.
 _COPIES = {"trtllm": 5.0}
 _USUAL_COPIES = 6.0
 _GEMM = ("peak_share", "bandwidth_share", "feed", "tile_s", "overlap", "launch_s")
-_MOE = ("peak_share", "bandwidth_share", "tile_s", "overlap", "launch_s", "permute_share")
 
 
 def form_of(kind: str, hardware: Hardware, dtype: str, engine: str) -> Form:
     """Return the form of a table; engines with the same shared constants are fitted together."""
     if kind == "gemm":
         return _gemm(hardware, dtype, engine)
-    return Form(shared=(), own=_MOE)
+    cached = is_served_by_cache(hardware)
+    names = (constant.name for constant in find_kernel(kind).constants)
+    return Form((), tuple(name for name in names if cached or name != "l2_ratio"))
 
 
 def _gemm(hardware: Hardware, dtype: str, engine: str) -> Form:

@@ -15,6 +15,7 @@ import numpy as np
 from memorywall.calibrate.samples import Samples
 from memorywall.core.errors import InvalidInputError, MissingDependencyError
 from memorywall.core.numbers import Array
+from memorywall.cost.kernels.facts import attention_dtype
 
 SOURCE = "aiconfigurator-core 0.12.0 (PyPI), Apache-2.0"
 _ENGINES = {"SGLang": "sglang", "TRTLLM": "trtllm", "VLLM": "vllm"}
@@ -143,7 +144,7 @@ def _collectives(kind: str) -> Callable[[Path], Iterator[Samples]]:
 
 
 def _attention(kind: str, file: str) -> Callable[[Path], Iterator[Samples]]:
-    """Return the reader of a kind of attention; a dtype is that of the cache."""
+    """Return the reader of a kind of attention."""
 
     def read(folder: Path) -> Iterator[Samples]:
         table = read_table(folder / file)
@@ -153,6 +154,7 @@ def _attention(kind: str, file: str) -> Callable[[Path], Iterator[Samples]]:
                 continue
             shape = _attention_shape(kind, {name: column[rows] for name, column in table.items()})
             shape["kv_cache"] = _DTYPES[cache]
+            key = attention_dtype(_DTYPES[dtype], _DTYPES[cache])
             layers = [
                 f"{h:.0f}x{g:.0f}x{d:.0f}"
                 for h, g, d in zip(
@@ -160,7 +162,7 @@ def _attention(kind: str, file: str) -> Callable[[Path], Iterator[Samples]]:
                 )
             ]
             yield Samples(
-                kind, device, _ENGINES[framework], version, _DTYPES[cache], shape,
+                kind, device, _ENGINES[framework], version, key, shape,
                 table["latency_ms"][rows].astype(np.float64) * 1e-3, layers,
             )  # fmt: skip
 

@@ -27,9 +27,11 @@ CLASSES = (BULK, STACKED, PLAIN)
 _LIKE = {
     "fp16": ("bf16",),
     "fp8_block": ("fp8", "bf16"),
-    "fp8": ("fp8_block", "bf16"),
+    "fp8": ("fp8_block", "bf16-fp8", "bf16"),
     "nvfp4": ("fp8_block", "fp8", "bf16"),
     "int8": ("bf16",),
+    "bf16-fp8": ("bf16", "fp8"),
+    "bf16-int8": ("bf16-fp8", "bf16"),
     "int4": ("int8", "bf16"),
     "mxfp4": ("int4", "bf16"),
     "mxfp4_mxfp8": ("mxfp4", "fp8_block", "fp8", "bf16"),

@@ -1,16 +1,17 @@
 """Attention of one new token of each sequence to the positions in its cache.
 
-A sequence's heads that share keys are one piece of work (64 heads at most), and its context may be
+A sequence's heads that share keys are one piece of work (16 heads at most), and its context may be
 split into s parts, which are added up at last:
 
-    pieces   C   = batch * kv_heads * ceil(heads / kv_heads / 64)
+    pieces   C   = batch * kv_heads * ceil(heads / kv_heads / 16)
     on chip  t_c = min over s of  max(C s / units, 1) * (2 ceil(c / s / 64) 64 head_dim e / feed
                                   + tile_s) + [s > 1] split_s
     memory   t_m = (2 batch c kv_heads head_dim e + 4 batch heads head_dim) / (bandwidth_share BW)
-    time     t   = launch_s + sequence_s batch + (t_c^overlap + t_m^overlap)^(1 / overlap)
+    time     t   = launch_s + sequence_s batch + (t_c^4 + t_m^4)^(1 / 4)
 
 with c = min(keys, window) and e bytes an element of the cache. Latent caches hold keys and values
-in one array, which is read once.
+in one array, which is read once. Kernels of vectors of other than 64 or 128 elements are
+``odd_factor`` times slower.
 """
 
 from __future__ import annotations
@@ -32,13 +33,15 @@ CONSTANTS = (
     Constant("tile_s", "s", "Prologue and epilogue of a piece.", 1e-9, 3e-5, 1.5e-6),
     Constant("split_s", "s", "Adding up the parts of split contexts.", 1e-8, 1e-4, 3e-6),
     Constant("sequence_s", "s", "Scheduling of one sequence.", 1e-12, 1e-6, 5e-9),
-    Constant("overlap", "", "Overlap of on-chip work and traffic; 1: none.", 1.0, 40.0, 4.0),
+    Constant("odd_factor", "", "Slowness of kernels of vectors but 64 and 128.", 0.3, 30.0, 1.5),
     Constant("launch_s", "s", "Launch of one kernel.", 1e-7, 5e-4, 8e-6),
     Constant("l2_ratio", "", "Bandwidth of the L2 over that of the memory.", 0.9, 8.0, 2.5),
 )
 _SPLITS = 2.0 ** np.arange(8)
 _STEP = 64  # positions that are loaded at once, and the least part of a context
-_HEADS = 64  # heads of one piece
+_HEADS = 16  # heads of one piece: the rows of the narrowest matrix instruction
+_OVERLAP = 4.0  # of on-chip work and traffic; fitted ones foretell other shapes no better
+_USUAL = (64, 128)
 # Where a cache stops staying in the L2, in shares of its size.
 _FULL, _WIDTH = 1.04, 0.1
 _BYTES = {"": 2.0, "bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "int8": 1.0}
@@ -77,12 +80,13 @@ def _prepare(
     units, bandwidth = units_of(hardware), hardware.bandwidth
     feed = constants["feed"] * clock_of(hardware)
     pieces = kv_heads * np.ceil(heads / kv_heads / _HEADS) / units
-    block_s = arrays * _STEP * head_dim * size / feed
+    odd = ~np.isin(np.asarray(head_dim), _USUAL)
+    block_s = arrays * _STEP * head_dim * size / feed * np.where(odd, constants["odd_factor"], 1.0)
     slow = constants["bandwidth_share"] * bandwidth
     fast = constants.get("l2_ratio", constants["bandwidth_share"]) * bandwidth
     cached, queries = arrays * kv_heads * head_dim * size, 4 * heads * head_dim
-    overlap, tile_s, split_s, launch_s, sequence_s = (
-        constants[name] for name in ("overlap", "tile_s", "split_s", "launch_s", "sequence_s")
+    tile_s, split_s, launch_s, sequence_s = (
+        constants[name] for name in ("tile_s", "split_s", "launch_s", "sequence_s")
     )
     in_pass = np.ndim(pieces) == 0 and not window.any()
 
@@ -104,7 +108,7 @@ def _prepare(
         hit = served_share(shape, hardware, used)
         moved = used + batch * queries
         traffic = moved / slow if type(hit) is float else moved * (hit / fast + (1 - hit) / slow)
-        joined = (best**overlap + traffic**overlap) ** (1 / overlap)
+        joined = (best**_OVERLAP + traffic**_OVERLAP) ** (1 / _OVERLAP)
         return launch_s + sequence_s * batch + joined
 
     return seconds

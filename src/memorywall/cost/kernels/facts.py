@@ -62,6 +62,17 @@ def dtype_of(name: str) -> Dtype:
     return DTYPES[name]
 
 
+def attention_dtype(arithmetic: str, cache: str) -> str:
+    """Return the dtype of tables of attention: its arithmetic, and its cache's if that differs."""
+    return arithmetic if cache in (arithmetic, "") else f"{arithmetic}-{cache}"
+
+
+def arithmetic_of_table(dtype: str) -> str:
+    """Return the arithmetic, a key of ``Hardware.peaks``, of a table's dtype; "" for none."""
+    first = dtype.partition("-")[0]
+    return DTYPES[first].arithmetic if first in DTYPES else first
+
+
 def clock_of(hardware: Hardware) -> float:
     """Return the clock of a device under load, Hz; a usual one if no source prints it."""
     return hardware.clock or _USUAL_CLOCK
