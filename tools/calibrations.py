@@ -95,7 +95,7 @@ def left_out_intervals(
     for part in samples:
         device = mw.hardware(part.device)
         tables = class_for(device, all_class_tables(without(found, [device])))
-        table, kernel = table_of(tables, part.kind, part.dtype), find_kernel(part.kind)
+        table, kernel = table_of(tables, part.kind, part.dtype, part.engine), find_kernel(part.kind)
         if table is None:
             continue
         possible, _ = possible_rows(kernel, part, device)

@@ -17,16 +17,23 @@ from memorywall.core.hardware import Hardware
 from memorywall.core.kernels import Table
 
 # The constants of a class say how many devices they are the medians of.
-_ROWS = "medians of {} devices: {}"
+# The devices that tables of one engine are made of at least; of fewer, all engines count.
+_FEWEST = 3
+_MADE_OF = "medians of {}"
 Found = Mapping[Hardware, Sequence[Table]]
 
 
 def class_tables(found: Found, name: str) -> list[Table]:
-    """Return the tables of a class, one a kind and dtype; those of other classes if it has none."""
+    """Return the tables of a class, one a kind, dtype and engine, and one of all engines.
+
+    A class without a measured device has the medians of all classes.
+    """
     members = {device: tables for device, tables in found.items() if kernel_class(device) == name}
     every = [table for tables in found.values() for table in tables]
-    keys = sorted({(table.kind, table.dtype) for table in every})
-    classed = (_table(members, kind, dtype) or _table(found, kind, dtype) for kind, dtype in keys)
+    keys = {(table.kind, table.dtype, engine) for table in every for engine in ("", table.engine)}
+    classed = (
+        _table(members, *key) or (None if key[-1] else _table(found, *key)) for key in sorted(keys)
+    )
     return [table for table in classed if table is not None]
 
 
@@ -35,22 +42,26 @@ def all_class_tables(found: Found) -> dict[str, list[Table]]:
     return {name: class_tables(found, name) for name in CLASSES}
 
 
-def _table(found: Found, kind: str, dtype: str) -> Table | None:
-    """Return the medians of the tables of a kind and dtype, or None without any."""
+def _table(found: Found, kind: str, dtype: str, engine: str) -> Table | None:
+    """Return the medians of the tables of a kind, dtype and engine, or None without any."""
     each = {
-        device: [t for t in tables if t.kind == kind and t.dtype == dtype]
+        device: [
+            t
+            for t in tables
+            if t.kind == kind and t.dtype == dtype and engine in ("", t.engine)
+        ]
         for device, tables in found.items()
     }
     each = {device: tables for device, tables in each.items() if tables}
-    if not each:
+    if not each or (engine and len(each) < _FEWEST):
         return None
     of_devices = [_medians([t.constants for t in tables]) for tables in each.values()]
     first = next(iter(each.values()))[0]
     names = ", ".join(sorted(device.name for device in each))
     return replace(
-        first, engine="", constants=_medians(of_devices), provenance="class default", version="",
+        first, engine=engine, constants=_medians(of_devices), provenance="class default", version="",
         rows=sum(t.rows for tables in each.values() for t in tables), outliers=0,
-        median_error=None, p90_error=None, physics=_ROWS.format(len(each), names), low=0.7, high=1.4,
+        median_error=None, p90_error=None, physics=_MADE_OF.format(names), low=0.7, high=1.4,
     )  # fmt: skip
 
 
@@ -68,9 +79,10 @@ def without(found: Found, left: Sequence[Hardware]) -> dict[Hardware, Sequence[T
     return {device: tables for device, tables in found.items() if device not in left}
 
 
-def table_of(tables: Sequence[Table], kind: str, dtype: str) -> Table | None:
-    """Return the table of a kind and dtype among those of a class."""
-    return next((t for t in tables if (t.kind, t.dtype) == (kind, dtype)), None)
+def table_of(tables: Sequence[Table], kind: str, dtype: str, engine: str) -> Table | None:
+    """Return the table of a kind, dtype and engine among those of a class; else of any engine."""
+    of_dtype = {t.engine: t for t in tables if (t.kind, t.dtype) == (kind, dtype)}
+    return of_dtype.get(engine, of_dtype.get(""))
 
 
 def class_for(device: Hardware, classes: Mapping[str, Sequence[Table]]) -> Sequence[Table]:

@@ -133,7 +133,7 @@ def _collectives(kind: str) -> Callable[[Path], Iterator[Samples]]:
                 point = float(payload[row]), float(table["num_gpus"][row])
                 points.setdefault(point, []).append(float(table["latency_ms"][row]) * 1e-3)
             moved, ranks = (np.array(column) for column in zip(*points, strict=True))
-            versions = sorted({str(version) for version in table["version"][rows]})
+            versions = sorted({str(version) for version in table["version"][rows]} - {"nan", "None"})
             yield Samples(
                 kind, device, "nccl", ", ".join(versions), "", {"bytes": moved, "ranks": ranks},
                 np.array([float(np.median(each)) for each in points.values()]),

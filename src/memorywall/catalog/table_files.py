@@ -105,7 +105,7 @@ def tables_toml(
             if name not in shared and (getattr(table, name) or name in ("dtype", "engine"))
         ]
         numbers = [(name, getattr(table, name)) for name in _NUMBERS]
-        lines += [f"{name} = {value!r}" for name, value in numbers if value is not None]
+        lines += [f"{name} = {value!r}" for name, value in numbers if value not in (None, 0)]
         values = ", ".join(f"{name} = {value!r}" for name, value in table.constants.items())
         lines.append(f"constants = {{{values}}}")
     return "\n".join(lines) + "\n"
