@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
-from memorywall.catalog.step_tables import step_table
+from functools import lru_cache
+
+from memorywall.catalog.kernel_tables import has_own_tables, kernel_table
+from memorywall.catalog.step_tables import class_table, step_table
 from memorywall.core.hardware import Hardware
 from memorywall.core.kernels import Table
 from memorywall.core.quantities import Provenance
 
-
-def table(hardware: Hardware, kind: str, dtype: str, engine: str = "") -> Table:  # noqa: ARG001
-    """Return the constants of a kind of kernel on a device."""
-    return step_table(hardware, engine)
+STEP, HOST = "step", "host"
 
 
+def table(hardware: Hardware, kind: str, dtype: str, engine: str = "") -> Table:
+    """Return the constants of a kind of kernel on a device, or of a whole pass: ``step``.
+
+    Raises:
+        UnknownNameError: no such kind or dtype has tables.
+    """
+    if kind == STEP:
+        return step_table(hardware, engine)
+    return kernel_table(hardware, kind, dtype, engine)
+
+
+@lru_cache(maxsize=1024)
 def provenance_of(hardware: Hardware) -> Provenance:
-    """Return where the constants of a device come from."""
+    """Return where the constants of passes on a device come from."""
+    if has_kernels(hardware):
+        return "calibrated" if has_own_tables(hardware) else "class default"
     return step_table(hardware).provenance
 
 
-def has_kernels(hardware: Hardware) -> bool:  # noqa: ARG001
-    """Return whether a device has tables of kernels."""
-    return False
+@lru_cache(maxsize=1024)
+def has_kernels(hardware: Hardware) -> bool:
+    """Return whether passes on a device are priced kernel by kernel.
+
+    They are where its kernels were measured, and on NVIDIA's other data-centre GPUs with stacked
+    memory, whose classes have measured members.
+    """
+    stacked = hardware.main_memory.name.startswith("HBM")
+    of_class = hardware.vendor == "NVIDIA" and stacked and "bf16" in hardware.peaks
+    return of_class or has_own_tables(hardware)
 
 
 def host_table() -> Table:
-    """Return the constants of a host that launches eagerly."""
-    return Table("host", "", "", {"operator_s": 55e-6}, 0.75, 1.35, "class default")
+    """Return the constants of a host that launches eagerly, of any device."""
+    return class_table(HOST)

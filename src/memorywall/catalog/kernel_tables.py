@@ -47,13 +47,9 @@ def kernel_class(hardware: Hardware) -> str:
     return BULK if hardware.vendor == "NVIDIA" and "fp8" in hardware.peaks else STACKED
 
 
-def has_kernel_tables(hardware: Hardware) -> bool:
-    """Return whether passes on a device are priced by its kernels: its own tables, or a twin's.
-
-    They are for NVIDIA's data-centre GPUs, whose classes have measured members.
-    """
-    measured = hardware.vendor == "NVIDIA" and hardware.device_class == "data-centre GPU"
-    return measured or bool(_own(hardware.name))
+def has_own_tables(hardware: Hardware) -> bool:
+    """Return whether the kernels of a device were measured; not of one that was changed by hand."""
+    return hardware.kind != "hypothetical" and bool(_own(hardware.name))
 
 
 def kernel_table(hardware: Hardware, kind: str, dtype: str, engine: str = "") -> Table:
@@ -62,7 +58,8 @@ def kernel_table(hardware: Hardware, kind: str, dtype: str, engine: str = "") ->
     Raises:
         UnknownNameError: no such kind or dtype has tables, or the engine has none anywhere.
     """
-    for tables in (_own(hardware.name), _class(kernel_class(hardware)), _class(BULK)):
+    own = _own(hardware.name) if has_own_tables(hardware) else {}
+    for tables in (own, _class(kernel_class(hardware)), _class(BULK)):
         for name in (dtype, *_LIKE.get(dtype, ())):
             found = _of_engine(tables, kind, name, engine)
             if found is not None:

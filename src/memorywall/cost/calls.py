@@ -15,6 +15,7 @@ from memorywall.core.axes import size
 from memorywall.core.geometry import Attention, Collective, Experts, Gemm
 from memorywall.core.program import Block, Op, Program
 from memorywall.core.tensors import Tensor
+from memorywall.cost.kernels.facts import attention_dtype
 from memorywall.cost.template.scalars import is_zero, moved_bytes
 
 # The kernels' names of how tokens choose experts.
@@ -170,8 +171,9 @@ def _attention(op: Op, geometry: Attention) -> Call:
         shape |= {"window": geometry.window, "causal": geometry.mask not in ("full", "cross")}
         varying = {"batch": geometry.batch, "queries": geometry.queries, "keys": geometry.keys}
     kernel = "attention_decode" if is_step else "attention_prefill"
-    stored = "fp8" if cache is not None and cache.format.bits == 8 else op.dtype
-    return Call(kernel, stored, shape, varying, 1, arithmetic=op.dtype)
+    narrow = cache is not None and cache.format.bits == _EIGHT
+    arithmetic = "fp8" if op.dtype == "fp8" else "bf16"
+    return Call(kernel, attention_dtype(arithmetic, "fp8" if narrow else ""), shape, varying, 1, arithmetic=op.dtype)
 
 
 def _collective(op: Op, geometry: Collective) -> Call:
@@ -186,6 +188,7 @@ def _bytes(tensor: Tensor | None) -> float:
     return float(tensor.format.bits_per_element) / 8
 
 
+_EIGHT = 8
 _HALVES = 9  # bits with scales of formats that one byte holds
 _NARROW = 6.6  # bits of formats that are nearer to four than to eight
 
@@ -205,4 +208,6 @@ def table_dtype(arithmetic: str, weight: Tensor | None) -> str:
     bits = 16.0 if stored is None else stored.bits_per_element
     if bits > _HALVES:
         return "bf16"
+    if stored is not None and stored.name.startswith("mxfp4"):
+        return "mxfp4"
     return "int4" if bits < _NARROW else "int8"

@@ -20,6 +20,7 @@ from memorywall.core.numbers import Array, Number, is_array
 from memorywall.core.program import Program
 from memorywall.cost.calls import Call, calls_of
 from memorywall.cost.kernels import find_kernel
+from memorywall.cost.other_calls import roofs, stream
 from memorywall.cost.template.point import Point
 from memorywall.cost.template.rows import Rows, Terms
 
@@ -29,6 +30,9 @@ SAMPLES = 16
 _MOST_KEPT = 4096
 # Points priced at once: arrays of a block, with an axis of candidates, fit the processor's cache.
 _BLOCK = 4096
+
+# The kinds whose constants calls without a kernel of their own have.
+_PRICED_AS = {"stream": "gemm", "roofs": "gemm"}
 
 Lookup = Callable[[str, str], Table]
 
@@ -244,16 +248,27 @@ def _group(
     calls: list[Call], places: tuple[int, ...], hardware: Hardware, lookup: Lookup
 ) -> _Group:
     first = calls[0]
-    kernel = find_kernel(first.kernel)
-    table = lookup(first.kernel, first.dtype)
-    shape: dict[str, Any] = dict(first.shape)
-    if first.kernel == "gemm":
-        shape = {name: np.array([float(c.shape[name]) for c in calls]) for name in first.shape}
-    seconds = kernel.prepare(shape, hardware, first.arithmetic or first.dtype, table.constants)
+    kind = _PRICED_AS.get(first.kernel, first.kernel)
+    table = lookup(kind, first.dtype or "bf16")
+    seconds = _formula(calls, hardware, table)
     return _Group(
         first.kernel, table, seconds, places, np.array([float(c.repeat) for c in calls]),
-        tuple(calls), table.constants.get("t0", 0.0), {},
+        tuple(calls), table.constants.get("launch_s", 0.0), {},
     )  # fmt: skip
+
+
+def _formula(calls: list[Call], hardware: Hardware, table: Table) -> Callable[..., Number]:
+    """Return the seconds of one execution of each call of a group, by their varying arguments."""
+    first, constants = calls[0], table.constants
+    if first.kernel == "stream":
+        return stream(hardware, constants)
+    if first.kernel == "roofs":
+        return roofs(hardware, first.arithmetic, constants)
+    # The weights of a pass are read once each: no call finds them in a cache.
+    shape: dict[str, Any] = {**first.shape, "cold": True, "arithmetic": first.arithmetic}
+    if first.kernel == "gemm":
+        shape |= {name: np.array([float(c.shape[name]) for c in calls]) for name in first.shape}
+    return find_kernel(first.kernel).prepare(shape, hardware, table.dtype, constants)
 
 
 def _samples(steps: int) -> tuple[Array, Array]:
