@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 
 from memorywall.answer.evaluate import ops_of_pass, template_of_pass
@@ -44,13 +44,13 @@ def estimate_pass(question: Question, one: Pass, lookup: Lookup) -> Estimate:
     if times != 1:
         by_kind = {kind: seconds * times for kind, seconds in spent.by_kind.items()}
         spent = Spent(by_kind, spent.host_s * times, spent.total * times)
-    low, high = plan.interval(spent, lookup("step", ""))
 
     def split() -> Cost:
         return reduce(add, (op.cost for op in predicted_ops(question, one, lookup)))
 
     by_class = {**spent.by_kind, "host": spent.host_s}
-    return Estimate(by_class, low, high, SplitCost(spent.total, split))
+    ends = partial(plan.interval, spent, lookup("step", ""))
+    return Estimate(by_class, ends, SplitCost(spent.total, split))
 
 
 def predicted_ops(question: Question, one: Pass, lookup: Lookup) -> list[OpCost]:

@@ -55,7 +55,7 @@ def _launched(part: Estimate, host_s: float) -> Estimate:
         (1 - late) * end + late * ours
         for end, ours in ((part.low, host.low), (part.high, host.high))
     )
-    return Estimate({**part.by_class, "launches": waiting}, low, high, cost)
+    return Estimate({**part.by_class, "launches": waiting}, (low, high), cost)
 
 
 def _host_s(question: Question, one: Pass) -> float:
@@ -157,7 +157,7 @@ class _Predicted(Sequence[OpCost]):
 def _estimate(cost: Cost, overhead_s: float, reached: Attained) -> Estimate:
     by_class = {"operators": cost.latency_s, "overhead": overhead_s}
     whole = SplitCost(cost.latency_s + overhead_s, lambda: cost + of_overhead(overhead_s))
-    return Estimate(by_class, reached.low, reached.high, whole)
+    return Estimate(by_class, (reached.low, reached.high), whole)
 
 
 def _overhead_s(question: Question, one: Pass, reached: Attained) -> float:

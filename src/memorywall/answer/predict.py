@@ -80,7 +80,7 @@ def _estimates(question: Question, calibration: Calibration) -> tuple[Estimate, 
                 classes[index].setdefault(name, np.empty(shape))[piece] = seconds
     low, high = calibration.low, calibration.high
     return tuple(
-        Estimate(by_class, low, high, collect(Cost, grids))
+        Estimate(by_class, (low, high), collect(Cost, grids))
         for by_class, grids in zip(classes, costs, strict=True)
     )
 
@@ -92,7 +92,7 @@ def _estimate(question: Question, one: Pass, calibration: Calibration) -> Estima
     for call in _calls(question, one, calibration):
         by_class[call.kind] = by_class.get(call.kind, 0.0) + call.latency_s
         cost = cost + call.cost
-    return Estimate(by_class, calibration.low, calibration.high, cost)
+    return Estimate(by_class, (calibration.low, calibration.high), cost)
 
 
 def _calls(question: Question, one: Pass, calibration: Calibration) -> Iterator[OpCost]:
@@ -133,4 +133,4 @@ def _foresee(question: Question, draws: Hardware) -> Prediction:
 def _interval(cost: Cost, drawn: Number) -> Estimate:
     low, high = np.quantile(drawn, (0.1, 0.9), axis=-1)
     seconds = cost.latency_s
-    return Estimate({"roofline": seconds}, low / seconds, high / seconds, cost)
+    return Estimate({"roofline": seconds}, (low / seconds, high / seconds), cost)

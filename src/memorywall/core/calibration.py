@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from itertools import accumulate
 
 from memorywall.core.errors import InvalidInputError
@@ -105,21 +106,35 @@ class Calibration:
         return self.curves.get((operator, dtype))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Estimate:
     """The predicted time of a run, by a calibration or a forecast, with its interval.
 
     Attributes:
         by_class: seconds by class of operators; ``framework`` is what asks for them.
-        low, high: the sum times these is the interval that is to hold 80 % of what is measured, or
-            of the devices that a forecast foresees.
+        ends: factors; the sum times these is the interval that is to hold 80 % of what is
+            measured, or of the devices that a forecast foresees. A function of none that returns
+            them, where they are worked out when they are read.
         cost: the same seconds by the resource that binds; ``Cost()`` if it was not computed.
     """
 
     by_class: Mapping[str, Number]
-    low: Number
-    high: Number
+    ends: tuple[Number, Number] | Callable[[], tuple[Number, Number]]
     cost: Cost = field(default_factory=Cost)
+
+    @cached_property
+    def _ends(self) -> tuple[Number, Number]:
+        return self.ends() if callable(self.ends) else self.ends
+
+    @property
+    def low(self) -> Number:
+        """The sum times it is the lower end."""
+        return self._ends[0]
+
+    @property
+    def high(self) -> Number:
+        """The sum times it is the upper end."""
+        return self._ends[1]
 
     @property
     def seconds(self) -> Number:
@@ -132,13 +147,25 @@ class Estimate:
     def __add__(self, other: Estimate) -> Estimate:
         names = {**self.by_class, **other.by_class}
         both = {n: self.by_class.get(n, 0.0) + other.by_class.get(n, 0.0) for n in names}
-        low, high = self.low, self.high
-        if low is not other.low or high is not other.high:
-            # A device that is slower than predicted in one pass is so in the next.
-            whole = self.seconds + other.seconds
-            low = (low * self.seconds + other.low * other.seconds) / whole
-            high = (high * self.seconds + other.high * other.seconds) / whole
-        return Estimate(both, low, high, self.cost + other.cost)
+        ends = self.ends if _are_same(self.ends, other.ends) else partial(_both_ends, self, other)
+        return Estimate(both, ends, self.cost + other.cost)
+
+
+def _are_same(ends: object, others: object) -> bool:
+    """Return whether two pairs of numbers are the same; arrays and functions are not compared."""
+    both = (ends, others)
+    plain = all(isinstance(pair, tuple) and not any(map(is_array, pair)) for pair in both)
+    return plain and ends == others
+
+
+def _both_ends(first: Estimate, second: Estimate) -> tuple[Number, Number]:
+    """Return the ends of two passes: a device that is slow in one of them is so in the other."""
+    a, b = first.seconds, second.seconds
+    low, high = (
+        (end * a + other * b) / (a + b)
+        for end, other in ((first.low, second.low), (first.high, second.high))
+    )
+    return low, high
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -106,7 +106,7 @@ def estimate(program: Program, calibration: Calibration) -> Estimate:
                     )
                 spend(what, spent.seconds * block.repeat)
             spend("framework", calibration.dispatch_s.get(op.dtype, 0.0) * block.repeat)
-    return Estimate(by_class, calibration.low, calibration.high)
+    return Estimate(by_class, (calibration.low, calibration.high))
 
 
 def price_calls(

@@ -29,7 +29,7 @@ SAMPLES = 16
 # Sums of a group that are kept.
 _MOST_KEPT = 4096
 # Points priced at once: arrays of a block, with an axis of candidates, fit the processor's cache.
-_BLOCK = 4096
+_BLOCK = 2048
 
 # The kinds whose constants calls without a kernel of their own have.
 _PRICED_AS = {"stream": "gemm", "roofs": "gemm"}
@@ -47,6 +47,7 @@ class _Group:
         seconds: the varying arguments in, seconds out, of one execution of each call.
         places: where the varying arguments are among the values of a point.
         repeats: executions of each call.
+        executions: of all calls.
         calls: the calls.
         floor_s: of one execution, the time of its launch.
         kept: sums at numbers.
@@ -57,6 +58,7 @@ class _Group:
     seconds: Callable[..., Number]
     places: tuple[int, ...]
     repeats: Array
+    executions: int
     calls: tuple[Call, ...]
     floor_s: float
     kept: dict[tuple[Number, ...], float]
@@ -68,7 +70,9 @@ class _Group:
             return self._total_many(arguments)
         known = self.kept.get(arguments)
         if known is None:
-            known = float(self.each(arguments) @ self.repeats)
+            found = self.seconds(*arguments)
+            same = np.ndim(found) == 0  # calls with one formula, such as norms of one width
+            known = float(found * self.executions if same else found @ self.repeats)
             if len(self.kept) >= _MOST_KEPT:
                 self.kept.clear()
             self.kept[arguments] = known
@@ -253,7 +257,7 @@ def _group(
     seconds = _formula(calls, hardware, table)
     return _Group(
         first.kernel, table, seconds, places, np.array([float(c.repeat) for c in calls]),
-        tuple(calls), table.constants.get("launch_s", 0.0), {},
+        sum(c.repeat for c in calls), tuple(calls), table.constants.get("launch_s", 0.0), {},
     )  # fmt: skip
 
 

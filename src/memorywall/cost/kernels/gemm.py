@@ -92,14 +92,21 @@ def _prepare(
     quantised_s = 3 * k / (constants["quantise_share"] * bandwidth) if facts.quantises else 0.0
     overlap, launch_s = constants["overlap"], constants["launch_s"]
 
+    tile_s, part_s = (1 - whole) * tile_s, whole * tile_s
+    alone = float(split_s.max()) == 0.0
+
     def seconds(m: Any) -> Any:
         more = np.ndim(m) - (tile_s.ndim - 1)
         fit = (lambda array: _deepen(array, more)) if more > 0 else (lambda array: array)
         waves = np.ceil(m / fit(bm)) * fit(across)
         np.maximum(waves, 1.0, out=waves)
-        waves = (1 - whole) * waves + whole * np.ceil(waves)
+        whole_waves = np.ceil(waves)
         waves *= fit(tile_s)
-        waves += fit(split_s) + fit(sum_s) * m
+        whole_waves *= fit(part_s)
+        waves += whole_waves
+        if not alone:
+            waves += fit(sum_s) * m
+            waves += fit(split_s)
         on_chip = waves.min(axis=0) ** overlap
         on_chip += (weight_s + row_s * m) ** overlap
         on_chip **= 1 / overlap
