@@ -59,6 +59,7 @@ __all__ = [
 _LATER = {
     "fit": ("memorywall.answer.fit", "fit"),
     "fit_trends": ("memorywall.answer.fit_trends", "trends"),
+    "kernel_time": ("memorywall.answer.kernel_time", "kernel_time"),
     "memory_bound_year": ("memorywall.answer.memory_bound_year", "memory_bound_year"),
     "trace": ("memorywall.answer.trace", "trace"),
     "formula": ("memorywall.frontends.tracing.interpret.formulas", "formula"),

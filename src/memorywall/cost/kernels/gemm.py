@@ -80,10 +80,10 @@ def _prepare(
     kk = np.ceil(k / s / _STEP) * _STEP
     loads = (bm * facts.input_bytes + bn * weight_bytes) * kk + bm * bn * facts.output_bytes
     tile_s = np.maximum(2 * bm * bn * kk / peak, loads / feed) + constants["tile_s"]
-    tile_s = np.where((s > 1) & (k < s * _STEP), np.inf, tile_s)
     across = np.ceil(n / bn) * s / units
     is_split = s > 1
     split_s = np.where(is_split, constants.get("split_s", 0.0), 0.0)
+    split_s = np.where(is_split & (k < s * _STEP), np.inf, split_s)  # parts must not be shorter
     sum_s = np.where(is_split, 4 * n * s / (3 * bandwidth), 0.0)
     whole = constants.get("whole_waves", 1.0)
     rate = _rate(shape, hardware, constants, weight_bytes * n * k)
