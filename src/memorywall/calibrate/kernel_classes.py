@@ -12,11 +12,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from memorywall.catalog.kernel_tables import BULK, CLASSES, kernel_class
+from memorywall.catalog.kernel_tables import BULK, CLASSES, find_table, kernel_class
 from memorywall.core.hardware import Hardware
 from memorywall.core.kernels import Table
 
 # The constants of a class say how many devices they are the medians of.
+# Measured with eager launches of 28 us, which are not those of a class.
+_APART = ("arc-pro-b60",)
 # The devices that tables of one engine are made of at least; of fewer, all engines count.
 _FEWEST = 3
 _MADE_OF = "medians of {}"
@@ -24,16 +26,12 @@ Found = Mapping[Hardware, Sequence[Table]]
 
 
 def class_tables(found: Found, name: str) -> list[Table]:
-    """Return the tables of a class, one a kind, dtype and engine, and one of all engines.
-
-    A class without a measured device has the medians of all classes.
-    """
+    """Return the tables of a class, one a kind, dtype and engine, and one of all engines."""
+    found = {device: tables for device, tables in found.items() if device.name not in _APART}
     members = {device: tables for device, tables in found.items() if kernel_class(device) == name}
     every = [table for tables in found.values() for table in tables]
     keys = {(table.kind, table.dtype, engine) for table in every for engine in ("", table.engine)}
-    classed = (
-        _table(members, *key) or (None if key[-1] else _table(found, *key)) for key in sorted(keys)
-    )
+    classed = (_table(members, *key) for key in sorted(keys))
     return [table for table in classed if table is not None]
 
 
@@ -46,9 +44,7 @@ def _table(found: Found, kind: str, dtype: str, engine: str) -> Table | None:
     """Return the medians of the tables of a kind, dtype and engine, or None without any."""
     each = {
         device: [
-            t
-            for t in tables
-            if t.kind == kind and t.dtype == dtype and engine in ("", t.engine)
+            t for t in tables if t.kind == kind and t.dtype == dtype and engine in ("", t.engine)
         ]
         for device, tables in found.items()
     }
@@ -81,8 +77,8 @@ def without(found: Found, left: Sequence[Hardware]) -> dict[Hardware, Sequence[T
 
 def table_of(tables: Sequence[Table], kind: str, dtype: str, engine: str) -> Table | None:
     """Return the table of a kind, dtype and engine among those of a class; else of any engine."""
-    of_dtype = {t.engine: t for t in tables if (t.kind, t.dtype) == (kind, dtype)}
-    return of_dtype.get(engine, of_dtype.get(""))
+    known = {(t.kind, t.dtype, t.engine): t for t in tables}
+    return find_table(known, kind, dtype, engine)
 
 
 def class_for(device: Hardware, classes: Mapping[str, Sequence[Table]]) -> Sequence[Table]:

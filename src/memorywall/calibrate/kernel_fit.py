@@ -22,6 +22,7 @@ from memorywall.cost.kernels.bounds import bound_of
 # Residuals beyond this share of the time weigh less.
 _SOFT = 0.1
 _MOST_EVALUATIONS = 80
+_PRIOR = 0.5
 # A row at this share of the bound may be a clock above the nominal one, or a rounded time.
 _TOLERANCE = 0.97
 # Intervals are widened: shapes that were not fitted scatter more than those that were.
@@ -36,11 +37,13 @@ class Form:
         shared: those that the engines of a device have in common.
         own: those that each engine has.
         fixed: those that are not fitted, with their values.
+        usual: values that constants start from, where the class of the device has others.
     """
 
     shared: tuple[str, ...]
     own: tuple[str, ...] = ()
     fixed: Mapping[str, float] | None = None
+    usual: Mapping[str, float] | None = None
 
 
 def predicted(
@@ -66,21 +69,28 @@ def fit(
     free = [known[name] for name in form.shared]
     free += [known[name] for _ in parts for name in form.own]
     low, high, start = (np.log([_of(c, end) for c in free]) for end in ("low", "high", "start"))
+    usual = form.usual or {}
+    start = np.array([np.log(usual.get(c.name, c.start)) for c in free])
 
     def constants(point: Array, part: int) -> dict[str, float]:
         values = np.exp(point)
         first = len(form.shared) + part * len(form.own)
         own = values[first : first + len(form.own)]
-        found = dict(zip((*form.shared, *form.own), [*values[: len(form.shared)], *own], strict=True))
-        return {**(forms[part].fixed or {}), **{name: float(value) for name, value in found.items()}}
+        found = dict(
+            zip((*form.shared, *form.own), [*values[: len(form.shared)], *own], strict=True)
+        )
+        return {
+            **(forms[part].fixed or {}),
+            **{name: float(value) for name, value in found.items()},
+        }
 
     def residuals(point: Array) -> Array:
-        return np.concatenate(
-            [
-                np.log(predicted(kernel, part, hardware, constants(point, i)) / part.seconds)
-                for i, part in enumerate(parts)
-            ]
-        )
+        off = [
+            np.log(predicted(kernel, part, hardware, constants(point, i)) / part.seconds)
+            for i, part in enumerate(parts)
+        ]
+        # Constants that the measurements leave open stay near the usual ones.
+        return np.concatenate([*off, _PRIOR * (point - start)])
 
     found = least_squares(
         residuals, start, bounds=(low, high), loss="soft_l1", f_scale=_SOFT,
@@ -126,7 +136,7 @@ def tables_of(
     fitted = [train.at_most(rows) for train, _ in splits]
     found = fit(kernel, fitted, hardware, forms)
     tables = []
-    for (part, (_, impossible), (train, test), constants) in zip(
+    for part, (_, impossible), (train, test), constants in zip(
         parts, possible, splits, found, strict=True
     ):
         some = train.at_most(20_000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from memorywall.calibrate.kernel_fit import Form
+from memorywall.catalog.kernel_tables import BULK, LOADS, kernel_class
 from memorywall.core.hardware import Hardware
 from memorywall.cost.kernels import find_kernel
 from memorywall.cost.kernels.facts import DTYPES, is_served_by_cache
@@ -10,6 +11,8 @@ from memorywall.cost.kernels.facts import DTYPES, is_served_by_cache
 # Copies of the weight that the benchmark of an engine cycles through.
 _COPIES = {"trtllm": 5.0}
 _USUAL_COPIES = 6.0
+# Bytes a clock that feed a processor, from which fits start.
+_FEED = {BULK: 72.0, LOADS: 45.0}
 _GEMM = ("peak_share", "bandwidth_share", "feed", "tile_s", "overlap", "launch_s")
 
 
@@ -28,8 +31,9 @@ def _gemm(hardware: Hardware, dtype: str, engine: str) -> Form:
     Sharing those costs 0.2 points of the median error, and 2.5 of the 90th percentile.
     """
     cached = is_served_by_cache(hardware)
+    usual = {"feed": _FEED[kernel_class(hardware)]}
     fixed = {"copies": _COPIES.get(engine, _USUAL_COPIES)} if cached else {}
     if DTYPES[dtype].quantises:
         own = (*_GEMM, "whole_waves", "quantise_share", *(("l2_ratio",) if cached else ()))
-        return Form((), own, fixed)
-    return Form((*_GEMM, "split_s", "l2_ratio" if cached else "whole_waves"), (), fixed)
+        return Form((), own, fixed, usual)
+    return Form((*_GEMM, "split_s", "l2_ratio" if cached else "whole_waves"), (), fixed, usual)

@@ -60,7 +60,9 @@ def read_table(path: Path) -> dict[str, Array]:
 
 def groups(table: Mapping[str, Array], *names: str) -> Iterator[tuple[tuple[str, ...], Array]]:
     """Yield the values of some columns, and the places of the rows that have them, in order."""
-    keys = np.array(["\0".join(map(str, row)) for row in zip(*(table[n] for n in names), strict=True)])
+    keys = np.array(
+        ["\0".join(map(str, row)) for row in zip(*(table[n] for n in names), strict=True)]
+    )
     found, inverse = np.unique(keys, return_inverse=True)
     order = np.argsort(inverse, kind="stable")
     ends = np.cumsum(np.bincount(inverse))
@@ -124,7 +126,9 @@ def _collectives(kind: str) -> Callable[[Path], Iterator[Samples]]:
 
     def read(folder: Path) -> Iterator[Samples]:
         table = read_table(folder / "collectives_nccl.parquet")
-        table = {name: column[table["op_name"] == _COLLECTIVES[kind]] for name, column in table.items()}
+        table = {
+            name: column[table["op_name"] == _COLLECTIVES[kind]] for name, column in table.items()
+        }
         size = np.array([_ELEMENT[str(dtype)] for dtype in table["nccl_dtype"]], dtype=np.float64)
         payload = table["message_elements"].astype(np.float64) * size
         for (device,), rows in groups(table, "system"):
@@ -133,7 +137,9 @@ def _collectives(kind: str) -> Callable[[Path], Iterator[Samples]]:
                 point = float(payload[row]), float(table["num_gpus"][row])
                 points.setdefault(point, []).append(float(table["latency_ms"][row]) * 1e-3)
             moved, ranks = (np.array(column) for column in zip(*points, strict=True))
-            versions = sorted({str(version) for version in table["version"][rows]} - {"nan", "None"})
+            versions = sorted(
+                {str(version) for version in table["version"][rows]} - {"nan", "None"}
+            )
             yield Samples(
                 kind, device, "nccl", ", ".join(versions), "", {"bytes": moved, "ranks": ranks},
                 np.array([float(np.median(each)) for each in points.values()]),

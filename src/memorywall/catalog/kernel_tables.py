@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeAlias
 
 from memorywall.catalog.measured import data_folder
 from memorywall.catalog.table_files import read_tables
@@ -18,11 +19,10 @@ from memorywall.core.hardware import Hardware
 from memorywall.core.kernels import Table
 
 FOLDER = Path(__file__).parent / "calibrations" / "kernels"
-# Classes by the path of operands to the processors: bulk copies that run by themselves (NVIDIA
-# from Hopper on), loads by each processor from stacked memory, and the same from GDDR or other
-# memory, which has a large cache before it.
-BULK, STACKED, PLAIN = "class-bulk-copies", "class-stacked-memory", "class-plain-memory"
-CLASSES = (BULK, STACKED, PLAIN)
+# Classes by the path of operands to the processors: bulk copies that run by themselves (NVIDIA's
+# data-centre GPUs from Hopper on), or loads by each processor.
+BULK, LOADS = "class-bulk-copies", "class-processor-loads"
+CLASSES = (BULK, LOADS)
 # A dtype without tables has those of the first of these that has some: stored alike, then wider.
 _LIKE = {
     "fp16": ("bf16",),
@@ -36,15 +36,16 @@ _LIKE = {
     "mxfp4": ("int4", "bf16"),
     "mxfp4_mxfp8": ("mxfp4", "fp8_block", "fp8", "bf16"),
 }
+_Tables: TypeAlias = dict[tuple[str, str, str], Table]
 # Engines in the order in which one stands in for another: the best tuned first.
 _ENGINES = ("trtllm", "sglang", "vllm", "nccl")
 
 
 def kernel_class(hardware: Hardware) -> str:
     """Return the class of a device's kernels, one of ``CLASSES``."""
-    if not hardware.main_memory.name.startswith("HBM"):
-        return PLAIN
-    return BULK if hardware.vendor == "NVIDIA" and "fp8" in hardware.peaks else STACKED
+    stacked = hardware.main_memory.name.startswith("HBM")
+    bulk = stacked and hardware.vendor == "NVIDIA" and "fp8" in hardware.peaks
+    return BULK if bulk else LOADS
 
 
 def has_own_tables(hardware: Hardware) -> bool:
@@ -60,15 +61,20 @@ def kernel_table(hardware: Hardware, kind: str, dtype: str, engine: str = "") ->
     """
     own = _own(hardware.name) if has_own_tables(hardware) else {}
     for tables in (own, _class(kernel_class(hardware)), _class(BULK)):
-        for name in (dtype, *_LIKE.get(dtype, ())):
-            found = _of_engine(tables, kind, name, engine)
-            if found is not None:
-                return found if name == dtype else replace(found, dtype=dtype)
+        found = find_table(tables, kind, dtype, engine)
+        if found is not None:
+            return found
     known = sorted({(t.kind, t.dtype) for t in _class(BULK).values()})
     raise UnknownNameError("table", f"{kind} in {dtype}", [f"{k} in {d}" for k, d in known])
 
 
-_Tables = dict[tuple[str, str, str], Table]
+def find_table(tables: _Tables, kind: str, dtype: str, engine: str) -> Table | None:
+    """Return the table of a kind and dtype among some, or of a dtype that is stored alike."""
+    for name in (dtype, *_LIKE.get(dtype, ())):
+        found = _of_engine(tables, kind, name, engine)
+        if found is not None:
+            return found if name == dtype else replace(found, dtype=dtype)
+    return None
 
 
 def _of_engine(tables: _Tables, kind: str, dtype: str, engine: str) -> Table | None:

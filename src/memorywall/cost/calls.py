@@ -173,7 +173,14 @@ def _attention(op: Op, geometry: Attention) -> Call:
     kernel = "attention_decode" if is_step else "attention_prefill"
     narrow = cache is not None and cache.format.bits == _EIGHT
     arithmetic = "fp8" if op.dtype == "fp8" else "bf16"
-    return Call(kernel, attention_dtype(arithmetic, "fp8" if narrow else ""), shape, varying, 1, arithmetic=op.dtype)
+    return Call(
+        kernel,
+        attention_dtype(arithmetic, "fp8" if narrow else ""),
+        shape,
+        varying,
+        1,
+        arithmetic=op.dtype,
+    )
 
 
 def _collective(op: Op, geometry: Collective) -> Call:

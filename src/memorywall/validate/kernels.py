@@ -35,7 +35,7 @@ _MOST_ROWS = 3000
 _ARCHITECTURES = {
     "a100-sxm-80gb": "Ampere", "h100-sxm": "Hopper", "h200-sxm": "Hopper", "b200-sxm": "Blackwell",
     "b300-sxm": "Blackwell", "gb200": "Blackwell", "gb300": "Blackwell", "l40s": "Ada",
-    "rtx-pro-6000": "Blackwell GDDR", "arc-pro-b60": "Battlemage",
+    "rtx-pro-6000": "Blackwell with GDDR", "arc-pro-b60": "Battlemage",
 }  # fmt: skip
 _COVERED = (0.75, 0.85)
 LIMITS = (
@@ -46,7 +46,8 @@ LIMITS = (
     Limit(HELD_OUT, "moe", 0.12, 0.35, _COVERED),
     Limit(HELD_OUT, "collectives", 0.07, 0.20),
     Limit(DEVICE_OUT, "gemm", 0.12),
-    Limit(ARCHITECTURE_OUT, "gemm", 0.16),
+    Limit(DEVICE_OUT, "gemm bf16", 0.12),
+    Limit(ARCHITECTURE_OUT, "gemm bf16", 0.16),
 )
 
 
@@ -119,9 +120,7 @@ def _asked(part: Samples, table: Table) -> _Asked:
     seconds = predicted(kernel, part, hardware, table.constants)
     least = bound(kernel, part.shape, hardware, part.dtype)
     ratios = np.maximum(seconds, least) / part.seconds
-    return _Asked(
-        part.kind, part.dtype, part.engine, hardware.name, ratios, table.low, table.high
-    )
+    return _Asked(part.kind, part.dtype, part.engine, hardware.name, ratios, table.low, table.high)
 
 
 def _at_sheet(part: Samples) -> _Asked:

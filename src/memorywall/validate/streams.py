@@ -7,15 +7,22 @@ that were fitted without its device, which is what an answer about a device with
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from memorywall.answer.analyze import load_hardware
-from memorywall.calibrate.public_runs import PublicRun, RefusedRun, read_public_runs
+from memorywall.calibrate.public_runs import PublicRun, read_public_runs
 from memorywall.calibrate.stream_classes import ClassRun, LeftOut, left_out
 from memorywall.calibrate.streams import sample
 from memorywall.catalog.step_tables import step_table
+from memorywall.validate.errors import (
+    ErrorRow,
+    Limit,
+    Section,
+    Validation,
+    Validator,
+)
+from memorywall.validate.errors import error_lines as table_lines
 
 FILE = "single_stream.csv"
 # A device at its data sheet, as a table of constants.
@@ -24,77 +31,15 @@ _SHEET = {
     "unpack_ops": 1e-9, "operator_s": 0.0, "step_s": 0.0,
 }  # fmt: skip
 _MOST_SHOWN = 20
-# Limits of the errors of devices left out, as shares: the floor that tests hold.
-DECODE_MEDIAN, DECODE_P90, PREFILL_MEDIAN = 0.15, 0.35, 0.25
-COVERAGE = (0.75, 0.85)
+LEFT_OUT, SHIPPED, SHEET = "device left out of the fit", "shipped constants", "data sheet"
+LIMITS = (
+    Limit(LEFT_OUT, "decode", 0.15, 0.35),
+    Limit(LEFT_OUT, "prefill", 0.25),
+    Limit(LEFT_OUT, "all", covered=(0.75, 0.85)),
+)
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorRow:
-    """The errors of a group of runs.
-
-    Attributes:
-        group: its name, such as ``decode`` or ``decode, apple``.
-        rows: the number of runs.
-        median, p90: of |predicted / measured - 1|.
-        bias: the median of predicted over measured seconds.
-        covered: the share of runs in their 80 % interval; None where none is asked for.
-    """
-
-    group: str
-    rows: int
-    median: float
-    p90: float
-    bias: float
-    covered: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StreamErrors:
-    """Errors of single streams.
-
-    Attributes:
-        left_out: by groups, each device left out of the fit.
-        shipped: the same by the shipped constants.
-        sheet: the same at the data sheet.
-        worst: the runs that are missed most with their devices left out.
-        refused: rows that cannot be priced, with the reason.
-    """
-
-    left_out: tuple[ErrorRow, ...]
-    shipped: tuple[ErrorRow, ...]
-    sheet: tuple[ErrorRow, ...]
-    worst: tuple[LeftOut, ...]
-    refused: tuple[RefusedRun, ...]
-
-    @property
-    def failures(self) -> tuple[str, ...]:
-        """The promised limits that are exceeded, in sentences."""
-        found = []
-        by_group = {row.group: row for row in self.left_out}
-        for group, what, most in (
-            ("decode", "median", DECODE_MEDIAN),
-            ("decode", "p90", DECODE_P90),
-            ("prefill", "median", PREFILL_MEDIAN),
-        ):
-            reached = getattr(by_group[group], what) if group in by_group else 0.0
-            if reached > most:
-                found.append(f"{group}: {what} {reached:.1%} must be at most {most:.0%}")
-        covered = by_group["all"].covered if "all" in by_group else None
-        if covered is not None and not COVERAGE[0] <= covered <= COVERAGE[1]:
-            found.append(f"intervals cover {covered:.1%}, not {COVERAGE[0]:.0%} to 85%")
-        return tuple(found)
-
-    def __str__(self) -> str:
-        parts = (
-            ("device left out of the fit", self.left_out),
-            ("shipped constants", self.shipped),
-            ("data sheet", self.sheet),
-        )
-        return "\n\n".join(f"single streams, {name}\n{_lines(rows)}" for name, rows in parts)
-
-
-def validate_streams(folder: Path) -> StreamErrors:
+def validate_streams(folder: Path) -> Validation:
     """Return the errors of single streams against the runs of a folder.
 
     Raises:
@@ -106,13 +51,24 @@ def validate_streams(folder: Path) -> StreamErrors:
     out = left_out(runs)
     engines = {row.run.place: row.run.engine for row in rows}
     worst = sorted(out, key=lambda one: -abs(math.log(one.ratio)))[:_MOST_SHOWN]
-    return StreamErrors(
-        errors_by_group(out, engines),
-        errors_by_group([_shipped(run) for run in runs], engines),
-        errors_by_group([_by(run, _SHEET) for run in runs], engines, with_intervals=False),
-        tuple(worst),
-        refused,
+    return Validation(
+        "streams",
+        (
+            Section(LEFT_OUT, errors_by_group(out, engines)),
+            Section(SHIPPED, errors_by_group([_shipped(run) for run in runs], engines)),
+            Section(
+                SHEET,
+                errors_by_group([_by(run, _SHEET) for run in runs], engines, with_intervals=False),
+            ),
+        ),
+        LIMITS,
+        tuple(_said(one) for one in worst),
+        tuple(f"{row.place}: {row.reason}" for row in refused),
     )
+
+
+def _said(one: LeftOut) -> str:
+    return f"{one.run.label} on {one.run.device}, {_phase(one)}: x {one.ratio:.2f}"
 
 
 def class_run(row: PublicRun) -> ClassRun:
@@ -160,7 +116,7 @@ def error_row(name: str, group: Sequence[LeftOut], with_interval: bool = True) -
 
 def error_lines(predicted: Sequence[LeftOut]) -> str:
     """Return a table of errors as text."""
-    return _lines(errors_by_group(predicted))
+    return table_lines(errors_by_group(predicted))
 
 
 def _phase(one: LeftOut) -> str:
@@ -177,17 +133,13 @@ def _by(run: ClassRun, constants: Mapping[str, float]) -> LeftOut:
     return LeftOut(run, run.sample.predicted(constants) / run.sample.seconds)
 
 
-def _lines(rows: Iterable[ErrorRow]) -> str:
-    lines = [f"{'':36} {'rows':>5} {'median':>7} {'p90':>7} {'bias':>6} {'in 80 %':>8}"]
-    for row in rows:
-        covered = "" if row.covered is None else f"{row.covered:8.0%}"
-        errors = f"{row.rows:5} {row.median:7.1%} {row.p90:7.1%} {row.bias:6.2f}"
-        lines.append(f"{row.group:36} {errors} {covered}".rstrip())
-    return "\n".join(lines)
-
-
 def _quantile(ordered: Sequence[float], part: float) -> float:
     place = part * (len(ordered) - 1)
     below = int(place)
     above = min(below + 1, len(ordered) - 1)
     return ordered[below] + (place - below) * (ordered[above] - ordered[below])
+
+
+VALIDATOR = Validator(
+    "streams", f"Public runs of one sequence on one machine: {FILE}.", validate_streams
+)

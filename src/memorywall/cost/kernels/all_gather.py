@@ -2,4 +2,6 @@
 
 from memorywall.cost.kernels._collective import collective
 
-KERNEL = collective("all_gather", "Parts of an array to all ranks, which all have the whole then.", 1.0)
+KERNEL = collective(
+    "all_gather", "Parts of an array to all ranks, which all have the whole then.", 1.0
+)

@@ -114,7 +114,9 @@ def _work(shape: Shape, hardware: Hardware, _dtype: str) -> tuple[Number, Number
     if shape.get("causal", "yes") in (True, "yes"):
         pairs = queries * (keys - queries) + queries * (queries + 1) / 2
     narrow = np.where(window > 0, window, np.inf)
-    pairs = np.where(window > 0, np.minimum(pairs, np.maximum(queries - narrow / 2, 1) * narrow), pairs)
+    pairs = np.where(
+        window > 0, np.minimum(pairs, np.maximum(queries - narrow / 2, 1) * narrow), pairs
+    )
     flops = 4 * batch * heads * pairs * head_dim
     size = cache_bytes(shape)
     used = batch * (4 * queries * heads + 2 * size * np.minimum(keys, narrow + queries) * kv_heads)

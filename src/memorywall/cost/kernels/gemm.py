@@ -39,7 +39,14 @@ from memorywall.cost.kernels.facts import (
 CONSTANTS = (
     Constant("peak_share", "", "Share of the peak with operands at hand.", 0.05, 1.0, 0.75),
     Constant("bandwidth_share", "", "Share of the memory bandwidth.", 0.1, 1.0, 0.8),
-    Constant("feed", "byte/clock", "Rate at which one processor is fed.", 4.0, 400.0, 80.0),
+    Constant(
+        "feed",
+        "byte/clock",
+        "Rate at which a processor of 4,096 FLOP a clock is fed; others by the root of theirs.",
+        4.0,
+        400.0,
+        60.0,
+    ),
     Constant("tile_s", "s", "Prologue and epilogue of a wave of tiles.", 1e-9, 2e-5, 8e-7),
     Constant("split_s", "s", "Adding up the parts of split products.", 1e-7, 2e-5, 3e-6),
     Constant("whole_waves", "", "Share of waves that are whole.", 1e-3, 1.0, 0.3),
@@ -54,9 +61,21 @@ _WIDE_TILES = ((16, 64), (64, 64), (128, 128))
 _PARTS = (1, 3, 8, 32)
 # Kernels of quantised operands do not split k, and have wider tiles.
 _QUANTISED_TILES = ((16, 128), (64, 128), (128, 128), (128, 256))
+_FLOP_PER_CLOCK = 4096
 _STEP = 64  # positions of k that are loaded at once, and the least part of it
 # Where operands stop staying in the L2: at 1.04 times its size, over a few percent of it.
 _FULL, _WIDTH = 1.04, 0.025
+
+
+def feed_scale(hardware: Hardware) -> float:
+    """Return how much faster a processor is fed than one of 4,096 FLOP a clock in 16 bits.
+
+    Measured rates of a clock go with the root of the arithmetic of a clock, from 27 byte on A100
+    (2,048 FLOP) and 75 on H100 to 97 on B200 (8,192): a tile of twice the area needs 1.4 times the
+    operands.
+    """
+    peak = float(kernel_peak(hardware, "bf16"))
+    return float((peak / units_of(hardware) / clock_of(hardware) / _FLOP_PER_CLOCK) ** 0.5)
 
 
 def _menu(dtype: Dtype) -> Array:
@@ -75,7 +94,7 @@ def _prepare(
     units, bandwidth = units_of(hardware), hardware.bandwidth
     peak = kernel_peak(hardware, shape.get("arithmetic") or facts.arithmetic)
     peak = peak * constants["peak_share"] / units
-    feed = constants["feed"] * clock_of(hardware)
+    feed = constants["feed"] * feed_scale(hardware) * clock_of(hardware)
     bm, bn, s = (column.reshape(-1, *[1] * max(n.ndim, k.ndim)) for column in _menu(facts).T)
     kk = np.ceil(k / s / _STEP) * _STEP
     loads = (bm * facts.input_bytes + bn * weight_bytes) * kk + bm * bn * facts.output_bytes
@@ -132,9 +151,7 @@ def _rate(
     return 1 / (hit / fast + (1 - hit) / slow)
 
 
-def _hit_share(
-    shape: Shape, hardware: Hardware, copies: float, weight: Array
-) -> Array | None:
+def _hit_share(shape: Shape, hardware: Hardware, copies: float, weight: Array) -> Array | None:
     """Return the share of operands that repeated calls find in the L2; None for none.
 
     Calls of a pass, which are ``cold``, each have their own weight.

@@ -160,7 +160,9 @@ def _layers(shape: Shape) -> list[tuple[_Layer, Array | None]]:
     if all(value.ndim == 0 for value in values):
         return [(_layer([value.item() for value in values], gated), None)]
     spread = np.broadcast_arrays(*values)
-    keys = np.array(["\0".join(map(str, row)) for row in zip(*(v.ravel() for v in spread), strict=True)])
+    keys = np.array(
+        ["\0".join(map(str, row)) for row in zip(*(v.ravel() for v in spread), strict=True)]
+    )
     found, inverse = np.unique(keys, return_inverse=True)
     return [
         (

@@ -2,4 +2,6 @@
 
 from memorywall.cost.kernels._collective import collective
 
-KERNEL = collective("reduce_scatter", "Sum of an array over ranks, which each have a part of it then.", 1.0)
+KERNEL = collective(
+    "reduce_scatter", "Sum of an array over ranks, which each have a part of it then.", 1.0
+)
