@@ -18,7 +18,7 @@ import numpy as np
 
 import memorywall as mw
 from memorywall.calibrate.kernel_classes import all_class_tables, class_for, table_of, without
-from memorywall.calibrate.kernel_fit import interval, predicted, possible_rows, tables_of
+from memorywall.calibrate.kernel_fit import interval, possible_rows, predicted, tables_of
 from memorywall.calibrate.kernel_forms import form_of
 from memorywall.calibrate.public_kernels import KINDS, SOURCE, read_kernels
 from memorywall.calibrate.samples import Samples
@@ -62,14 +62,12 @@ def main() -> None:
 
 
 def read_old(name: str) -> Sequence[Table]:
-    """Return the tables of a class as they stand in the catalogue."""
+    """Return the tables of a class of the catalogue."""
     path = FOLDER / f"{name}.toml"
     return read_tables(path) if path.is_file() else ()
 
 
-def with_interval(
-    table: Table, fitted: tuple[float, float] | None, known: Table | None
-) -> Table:
+def with_interval(table: Table, fitted: tuple[float, float] | None, known: Table | None) -> Table:
     """Return a table with the interval of devices left out; that which stands, if not fitted."""
     if fitted is None and known is not None:
         fitted = known.low, known.high

@@ -15,8 +15,14 @@ from operator import add
 from typing import overload
 
 from memorywall.answer.evaluate import evaluate_ops, price_passes, template_of_pass
-from memorywall.answer.programs import as_a_framework_runs, joined, program_of, weights_of
-from memorywall.catalog.calibrations import has_kernels, host_table, table
+from memorywall.answer.programs import (
+    as_a_framework_runs,
+    is_by_kernels,
+    joined,
+    program_of,
+    weights_of,
+)
+from memorywall.catalog.calibrations import host_table, table
 from memorywall.core.calibration import Estimate, Prediction
 from memorywall.core.hardware import Hardware
 from memorywall.core.kernels import Table
@@ -37,7 +43,7 @@ def predict_by_tables(question: Question) -> Prediction:
     """
     eager = question.counting.launch == "eager"
     run = as_a_framework_runs(question) if eager else question
-    parts = _by_kernels(run) if _is_by_kernels(run) else _by_roofs(run)
+    parts = _by_kernels(run) if is_by_kernels(run) else _by_roofs(run)
     if eager:
         parts = [
             _launched(part, _host_s(run, one)) for part, one in zip(parts, run.passes, strict=True)
@@ -84,7 +90,7 @@ def _launched_ops(question: Question) -> list[OpCost]:
 
 def _ops(question: Question, at_roofs: Sequence[OpCost]) -> Sequence[OpCost]:
     """Return every operator's cost with the seconds that the device takes."""
-    if _is_by_kernels(question):
+    if is_by_kernels(question):
         from memorywall.answer.by_kernels import predicted_ops  # noqa: PLC0415 - it needs NumPy
 
         found: list[OpCost] = []
@@ -96,11 +102,6 @@ def _ops(question: Question, at_roofs: Sequence[OpCost]) -> Sequence[OpCost]:
     executions = sum(one.count for one in question.passes)
     host = OpCost("host", "host", executions, of_overhead(executions * reached.step_s), {}, {})
     return _Predicted(at_roofs, slower, reached.operator_s, host)
-
-
-def _is_by_kernels(question: Question) -> bool:
-    hardware = question.hardware
-    return not (question.model.traits.traced or hardware.shapes) and has_kernels(hardware)
 
 
 @cache

@@ -72,10 +72,10 @@ def kernel_time(
     seconds, least = _priced(kernel, hardware, key, found, read)
     seconds = np.maximum(seconds, least)
     low, high = np.maximum(seconds * found.low, least), seconds * found.high
-    each = [plain(number) if np.ndim(number) == 0 else number for number in (seconds, low, high)]
-    return KernelTime(
-        *each, plain(least) if np.ndim(least) == 0 else least, found.provenance, found
+    seconds, low, high, least = (
+        float(n) if np.ndim(n) == 0 else n for n in (seconds, low, high, least)
     )
+    return KernelTime(seconds, low, high, least, found.provenance, found)
 
 
 def _attention(dtype: str) -> str:

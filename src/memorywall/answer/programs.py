@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from memorywall.catalog.calibrations import provenance_of
+from memorywall.catalog.calibrations import has_kernels, provenance_of
 from memorywall.core.numbers import Number
 from memorywall.core.phase import Pass
 from memorywall.core.program import Program
@@ -50,13 +50,26 @@ def joined(first: list[OpCost], rest: list[OpCost]) -> list[OpCost]:
     return list(found.values())
 
 
+def is_by_kernels(question: Question) -> bool:
+    """Return whether the passes of a question are predicted kernel by kernel.
+
+    Traced modules have no symbols, and a device of arrays has no one number of processors; the
+    kernels of serving engines do not read the blocks of llama.cpp's formats.
+    """
+    hardware, formats = question.hardware, question.formats
+    stored = formats.weights if formats.storage is None else formats.storage.linear
+    if question.model.traits.traced or hardware.shapes or stored.block:
+        return False
+    return has_kernels(hardware)
+
+
 def time_provenance(question: Question) -> Provenance:
     """Return where the times of a question come from.
 
     A forecast stays at its roofs. They are ``calibrated`` where the device was measured and
     operators are a family's (PyTorch's own operators, of a traced module, were not measured), or
     where constants were fitted to published measurements of it; ``class default`` where those of
-    its class stand in.
+    its class replace them.
     """
     hardware = question.hardware
     if hardware.draws is not None:
@@ -66,7 +79,7 @@ def time_provenance(question: Question) -> Provenance:
     if hardware.kind == "measured":
         measured = hardware.calibration is not None and not question.model.traits.traced
         return "calibrated" if measured else "measured"
-    return provenance_of(hardware)
+    return provenance_of(hardware, by_kernels=is_by_kernels(question))
 
 
 def weights_of(question: Question) -> Weights:

@@ -55,7 +55,8 @@ def _table(found: Found, kind: str, dtype: str, engine: str) -> Table | None:
     first = next(iter(each.values()))[0]
     names = ", ".join(sorted(device.name for device in each))
     return replace(
-        first, engine=engine, constants=_medians(of_devices), provenance="class default", version="",
+        first, engine=engine, constants=_medians(of_devices), provenance="class default",
+        version="",
         rows=sum(t.rows for tables in each.values() for t in tables), outliers=0,
         median_error=None, p90_error=None, physics=_MADE_OF.format(names), low=0.7, high=1.4,
     )  # fmt: skip

@@ -1,8 +1,8 @@
 """Constants of a kernel from its measurements on a device.
 
 Least squares on the logarithms of predicted over measured seconds, with a soft-L1 loss (SciPy), so
-that a few rows that another kernel ran do not move the constants. A constant may be shared by all
-engines of a device, or be each one's own.
+that a few rows that another kernel ran do not move the constants. A constant is shared by all
+engines of a device, or belongs to one of them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Public tables of kernel times (aiconfigurator-core 0.12.0, Apache-2.0) as samples.
 
-A folder holds one Parquet file a kind. Rows that are no measurement of a kernel are left out, each
-for a reason that ``LEFT_OUT`` gives.
+A folder holds one Parquet file a kind. Tables of dtypes that no kernel has here are
+left out.
 """
 
 from __future__ import annotations

@@ -25,9 +25,9 @@ def table(hardware: Hardware, kind: str, dtype: str, engine: str = "") -> Table:
 
 
 @lru_cache(maxsize=1024)
-def provenance_of(hardware: Hardware) -> Provenance:
+def provenance_of(hardware: Hardware, *, by_kernels: bool) -> Provenance:
     """Return where the constants of passes on a device come from."""
-    if has_kernels(hardware):
+    if by_kernels:
         return "calibrated" if has_own_tables(hardware) else "class default"
     return step_table(hardware).provenance
 

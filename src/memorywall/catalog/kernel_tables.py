@@ -37,7 +37,7 @@ _LIKE = {
     "mxfp4_mxfp8": ("mxfp4", "fp8_block", "fp8", "bf16"),
 }
 _Tables: TypeAlias = dict[tuple[str, str, str], Table]
-# Engines in the order in which one stands in for another: the best tuned first.
+# Engines in the order in which one replaces another: the best tuned first.
 _ENGINES = ("trtllm", "sglang", "vllm", "nccl")
 
 
@@ -78,7 +78,7 @@ def find_table(tables: _Tables, kind: str, dtype: str, engine: str) -> Table | N
 
 
 def _of_engine(tables: _Tables, kind: str, dtype: str, engine: str) -> Table | None:
-    """Return the table of an engine, or of the one that stands in for it."""
+    """Return the table of an engine, or of the one that replaces it."""
     for name in (engine, "", *_ENGINES):
         found = tables.get((kind, dtype, name))
         if found is not None:

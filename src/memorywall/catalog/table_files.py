@@ -17,6 +17,7 @@ _LARGEST_FILE = 256 * 1024
 _MOST_TABLES = 1000
 _TEXTS = ("kind", "dtype", "engine", "provenance", "dataset", "version", "physics")
 _NUMBERS = ("low", "high", "rows", "outliers", "median_error", "p90_error")
+_REQUIRED = ("kind", "dtype", "engine")
 _KNOWN = {field.name for field in fields(Table)}
 _HINT = "For the form of the file see one that memorywall calibrate writes."
 
@@ -36,7 +37,9 @@ def read_tables(path: Path) -> tuple[Table, ...]:
     faults: list[str] = []
     if not isinstance(entries, list) or not 0 < len(entries) <= _MOST_TABLES:
         raise InvalidInputError(f"{path}: 'tables' must be 1 to {_MOST_TABLES} tables.", _HINT)
-    shared = {key: data[key] for key in ("dataset", "physics", "provenance") if key in data}
+    shared: dict[str, Any] = {
+        key: data[key] for key in ("dataset", "physics", "provenance") if key in data
+    }
     found = [_table({**shared, **entry}, f"tables[{i}]", faults)
              for i, entry in enumerate(entries, start=1) if isinstance(entry, dict)]  # fmt: skip
     if faults:
@@ -52,19 +55,19 @@ def _table(entry: Mapping[str, Any], place: str, faults: list[str]) -> Table:
             faults.append(f"{place}.{key} must be a text, got {shown(value)}")
         elif key in _NUMBERS and not _is_number(value):
             faults.append(f"{place}.{key} must be a number, got {shown(value)}")
-    constants = entry.get("constants", {})
+    faults += _constant_faults(entry.get("constants", {}), f"{place}.constants")
+    faults += [f"{place}.{key} is missing" for key in _REQUIRED if key not in entry]
+    return Table("", "", "", {}) if faults else Table(**entry)
+
+
+def _constant_faults(constants: object, place: str) -> list[str]:
     if not isinstance(constants, dict) or not constants:
-        faults.append(f"{place}.constants must be numbers by name, got {shown(constants)}")
-        constants = {}
-    for name, value in constants.items():
-        if not _is_number(value) or value <= 0:
-            faults.append(f"{place}.constants.{name} must be positive, got {shown(value)}")
-    for key in ("kind", "dtype", "engine"):
-        if key not in entry:
-            faults.append(f"{place}.{key} is missing")
-    if faults:
-        return Table("", "", "", {})
-    return Table(**entry)
+        return [f"{place} must be numbers by name, got {shown(constants)}"]
+    return [
+        f"{place}.{name} must be positive, got {shown(value)}"
+        for name, value in constants.items()
+        if not _is_number(value) or value <= 0
+    ]
 
 
 def _is_number(value: object) -> bool:

@@ -91,7 +91,7 @@ def _calls_of_block(block: Block, first: int) -> list[Call]:
 
 
 def _joined(op: Op, calls: list[Call], products: dict[object, Call]) -> Call | None:
-    """Return the call that an operator is a part of, widened by it; None for a call of its own."""
+    """Return the call that an operator is a part of, widened by it; None for a separate call."""
     geometry = op.geometry
     if isinstance(geometry, Gemm):
         known = products.get(_input_of(op, geometry))

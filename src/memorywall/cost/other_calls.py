@@ -1,4 +1,4 @@
-"""Calls without a kernel of their own: elementwise operators, norms, convolutions, scans.
+"""Calls without a measured kernel: elementwise operators, norms, convolutions, scans.
 
 Their launch and the shares of the roofs that they attain are those of matrix products.
 """

@@ -31,7 +31,7 @@ _MOST_KEPT = 4096
 # Points priced at once: arrays of a block, with an axis of candidates, fit the processor's cache.
 _BLOCK = 2048
 
-# The kinds whose constants calls without a kernel of their own have.
+# The kinds whose constants calls without a measured kernel have.
 _PRICED_AS = {"stream": "gemm", "roofs": "gemm"}
 
 Lookup = Callable[[str, str], Table]

@@ -70,7 +70,7 @@ class Validation:
         name: ``kernels``, ``streams`` or ``serving``.
         sections: tables.
         limits: what is promised.
-        worst: the measurements that are missed most, in words.
+        worst: the measurements that are missed most, as text.
         refused: what was not predicted, with the reasons.
     """
 

@@ -198,7 +198,7 @@ def _row(name: str, tables: Sequence[_Asked], with_intervals: bool) -> ErrorRow:
 
 
 def _worst(asked: Sequence[_Asked], count: int = 12) -> tuple[str, ...]:
-    """Return the tables with the largest median errors, in words."""
+    """Return the tables with the largest median errors, as text."""
     ordered = sorted(asked, key=lambda one: -float(np.median(one.off)))[:count]
     return tuple(
         f"{one.kind} {one.dtype} {one.engine} on {one.device}: median "

@@ -1,11 +1,11 @@
-"""What all collectives share: two protocols, of low latency and of bulk, the faster one taken.
+"""The formula of all collectives: two protocols, of low latency and of bulk, the faster one taken.
 
     t = min( quick_s + quick_rank_s (n - 1) + W / (quick_share L),
              bulk_s  + bulk_rank_s  (n - 1) + W / (bulk_share L) )
 
 W are the bytes that each of n ranks sends: 2 (n - 1) / n of the payload for an all-reduce, (n - 1)
-/ n for the others; L is the bandwidth of the link one way. Ranks count one by one: (n - 1) foretells
-a number of ranks that was not measured twice as well as log2 n.
+/ n for the others; L is the bandwidth of the link one way. Ranks count one by one: the error at a
+number of ranks that was not measured is half as large as with log2 n.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CONSTANTS = (
     Constant("bulk_rank_s", "s", "The same for every further rank.", 1e-9, 1e-3, 1e-6),
     Constant("bulk_share", "", "Its share of the link's bandwidth.", 1e-3, 1.0, 0.7),
 )
-# Between devices without a link of their own: PCIe 4.0 with 16 lanes, one way.
+# Between devices without a listed link: PCIe 4.0 with 16 lanes, one way.
 _NO_LINK = 32e9
 
 

@@ -93,7 +93,7 @@ def _prepare(
     def seconds(batch: Any, keys: Any) -> Any:
         context = keys if in_pass else np.minimum(keys, limit)
         work = pieces * batch
-        best = None
+        best: Any = None
         # Splits one by one where there are points, all at once for a number.
         splits = _SPLITS[:, None] if np.ndim(context) == 0 == np.ndim(work) else _SPLITS
         for s in (splits,) if splits.ndim == 2 else splits:
@@ -103,7 +103,7 @@ def _prepare(
             part = part + split_s * (s > 1)
             best = part if best is None else np.minimum(best, part)
         if splits.ndim == 2:
-            best = float(best.min())  # type: ignore[union-attr]
+            best = float(best.min())
         used = batch * context * cached
         hit = served_share(shape, hardware, used)
         moved = used + batch * queries

@@ -42,7 +42,7 @@ _USUAL = (64, 128, 256)
 
 
 def _prepare(
-    shape: Shape, hardware: Hardware, dtype: str, constants: Mapping[str, float]
+    shape: Shape, hardware: Hardware, _dtype: str, constants: Mapping[str, float]
 ) -> Callable[..., Number]:
     heads, kv_heads, head_dim = (shape[name] for name in ("heads", "kv_heads", "head_dim"))
     value_dim = shape.get("value_dim") or head_dim
@@ -59,7 +59,7 @@ def _prepare(
     outer, tile_s, launch_s = (constants[name] for name in ("outer", "tile_s", "launch_s"))
 
     def seconds(batch: Any, queries: Any, keys: Any) -> Any:
-        best = None
+        best: Any = None
         for rows in _ROWS:
             tiles = np.ceil(queries / rows)
             pairs, last = _pairs(tiles, rows, queries, keys, window, causal)

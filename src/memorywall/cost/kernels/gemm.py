@@ -5,8 +5,8 @@ operands stream from memory meanwhile:
 
     tiles    T   = ceil(m / bm) * ceil(n / bn) * s          s parts of k, which are added up at last
     waves    w   = max(T / units, 1), a share of them whole
-    one tile c   = max(2 bm bn kk / (peak_share P / units), ((bm e_a + bn e_w) kk + bm bn e_o) / feed)
-                   with kk = k / s, rounded up to 64
+    one tile c   = max(2 bm bn kk / (peak_share P / units),
+                       ((bm e_a + bn e_w) kk + bm bn e_o) / feed),  kk = k / s, rounded up to 64
     on chip  t_c = min over (bm, bn, s) of  w (c + tile_s) + [s > 1] (split_s + 4 m n s / (3 BW))
     memory   t_m = bytes / (bandwidth_share BW);  from the L2 as far as operands stay there
     time     t   = launch_s + (t_c^overlap + t_m^overlap)^(1 / overlap)

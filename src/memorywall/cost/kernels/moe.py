@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -149,7 +149,7 @@ def _prepare(
     return seconds
 
 
-_Layer = tuple[int, int, int, int, str, bool]
+_Layer: TypeAlias = tuple[int, int, int, int, str, bool]
 
 
 def _layers(shape: Shape) -> list[tuple[_Layer, Array | None]]:
@@ -198,8 +198,9 @@ def _prepare_many(
     """Return the formula of points of different layers."""
 
     def seconds(tokens: Any) -> Any:
-        masks = [mask for _, mask in layers]
-        full = np.broadcast_shapes(np.shape(tokens), *(np.shape(mask) for mask in masks))
+        full = np.broadcast_shapes(
+            np.shape(tokens), *(np.shape(True if m is None else m) for _, m in layers)
+        )
         found = np.empty(full)
         sizes = {
             name: np.broadcast_to(shape[name], full)
@@ -207,7 +208,7 @@ def _prepare_many(
         }
         spread = np.broadcast_to(tokens, full)
         for (experts, chosen, tensor, groups, routing, gated), mask in layers:
-            here = np.broadcast_to(mask, full)
+            here = np.broadcast_to(True if mask is None else mask, full)
             one = {
                 **shape, "experts": experts, "experts_per_token": chosen, "tensor": tensor,
                 "expert": groups, "routing": routing, "gated": gated,
