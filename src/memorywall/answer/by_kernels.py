@@ -14,6 +14,7 @@ from memorywall.core.numbers import Number, maximum, minimum
 from memorywall.core.phase import Pass
 from memorywall.core.question import Question
 from memorywall.core.results import Cost, OpCost, SplitCost, of_overhead
+from memorywall.cost.calls import calls_of
 from memorywall.cost.plan import Lookup, Plan, Spent
 from memorywall.cost.template import Template
 
@@ -28,7 +29,7 @@ def plan_of(template: Template, hardware: Hardware, engine: str, lookup: Lookup)
     known = _PLANS.get(key)
     if known is None:
         # With what is known by identity, so that no other object takes its place in memory.
-        known = Plan(template.program, hardware, lookup), template, hardware
+        known = Plan(calls_of(template.program), hardware, lookup), template, hardware
         if len(_PLANS) >= _MOST_PLANS:
             del _PLANS[next(iter(_PLANS))]
         _PLANS[key] = known

@@ -38,6 +38,7 @@ class Call:
         ops: places of its operators among those of ``Program.walk``, the one that does its work
             first.
         arithmetic: a key of ``Hardware.peaks``.
+        axes, contracts: names of the axes of its work, and of those that it sums over.
     """
 
     kernel: str
@@ -47,6 +48,8 @@ class Call:
     repeat: int
     ops: list[int] = field(default_factory=list)
     arithmetic: str = ""
+    axes: frozenset[str] = frozenset()
+    contracts: frozenset[str] = frozenset()
 
 
 def calls_of(program: Program) -> list[Call]:
@@ -86,6 +89,7 @@ def _calls_of_block(block: Block, first: int) -> list[Call]:
         else:
             call = Call("stream", "", {}, {"moved_bytes": moved_bytes(op)}, 1)
         call.repeat, call.ops = block.repeat, [place]
+        call.axes, call.contracts = geometry.axes, frozenset(geometry.contracts)
         calls.append(call)
     return calls
 

@@ -17,8 +17,7 @@ import numpy as np
 from memorywall.core.hardware import Hardware
 from memorywall.core.kernels import Table
 from memorywall.core.numbers import Array, Number, is_array
-from memorywall.core.program import Program
-from memorywall.cost.calls import Call, calls_of
+from memorywall.cost.calls import Call
 from memorywall.cost.kernels import find_kernel
 from memorywall.cost.other_calls import roofs, stream
 from memorywall.cost.template.point import Point
@@ -133,13 +132,13 @@ class Plan:
     """The kernels of a program on a device.
 
     Args:
-        program: with symbols for its lengths, fused.
+        calls: those of a program with symbols for its lengths, fused.
         hardware: the device.
         lookup: a kind and a dtype in, the device's table out.
     """
 
-    def __init__(self, program: Program, hardware: Hardware, lookup: Lookup) -> None:
-        self.calls = calls_of(program)
+    def __init__(self, calls: list[Call], hardware: Hardware, lookup: Lookup) -> None:
+        self.calls = calls
         self.hardware = hardware
         terms = Terms()
         rows: dict[str, int] = {}
@@ -253,7 +252,7 @@ def _group(
 ) -> _Group:
     first = calls[0]
     kind = _PRICED_AS.get(first.kernel, first.kernel)
-    table = lookup(kind, first.dtype or "bf16")
+    table = lookup(kind, "bf16" if first.kernel in _PRICED_AS else first.dtype)
     seconds = _formula(calls, hardware, table)
     return _Group(
         first.kernel, table, seconds, places, np.array([float(c.repeat) for c in calls]),

@@ -1,0 +1,135 @@
+"""The calls of one device of a group: a program's kernels, divided by a layout.
+
+Axes decide what is divided, no family is known. Products along heads, feed-forward and words are
+divided by ``tensor``; heads of keys and values are copied where there are fewer than devices.
+Experts are divided by ``expert``, and each by the devices that share it. With ``attention_data`` a
+device attends to its part of the sequences with whole heads, and gathers all rows for the experts.
+A product that contracts a divided axis leaves partial sums, which are reduced over the group.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from memorywall.core.errors import InvalidInputError
+from memorywall.core.layout import Layout
+from memorywall.core.numbers import Number, is_array
+from memorywall.core.program import Program
+from memorywall.cost.calls import Call
+
+SPLIT = frozenset(("heads", "kv_heads", "ffn", "vocab", "ssm_heads"))
+_ATTENTION = frozenset(("heads", "kv_heads", "latent", "q_latent", "ssm_heads", "index_heads"))
+_EXPERTS = frozenset(("experts", "expert_ffn"))
+_SUM_BYTES = 2  # of an element of a partial sum, in 16 bits
+
+
+def calls_of_rank(calls: list[Call], layout: Layout) -> list[Call]:
+    """Return the calls of the device with the most work, with the collectives between them.
+
+    Raises:
+        InvalidInputError: a layout that does not divide the experts or the heads.
+    """
+    if layout.devices == 1:
+        return calls
+    found: list[Call] = []
+    for call in calls:
+        found.append(_of_rank(call, layout))
+        found += _collectives(call, layout, found)
+    return found
+
+
+def _of_rank(call: Call, layout: Layout) -> Call:
+    tensor, groups = layout.tensor, layout.attention_data
+    attends = bool(call.axes & _ATTENTION) or call.kernel.startswith("attention")
+    if call.kernel == "moe":
+        experts = call.shape["experts"]
+        if layout.expert > experts:
+            raise InvalidInputError(
+                f"expert must be at most the {experts} experts of a layer, got {layout.expert}."
+            )
+        shape = {**call.shape, "expert": layout.expert, "tensor": layout.expert_tensor}
+        return replace(call, shape=shape)
+    if call.kernel.startswith("attention"):
+        heads, kv_heads = call.shape["heads"], call.shape["kv_heads"]
+        if heads % tensor:
+            raise InvalidInputError(f"tensor must divide the {heads} heads, got {tensor}.")
+        shape = {
+            **call.shape, "heads": heads // tensor, "kv_heads": max(1, -(-kv_heads // tensor)),
+        }  # fmt: skip
+        return replace(call, shape=shape, varying=_part(call.varying, "batch", groups))
+    if call.kernel == "gemm":
+        width = layout.stage if not attends and call.axes & SPLIT else tensor
+        shape = call.shape
+        if call.axes & SPLIT:
+            contracted = call.contracts & SPLIT
+            name = "k" if contracted else "n"
+            shape = {**shape, name: max(1, -(-shape[name] // width))}
+        return replace(
+            call, shape=shape, varying=_part(call.varying, "m", groups if attends else 1)
+        )
+    if call.kernel in ("stream", "roofs"):
+        divided = {name: _over(number, groups) for name, number in call.varying.items()}
+        return replace(call, varying=divided)
+    return call
+
+
+def _part(varying: dict[str, Any], name: str, groups: int) -> dict[str, Any]:
+    """Return arguments with one of them divided among groups, rounded up."""
+    return varying if groups == 1 else {**varying, name: -(-varying[name] // groups)}
+
+
+def _over(number: Any, groups: int) -> Any:
+    return number if groups == 1 else number / groups
+
+
+def _collectives(call: Call, layout: Layout, before: list[Call]) -> list[Call]:
+    """Return the collectives after a call."""
+    summed = call.kernel == "gemm" and bool(call.contracts & SPLIT)
+    reduces = call.kernel == "moe" or summed
+    if not reduces:
+        return []
+    attends = bool(call.axes & _ATTENTION)
+    width = call.shape["hidden_size"] if call.kernel == "moe" else call.shape["n"]
+    rows = next(iter(call.varying.values()))
+    if attends or layout.attention_data == 1:
+        ranks = layout.tensor if attends else layout.stage
+        rows = -(-rows // layout.attention_data) if layout.attention_data > 1 else rows
+        kinds: tuple[str, ...] = ("all_reduce",) if ranks > 1 else ()
+    else:
+        ranks, kinds = layout.stage, ("all_gather", "reduce_scatter")
+    # Experts, and the shared feed-forward beside them, are summed up before they are reduced.
+    if not attends and _follows_experts(before[:-1], call):
+        return []
+    return [
+        Call(kind, "", {"ranks": ranks}, {"bytes": rows * width * _SUM_BYTES}, call.repeat)
+        for kind in kinds
+    ]
+
+
+def _follows_experts(before: list[Call], call: Call) -> bool:
+    """Return whether the experts of the same layers were reduced since their attention."""
+    for earlier in reversed(before):
+        if earlier.repeat != call.repeat or earlier.kernel.startswith("attention"):
+            return False
+        if earlier.kernel == "moe":
+            return True
+    return False
+
+
+def resident_share(program: Program, layout: Layout) -> dict[str, Number]:
+    """Return the resident bytes of one device by role: weights, cache and state."""
+    totals: dict[str, Number] = {}
+    for tensor, copies in program.kept().values():
+        names = {name for name, _ in tensor.axes}
+        parts: Number = 1
+        if names & _EXPERTS:
+            parts = layout.stage
+        elif tensor.role == "kv_cache":
+            heads = dict(tensor.axes).get("kv_heads", 1)
+            local = min(layout.tensor, int(heads)) if not is_array(heads) else layout.tensor
+            parts = local * layout.attention_data
+        elif names & SPLIT:
+            parts = layout.tensor if names & _ATTENTION else layout.stage
+        totals[tensor.role] = totals.get(tensor.role, 0) + tensor.resident_bytes * copies / parts
+    return totals
