@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial, reduce
 from operator import add
+from typing import TypeAlias, overload
 
 from memorywall.answer.evaluate import ops_of_pass, template_of_pass
 from memorywall.core.calibration import Estimate
@@ -14,7 +15,7 @@ from memorywall.core.numbers import Number, maximum, minimum
 from memorywall.core.phase import Pass
 from memorywall.core.question import Question
 from memorywall.core.results import Cost, OpCost, SplitCost, of_overhead
-from memorywall.cost.calls import calls_of
+from memorywall.cost.calls import Call, calls_of
 from memorywall.cost.plan import Lookup, Plan, Spent
 from memorywall.cost.template import Template
 
@@ -54,43 +55,82 @@ def estimate_pass(question: Question, one: Pass, lookup: Lookup) -> Estimate:
     return Estimate(by_class, ends, SplitCost(spent.total, split))
 
 
-def predicted_ops(question: Question, one: Pass, lookup: Lookup) -> list[OpCost]:
-    """Return every operator of a pass with its predicted seconds, and a row of the host."""
+def predicted_ops(question: Question, one: Pass, lookup: Lookup) -> Sequence[OpCost]:
+    """Return every operator of a pass with its predicted seconds, and a row of the host.
+
+    Those of a grid are worked out when they are read: all at once take gigabytes.
+    """
     template, point = template_of_pass(question, one)
     plan = plan_of(template, question.hardware, "", lookup)
-    at_roofs = ops_of_pass(question, one)
-    found = [replace(op, cost=op.cost.predicted(Cost()), waits={}) for op in at_roofs]
+    is_grid = bool(question.shape) and one.count == 1
+    at_roofs: Sequence[OpCost]
+    if is_grid:
+        at_roofs = template.price_ops_many(point, question.hardware)
+    else:
+        at_roofs = ops_of_pass(question, one)
+    calls = plan.calls_at(point, one.count if one.grows else 0)
     times = 1 if one.grows else one.count
-    for call, seconds, launched in plan.each(point, one.count if one.grows else 0):
-        ops = [at_roofs[place] for place in call.ops]
-        for place, op in zip(
-            call.ops, _shared(ops, seconds * times, launched * times), strict=True
-        ):
-            found[place] = op
-    host = plan.host_s * one.count
-    return [*found, OpCost("host", "host", one.count, of_overhead(host), {}, {})]
+    host = OpCost("host", "host", one.count, of_overhead(plan.host_s * one.count), {}, {})
+    found = _Predicted(at_roofs, calls, times, host)
+    return found if is_grid else list(found)
 
 
-def _shared(ops: Sequence[OpCost], seconds: Number, launched: Number) -> list[OpCost]:
-    """Share the seconds of a call among its operators, as their times at the roofs are.
+_CallTimes: TypeAlias = "Sequence[tuple[Call, Callable[[], Number], float]]"
 
-    The launch is overhead; the rest is bound by the resource that binds the call at the roofs.
+
+class _Predicted(Sequence[OpCost]):
+    """Operators with their shares of the seconds of the calls that they are part of."""
+
+    def __init__(
+        self, at_roofs: Sequence[OpCost], calls: _CallTimes, times: int, host: OpCost
+    ) -> None:
+        self._at_roofs, self._times, self._host = at_roofs, times, host
+        self._calls = {place: call for call in calls for place in call[0].ops}
+
+    def __len__(self) -> int:
+        return len(self._at_roofs) + 1
+
+    @overload
+    def __getitem__(self, index: int) -> OpCost: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[OpCost]: ...
+
+    def __getitem__(self, index: int | slice) -> OpCost | Sequence[OpCost]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        place = range(len(self))[index]
+        if place == len(self._at_roofs):
+            return self._host
+        known = self._at_roofs[place]
+        if place not in self._calls:
+            return replace(known, cost=known.cost.predicted(Cost()), waits={})
+        call, seconds, launched = self._calls[place]
+        ops = [self._at_roofs[other] for other in call.ops]
+        return _shared(ops, call.ops.index(place), seconds() * self._times, launched * self._times)
+
+
+def _shared(ops: Sequence[OpCost], index: int, seconds: Number, launched: Number) -> OpCost:
+    """Return an operator with its share of a call's seconds, as their traffic takes at the roofs.
+
+    The launch is overhead; the rest is bound by the resource that binds the call at the roofs. An
+    operator that moves nothing has no share.
     """
-    whole = reduce(add, (op.cost for op in ops))
-    floor = minimum(seconds, launched)
-    is_memory = whole.memory_s >= whole.compute_s
-    is_network = whole.network_s > 0
-    found = []
-    for op in ops:
-        share = op.latency_s / maximum(whole.latency_s, 1e-30)
-        work = (seconds - floor) * share
-        network = work * is_network
-        waiting = (work - network) * is_memory
-        times = Cost(
-            latency_s=seconds * share, waiting_s=waiting, overhead_s=floor * share,
-            network_s=op.cost.network_s, network_bound_s=network, overhead_bound_s=floor * share,
-        )  # fmt: skip
-        least = maximum(op.moved_bytes, 1)
-        waits = {role: waiting * moved / least for role, moved in op.traffic.items()}
-        found.append(replace(op, cost=op.cost.predicted(times), waits=waits))
-    return found
+    moving = [op for op in ops if op.traffic]
+    op = ops[index]
+    if not (op.traffic or (index == 0 and not moving)):
+        return replace(op, cost=op.cost.predicted(Cost()), waits={})
+    whole = reduce(add, (each.cost for each in ops))
+    share: Number = 1.0
+    if len(moving) > 1:
+        traffic = sum((each.moved_bytes for each in moving), 0.0)
+        share = op.moved_bytes / maximum(traffic, 1e-30)
+    floor = minimum(seconds, launched) * share
+    work = seconds * share - floor
+    waiting = work * (whole.memory_s >= whole.compute_s) * bool(op.traffic)
+    times = Cost(
+        latency_s=seconds * share, waiting_s=waiting, overhead_s=floor, overhead_bound_s=floor
+    )
+    least = maximum(op.moved_bytes, 1)
+    waits = {role: waiting * moved / least for role, moved in op.traffic.items()}
+    return replace(op, cost=op.cost.predicted(times), waits=waits)

@@ -2,8 +2,7 @@
 
 A device with tables of kernels is priced kernel by kernel. On others a pass is priced at the
 shares of the roofs that programs attain; the launches of its operators, and its host, are overhead.
-Traced modules, whose operators have no symbols, and devices whose numbers are arrays are priced in
-the second way.
+Traced modules, whose operators have no symbols, are priced in the second way.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from operator import add
 from typing import overload
 
 from memorywall.answer.evaluate import evaluate_ops, price_passes, template_of_pass
+from memorywall.answer.over_devices import estimates_over_devices, ops_over_devices
 from memorywall.answer.programs import (
     as_a_framework_runs,
     is_by_kernels,
@@ -93,9 +93,15 @@ def _ops(question: Question, at_roofs: Sequence[OpCost]) -> Sequence[OpCost]:
     if is_by_kernels(question):
         from memorywall.answer.by_kernels import predicted_ops  # noqa: PLC0415 - it needs NumPy
 
+        if question.hardware.shapes:
+            return ops_over_devices(question, partial(_ops, at_roofs=()))
+        lookup = _lookup(question.hardware)
+        parts = [predicted_ops(question, one, lookup) for one in question.passes]
+        if len(parts) == 1:
+            return parts[0]
         found: list[OpCost] = []
-        for one in question.passes:
-            found = joined(found, predicted_ops(question, one, _lookup(question.hardware)))
+        for part in parts:
+            found = joined(found, list(part))
         return found
     reached = _attained(question.hardware, weights_of(question))
     slower = evaluate_ops(replace(question, hardware=reached.hardware))
@@ -112,6 +118,8 @@ def _lookup(hardware: Hardware) -> Callable[[str, str], Table]:
 def _by_kernels(question: Question) -> list[Estimate]:
     from memorywall.answer.by_kernels import estimate_pass  # noqa: PLC0415 - it needs NumPy
 
+    if question.hardware.shapes:
+        return estimates_over_devices(question, _by_kernels)
     lookup = _lookup(question.hardware)
     return [estimate_pass(question, one, lookup) for one in question.passes]
 

@@ -53,12 +53,12 @@ def joined(first: list[OpCost], rest: list[OpCost]) -> list[OpCost]:
 def is_by_kernels(question: Question) -> bool:
     """Return whether the passes of a question are predicted kernel by kernel.
 
-    Traced modules have no symbols, and a device of arrays has no one number of processors; the
-    kernels of serving engines do not read the blocks of llama.cpp's formats.
+    Traced modules have no symbols, and the kernels of serving engines do not read the blocks of
+    llama.cpp's formats.
     """
     hardware, formats = question.hardware, question.formats
     stored = formats.weights if formats.storage is None else formats.storage.linear
-    if question.model.traits.traced or hardware.shapes or stored.block:
+    if question.model.traits.traced or stored.block:
         return False
     return has_kernels(hardware)
 

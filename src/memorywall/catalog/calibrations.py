@@ -28,7 +28,8 @@ def table(hardware: Hardware, kind: str, dtype: str, engine: str = "") -> Table:
 def provenance_of(hardware: Hardware, *, by_kernels: bool) -> Provenance:
     """Return where the constants of passes on a device come from."""
     if by_kernels:
-        return "calibrated" if has_own_tables(hardware) else "class default"
+        measured = has_own_tables(hardware) and hardware.kind == "spec"
+        return "calibrated" if measured else "class default"
     return step_table(hardware).provenance
 
 

@@ -49,8 +49,11 @@ def kernel_class(hardware: Hardware) -> str:
 
 
 def has_own_tables(hardware: Hardware) -> bool:
-    """Return whether the kernels of a device were measured; not of one that was changed by hand."""
-    return hardware.kind != "hypothetical" and bool(_own(hardware.name))
+    """Return whether the kernels of a device were measured.
+
+    One that was changed by hand keeps the shares of its roofs that its kernels attain.
+    """
+    return bool(_own(hardware.name))
 
 
 def kernel_table(hardware: Hardware, kind: str, dtype: str, engine: str = "") -> Table:

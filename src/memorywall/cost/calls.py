@@ -14,6 +14,7 @@ from typing import Any
 from memorywall.core.axes import size
 from memorywall.core.geometry import Attention, Collective, Experts, Gemm
 from memorywall.core.program import Block, Op, Program
+from memorywall.core.symbols import Symbol, Symbolic
 from memorywall.core.tensors import Tensor
 from memorywall.cost.kernels.facts import attention_dtype
 from memorywall.cost.template.scalars import is_zero, moved_bytes
@@ -39,6 +40,7 @@ class Call:
             first.
         arithmetic: a key of ``Hardware.peaks``.
         axes, contracts: names of the axes of its work, and of those that it sums over.
+        flops, moved_bytes: of all of its operators, one execution.
     """
 
     kernel: str
@@ -50,6 +52,8 @@ class Call:
     arithmetic: str = ""
     axes: frozenset[str] = frozenset()
     contracts: frozenset[str] = frozenset()
+    flops: Any = 0
+    moved_bytes: Any = 0
 
 
 def calls_of(program: Program) -> list[Call]:
@@ -67,14 +71,18 @@ def _calls_of_block(block: Block, first: int) -> list[Call]:
     calls: list[Call] = []
     products: dict[object, Call] = {}
     for place, op in enumerate(block.ops, start=first):
-        if not op.runs:
+        if not op.runs or (is_zero(op.flops) and is_zero(moved_bytes(op))):
             continue
         geometry = op.geometry
         joined = _joined(op, calls, products)
         if joined is not None:
             joined.ops.append(place)
+            joined.flops, joined.moved_bytes = (
+                joined.flops + op.flops,
+                joined.moved_bytes + moved_bytes(op),
+            )
             continue
-        if isinstance(geometry, Gemm):
+        if isinstance(geometry, Gemm) and _has_one_weight(geometry):
             call = _gemm(op, geometry)
             products[_input_of(op, geometry)] = call
         elif isinstance(geometry, Experts):
@@ -83,12 +91,13 @@ def _calls_of_block(block: Block, first: int) -> list[Call]:
             call = _attention(op, geometry)
         elif isinstance(geometry, Collective):
             call = _collective(op, geometry)
-        elif op.kind in ("conv", "scan", "attention"):
+        elif op.kind in ("gemm", "conv", "scan", "attention"):
             varying = {"flops": op.flops, "moved_bytes": moved_bytes(op)}
             call = Call("roofs", "", {}, varying, 1, arithmetic=op.dtype)
         else:
             call = Call("stream", "", {}, {"moved_bytes": moved_bytes(op)}, 1)
         call.repeat, call.ops = block.repeat, [place]
+        call.flops, call.moved_bytes = op.flops, moved_bytes(op)
         call.axes, call.contracts = geometry.axes, frozenset(geometry.contracts)
         calls.append(call)
     return calls
@@ -97,10 +106,11 @@ def _calls_of_block(block: Block, first: int) -> list[Call]:
 def _joined(op: Op, calls: list[Call], products: dict[object, Call]) -> Call | None:
     """Return the call that an operator is a part of, widened by it; None for a separate call."""
     geometry = op.geometry
-    if isinstance(geometry, Gemm):
+    if isinstance(geometry, Gemm) and _has_one_weight(geometry):
         known = products.get(_input_of(op, geometry))
         if known is not None:
             known.shape["n"] += _columns(geometry)
+            _add_traffic(known, op, geometry)
         return known
     if not calls:
         return None
@@ -115,6 +125,11 @@ def _joined(op: Op, calls: list[Call], products: dict[object, Call]) -> Call | N
         last.shape["down"] = rides = True
     of_scores = op.kind == "softmax" and last.kernel.startswith("attention")
     return last if rides or of_scores else None
+
+
+def _has_one_weight(geometry: Gemm) -> bool:
+    """Return whether a product's weight is as large at all points: not one for each image."""
+    return not isinstance(_columns(geometry) * geometry.k, Symbolic)
 
 
 def _input_of(op: Op, geometry: Gemm) -> object:
@@ -137,9 +152,32 @@ def _columns(geometry: Gemm) -> Any:
 
 def _gemm(op: Op, geometry: Gemm) -> Call:
     stored = _weight(op)
-    shape = {"n": _columns(geometry), "k": geometry.k, "weight_bytes": _bytes(stored)}
-    return Call("gemm", table_dtype(op.dtype, stored), shape, {"m": geometry.m}, 1,
-                arithmetic=op.dtype)  # fmt: skip
+    shape = {
+        "n": _columns(geometry), "k": geometry.k, "weight_bytes": _bytes(stored),
+        "fixed_bytes": 0.0, "row_bytes": 0.0,
+    }  # fmt: skip
+    call = Call("gemm", table_dtype(op.dtype, stored), shape, {"m": geometry.m}, 1)
+    call.arithmetic = op.dtype
+    _add_traffic(call, op, geometry)
+    return call
+
+
+def _add_traffic(call: Call, op: Op, geometry: Gemm) -> None:
+    """Add the bytes of a product, and of what is fused into it, to those of its call.
+
+    They are a number, and a number for each row; bytes of anything else count as a number.
+    """
+    moved: Any = moved_bytes(op)
+    rows: Any = geometry.m
+    each, fixed = 0.0, 0.0
+    if isinstance(moved, Symbol) and isinstance(rows, Symbol) and len(rows.terms) == 1:
+        ((product, times),) = rows.terms.items()
+        each = moved.terms.get(product, 0) / moved.divisor * rows.divisor / times
+        fixed = moved.terms.get((), 0) / moved.divisor
+    elif isinstance(moved, int | float) and not isinstance(rows, Symbolic):
+        fixed = float(moved)
+    call.shape["fixed_bytes"] += fixed
+    call.shape["row_bytes"] += each
 
 
 def _experts(op: Op, geometry: Experts) -> Call:

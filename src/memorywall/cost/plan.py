@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import exp, log, prod
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from memorywall.core.hardware import Hardware
 from memorywall.core.kernels import Table
-from memorywall.core.numbers import Array, Number, is_array
+from memorywall.core.numbers import Array, Number, is_array, maximum
 from memorywall.cost.calls import Call
 from memorywall.cost.kernels import find_kernel
 from memorywall.cost.other_calls import roofs, stream
@@ -30,6 +31,8 @@ _MOST_KEPT = 4096
 # Points priced at once: arrays of a block, with an axis of candidates, fit the processor's cache.
 _BLOCK = 2048
 
+# Kernels whose formulas count other work than a program does: never faster than its roofs.
+_MAY_BE_BELOW = ("attention_decode", "attention_prefill", "moe")
 # The kinds whose constants calls without a measured kernel have.
 _PRICED_AS = {"stream": "gemm", "roofs": "gemm"}
 
@@ -49,6 +52,8 @@ class _Group:
         executions: of all calls.
         calls: the calls.
         floor_s: of one execution, the time of its launch.
+        roofs: of each call, where its FLOPs and its bytes are among the values of a point, and the
+            rates at which none can be faster; none for kernels whose formula holds that.
         kept: sums at numbers.
     """
 
@@ -60,16 +65,17 @@ class _Group:
     executions: int
     calls: tuple[Call, ...]
     floor_s: float
+    roofs: tuple[tuple[int, int, float, float], ...]
     kept: dict[tuple[Number, ...], float]
 
     def total(self, values: Sequence[Any]) -> Number:
         """Return the seconds of all calls at a point, or at points that broadcast."""
         arguments = tuple([values[place] for place in self.places])
         if any(is_array(argument) for argument in arguments):
-            return self._total_many(arguments)
+            return self.many(values, self.repeats)
         known = self.kept.get(arguments)
         if known is None:
-            found = self.seconds(*arguments)
+            found = self._at(arguments, self._floors(values))
             same = np.ndim(found) == 0  # calls with one formula, such as norms of one width
             known = float(found * self.executions if same else found @ self.repeats)
             if len(self.kept) >= _MOST_KEPT:
@@ -77,29 +83,57 @@ class _Group:
             self.kept[arguments] = known
         return known
 
-    def each(self, arguments: Sequence[Any]) -> Array:
-        """Return the seconds of each call along a trailing axis."""
-        spread = [a[..., None] if is_array(a) else a for a in arguments]
-        found = np.asarray(self.seconds(*spread), dtype=np.float64)
-        calls = len(self.calls)
-        return found if found.shape[-1:] == (calls,) else np.broadcast_to(
-            found, (*found.shape[:-1], calls)
-        )  # fmt: skip
+    def many(self, values: Sequence[Any], weights: Array) -> Array:
+        """Return sums of the calls' seconds, each times a weight, at points that broadcast."""
+        arguments = [values[place] for place in self.places]
+        return self._blocks(arguments, self._floors(values), weights)
 
-    def _total_many(self, arguments: Sequence[Any]) -> Array:
-        shape = np.broadcast_shapes(*[np.shape(argument) for argument in arguments])
+    def _floors(self, values: Sequence[Any]) -> list[Any]:
+        """Return the seconds of each call at the device's roofs; none where no call is below."""
+        return [
+            maximum(values[flops] / peak, values[moved] / bandwidth)
+            for flops, moved, peak, bandwidth in self.roofs
+        ]
+
+    def _at(self, arguments: Sequence[Any], floors: Sequence[Any]) -> Any:
+        found = self.seconds(*arguments)
+        if not floors:
+            return found
+        return np.maximum(found, floors[0] if len(floors) == 1 else floors)
+
+    def _each(self, arguments: Sequence[Any], floors: Sequence[Any]) -> Array:
+        """Return the seconds of each call along a trailing axis."""
+        found = np.asarray(self.seconds(*[_deeper(a) for a in arguments]), dtype=np.float64)
+        if floors:
+            least = np.stack(np.broadcast_arrays(*floors), axis=-1)
+            found = np.maximum(found, least)
+        calls = len(self.calls)
+        if found.shape[-1:] == (calls,):
+            return found
+        one = found[..., 0] if found.ndim and found.shape[-1] == 1 else found
+        return np.broadcast_to(one[..., None], (*one.shape, calls))
+
+    def _blocks(self, arguments: list[Any], floors: list[Any], weights: Array) -> Array:
+        """Work sums out in blocks that fit the processor's cache."""
+        both = [*arguments, *floors]
+        shape = np.broadcast_shapes(*[np.shape(number) for number in both])
         if prod(shape) <= _BLOCK:
-            return np.asarray(self.each(arguments) @ self.repeats)
+            return np.asarray(self._each(arguments, floors) @ weights)
         found = np.empty(shape)
-        rows = max(1, _BLOCK // max(1, prod(shape[1:])))
+        inner = prod(shape[1:])
+        rows = max(1, _BLOCK // max(1, inner))
         for start in range(0, shape[0], rows):
-            part = [_rows_of(a, len(shape), start, rows) for a in arguments]
-            if prod(shape[1:]) > _BLOCK and len(shape) > 1:
-                row = [a[0] if _leads(a, len(shape)) else a for a in part]
-                found[start] = self._total_many(row)
-            else:
-                found[start : start + rows] = self.each(part) @ self.repeats
+            part = [_rows_of(number, len(shape), start, rows) for number in both]
+            if inner > _BLOCK:
+                part = [n[0] if _leads(n, len(shape)) else n for n in part]
+            some = self._blocks(part[: len(arguments)], part[len(arguments) :], weights)
+            found[start if inner > _BLOCK else slice(start, start + rows)] = some
         return found
+
+
+def _deeper(number: Any) -> Any:
+    """Return an array with a trailing axis of one, along which calls differ."""
+    return number[..., None] if is_array(number) else number
 
 
 def _leads(argument: Any, axes: int) -> bool:
@@ -152,13 +186,25 @@ class Plan:
             return rows[text]
 
         groups = _grouped(self.calls)
-        places = [tuple([place(v) for v in calls[0].varying.values()]) for calls in groups]
+        places = [[place(v) for v in calls[0].varying.values()] for calls in groups]
+        roofs = [
+            [(place(c.flops), place(c.moved_bytes), c.arithmetic) for c in calls]
+            if calls[0].kernel in _MAY_BE_BELOW
+            else []
+            for calls in groups
+        ]
         self._rows = Rows(terms, forms)
         at = self._rows.places
         self.groups = [
-            _group(calls, tuple([at[each] for each in some]), hardware, lookup)
+            _group(calls, [at[each] for each in some], hardware, lookup)
             for calls, some in zip(groups, places, strict=True)
         ]
+        bandwidth = float(hardware.bandwidth)
+        for group, some in zip(self.groups, roofs, strict=True):
+            group.roofs = tuple(
+                (at[flops], at[moved], float(hardware.peak(arithmetic)), bandwidth)
+                for flops, moved, arithmetic in some
+            )
         self.host_s = lookup("step", "").constants["step_s"]
         self._kept: dict[tuple[Point, int], Spent] = {}
 
@@ -195,22 +241,25 @@ class Plan:
         total = _along(found.total, weights, steps)
         return Spent(by_kind, found.host_s * steps, total)
 
-    def each(self, point: Point, steps: int = 0) -> list[tuple[Call, Number, float]]:
-        """Return every call with the seconds of all of its executions, and their launches'."""
+    def calls_at(
+        self, point: Point, steps: int = 0
+    ) -> Sequence[tuple[Call, Callable[[], Number], float]]:
+        """Return every call with a function of its seconds, and the seconds of its launches.
+
+        They are of all executions; with ``steps``, of as many steps in a row.
+        """
         weights = None
         if steps:
             lengths, weights = _samples(steps)
             stepped = Point(*[n[..., None] if is_array(n) else n for n in point])
             point = stepped._replace(length=stepped.length + lengths)
         values, found = self._rows.at(point), []
-        times = steps or 1
         for group in self.groups:
-            seconds = group.each([values[place] for place in group.places]) * group.repeats
             for index, call in enumerate(group.calls):
-                spent: Number = seconds[..., index]
-                spent = spent if weights is None else _along(spent, weights, steps)
-                launched = group.floor_s * call.repeat * times
-                found.append((call, spent if np.ndim(spent) else float(spent), launched))
+                alone = np.zeros(len(group.calls))
+                alone[index] = call.repeat
+                seconds = partial(_seconds, group, values, alone, weights, steps)
+                found.append((call, seconds, group.floor_s * call.repeat * (steps or 1)))
         return found
 
     def interval(self, spent: Spent, system: Table) -> tuple[Number, Number]:
@@ -225,6 +274,16 @@ class Plan:
                  getattr(system, end))
             for end in ("low", "high")
         )  # type: ignore[return-value]  # fmt: skip
+
+
+def _seconds(
+    group: _Group, values: Sequence[Any], alone: Array, weights: Array | None, steps: int
+) -> Number:
+    """Return the seconds of one call of a group."""
+    found = group.many(values, alone)
+    if weights is not None:
+        return _along(found, weights, steps)
+    return found if found.ndim else float(found)
 
 
 def _end(parts: Sequence[tuple[Number, float]], system: float) -> Number:
@@ -247,16 +306,14 @@ def _grouped(calls: Sequence[Call]) -> list[list[Call]]:
     return list(groups.values())
 
 
-def _group(
-    calls: list[Call], places: tuple[int, ...], hardware: Hardware, lookup: Lookup
-) -> _Group:
+def _group(calls: list[Call], places: Sequence[int], hardware: Hardware, lookup: Lookup) -> _Group:
     first = calls[0]
     kind = _PRICED_AS.get(first.kernel, first.kernel)
     table = lookup(kind, "bf16" if first.kernel in _PRICED_AS else first.dtype)
     seconds = _formula(calls, hardware, table)
     return _Group(
-        first.kernel, table, seconds, places, np.array([float(c.repeat) for c in calls]),
-        sum(c.repeat for c in calls), tuple(calls), table.constants.get("launch_s", 0.0), {},
+        first.kernel, table, seconds, tuple(places), np.array([float(c.repeat) for c in calls]),
+        sum(c.repeat for c in calls), tuple(calls), table.constants.get("launch_s", 0.0), (), {},
     )  # fmt: skip
 
 
@@ -284,7 +341,9 @@ def _samples(steps: int) -> tuple[Array, Array]:
 
 def _along(seconds: Number, weights: Array, steps: int) -> Number:
     """Sum over steps in a row, of samples along the trailing axis."""
-    if not is_array(seconds) or seconds.shape[-1:] != weights.shape:
-        return seconds[..., 0] * steps if is_array(seconds) else seconds * steps
+    if not is_array(seconds) or seconds.ndim == 0:
+        return float(seconds) * steps
+    if seconds.shape[-1:] != weights.shape:
+        return seconds[..., 0] * steps
     total = seconds @ weights
     return total if np.ndim(total) else float(total)

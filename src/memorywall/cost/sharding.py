@@ -49,7 +49,7 @@ def _of_rank(call: Call, layout: Layout) -> Call:
                 f"expert must be at most the {experts} experts of a layer, got {layout.expert}."
             )
         shape = {**call.shape, "expert": layout.expert, "tensor": layout.expert_tensor}
-        return replace(call, shape=shape)
+        return replace(call, shape=shape, flops=0, moved_bytes=0)
     if call.kernel.startswith("attention"):
         heads, kv_heads = call.shape["heads"], call.shape["kv_heads"]
         if heads % tensor:
@@ -57,14 +57,19 @@ def _of_rank(call: Call, layout: Layout) -> Call:
         shape = {
             **call.shape, "heads": heads // tensor, "kv_heads": max(1, -(-kv_heads // tensor)),
         }  # fmt: skip
-        return replace(call, shape=shape, varying=_part(call.varying, "batch", groups))
+        return replace(
+            call, shape=shape, flops=0, moved_bytes=0, varying=_part(call.varying, "batch", groups)
+        )
     if call.kernel == "gemm":
         width = layout.stage if not attends and call.axes & SPLIT else tensor
         shape = call.shape
         if call.axes & SPLIT:
             contracted = call.contracts & SPLIT
             name = "k" if contracted else "n"
-            shape = {**shape, name: max(1, -(-shape[name] // width))}
+            shape = {
+                **shape, name: max(1, -(-shape[name] // width)),
+                "fixed_bytes": shape["fixed_bytes"] / width, "row_bytes": 0.0,
+            }  # fmt: skip
         return replace(
             call, shape=shape, varying=_part(call.varying, "m", groups if attends else 1)
         )

@@ -154,7 +154,8 @@ def _without(part: Samples, left: Callable[[Hardware], list[Hardware]]) -> _Aske
     table = table_of(class_for(device, classes), part.kind, part.dtype, part.engine)
     if table is None:
         return None
-    shipped = kernel_table(device.replace(kind="hypothetical"), part.kind, part.dtype, part.engine)
+    unnamed = device.replace(name="a device without measurements")
+    shipped = kernel_table(unnamed, part.kind, part.dtype, part.engine)
     found = _asked(part, table)
     return _Asked(
         found.kind, found.dtype, found.engine, found.device, found.ratios, shipped.low, shipped.high

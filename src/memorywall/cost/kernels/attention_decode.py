@@ -5,7 +5,7 @@ split into s parts, which are added up at last:
 
     pieces   C   = batch * kv_heads * ceil(heads / kv_heads / 16)
     on chip  t_c = min over s of  max(C s / units, 1) * (2 ceil(c / s / 64) 64 head_dim e / feed
-                                  + tile_s) + [s > 1] split_s
+                                  + tile_s) + [s > 1] split_s,  at least the arithmetic's time
     memory   t_m = (2 batch c kv_heads head_dim e + 4 batch heads head_dim) / (bandwidth_share BW)
     time     t   = launch_s + sequence_s batch + (t_c^4 + t_m^4)^(1 / 4)
 
@@ -88,6 +88,8 @@ def _prepare(
     tile_s, split_s, launch_s, sequence_s = (
         constants[name] for name in ("tile_s", "split_s", "launch_s", "sequence_s")
     )
+    value_dim = shape.get("value_dim") or head_dim
+    arithmetic_s = 2 * heads * (head_dim + value_dim) / hardware.peak("bf16")
     in_pass = np.ndim(pieces) == 0 and not window.any()
 
     def seconds(batch: Any, keys: Any) -> Any:
@@ -105,6 +107,7 @@ def _prepare(
         if splits.ndim == 2:
             best = float(best.min())
         used = batch * context * cached
+        best = np.maximum(best, batch * context * arithmetic_s)
         hit = served_share(shape, hardware, used)
         moved = used + batch * queries
         traffic = moved / slow if type(hit) is float else moved * (hit / fast + (1 - hit) / slow)

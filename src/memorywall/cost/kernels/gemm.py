@@ -56,6 +56,8 @@ CONSTANTS = (
     Constant("quantise_share", "", "Share of the bandwidth in quantising.", 0.02, 20.0, 0.6),
     Constant("copies", "", "Copies of the weight that repeated calls cycle through.", 1, 8, 6),
 )
+# Constants that a table need not have: waves are whole on GPUs with GDDR memory.
+_UNFITTED = {"split_s": 3e-6, "whole_waves": 1.0, "quantise_share": 0.6}
 # Rows and columns of tiles, and parts of k. More shapes gain less than 0.2 points.
 _WIDE_TILES = ((16, 64), (64, 64), (128, 128))
 _PARTS = (1, 3, 8, 32)
@@ -88,7 +90,7 @@ def _menu(dtype: Dtype) -> Array:
 def _prepare(
     shape: Shape, hardware: Hardware, dtype: str, constants: Mapping[str, float]
 ) -> Callable[..., Number]:
-    facts = dtype_of(dtype)
+    facts, constants = dtype_of(dtype), {**_UNFITTED, **constants}
     n, k = (np.asarray(shape[name], dtype=np.float64) for name in ("n", "k"))
     weight_bytes = shape.get("weight_bytes", facts.weight_bytes)
     units, bandwidth = units_of(hardware), hardware.bandwidth
@@ -101,13 +103,15 @@ def _prepare(
     tile_s = np.maximum(2 * bm * bn * kk / peak, loads / feed) + constants["tile_s"]
     across = np.ceil(n / bn) * s / units
     is_split = s > 1
-    split_s = np.where(is_split, constants.get("split_s", 0.0), 0.0)
+    split_s = np.where(is_split, constants["split_s"], 0.0)
     split_s = np.where(is_split & (k < s * _STEP), np.inf, split_s)  # parts must not be shorter
     sum_s = np.where(is_split, 4 * n * s / (3 * bandwidth), 0.0)
-    whole = constants.get("whole_waves", 1.0)
+    whole = constants["whole_waves"]
     rate = _rate(shape, hardware, constants, weight_bytes * n * k)
-    weight_s = weight_bytes * n * k / rate
-    row_s = (facts.input_bytes * k + facts.output_bytes * n) / rate
+    # A pass counts the traffic of all that is fused into a product.
+    weight_s = np.maximum(weight_bytes * n * k, shape.get("fixed_bytes", 0.0)) / rate
+    row_bytes = facts.input_bytes * k + facts.output_bytes * n
+    row_s = np.maximum(row_bytes, shape.get("row_bytes", 0.0)) / rate
     quantised_s = 3 * k / (constants["quantise_share"] * bandwidth) if facts.quantises else 0.0
     overlap, launch_s = constants["overlap"], constants["launch_s"]
 
