@@ -51,6 +51,8 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "routing": ("skewed",),
     "mla": ("absorbed", "expanded", "reexpanded"),
     "cache_page": (4096,),
+    "ceilings": ("spec",),
+    "launch": ("eager",),
 }
 # A parameter with an effect is tried with values of its kind.
 _BY_KIND: dict[str, tuple[Any, ...]] = {

@@ -66,6 +66,8 @@ def analyze(model: ModelSource | Traced, *, on: HardwareSource, **words: Unpack[
             weights, activations, kv_cache, state: formats in memory; arithmetic runs in the
             activations' format.
             traffic, causal, logits, routing, mla, cache_page: how things are counted.
+            ceilings: ``calibrated``, or ``spec`` for the bound at the data sheet alone.
+            launch: ``graph`` or ``eager``: whether a framework launches operator by operator.
 
     Raises:
         MemoryWallError: a name, a file or a value that cannot be used; see its hint.

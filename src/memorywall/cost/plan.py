@@ -25,7 +25,7 @@ from memorywall.cost.template.point import Point
 from memorywall.cost.template.rows import Rows, Terms
 
 # Lengths at which steps in a row are priced; as few steps are all priced.
-SAMPLES = 16
+SAMPLES = 32
 # Sums of a group that are kept.
 _MOST_KEPT = 4096
 # Points priced at once: arrays of a block, with an axis of candidates, fit the processor's cache.
