@@ -356,7 +356,7 @@ def test_a_traced_module_has_one_pass() -> None:
     assert outcome(lambda: own) == plain
     assert outcome(lambda: mw.analyze(traced, on=H100, traffic="unfused"))[1] == plain[1]
     for parameter in ASKED:
-        if parameter.name != "traffic":
+        if parameter.name not in ("traffic", "ceilings", "launch"):
             words: Any = {parameter.name: VALUES[parameter.name][-1]}
             answers = [
                 outcome(lambda words=words: mw.analyze(traced, on=H100, **words)),

@@ -45,7 +45,7 @@ def test_record_has_its_fields() -> None:
         "schema", "model", "parameters", "active_parameters", "hardware", "phase", "batch_size",
         "seq_len", "source_len", "new_tokens", "flops", "moved_bytes", "arithmetic_intensity",
         "ridge_point", "latency_s", "latency_low_s", "latency_high_s", "time_provenance",
-        "roofline_s", "overlapped_s", "serial_s", "compute_s", "memory_s", "network_s",
+        "bound_s", "overlapped_s", "serial_s", "compute_s", "memory_s", "network_s",
         "overhead_s", "compute_bound_s", "memory_bound_s", "network_bound_s", "overhead_bound_s",
         "bound", "binding", "tokens_per_s", "ttft_s", "tpot_s", "mfu", "mbu", "fits", "fit",
         "in_use_bytes", "budget_bytes", "footprint", "ops", "time_shares", "conventions", "notes",
@@ -59,7 +59,8 @@ def test_record_has_its_fields() -> None:
 
 
 def test_a_person_reads_the_verdict_first(capsys: Captured) -> None:
-    code, out, _ = run(capsys, "analyze", "llama-3.1-8b", "--on", "h100-sxm", "--batch", "8")
+    code, out, _ = run(capsys, "analyze", "llama-3.1-8b", "--on", "h100-sxm", "--batch", "8",
+                       "--ceilings", "spec")  # fmt: skip
     lines = out.splitlines()
     assert code == 0
     assert "one decode step at 2048 positions, batch 8" in lines[0]
@@ -298,7 +299,7 @@ def test_what_it_refuses(capsys: Captured, arguments: list[str], said: str) -> N
 
 def test_near_the_ridge_the_verdict_does_not_contradict_itself() -> None:
     # 286 FLOP per byte over the whole, and yet most of the time goes to products above the ridge.
-    answer = mw.analyze("llama-3.1-8b", on="h100-sxm", batch_size=400, seq_len=64)
+    answer = mw.analyze("llama-3.1-8b", on="h100-sxm", batch_size=400, seq_len=64, ceilings="spec")
     assert answer.arithmetic_intensity < answer.ridge_point
     said = mw.verdict(answer)
     assert said.startswith("compute-bound: 80% of the time is arithmetic (gemm 80%)")
@@ -307,8 +308,9 @@ def test_near_the_ridge_the_verdict_does_not_contradict_itself() -> None:
 
 
 def test_generation_distinguishes_its_two_walls() -> None:
-    whole = mw.analyze("gpt2", on="h100-sxm", phase="generate", seq_len=512, new_tokens=9)
-    prefill = mw.analyze("gpt2", on="h100-sxm", phase="prefill", seq_len=512)
+    words: dict[str, Any] = {"on": "h100-sxm", "seq_len": 512, "ceilings": "spec"}
+    whole = mw.analyze("gpt2", phase="generate", new_tokens=9, **words)
+    prefill = mw.analyze("gpt2", phase="prefill", **words)
     assert whole.ttft_s == prefill.latency_s
     assert whole.tpot_s is not None
     assert prefill.latency_s + 8 * whole.tpot_s == pytest.approx(whole.latency_s)

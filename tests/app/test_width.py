@@ -62,6 +62,7 @@ def test_80_columns_of_trends(capsys: Captured, command: tuple[str, ...]) -> Non
 def test_a_wider_terminal_is_used(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "160")
-    assert main(("analyze", "llama-3.1-8b", "--on", "h100-sxm", "--batch", "8")) == 0
+    words = ("--on", "h100-sxm", "--batch", "8", "--ceilings", "spec")
+    assert main(("analyze", "llama-3.1-8b", *words)) == 0
     first = capsys.readouterr().out.splitlines()[0]
     assert "batch 8: at least 5.14 ms, at most 1,557 tokens/s" in first

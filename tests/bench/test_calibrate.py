@@ -133,15 +133,13 @@ def test_a_measured_device_comes_back_from_its_file(
     monkeypatch.setenv("MEMORYWALL_DATA", str(tmp_path))
     answer = mw.analyze(TOY, on="here", seq_len=3, weights="fp32", activations="fp32",
                         kv_cache="fp32")  # fmt: skip
-    assert answer.predicted_s is not None
-    assert answer.low_s is not None
-    assert answer.high_s is not None
-    assert answer.low_s <= answer.predicted_s <= answer.high_s
+    assert answer.latency_low_s is not None
+    assert answer.latency_high_s is not None
+    assert answer.latency_low_s <= answer.latency_s <= answer.latency_high_s
     assert "predicted" in mw.headline(answer)
     steps = mw.analyze(TOY, on="here", phase="generate", seq_len=0, new_tokens=3, weights="fp32",
                        activations="fp32", kv_cache="fp32")  # fmt: skip
-    assert steps.predicted_s is not None
-    assert steps.predicted_s > 2 * answer.predicted_s
+    assert steps.latency_s > 2 * answer.latency_s
 
 
 def test_here_before_it_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

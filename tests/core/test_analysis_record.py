@@ -33,7 +33,7 @@ def test_the_newest_version() -> None:
 def test_the_first_version() -> None:
     read = mw.read_analysis_record(FIRST)
     (point,) = read.points
-    assert (point["latency_s"], point["roofline_s"], point["tokens_per_s"]) == (2.0, 2.0, 4.0)
+    assert (point["latency_s"], point["bound_s"], point["tokens_per_s"]) == (2.0, 2.0, 4.0)
     assert point["time_provenance"] == "data sheet"
     assert (point["footprint_weights"], point["share_weight"]) == (10, 1.0)
     assert read.ops == ({"name": "head.lm_head"},)
@@ -43,7 +43,7 @@ def test_the_first_version() -> None:
 def test_predictions_of_the_first_version() -> None:
     measured = {"conventions": {"ceilings": "measured"}, "predicted_s": 6.0, "low_s": 5.0}
     (point,) = mw.read_analysis_record({**FIRST, **measured, "high_s": 7.0}).points
-    assert (point["roofline_s"], point["latency_s"]) == (2.0, 6.0)
+    assert (point["bound_s"], point["latency_s"]) == (2.0, 6.0)
     assert (point["latency_low_s"], point["latency_high_s"]) == (5.0, 7.0)
     assert point["time_provenance"] == "calibrated"
     assert not {"tokens_per_s", "bound", "share_weight", "mbu"} & set(point)

@@ -95,8 +95,8 @@ def test_an_overhead_bound_toy_by_hand() -> None:
     assert sum(answer.time_shares.values()) == pytest.approx(1)
     # The bound at the roofs stays beside it: all bytes, one a picosecond, and some FLOPs of what is
     # fused into its neighbours, a femtosecond each.
-    assert answer.roofline_s == pytest.approx(answer.moved_bytes * 1e-12, rel=1e-3)
-    assert answer.roofline_s < answer.latency_s
+    assert answer.bound_s == pytest.approx(answer.moved_bytes * 1e-12, rel=1e-3)
+    assert answer.bound_s < answer.latency_s
     # The interval, and everything that follows from the time.
     assert answer.latency_low_s == pytest.approx(answer.latency_s / 2)
     assert answer.latency_high_s == pytest.approx(answer.latency_s * 2)

@@ -28,7 +28,8 @@ def marks(figure: Any) -> list[tuple[float, float, bool]]:
 
 
 def test_points_lie_where_the_answers_say() -> None:
-    fits, large = decode(batch_size=8), decode("llama-3.1-70b", batch_size=64, seq_len=4096)
+    fits = decode(batch_size=8, ceilings="spec")
+    large = decode("llama-3.1-70b", batch_size=64, seq_len=4096, ceilings="spec")
     (x, y, hollow), (_, _, hollow_large) = marks(draw_answers([fits, large]))
     assert x == pytest.approx(fits.flops / fits.moved_bytes)
     # On the memory roof: 3.35 TB/s times FLOP per byte, to the share of time spent on arithmetic.

@@ -57,33 +57,32 @@ def test_the_interval_of_bandwidth_is_that_of_decode() -> None:
     (interval,) = line("bandwidth").predict([2030], 0.8)
     moved = float(answer.moved_bytes)
     assert answer.latency_s == pytest.approx(moved / interval.middle, rel=1e-3)
-    assert answer.low_s == pytest.approx(moved / interval.high, rel=0.03)
-    assert answer.high_s == pytest.approx(moved / interval.low, rel=0.03)
-    assert answer.predicted_s == answer.latency_s
+    assert answer.latency_low_s == pytest.approx(moved / interval.high, rel=0.03)
+    assert answer.latency_high_s == pytest.approx(moved / interval.low, rel=0.03)
 
 
 def test_of_prefill_it_is_that_of_the_peak() -> None:
     answer = mw.analyze("llama-3.1-8b", on=DEVICE, phase="prefill", seq_len=8192, batch_size=8)
     (interval,) = line("peak").predict([2030], 0.8)
     compute = float(answer.cost.compute_s) * interval.middle
-    assert answer.high_s == pytest.approx(compute / interval.low, rel=0.1)
-    assert answer.low_s is not None
-    assert float(answer.low_s) >= compute / interval.high * 0.97
+    assert answer.latency_high_s == pytest.approx(compute / interval.low, rel=0.1)
+    assert answer.latency_low_s is not None
+    assert float(answer.latency_low_s) >= compute / interval.high * 0.97
 
 
 def test_grids_and_generations_have_intervals() -> None:
     batch = np.array([1, 64, 1024])
     grid = mw.analyze("gpt2", on=DEVICE, batch_size=batch, seq_len=512)
-    assert isinstance(grid.low_s, np.ndarray)
+    assert isinstance(grid.latency_low_s, np.ndarray)
     for index, size in enumerate(batch.tolist()):
         alone = mw.analyze("gpt2", on=DEVICE, batch_size=size, seq_len=512)
-        assert grid.low_s[index] == pytest.approx(alone.low_s)
-        assert alone.low_s is not None
-        assert alone.high_s is not None
-        assert alone.low_s < alone.latency_s < alone.high_s
+        assert grid.latency_low_s[index] == pytest.approx(alone.latency_low_s)
+        assert alone.latency_low_s is not None
+        assert alone.latency_high_s is not None
+        assert alone.latency_low_s < alone.latency_s < alone.latency_high_s
     run = mw.analyze("gpt2", on=DEVICE, phase="generate", seq_len=8, new_tokens=5)
-    assert run.low_s is not None
-    assert run.low_s < run.latency_s
+    assert run.latency_low_s is not None
+    assert run.latency_low_s < run.latency_s
     assert run.to_dict()["latency_low_s"] == run.latency_low_s
 
 
@@ -102,7 +101,7 @@ def test_a_changed_forecast_is_none() -> None:
     faster = DEVICE.replace(bandwidth=1e13)
     assert faster.kind == "hypothetical"
     assert faster.draws is None
-    assert mw.analyze("gpt2", on=faster).low_s is None
+    assert mw.analyze("gpt2", on=faster).time_provenance == "class default"
 
 
 def test_intervals_widen_with_the_years() -> None:

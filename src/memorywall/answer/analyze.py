@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, Unpack
 from memorywall.answer.by_tables import predict_by_tables, predict_ops_by_tables
 from memorywall.answer.evaluate import check_points, evaluate_ops, price_passes, resident
 from memorywall.answer.notes import notes_on
-from memorywall.answer.programs import time_provenance
+from memorywall.answer.programs import is_by_curves, time_provenance
 from memorywall.answer.settle import settle
 from memorywall.catalog.device_names import FOLDER
 from memorywall.catalog.devices import LARGEST_FILE, find_device, measured_path, read_device
@@ -96,7 +96,7 @@ def analyze_scenario(scenario: Scenario) -> Analysis:
     predict: Callable[[], Prediction | None] = partial(_predict, question, provenance)
     # The times that are read first are worked out here, so that a device without the arithmetic is
     # refused here; the others when they are read.
-    if provenance in ("calibrated", "class default") and question.hardware.kind != "measured":
+    if provenance in ("calibrated", "class default") and not is_by_curves(question.hardware):
         predicted = predict()
         predict = lambda: predicted  # noqa: E731
     else:
@@ -121,7 +121,7 @@ def analyze_scenario(scenario: Scenario) -> Analysis:
 
 def _predict(question: Question, provenance: Provenance) -> Prediction | None:
     """Return the prediction of a question's times, or of the interval of a forecast's bound."""
-    if provenance in ("calibrated", "class default") and question.hardware.kind != "measured":
+    if provenance in ("calibrated", "class default") and not is_by_curves(question.hardware):
         return predict_by_tables(question)
     if provenance not in ("calibrated", "forecast"):
         return None
@@ -131,7 +131,7 @@ def _predict(question: Question, provenance: Provenance) -> Prediction | None:
 
 
 def _predict_ops(question: Question, at_roofs: Sequence[OpCost]) -> Sequence[OpCost]:
-    if question.hardware.kind != "measured":
+    if not is_by_curves(question.hardware):
         return predict_ops_by_tables(question, at_roofs)
     from memorywall.answer.predict import predict_ops  # noqa: PLC0415 - it needs NumPy
 

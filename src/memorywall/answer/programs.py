@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from memorywall.catalog.calibrations import has_kernels, provenance_of
+from memorywall.core.hardware import Hardware
 from memorywall.core.numbers import Number
 from memorywall.core.phase import Pass
 from memorywall.core.program import Program
@@ -50,6 +51,11 @@ def joined(first: list[OpCost], rest: list[OpCost]) -> list[OpCost]:
     return list(found.values())
 
 
+def is_by_curves(hardware: Hardware) -> bool:
+    """Return whether a device is priced by what was measured on it, or not at all."""
+    return hardware.calibration is not None or hardware.kind == "measured"
+
+
 def is_by_kernels(question: Question) -> bool:
     """Return whether the passes of a question are predicted kernel by kernel.
 
@@ -76,9 +82,9 @@ def time_provenance(question: Question) -> Provenance:
         return "forecast"
     if question.counting.ceilings == "spec":
         return CEILINGS[hardware.kind]
-    if hardware.kind == "measured":
+    if is_by_curves(hardware):
         measured = hardware.calibration is not None and not question.model.traits.traced
-        return "calibrated" if measured else "measured"
+        return "calibrated" if measured else CEILINGS[hardware.kind]
     return provenance_of(hardware, by_kernels=is_by_kernels(question))
 
 
