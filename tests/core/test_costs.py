@@ -103,7 +103,7 @@ def test_an_overhead_bound_toy_by_hand() -> None:
     assert answer.tokens_per_s == pytest.approx(1 / answer.latency_s)
     time = answer.quantity("latency_s")
     assert (time.provenance, time.bound) == ("calibrated", "")
-    assert answer.provenance("roofline_s") == "measured"
+    assert answer.provenance("bound_s") == "measured"
     rate = answer.quantity("tokens_per_s")
     assert rate.low == pytest.approx(rate.value / 2)
 

@@ -21,7 +21,7 @@ from tests.toys import TOY
 NAMES = [quantity.name for quantity in GROUPS["analysis"]]
 # Attributes of an answer other than quantities: parts, remarks, and former names.
 OTHER_ATTRIBUTES = {
-    "in_use", "roofs", "cost", "notes", "rates", "prediction", "predicted_s", "low_s", "high_s",
+    "in_use", "roofs", "cost", "costs", "notes", "rates", "prediction", "is_predicted",
     "time_shares", "ops", "conventions", "ceilings_provenance",
 }  # fmt: skip
 
@@ -173,9 +173,7 @@ def test_points_that_do_not_fit_come_first() -> None:
     ]  # fmt: skip
     first, second = str(answer).splitlines()
     assert first == "1 of 4 points DO NOT FIT: they need up to 50.4 GB, rtx-4090 has 25.3 GB"
-    assert second == (
-        "meta-llama/Llama-3.1-8B on rtx-4090, decode, times predicted"
-    )
+    assert second == ("meta-llama/Llama-3.1-8B on rtx-4090, decode, times predicted")
 
 
 def test_an_answer_says_itself() -> None:

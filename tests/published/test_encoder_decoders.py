@@ -79,8 +79,14 @@ def test_caches_of_a_source_and_of_a_text() -> None:
 def test_marian_toy_decode_by_hand() -> None:
     # Two sequences of one token at three positions, five of a source; one byte an element.
     answer = mw.analyze(
-        MARIAN_TOY, on="h100-sxm", phase="decode", batch_size=2, seq_len=3, source_len=5,
-        ceilings="spec", **INT8,
+        MARIAN_TOY,
+        on="h100-sxm",
+        phase="decode",
+        batch_size=2,
+        seq_len=3,
+        source_len=5,
+        ceilings="spec",
+        **INT8,
     )
     work = {op.name: (op.flops, op.moved_bytes) for op in answer.ops if op.count}
     own, cross = "decoder.layers.attention", "decoder.layers.cross_attention"

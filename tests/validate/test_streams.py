@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from memorywall.calibrate.public_runs import COLUMNS
-from memorywall.validate.streams import FILE, ErrorRow, StreamErrors, validate_streams
+from memorywall.validate.errors import ErrorRow, Section, Validation
+from memorywall.validate.streams import (
+    FILE,
+    LEFT_OUT,
+    LIMITS,
+    SHEET,
+    SHIPPED,
+    validate_streams,
+)
 
 _ROWS = (
     ("a1", "M1 (8-core GPU)", "Q4_0", "14.15"),
@@ -35,13 +43,20 @@ def test_three_predictions_of_every_run(tmp_path: Path) -> None:
         lines.append(",".join(given.get(name, "") for name in COLUMNS))
     (tmp_path / FILE).write_text("\n".join(lines) + "\n")
     found = validate_streams(tmp_path)
-    by_group = {row.group: row for row in found.shipped}
-    assert by_group["decode"].rows == by_group["engine llama.cpp Metal"].rows == 4
-    assert by_group["decode, apple"].median < 0.1
-    sheet = {row.group: row for row in found.sheet}
-    assert sheet["decode"].bias < 0.9  # a bound is faster than what was measured
-    assert sheet["decode"].covered is None
+    out, shipped, sheet = found.sections
+    assert (out.title, shipped.title, sheet.title) == (LEFT_OUT, SHIPPED, SHEET)
+    decode, by_engine = shipped.row("decode"), shipped.row("engine llama.cpp Metal")
+    assert decode is not None
+    assert by_engine is not None
+    assert decode.rows == by_engine.rows == 4
+    apple, at_sheet = shipped.row("decode, apple"), sheet.row("decode")
+    assert apple is not None
+    assert apple.median < 0.1
+    assert at_sheet is not None
+    assert at_sheet.bias < 0.9  # a bound is faster than what was measured
+    assert at_sheet.covered is None
     assert "device left out of the fit" in str(found)
+    assert found.to_dict()["name"] == "streams"
 
 
 def test_limits_that_are_exceeded_are_listed() -> None:
@@ -49,10 +64,10 @@ def test_limits_that_are_exceeded_are_listed() -> None:
         ErrorRow("all", 9, 0.2, 0.5, 1.0, 0.5),
         ErrorRow("decode", 9, 0.2, 0.3, 1.0, 0.8),
     )
-    failures = StreamErrors(rows, (), (), (), ()).failures
+    failures = Validation("streams", (Section(LEFT_OUT, rows),), LIMITS).failures
     assert failures == (
-        "decode: median 20.0% must be at most 15%",
-        "intervals cover 50.0%, not 75% to 85%",
+        f"streams, {LEFT_OUT}, decode: median 20.0% must be at most 15.0%",
+        f"streams, {LEFT_OUT}, all: intervals cover 50.0%, not 75% to 85%",
     )
 
 

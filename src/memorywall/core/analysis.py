@@ -255,7 +255,10 @@ class Analysis:
 
     @property
     def latency_s(self) -> Number:
-        """The predicted time; with ``ceilings="spec"``, and of a forecast, that at the roofs."""
+        """The predicted time; with ceilings spec, that at the roofs.
+
+        Of a forecast it is that too.
+        """
         return self._times.latency_s
 
     @property
@@ -276,10 +279,7 @@ class Analysis:
 
     @property
     def bound_s(self) -> Number:
-        """The least time at the device's ceilings.
-
-        The sum over operators of the longer of arithmetic and traffic.
-        """
+        """The least time at the ceilings: operators take the longer of arithmetic and traffic."""
         return self.roofs.latency_s
 
     @property

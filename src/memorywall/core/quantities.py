@@ -222,8 +222,7 @@ ANALYSIS = (
     ),
     _at_roofs(
         "bound_s",
-        "The least time at the device's ceilings: the sum over operators of the longer of "
-        "arithmetic and traffic.",
+        "The least time at the ceilings: operators take the longer of arithmetic and traffic.",
     ),
     _at_roofs("overlapped_s", "The time if all operators of a pass overlapped: a lower bound."),
     _at_roofs(

@@ -41,7 +41,8 @@ class ModelOnDevice:
     def _ask(self, phase: str, batch: Any, contexts: Any) -> Analysis:
         return analyze(
             self.model, on=self.hardware, phase=phase, batch_size=batch, seq_len=contexts,
-            activations="bf16", **applicable(self.model, phase, self.formats),
+            activations="bf16", ceilings="spec",
+            **applicable(self.model, phase, self.formats),
         )  # fmt: skip
 
 

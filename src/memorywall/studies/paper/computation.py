@@ -147,8 +147,9 @@ def _roof(device: Hardware, batch_sizes: tuple[int, ...], seq_len: int) -> Roof:
     def decode(batch: Any, length: Any) -> Analysis:
         formats: dict[str, Any] = dict.fromkeys(_EIGHT_BIT, dtype)
         return analyze(
-            "gpt2", on=device, phase="decode", batch_size=batch, seq_len=length, **formats
-        )
+            "gpt2", on=device, phase="decode", batch_size=batch, seq_len=length, ceilings="spec",
+            **formats,
+        )  # fmt: skip
 
     batches = np.arange(1, MOST_SEQUENCES + 1)
     leaving = batches[decode(batches, seq_len).bound == "compute_bound"]
@@ -227,7 +228,7 @@ def _block_ops(model: str, seq_len: int, **formats: Any) -> list[OpCost]:
     if config.causal:
         words = {"phase": "generate", "seq_len": 0, "new_tokens": seq_len}
     counted = applicable(config, words["phase"], {"causal": "full", **formats})
-    answer = analyze(config, on=CPU, traffic="unfused", **words, **counted)
+    answer = analyze(config, on=CPU, traffic="unfused", ceilings="spec", **words, **counted)
     return [op for op in answer.ops if op.name.startswith("layers.")]
 
 
