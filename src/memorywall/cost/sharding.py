@@ -21,6 +21,8 @@ from memorywall.cost.calls import Call
 SPLIT = frozenset(("heads", "kv_heads", "ffn", "vocab", "ssm_heads"))
 _ATTENTION = frozenset(("heads", "kv_heads", "latent", "q_latent", "ssm_heads", "index_heads"))
 _EXPERTS = frozenset(("experts", "expert_ffn"))
+# How often a payload crosses the links.
+_CROSSINGS = {"all_reduce": 2, "all_gather": 1, "reduce_scatter": 1}
 _SUM_BYTES = 2  # of an element of a partial sum, in 16 bits
 
 
@@ -106,8 +108,9 @@ def _collectives(call: Call, layout: Layout, before: list[Call]) -> list[Call]:
     # Experts, and the shared feed-forward beside them, are summed up before they are reduced.
     if not attends and _follows_experts(before[:-1], call):
         return []
+    moved = {"bytes": rows * width * _SUM_BYTES}
     return [
-        Call(kind, "", {"ranks": ranks}, {"bytes": rows * width * _SUM_BYTES}, call.repeat)
+        Call(kind, "", {"ranks": ranks, "crossings": _CROSSINGS[kind]}, moved, call.repeat)
         for kind in kinds
     ]
 
