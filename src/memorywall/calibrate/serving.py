@@ -132,10 +132,13 @@ def _run(row: dict[str, str]) -> ServingRun:
 
 def _batch(row: dict[str, str], apart: bool) -> float:
     """Return the requests in flight of one group of devices that decode."""
-    if not apart:
-        return float(row["batch_size"])
-    if row["decode_batch_size"]:
-        return float(row["decode_batch_size"])
+    stated, groups = (
+        ("decode_batch_size", "decode_attention_dp_size")
+        if apart
+        else ("batch_size", "attention_dp_size")
+    )
+    if row[stated]:  # of one group of devices with the whole attention
+        return float(row[stated]) * _degree(row, groups)
     found = re.search(r"silicon_concurrency=(\d+)", row["silicon_data_source"])
     if found is None:
         raise InvalidInputError("it states neither a batch nor a concurrency.")
@@ -143,11 +146,20 @@ def _batch(row: dict[str, str], apart: bool) -> float:
 
 
 def _layout(row: dict[str, str], prefix: str) -> tuple[Layout, bool]:
-    """Return the layout of a row, and whether it was read from the number of devices alone."""
+    """Return the layout of a row, and whether it was read from the number of devices alone.
+
+    Degrees that are stated twice, once as their product, are taken once: 16 and 64 of tensor or
+    attention data beside 4 x 4 and 8 x 8 of experts; and attention data equal to tensor with their
+    product of experts, which is how engines are asked to attend apart on as many devices.
+    """
     tensor, groups = _degree(row, f"{prefix}tp_size"), _degree(row, f"{prefix}attention_dp_size")
     shared, expert = _degree(row, f"{prefix}moe_tp_size"), _degree(row, f"{prefix}moe_ep_size")
     if not prefix and tensor in (16, 64) and shared == expert > 1:
         return Layout(tensor=expert, expert=expert), False  # it is the product of both
+    if not prefix and groups in (16, 64) and shared == expert > 1:
+        return Layout(expert=expert, attention_data=expert), False  # likewise
+    if not prefix and groups > 1 and tensor == groups and expert == tensor * groups:
+        return Layout(expert=groups, attention_data=groups), False
     odd = tensor & (tensor - 1)
     if odd or (tensor > _MOST_TENSOR and groups == 1 and "DeepSeek" in row["model_path"]):
         every = tensor * groups
