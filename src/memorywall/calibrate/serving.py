@@ -31,9 +31,9 @@ from memorywall.cost.serving import (
     ttft_s,
     work_of,
 )
-from memorywall.cost.sharding import calls_of_rank
 from memorywall.cost.template import Point
 from memorywall.frontends.hf import load_model
+from memorywall.passes.shard import shard
 
 FILE = "serving_ttft_tpot.csv"
 ENGINES = ("trtllm", "vllm", "sglang")
@@ -122,7 +122,7 @@ def _run(row: dict[str, str]) -> ServingRun:
     model, system = row["model_path"], row["system"]
     weights = "" if any(word in model for word in _AS_STORED) else row["gemm_quant_mode"]
     step = _work(model, system, "decode", weights, layout, round(batch) or 1, isl + osl // 2)
-    prompt = _work(model, system, "prefill", weights, other, 1, isl)
+    prompt = _work(model, system, "prefill", weights, other, other.attention_data, isl)
     return ServingRun(
         row["id"], model, system, row["backend"], row["gemm_quant_mode"], layout, apart, batch, osl,
         step, prompt, _seconds(row["silicon_tpot_ms"]), _seconds(row["silicon_ttft_ms"]),
@@ -184,7 +184,7 @@ def _calls(
     precision = Precision(weights=weights or None, kv_cache="fp8")
     question = settle(Scenario(loaded, Workload(phase, 1, 2048), hardware, precision))
     template, point = template_of_pass(question, question.passes[0])
-    return calls_of_rank(calls_of(template.program), layout), point
+    return calls_of(shard(template.program, layout)), point
 
 
 @lru_cache(maxsize=65536)

@@ -86,7 +86,7 @@ class Op:
     @property
     def runs(self) -> bool:
         """Whether any of it runs; a skipped operator only holds its weights resident."""
-        return bool(self.writes) or not (type(self.flops) is int and self.flops == 0)
+        return bool(self.writes) or self.kind == "collective" or not (type(self.flops) is int and self.flops == 0)
 
     @property
     def traffic(self) -> dict[str, Number]:

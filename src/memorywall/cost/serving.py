@@ -81,7 +81,8 @@ def work_of(calls: Sequence[Call], point: Point, hardware: Hardware, ranks: int)
     for call in calls:
         varying = {name: float(_number(value, at)) for name, value in call.varying.items()}
         peak = float(hardware.peak(call.arithmetic or "bf16"))
-        one = _OF[_KINDS.get(call.kernel, "collective")](call.shape, varying, peak, bandwidth, link)
+        of = _OF.get(call.kernel, _collective)
+        one = of({"kernel": call.kernel, **call.shape}, varying, peak, bandwidth, link)
         for field in fields(StepWork):
             if field.name != "ranks":
                 added = getattr(one, field.name) * call.repeat
@@ -134,14 +135,13 @@ def _stream(_: Any, v: Any, __: float, bandwidth: float, ___: float) -> StepWork
 
 
 def _collective(s: Any, v: Any, _: float, __: float, link: float) -> StepWork:
-    return StepWork(sums=1, sent_s=v["bytes"] * s["crossings"] / link)
+    crossings = 2 if s["kernel"] == "all_reduce" else 1
+    return StepWork(sums=1, sent_s=crossings * v["bytes"] / link)
 
 
-_KINDS = {name: name for name in ("gemm", "moe", "attention_decode", "attention_prefill")}
-_KINDS |= {"stream": "stream", "roofs": "stream"}
 _OF = {
     "gemm": _gemm, "moe": _moe, "attention_decode": _decode, "attention_prefill": _prefill,
-    "stream": _stream, "collective": _collective,
+    "stream": _stream, "roofs": _stream,
 }  # fmt: skip
 
 
