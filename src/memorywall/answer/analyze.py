@@ -21,6 +21,7 @@ from memorywall.core.errors import InvalidInputError, shown
 from memorywall.core.files import read_text, user_path
 from memorywall.core.fit import Fit
 from memorywall.core.hardware import FORECAST, Hardware
+from memorywall.core.layout import AskedLayout
 from memorywall.core.model import Model
 from memorywall.core.parameters import Adjustments, Words, by_part
 from memorywall.core.quantities import Provenance
@@ -36,6 +37,7 @@ ModelSource: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Model
 HardwareSource: TypeAlias = str | os.PathLike[str] | Hardware
 
 _NO_FORMATS, _NO_CONVENTIONS, _NO_ADJUSTMENTS = Precision(), Conventions(), Adjustments()
+_ONE_DEVICE = AskedLayout()
 
 
 def analyze(model: ModelSource | Traced, *, on: HardwareSource, **words: Unpack[Words]) -> Analysis:
@@ -83,6 +85,7 @@ def analyze(model: ModelSource | Traced, *, on: HardwareSource, **words: Unpack[
             Precision(**parts["precision"]) if parts["precision"] else _NO_FORMATS,
             Conventions(**parts["conventions"]) if parts["conventions"] else _NO_CONVENTIONS,
             Adjustments(tuple(given.items())) if given else _NO_ADJUSTMENTS,
+            AskedLayout(**parts["layout"]) if parts["layout"] else _ONE_DEVICE,
         )
     )
 

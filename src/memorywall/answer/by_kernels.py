@@ -116,8 +116,11 @@ def _shared(ops: Sequence[OpCost], index: int, seconds: Number, launched: Number
     The launch is overhead; the rest is bound by the resource that binds the call at the roofs. An
     operator that moves nothing has no share.
     """
-    moving = [op for op in ops if op.traffic]
     op = ops[index]
+    if op.kind == "collective":
+        times = Cost(latency_s=seconds, network_s=seconds, network_bound_s=seconds)
+        return replace(op, cost=op.cost.predicted(times), waits={})
+    moving = [each for each in ops if each.traffic]
     if not (op.traffic or (index == 0 and not moving)):
         return replace(op, cost=op.cost.predicted(Cost()), waits={})
     whole = reduce(add, (each.cost for each in ops))

@@ -9,7 +9,7 @@ from math import prod
 from operator import mul
 from typing import NamedTuple
 
-from memorywall.answer.programs import joined, rewrite_of
+from memorywall.answer.programs import divided, joined, rewrite_of
 from memorywall.core.errors import InvalidInputError
 from memorywall.core.hardware import Hardware
 from memorywall.core.numbers import maximum
@@ -127,12 +127,13 @@ def template_of_pass(
     key = (
         id(question.model), id(question.formats), id(question.counting), question.guidance,
         question.image_size, type(question.images) is int and question.images == 0,
-        one.step, one.stacks, in_engine,
+        one.step, one.stacks, in_engine, question.layout,
     )  # fmt: skip
     known = _KNOWN.get(key)
     if known is None:
         forward = question.forward(one, positions=1)
-        rewrite = fuse_attention if in_engine else rewrite_of(question)
+        whole = rewrite_of(question)
+        rewrite = divided(fuse_attention, question.layout) if in_engine else whole
         known = template_of(question.model, forward, rewrite), question
         if len(_KNOWN) >= _MOST_KNOWN:
             del _KNOWN[next(iter(_KNOWN))]

@@ -11,15 +11,16 @@ from memorywall.core.errors import InvalidInputError, UnsupportedError, join_wor
 from memorywall.core.formats import TWINS, Format, find_format
 from memorywall.core.hardware import Hardware
 from memorywall.core.model import Model
-from memorywall.core.numbers import plain
+from memorywall.core.layout import Layout
+from memorywall.core.numbers import Number, plain
 from memorywall.core.parameters import PARAMETERS, Parameter
-from memorywall.core.phase import Phase
+from memorywall.core.phase import Lengths, Phase
 from memorywall.core.question import Counting, Formats, Question
 from memorywall.core.recipes import Recipe, find_weights
 from memorywall.core.scenario import Scenario
 from memorywall.core.storage import Storage
 from memorywall.core.traits import TracedPass
-from memorywall.core.workload import Conventions
+from memorywall.core.workload import Conventions, Workload
 from memorywall.phases import all_phases, find_phase, usual_phase
 
 # The parameters beside device and phase, and the values of a scenario in the same order.
@@ -54,7 +55,7 @@ def settle(scenario: Scenario) -> Question:
         model,
         scenario.hardware,
         phase,
-        1 if asked.batch_size is None else asked.batch_size,
+        _batch_size(lengths, asked),
         lengths.seq_len,
         lengths.source_len,
         lengths.image_size,
@@ -65,11 +66,39 @@ def settle(scenario: Scenario) -> Question:
         formats,
         counting,
         scenario.adjustments,
+        _layout(scenario),
+        lengths.load,
     )
     for name, value in scenario.adjustments.given:
         question = PARAMETERS[name].adjust(question, value)
     return question
 
+
+def _batch_size(lengths: Lengths, asked: Workload) -> Number:
+    if lengths.batch_size is not None:
+        return lengths.batch_size
+    return 1 if asked.batch_size is None else asked.batch_size
+
+
+def _layout(scenario: Scenario) -> Layout:
+    """Return the layout of a question.
+
+    Raises:
+        UnsupportedError: the model's operators are those of a trace, whose axes have no names.
+    """
+    if scenario.layout.is_empty:
+        return _ONE_DEVICE
+    layout = scenario.layout.settled()
+    if layout.devices > 1 and scenario.model.traits.traced:
+        raise UnsupportedError(
+            f"{scenario.model.name} is traced as transformers runs it, and cannot be divided among "
+            f"devices; got {layout.words}.",
+            "Ask about one device.",
+        )
+    return layout
+
+
+_ONE_DEVICE = Layout()
 
 # Frames of the last questions, by the model's identity: a sweep asks the same with other numbers.
 _FRAMES: OrderedDict[tuple[object, ...], tuple[Model, _Frame]] = OrderedDict()

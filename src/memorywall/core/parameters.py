@@ -19,6 +19,7 @@ from memorywall.core.units import read_counts
 from memorywall.core.workload import (
     Causal,
     Ceilings,
+    Engine,
     Guidance,
     LatentForm,
     Launch,
@@ -26,6 +27,7 @@ from memorywall.core.workload import (
     Routing,
     Traffic,
     as_image_size,
+    as_rate,
     choose,
     one_count,
 )
@@ -33,8 +35,10 @@ from memorywall.core.workload import (
 if TYPE_CHECKING:
     from memorywall.core.question import Question
 
-Part: TypeAlias = Literal["hardware", "workload", "precision", "conventions", "adjustments"]
-Kind: TypeAlias = Literal["device", "phase", "length", "count", "pixels", "format", "choice"]
+Part: TypeAlias = Literal[
+    "hardware", "layout", "workload", "precision", "conventions", "adjustments"
+]
+Kind: TypeAlias = Literal["device", "phase", "length", "count", "rate", "pixels", "format", "choice"]
 Numbers: TypeAlias = "Number | str | Sequence[int]"
 
 
@@ -55,6 +59,7 @@ class Parameter:
         part: the value of ``Scenario`` that holds it; ``adjustments`` if it has an ``effect``.
         kind: ``device``: a name or a file; ``phase``: a file of ``memorywall/phases``;
             ``length``: whole numbers, of which k is 1024 and M is 1024 k; ``count``: whole numbers;
+            ``rate``: a number per second;
             ``pixels``: height and width; ``format``: a name of ``core/formats.py``,
             for weights of ``core/recipes.py`` too; ``choice``: one
             of ``choices``.
@@ -104,6 +109,8 @@ class Parameter:
         """
         if self.kind == "pixels":
             return as_image_size(value)
+        if self.kind == "rate":
+            return as_rate(value, self.name)
         if self.kind == "format":
             return FORMAT_READERS[self.name](value).name
         if self.kind in ("length", "count"):
@@ -184,6 +191,53 @@ PARAMETERS: dict[str, Parameter] = {
             "guidance", "workload", "choice",
             "Whether each denoising step runs with the prompt and without it.",
             "as in the usual pipeline", DENOISING, choices=get_args(Guidance),
+        ),
+        Parameter(
+            "input_len", "workload", "length", "Tokens of the prompt of a request.", "1024",
+            TEXT, unit="tokens",
+        ),
+        Parameter(
+            "output_len", "workload", "length", "Tokens that a request is answered with.", "1024",
+            TEXT, unit="tokens",
+        ),
+        Parameter(
+            "concurrency", "workload", "count",
+            "Requests in flight over all devices; with request_rate, the most of them.",
+            "1; with request_rate, as many as the memory holds", TEXT, unit="requests",
+        ),
+        Parameter(
+            "request_rate", "workload", "rate",
+            "Requests that arrive per second, at random; without it a finished request is replaced "
+            "at once.",
+            "none", TEXT, unit="requests/s",
+        ),
+        Parameter(
+            "engine", "workload", "choice", "Engine that serves.", "vllm", TEXT,
+            choices=get_args(Engine),
+        ),
+        Parameter(
+            "devices", "layout", "count",
+            "Devices: tensor x pipeline x attention_data. A degree that is missing is derived.",
+            "1", unit="devices",
+        ),
+        Parameter(
+            "tensor", "layout", "count", "Devices that share each product and each head's work.",
+            "devices over the other degrees", unit="devices",
+        ),
+        Parameter(
+            "pipeline", "layout", "count", "Stages of layers; over 1 is not divided yet.", "1",
+            unit="devices",
+        ),
+        Parameter(
+            "expert", "layout", "count",
+            "Groups of devices among which whole experts are divided; the devices of a group share "
+            "each of them.",
+            "1", EXPERTS, unit="devices",
+        ),
+        Parameter(
+            "attention_data", "layout", "count",
+            "Groups of devices, each of which attends to a part of the sequences.", "1",
+            unit="devices",
         ),
         Parameter(
             "weights", "precision", "format", "Format of all weights, or a recipe: Q4_K_M.",
@@ -305,6 +359,16 @@ class Words(TypedDict, total=False):
     cache_page: int | str | None
     ceilings: str | None
     launch: str | None
+    input_len: int | str | None
+    output_len: int | str | None
+    concurrency: int | str | None
+    request_rate: float | str | None
+    engine: str | None
+    devices: int | str | None
+    tensor: int | str | None
+    pipeline: int | str | None
+    expert: int | str | None
+    attention_data: int | str | None
 
 
 _NAME_OF = {
@@ -323,7 +387,7 @@ def by_part(words: Mapping[str, Any]) -> dict[Part, dict[str, Any]]:
         InvalidInputError: a parameter given under two names.
     """
     parts: dict[Part, dict[str, Any]] = {
-        "workload": {}, "precision": {}, "conventions": {}, "adjustments": {},
+        "layout": {}, "workload": {}, "precision": {}, "conventions": {}, "adjustments": {},
     }  # fmt: skip
     for word, value in words.items():
         if value is None:

@@ -9,10 +9,11 @@ from memorywall.core.errors import InvalidInputError
 from memorywall.core.formats import Format, arithmetic_of
 from memorywall.core.forward import Forward
 from memorywall.core.hardware import Hardware
+from memorywall.core.layout import Layout
 from memorywall.core.model import Model
 from memorywall.core.numbers import Number, is_array
 from memorywall.core.parameters import Adjustments
-from memorywall.core.phase import Pass, Phase
+from memorywall.core.phase import Load, Pass, Phase
 from memorywall.core.storage import Storage
 
 
@@ -61,6 +62,8 @@ class Question:
         arithmetic: the requested arithmetic of linear layers, a key of ``Hardware.peaks``; a
             device without it uses the twin of equal width, or the next wider one.
         adjustments: the parameters that changed the other fields by their effects.
+        layout: how the model is divided among devices.
+        load: of a serving engine; None in other phases.
     """
 
     model: Model
@@ -77,6 +80,8 @@ class Question:
     formats: Formats
     counting: Counting
     adjustments: Adjustments = Adjustments()
+    layout: Layout = Layout()
+    load: Load | None = None
 
     @property
     def arithmetic(self) -> str:

@@ -21,13 +21,16 @@ Routing: TypeAlias = Literal["uniform", "skewed"]
 LatentForm: TypeAlias = Literal["auto", "absorbed", "expanded", "reexpanded"]
 Ceilings: TypeAlias = Literal["calibrated", "spec"]
 Launch: TypeAlias = Literal["graph", "eager"]
+Engine: TypeAlias = Literal["trtllm", "vllm", "sglang"]
 
 # One step per new token is priced; above this number the answer would take too long.
 MOST_NEW_TOKENS = 2**22
 # Denoising steps are identical, and a few thousand are the most in use.
 MOST_STEPS = 2**20
 # The parameters that count positions, where k is 1024.
-LENGTHS = ("seq_len", "source_len", "new_tokens", "cache_page")
+LENGTHS = ("seq_len", "source_len", "new_tokens", "cache_page", "input_len", "output_len")
+# More requests in flight, or a second, than any deployment has.
+MOST_REQUESTS = 2**24
 _SMALL = 2**30
 
 
@@ -43,6 +46,10 @@ class Workload:
         new_tokens, steps: whole numbers.
         image_size: height and width in pixels, or one number for both.
         guidance: ``on`` or ``off``.
+        input_len, output_len: tokens of a request's prompt, and of its answer.
+        concurrency: requests in flight over all devices.
+        request_rate: requests that arrive per second.
+        engine: of ``Engine``.
     """
 
     phase: str | None = None
@@ -54,6 +61,11 @@ class Workload:
     images: Number | None = None
     steps: int | None = None
     guidance: str | None = None
+    input_len: int | None = None
+    output_len: int | None = None
+    concurrency: int | None = None
+    request_rate: float | None = None
+    engine: str | None = None
 
     def __post_init__(self) -> None:
         if self.guidance is not None:
@@ -66,7 +78,11 @@ class Workload:
         self._check("images", self.images, 0 if isinstance(images, int | str) else 1)
         if self.image_size is not None:
             object.__setattr__(self, "image_size", as_image_size(self.image_size))
-        for name, most in (("new_tokens", MOST_NEW_TOKENS), ("steps", MOST_STEPS)):
+        if self.engine is not None:
+            choose("engine", self.engine, get_args(Engine))
+        if self.request_rate is not None:
+            object.__setattr__(self, "request_rate", as_rate(self.request_rate, "request_rate"))
+        for name, most in _ONE:
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, one_count(_read(value, name), name, 1, most))
@@ -75,6 +91,12 @@ class Workload:
         """Check a number or an array of whole numbers; most are small integers already."""
         if value is not None and not (type(value) is int and least <= value < _SMALL):
             object.__setattr__(self, name, as_count(_read(value, name), name, least))
+
+
+_ONE = (
+    ("new_tokens", MOST_NEW_TOKENS), ("steps", MOST_STEPS), ("input_len", MOST_NEW_TOKENS),
+    ("output_len", MOST_NEW_TOKENS), ("concurrency", MOST_REQUESTS),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +177,24 @@ def as_image_size(size: object) -> tuple[int, int]:
     raise InvalidInputError(
         f"image_size must be a whole number of pixels, or height and width, got {shown(size)}"
     )
+
+
+def as_rate(value: object, name: str) -> float:
+    """Return a positive number per second, of a number or of its text.
+
+    Raises:
+        InvalidInputError: anything else.
+    """
+    try:
+        rate = float(value)  # type: ignore[arg-type] - whatever is no number is refused
+    except (TypeError, ValueError):
+        rate = 0.0
+    if isinstance(value, bool) or not 0 < rate <= MOST_REQUESTS:
+        raise InvalidInputError(
+            f"{name} must be a number per second over 0, up to {MOST_REQUESTS:,}, got "
+            f"{shown(value)}"
+        )
+    return rate
 
 
 def one_count(value: object, name: str, least: int, most: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from memorywall.core.traits import Traits
 
 ALWAYS = frozenset(("batch_size", "weights", "activations", "traffic", "ceilings", "launch"))
+LAYOUT = frozenset(("devices", "tensor", "pipeline", "expert", "attention_data"))
 LENGTH = frozenset(("seq_len",))
 SOURCE = frozenset(("source_len",))
 SIGHT = frozenset(("image_size", "images"))
@@ -14,7 +15,7 @@ MASKS = frozenset(("causal",))
 HEAD = frozenset(("logits",))
 ROUNDS = frozenset(("steps", "guidance"))
 
-WHOLE_PASS = ALWAYS | LENGTH | SOURCE | SIGHT | CACHE | LAYERS | MASKS | HEAD
+WHOLE_PASS = ALWAYS | LAYOUT | LENGTH | SOURCE | SIGHT | CACHE | LAYERS | MASKS | HEAD
 
 
 def of_a_step(traits: Traits) -> frozenset[str]:
