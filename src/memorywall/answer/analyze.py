@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, Unpack
 
 from memorywall.answer.by_tables import predict_by_tables, predict_ops_by_tables
 from memorywall.answer.evaluate import check_points, evaluate_ops, price_passes, resident
-from memorywall.answer.notes import notes_on
+from memorywall.answer.notes import notes_on, serving_notes
 from memorywall.answer.programs import is_by_curves, time_provenance
 from memorywall.answer.settle import settle
 from memorywall.catalog.device_names import FOLDER
@@ -94,6 +94,8 @@ def analyze_scenario(scenario: Scenario) -> Analysis:
     """Return the answer to a whole question; ``analyze`` takes the same question as keywords."""
     question = settle(scenario)
     check_points(question)
+    if question.load is not None:
+        return _served(scenario, question)
     provenance = time_provenance(question)
     price: Callable[[], tuple[Cost, ...]] = partial(price_passes, question, question.hardware)
     predict: Callable[[], Prediction | None] = partial(_predict, question, provenance)
@@ -119,6 +121,34 @@ def analyze_scenario(scenario: Scenario) -> Analysis:
         note=partial(notes_on, question, footprint, scenario.precision),
         describe=_described,
         judge=partial(_judge, question, footprint),
+    )
+
+
+def _served(scenario: Scenario, question: Question) -> Analysis:
+    """Return the answer to a question about a serving engine."""
+    from memorywall.answer.by_serving import (  # noqa: PLC0415 - few ask for it
+        predict_serving,
+        provenance_of_serving,
+        serve,
+        serving_footprint,
+        serving_ops,
+    )
+
+    found, footprint = serve(question), serving_footprint(question)
+    return Analysis(
+        scenario,
+        question,
+        question.passes,
+        footprint,
+        provenance_of_serving(question),
+        price=partial(price_passes, question, question.hardware),
+        price_ops=partial(evaluate_ops, question),
+        predict=partial(predict_serving, question, found),
+        predict_ops=partial(serving_ops, question, found),
+        note=partial(serving_notes, question, footprint, scenario.precision, found),
+        describe=_described,
+        judge=partial(_judge, question, footprint),
+        serving=found,
     )
 
 

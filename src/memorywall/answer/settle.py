@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 from memorywall.core.errors import InvalidInputError, UnsupportedError, join_words, shown
 from memorywall.core.formats import TWINS, Format, find_format
 from memorywall.core.hardware import Hardware
-from memorywall.core.model import Model
 from memorywall.core.layout import Layout
+from memorywall.core.model import Model
 from memorywall.core.numbers import Number, plain
 from memorywall.core.parameters import PARAMETERS, Parameter
 from memorywall.core.phase import Lengths, Phase

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from memorywall.answer.analyze import load_hardware
 from memorywall.answer.evaluate import template_of_pass
 from memorywall.answer.settle import settle
 from memorywall.core.errors import InvalidInputError, MemoryWallError
+from memorywall.core.kernels import Table
 from memorywall.core.layout import Layout
 from memorywall.core.numbers import Array
 from memorywall.core.scenario import Scenario
@@ -37,6 +38,9 @@ from memorywall.passes.shard import shard
 
 FILE = "serving_ttft_tpot.csv"
 ENGINES = ("trtllm", "vllm", "sglang")
+SOURCE = "aiconfigurator-core 0.12.0 (PyPI), Apache-2.0: InferenceX dumps and vendors' runs"
+HELD_BIT = 1
+_FOLD_BIT = 2
 _SOFT = 0.1
 _LARGEST_FILE = 64 * 2**20
 # Models whose checkpoints state the formats that the runs had.
@@ -207,6 +211,90 @@ def predicted_ttft(run: ServingRun, constants: dict[str, float]) -> float:
     return ttft_s(run.prompt, run.local, predicted_tpot(run, constants), constants)
 
 
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """A run with what constants that were fitted without it say of it.
+
+    Attributes:
+        run: measured.
+        tpot, ttft: predicted over measured seconds; None where not measured.
+    """
+
+    run: ServingRun
+    tpot: float | None
+    ttft: float | None
+
+
+def predicted(
+    runs: Sequence[ServingRun], constants: Mapping[str, dict[str, float]]
+) -> list[Predicted]:
+    """Return runs with their predictions by the constants of each engine."""
+    found = []
+    for run in runs:
+        own = constants[run.engine]
+        tpot = None if run.tpot_s is None else predicted_tpot(run, own) / run.tpot_s
+        ttft = None if run.ttft_s is None else predicted_ttft(run, own) / run.ttft_s
+        found.append(Predicted(run, tpot, ttft))
+    return found
+
+
+def left_out(runs: Sequence[ServingRun], group: Callable[[ServingRun], object]) -> list[Predicted]:
+    """Return all runs, each predicted by constants that were fitted without its group."""
+    groups: dict[object, list[ServingRun]] = {}
+    for run in runs:
+        groups.setdefault(group(run), []).append(run)
+    found = []
+    for name, own in groups.items():
+        constants = fit_engines([run for run in runs if group(run) != name])
+        found += predicted([run for run in own if run.engine in constants], constants)
+    return found
+
+
+def fold(run: ServingRun) -> int:
+    """Return which of four parts a configuration is in, by two bits of its checksum."""
+    return zlib.crc32(run.split.encode()) >> _FOLD_BIT & 3
+
+
+def quantiles(ratios: Sequence[float]) -> tuple[float, float]:
+    """Return factors of a prediction between which 80 % of measurements lie."""
+    low, high = np.quantile(1 / np.array(ratios), (0.1, 0.9))
+    return float(f"{low:.4f}"), float(f"{high:.4f}")
+
+
+def engine_tables(runs: Sequence[ServingRun]) -> list[Table]:
+    """Return the constants of all engines, from all runs, with the errors of what no fit saw.
+
+    Errors are those of configurations that bit 1 of their checksum holds out. The intervals are of
+    configurations left out, four parts in turn; of systems without runs, of systems left out.
+    """
+    together = [run for run in runs if not run.disaggregated]
+    constants = fit_engines(runs)
+    trained = fit_engines([run for run in runs if not run.is_held_out(HELD_BIT)])
+    held = predicted([run for run in together if run.is_held_out(HELD_BIT)], trained)
+    ways = {"": left_out(together, fold), "_unseen": left_out(together, lambda run: run.system)}
+    tables = []
+    for engine, found in constants.items():
+        for kind, names in (("tpot", (*SHARED, *STEP)), ("ttft", FIRST)):
+            tested = _ratios(held, engine, kind)
+            for suffix, out in ways.items():
+                ratios = _ratios(out, engine, kind)
+                low, high = quantiles(ratios)
+                off = np.abs(np.array(tested if not suffix else ratios) - 1)
+                tables.append(Table(
+                    f"{kind}{suffix}", "", engine,
+                    {name: float(f"{found[name]:.4g}") for name in names}, low, high,
+                    "class default" if suffix else "calibrated", SOURCE, rows=len(ratios),
+                    median_error=float(f"{np.median(off):.4f}"),
+                    p90_error=float(f"{np.quantile(off, 0.9):.4f}"),
+                ))  # fmt: skip
+    return tables
+
+
+def _ratios(found: Sequence[Predicted], engine: str, kind: str) -> list[float]:
+    ratios = [getattr(one, kind) for one in found if one.run.engine == engine]
+    return [ratio for ratio in ratios if ratio is not None]
+
+
 def fit_engines(runs: Sequence[ServingRun]) -> dict[str, dict[str, float]]:
     """Return the constants of each engine: some shared by all, fitted on aggregated runs."""
     from scipy.optimize import least_squares  # noqa: PLC0415 - for fits alone
@@ -226,7 +314,9 @@ def fit_engines(runs: Sequence[ServingRun]) -> dict[str, dict[str, float]]:
 
     def off(point: Array) -> Array:
         each = {engine: constants(point, engine) for engine in engines}
-        return np.array([np.log(predicted_tpot(r, each[r.engine]) / r.tpot_s) for r in used])
+        return np.array(
+            [np.log(predicted_tpot(r, each[r.engine]) / (r.tpot_s or 1.0)) for r in used]
+        )
 
     found = least_squares(off, start, bounds=(low, high), loss="soft_l1", f_scale=_SOFT,
                           max_nfev=60)  # fmt: skip

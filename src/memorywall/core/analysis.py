@@ -27,6 +27,7 @@ from memorywall.core.quantities import (
 from memorywall.core.question import Question
 from memorywall.core.results import Cost, Footprint, OpCost, bound_words, capacity_code
 from memorywall.core.scenario import Scenario
+from memorywall.core.serving import Serving
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -60,6 +61,7 @@ class Analysis:
         passes: its forward passes.
         footprint: bytes that must be resident.
         time_provenance: where the times come from.
+        serving: how an engine serves; None in other phases.
     """
 
     scenario: Scenario
@@ -74,6 +76,7 @@ class Analysis:
     note: Callable[[], tuple[str, ...]]
     describe: Callable[[Analysis], str]
     judge: Callable[[], Fit | None]
+    serving: Serving | None = None
 
     def __repr__(self) -> str:
         latency = plain(self.latency_s) if not self.question.shape else f"{self.question.shape}"
@@ -347,8 +350,26 @@ class Analysis:
         return bound_words(capacity_code(self.fits, self.cost.bound_code))
 
     @property
+    def devices(self) -> int:
+        """Devices that the model is divided among; FLOPs, bytes and memory are of one of them."""
+        return self.question.layout.devices
+
+    @property
+    def tokens_per_s_per_device(self) -> Number | None:
+        """Tokens per second over the devices; None where the unit is another."""
+        found = self.tokens_per_s
+        return None if found is None else found / self.devices
+
+    @property
+    def requests_per_s(self) -> Number | None:
+        """Requests that an engine serves per second; None in other phases."""
+        return None if self.serving is None else self.serving.requests_per_s
+
+    @property
     def rates(self) -> dict[str, Number]:
         """Units per second by their name, ``tokens``, ``images`` or ``samples``, the main first."""
+        if self.serving is not None:
+            return {"tokens": self.serving.tokens_per_s}
         found = self.question.phase.rates(self.question)
         return {rate.unit: rate.count / self.latency_s for rate in found}
 
@@ -498,9 +519,9 @@ class Analysis:
             self.is_predicted or self.time_provenance == "forecast"
         ):
             return None
-        if name == "ttft_s":
+        if name.startswith("ttft"):
             return self._prediction.by_pass[0]
-        if name == "tpot_s" and self._step_passes:
+        if name.startswith("tpot") and self._step_passes:
             return self._prediction.by_pass[self._step_passes[0]]
         return self._prediction.whole
 
@@ -524,6 +545,7 @@ class Analysis:
             "flops_per_multiply_add": 2,
             "parameters_of": question.model.architecture.class_name,
             "ceilings": "calibrated" if self.is_predicted else question.hardware.kind,
+            **({"layout": question.layout.words} if self.devices > 1 else {}),
         }
 
     def _conventions_of_the_architecture(self) -> dict[str, str]:

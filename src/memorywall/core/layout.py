@@ -47,7 +47,9 @@ class Layout:
     @property
     def words(self) -> str:
         """The degrees over 1, as text: ``tensor 8``; "" for one device."""
-        named = ((field.name.replace("_", " "), getattr(self, field.name)) for field in fields(self))
+        named = (
+            (field.name.replace("_", " "), getattr(self, field.name)) for field in fields(self)
+        )
         return ", ".join(f"{name} {degree}" for name, degree in named if degree > 1)
 
 
@@ -110,7 +112,10 @@ class AskedLayout:
         if left or rest != 1:
             given = " x ".join(
                 f"{name} {value}"
-                for name, value in (("tensor", self.tensor), ("attention_data", groups))
+                for name, value in (
+                    ("tensor", self.tensor),
+                    ("attention_data", self.attention_data),
+                )
                 if value is not None
             )
             raise InvalidInputError(

@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 Part: TypeAlias = Literal[
     "hardware", "layout", "workload", "precision", "conventions", "adjustments"
 ]
-Kind: TypeAlias = Literal["device", "phase", "length", "count", "rate", "pixels", "format", "choice"]
+Kind: TypeAlias = Literal[
+    "device", "phase", "length", "count", "rate", "pixels", "format", "choice"
+]
 Numbers: TypeAlias = "Number | str | Sequence[int]"
 
 

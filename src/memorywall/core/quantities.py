@@ -159,6 +159,24 @@ def _of_samples(answer: Any) -> bool:
     return answer.samples_per_s is not None
 
 
+def _of_serving(answer: Any) -> bool:
+    return answer.serving is not None
+
+
+def _of_arrivals(answer: Any) -> bool:
+    return answer.serving is not None and answer.serving.ttft_p50_s is not None
+
+
+def _of_devices(answer: Any) -> bool:
+    return answer.devices > 1 or answer.serving is not None
+
+
+def _late(name: str, meaning: str) -> Quantity:
+    return Quantity(
+        name, "s", meaning, "prefixed", "time", "time", _of_arrivals, f"serving.{name}", listed=True
+    )
+
+
 def _seconds(
     name: str, meaning: str, scaling: Scaling, applies: Callable[[Any], bool] | None = None
 ) -> Quantity:
@@ -249,6 +267,34 @@ ANALYSIS = (
     ),
     _seconds("ttft_s", "Time to the first token.", "time"),
     _seconds("tpot_s", "Mean time of a decode step.", "time"),
+    Quantity(
+        "devices", "", "Devices; FLOPs, bytes and memory are those of one.", "whole",
+        applies=_of_devices,
+    ),
+    Quantity(
+        "tokens_per_s_per_device", "tokens/s", "Tokens per second, over the devices.", "number",
+        "rate", "time", _of_devices, listed=True,
+    ),
+    Quantity(
+        "requests_per_s", "requests/s", "Requests that an engine serves per second.", "number",
+        "rate", "time", _of_serving, listed=True,
+    ),
+    Quantity(
+        "in_flight", "", "Requests in the batch, over all devices.", "whole", "none", "time",
+        _of_serving, "serving.in_flight",
+    ),
+    Quantity(
+        "requests_that_fit", "", "Whole requests that the memory holds, over all devices.", "whole",
+        "none", "ceilings", _of_serving, "serving.held", listed=True,
+    ),
+    Quantity(
+        "waiting_s", "s", "Mean wait for a place in the batch, and for prompts before one's own.",
+        "prefixed", "none", "time", _of_serving, "serving.waiting_s", listed=True,
+    ),
+    _late("ttft_p50_s", "Time to the first token that half of the requests stay below."),
+    _late("ttft_p95_s", "Time to the first token that 95 % of the requests stay below."),
+    _late("tpot_p50_s", "Time of an output token that half of the requests stay below."),
+    _late("tpot_p95_s", "Time of an output token that 95 % of the requests stay below."),
     _seconds("step_s", "The time of one denoising step.", "time", _of_denoising),
     _share("mfu", "Share of the device's peak FLOP/s that is attained."),
     _share("mbu", "Share of the device's peak bandwidth that is attained."),

@@ -151,12 +151,21 @@ def pass_s(work: StepWork, constants: Mapping[str, float], *, rides: bool = Fals
     attention = hypot(
         work.attention_compute_s / _ATTENTION_COMPUTE, work.attention_memory_s / _ATTENTION_TRAFFIC
     )
-    launches = work.kernels * constants["kernel_s"] * (_RIDING_LAUNCHES if rides else 1.0)
-    sums = 0.0
-    if work.ranks > 1:
-        each = constants["reduce_s"] + constants["reduce_rank_s"] * (work.ranks - 1)
-        sums = work.sums * each + work.sent_s / _LINK
-    return products + attention + work.stream_s / _TRAFFIC + launches + sums
+    launches = launches_s(work, constants) * (_RIDING_LAUNCHES if rides else 1.0)
+    return products + attention + work.stream_s / _TRAFFIC + launches + sums_s(work, constants)
+
+
+def launches_s(work: StepWork, constants: Mapping[str, float]) -> float:
+    """Return the seconds in which the kernels of a pass are launched."""
+    return work.kernels * constants["kernel_s"]
+
+
+def sums_s(work: StepWork, constants: Mapping[str, float]) -> float:
+    """Return the seconds of the collectives of a pass."""
+    if work.ranks == 1:
+        return 0.0
+    each = constants["reduce_s"] + constants["reduce_rank_s"] * (work.ranks - 1)
+    return work.sums * each + work.sent_s / _LINK
 
 
 def tpot_s(
