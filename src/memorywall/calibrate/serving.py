@@ -200,13 +200,13 @@ def _work(
     return work_of(calls, at, load_hardware(system), layout.devices)
 
 
-def predicted_tpot(run: ServingRun, constants: dict[str, float]) -> float:
+def predicted_tpot(run: ServingRun, constants: Mapping[str, float]) -> float:
     """Return the time of an output token by constants."""
     rides = not run.disaggregated
     return tpot_s(run.step, run.prompt, run.local, run.output_len, constants, rides=rides)
 
 
-def predicted_ttft(run: ServingRun, constants: dict[str, float]) -> float:
+def predicted_ttft(run: ServingRun, constants: Mapping[str, float]) -> float:
     """Return the time to a first token by constants, with the predicted time of a step."""
     return ttft_s(run.prompt, run.local, predicted_tpot(run, constants), constants)
 
@@ -226,7 +226,7 @@ class Predicted:
 
 
 def predicted(
-    runs: Sequence[ServingRun], constants: Mapping[str, dict[str, float]]
+    runs: Sequence[ServingRun], constants: Mapping[str, Mapping[str, float]]
 ) -> list[Predicted]:
     """Return runs with their predictions by the constants of each engine."""
     found = []

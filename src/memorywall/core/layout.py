@@ -110,14 +110,8 @@ class AskedLayout:
         elif groups is None:
             groups, rest = rest, 1
         if left or rest != 1:
-            given = " x ".join(
-                f"{name} {value}"
-                for name, value in (
-                    ("tensor", self.tensor),
-                    ("attention_data", self.attention_data),
-                )
-                if value is not None
-            )
+            degrees = (("tensor", self.tensor), ("attention_data", self.attention_data))
+            given = " x ".join(f"{name} {value}" for name, value in degrees if value is not None)
             raise InvalidInputError(
                 f"devices must be tensor x attention_data, got {self.devices} beside {given}.",
                 "Leave one of them out.",

@@ -155,6 +155,12 @@ def pass_s(work: StepWork, constants: Mapping[str, float], *, rides: bool = Fals
     return products + attention + work.stream_s / _TRAFFIC + launches + sums_s(work, constants)
 
 
+def sheet_s(work: StepWork) -> float:
+    """Return the least seconds of a pass at the data sheet."""
+    products = max(work.compute_s, work.memory_s)
+    return products + max(work.attention_compute_s, work.attention_memory_s) + work.stream_s
+
+
 def launches_s(work: StepWork, constants: Mapping[str, float]) -> float:
     """Return the seconds in which the kernels of a pass are launched."""
     return work.kernels * constants["kernel_s"]
