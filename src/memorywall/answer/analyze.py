@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, Unpack
@@ -134,7 +135,9 @@ def _served(scenario: Scenario, question: Question) -> Analysis:
         serving_ops,
     )
 
-    found, footprint = serve(question), serving_footprint(question)
+    found = serve(question)
+    question = replace(question, batch_size=found.in_flight)
+    footprint = serving_footprint(question, found)
     return Analysis(
         scenario,
         question,

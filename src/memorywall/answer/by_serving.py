@@ -197,10 +197,9 @@ def requests_that_fit(question: Question) -> int | None:
     return max(0, int(room // each)) * groups if each > 0 else None
 
 
-def serving_footprint(question: Question) -> Footprint:
+def serving_footprint(question: Question, found: Serving) -> Footprint:
     """Return the memory of one device: of the requests in flight whole, and a chunk of a prompt."""
-    assert question.load is not None
-    whole = _at_the_end(question, question.load.concurrency)
+    whole = _at_the_end(question, found.in_flight)
     return replace(whole, activations=max(float(whole.activations), _chunk_bytes(question)))
 
 

@@ -5,6 +5,7 @@ None means that a parameter was not given. No default is stored here: ``settle``
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -185,11 +186,11 @@ def as_rate(value: object, name: str) -> float:
     Raises:
         InvalidInputError: anything else.
     """
-    try:
-        rate = float(value)  # type: ignore[arg-type] - whatever is no number is refused
-    except (TypeError, ValueError):
-        rate = 0.0
-    if isinstance(value, bool) or not 0 < rate <= MOST_REQUESTS:
+    rate = 0.0
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        with suppress(ValueError):
+            rate = float(value)
+    if not 0 < rate <= MOST_REQUESTS:
         raise InvalidInputError(
             f"{name} must be a number per second over 0, up to {MOST_REQUESTS:,}, got "
             f"{shown(value)}"

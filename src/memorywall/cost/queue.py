@@ -26,7 +26,7 @@ def mean_wait_s(load: float, service_s: float, servers: int = 1) -> float:
         service_s: seconds of one service.
         servers: their number.
     """
-    factor = load ** (sqrt(2 * (servers + 1)) - 1) / (servers * (1 - load))
+    factor: float = load ** (sqrt(2 * (servers + 1)) - 1) / (servers * (1 - load))
     return factor * (_POISSON + _EVEN) / 2 * service_s
 
 

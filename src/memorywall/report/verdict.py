@@ -180,12 +180,10 @@ def asked(question: Question) -> str:
     """Return the work of a question without arrays, as text."""
     traced = question.model.traits.traced_pass
     if traced is None:
-        text = question.phase.sentence(question)
-    if question.load is None:
-        text = f"{text}, batch {question.batch_size}"
-    layout = question.layout
-    over = f", over {layout.devices} devices ({layout.words})" if layout.devices > 1 else ""
-    return text + over
+        alone = "" if question.load is not None else f", batch {question.batch_size}"
+        layout = question.layout
+        over = f", over {layout.devices} devices ({layout.words})" if layout.devices > 1 else ""
+        return f"{question.phase.sentence(question)}{alone}{over}"
     inputs = ", ".join(traced.inputs) or "no inputs"  # they need not be tokens
     if traced.memory is not None:
         return f"one training step over {inputs}"
