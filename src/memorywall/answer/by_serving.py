@@ -62,7 +62,7 @@ class Server:
         """Return the work of a decode step of requests half way through their answers."""
         if flight not in self._steps:
             length = self.input_len + self.output_len // 2
-            self._steps[flight] = self._work(Pass(length, step=True, emits=1), flight)
+            self._steps[flight] = self._work(Pass(length, step=True, stacks="decoder", emits=1), flight)
         return self._steps[flight]
 
     def _work(self, one: Pass, batch: int) -> StepWork:
@@ -207,7 +207,7 @@ def _at_the_end(question: Question, flight: int) -> Footprint:
     """Return the footprint of the last step of requests in flight."""
     last = int(question.seq_len) + (question.new_tokens or 1)
     asked = replace(question, batch_size=flight)
-    return footprint_of_pass(asked, Pass(last, step=True, emits=1))
+    return footprint_of_pass(asked, Pass(last, step=True, stacks="decoder", emits=1))
 
 
 def _chunk_bytes(question: Question) -> float:

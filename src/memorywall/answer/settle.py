@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from memorywall.core.errors import InvalidInputError, UnsupportedError, join_words, shown
 from memorywall.core.formats import TWINS, Format, find_format
 from memorywall.core.hardware import Hardware
-from memorywall.core.layout import Layout
+from memorywall.core.layout import AskedLayout, Layout
 from memorywall.core.model import Model
 from memorywall.core.numbers import Number, plain
 from memorywall.core.parameters import PARAMETERS, Parameter
@@ -86,7 +86,7 @@ def _layout(scenario: Scenario) -> Layout:
     Raises:
         UnsupportedError: the model's operators are those of a trace, whose axes have no names.
     """
-    if scenario.layout.is_empty:
+    if scenario.layout is _NO_LAYOUT or scenario.layout.is_empty:
         return _ONE_DEVICE
     layout = scenario.layout.settled()
     if layout.devices > 1 and scenario.model.traits.traced:
@@ -99,6 +99,7 @@ def _layout(scenario: Scenario) -> Layout:
 
 
 _ONE_DEVICE = Layout()
+_NO_LAYOUT = AskedLayout()
 
 # Frames of the last questions, by the model's identity: a sweep asks the same with other numbers.
 _FRAMES: OrderedDict[tuple[object, ...], tuple[Model, _Frame]] = OrderedDict()

@@ -21,7 +21,7 @@ from memorywall.cost.template.scalars import is_zero, moved_bytes
 
 # The kernels' names of how tokens choose experts.
 _ROUTINGS = {"uniform": "balanced", "skewed": "power_law_1.2"}
-_COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all")
+COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all")
 # The products of an indexer choose keys and have no values.
 _WITHOUT_VALUES = ("index", "distances")
 
@@ -121,7 +121,7 @@ def _joined(op: Op, calls: list[Call], products: dict[object, Call]) -> Call | N
         if attention is not None:
             attention.shape["value_dim"] = size(geometry.head_dim)
         return attention
-    last = next((c for c in reversed(calls) if c.kernel not in _COLLECTIVES), calls[-1])
+    last = next((c for c in reversed(calls) if c.kernel not in COLLECTIVES), calls[-1])
     rides = is_zero(moved_bytes(op)) and not isinstance(geometry, Experts)
     if isinstance(geometry, Experts) and last.kernel == "moe" and not last.shape["down"]:
         last.shape["down"] = rides = True

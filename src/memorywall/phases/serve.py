@@ -40,13 +40,22 @@ def _words(traits: Traits) -> frozenset[str]:  # noqa: ARG001 - the common signa
     return (WHOLE_PASS | _OWN) - _NOT
 
 
-def _lengths(model: Model, asked: Workload) -> Lengths:  # noqa: ARG001 - the common signature
+def _lengths(model: Model, asked: Workload) -> Lengths:
+    """Return the lengths of requests of text alone."""
     read = DEFAULT_LENGTH if asked.input_len is None else asked.input_len
     made = DEFAULT_LENGTH if asked.output_len is None else asked.output_len
     most = 1 if asked.request_rate is None else DEFAULT_MOST
     flight = most if asked.concurrency is None else asked.concurrency
     load = Load(flight, asked.request_rate, asked.engine or DEFAULT_ENGINE)
-    return Lengths(read, new_tokens=made, batch_size=flight, load=load)
+    seen = model.traits.images
+    return Lengths(
+        read,
+        image_size=None if seen is None else seen.size,
+        images=None if seen is None else 0,
+        new_tokens=made,
+        batch_size=flight,
+        load=load,
+    )
 
 
 def _passes(question: Question) -> tuple[Pass, ...]:
@@ -54,7 +63,7 @@ def _passes(question: Question) -> tuple[Pass, ...]:
     steps = (question.new_tokens or 1) - 1
     if not steps:
         return (prompt,)
-    return (prompt, Pass(question.seq_len + 1, steps, step=True, grows=True, emits=1))
+    return (prompt, Pass(question.seq_len + 1, steps, step=True, grows=True, stacks="decoder", emits=1))
 
 
 def _rates(question: Question) -> tuple[Rate, ...]:
