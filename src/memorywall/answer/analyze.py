@@ -55,7 +55,7 @@ def analyze(model: ModelSource | Traced, *, on: HardwareSource, **words: Unpack[
         on: a device's name, the path of its TOML, ``forecast:2030``, or a ``Hardware``.
         **words: the parameters below.
             phase: the work that the model does: ``prefill``, ``encode``, ``decode``, ``generate``,
-            ``denoise``, or a phase that was added.
+            ``denoise``, ``serve``, or a phase that was added.
             batch_size (or batch): sequences; for models without text, images.
             seq_len (or seq): positions of each sequence; for an encoder-decoder, of the decoder.
             source_len (or source): positions of each source of an encoder-decoder.
@@ -71,6 +71,11 @@ def analyze(model: ModelSource | Traced, *, on: HardwareSource, **words: Unpack[
             traffic, causal, logits, routing, mla, cache_page: how things are counted.
             ceilings: ``calibrated``, or ``spec`` for the bound at the data sheet alone.
             launch: ``graph`` or ``eager``: whether a framework launches operator by operator.
+            devices, tensor, pipeline, expert, attention_data: how the model is divided; FLOPs,
+            bytes and memory are then of one device.
+            input_len, output_len: tokens of the prompt of a request, and of its answer.
+            concurrency, request_rate: requests in flight, or that arrive per second.
+            engine: ``trtllm``, ``vllm`` or ``sglang``.
 
     Raises:
         MemoryWallError: a name, a file or a value that cannot be used; see its hint.

@@ -62,7 +62,9 @@ class Server:
         """Return the work of a decode step of requests half way through their answers."""
         if flight not in self._steps:
             length = self.input_len + self.output_len // 2
-            self._steps[flight] = self._work(Pass(length, step=True, stacks="decoder", emits=1), flight)
+            self._steps[flight] = self._work(
+                Pass(length, step=True, stacks="decoder", emits=1), flight
+            )
         return self._steps[flight]
 
     def _work(self, one: Pass, batch: int) -> StepWork:

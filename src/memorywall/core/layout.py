@@ -47,9 +47,7 @@ class Layout:
     @property
     def words(self) -> str:
         """The degrees over 1, as text: ``tensor 8``; "" for one device."""
-        named = (
-            (field.name.replace("_", " "), getattr(self, field.name)) for field in fields(self)
-        )
+        named = ((field.name, getattr(self, field.name)) for field in fields(self))
         return ", ".join(f"{name} {degree}" for name, degree in named if degree > 1)
 
 

@@ -24,6 +24,7 @@ from typing import Any
 
 from memorywall.core.hardware import Hardware
 from memorywall.core.kernels import Constant
+from memorywall.core.routing import distinct
 from memorywall.core.symbols import Expression, Symbol, evaluate
 from memorywall.cost.calls import Call
 from memorywall.cost.kernels._collective import link_of
@@ -102,7 +103,8 @@ def _gemm(s: Any, v: Any, peak: float, bandwidth: float, _: float) -> StepWork:
 
 def _moe(s: Any, v: Any, peak: float, bandwidth: float, _: float) -> StepWork:
     experts, chosen, groups = s["experts"], s["experts_per_token"], s.get("expert", 1)
-    active = experts / groups * (1 - (1 - chosen / experts) ** v["tokens"])
+    routing = "uniform" if s["routing"] == "balanced" else "skewed"
+    active = float(distinct(experts, chosen, v["tokens"], routing)) / groups
     inner, rows = s["intermediate_size"] / s.get("tensor", 1), v["tokens"] * chosen / groups
     size = (3 if s["gated"] else 2) * s["hidden_size"] * inner
     moved = active * size * s["weight_bytes"] + 2 * rows * (2 * s["hidden_size"] + 3 * inner)

@@ -125,7 +125,7 @@ def _length(name: str, length: Number, parts: Mapping[str, int]) -> Any:
     if name in _HEADS:
         if isinstance(length, int) and length % number:
             raise InvalidInputError(
-                f"tensor must divide the {length} heads of the model, got {number}.",
+                f"tensor must divide the {length} heads of the model among devices, got {number}.",
                 "Give another tensor, or divide the sequences: attention_data.",
             )
         return length // number
@@ -133,8 +133,8 @@ def _length(name: str, length: Number, parts: Mapping[str, int]) -> Any:
         if isinstance(length, int) and length % number and number % length:
             leader = FOLLOWERS[name].leader
             raise InvalidInputError(
-                f"tensor must divide the {length} {name} beside the {leader}, or be a multiple of "
-                f"them, got {number}."
+                f"tensor must divide the {length} {name} beside the {leader} among devices, or be "
+                f"a multiple of them, got {number}."
             )
         return max(1, -(-int(length) // number))
     if name in ("experts", "routed"):

@@ -63,7 +63,10 @@ def _passes(question: Question) -> tuple[Pass, ...]:
     steps = (question.new_tokens or 1) - 1
     if not steps:
         return (prompt,)
-    return (prompt, Pass(question.seq_len + 1, steps, step=True, grows=True, stacks="decoder", emits=1))
+    return (
+        prompt,
+        Pass(question.seq_len + 1, steps, step=True, grows=True, stacks="decoder", emits=1),
+    )
 
 
 def _rates(question: Question) -> tuple[Rate, ...]:
