@@ -13,24 +13,33 @@ MODEL, DEVICE = "llama-3.1-70b", "h100-sxm"
 WORDS: dict[str, Any] = {"phase": "serve", "tensor": 8, "weights": "fp8"}
 
 
-def serve(model: str = MODEL, on: str = DEVICE, **words: Any) -> mw.Analysis:
+def serve(model: str = MODEL, on: Any = DEVICE, **words: Any) -> mw.Analysis:
     return mw.analyze(model, on=on, **{**WORDS, **words})
+
+
+def number(answer: mw.Analysis, name: str) -> float:
+    """Return a quantity that the answer has."""
+    return float(answer.quantity(name).value)
 
 
 def test_a_closed_loop_obeys_littles_law() -> None:
     answer = serve(concurrency=64, engine="vllm", input_len=1024, output_len=1024)
     assert answer.serving is not None
-    served = float(answer.ttft_s) + 1023 * float(answer.tpot_s)
-    assert float(answer.latency_s) == pytest.approx(served)
-    assert float(answer.requests_per_s) == pytest.approx(64 / served)
-    assert float(answer.tokens_per_s) == pytest.approx(64 * 1024 / served)
-    assert float(answer.tokens_per_s_per_device) * 8 == pytest.approx(float(answer.tokens_per_s))
+    served = number(answer, "ttft_s") + 1023 * number(answer, "tpot_s")
+    assert number(answer, "latency_s") == pytest.approx(served)
+    assert number(answer, "requests_per_s") == pytest.approx(64 / served)
+    assert number(answer, "tokens_per_s") == pytest.approx(64 * 1024 / served)
+    assert number(answer, "tokens_per_s_per_device") * 8 == pytest.approx(
+        number(answer, "tokens_per_s")
+    )
 
 
 def test_every_number_has_an_interval() -> None:
     answer = serve(concurrency=8)
     for name in ("ttft_s", "tpot_s", "tokens_per_s_per_device", "requests_per_s", "latency_s"):
         value = answer.quantity(name)
+        assert value.low is not None
+        assert value.high is not None
         assert value.low < value.value < value.high
         assert value.provenance == "calibrated"
     assert serve(on="mi300x", concurrency=8).time_provenance == "class default"
@@ -39,8 +48,8 @@ def test_every_number_has_an_interval() -> None:
 def test_operators_have_the_time_of_a_request() -> None:
     answer = serve(concurrency=64)
     whole = sum(float(op.latency_s) for op in answer.ops)
-    assert whole == pytest.approx(float(answer.latency_s))
-    assert float(answer.bound_s) < float(answer.latency_s)
+    assert whole == pytest.approx(number(answer, "latency_s"))
+    assert number(answer, "bound_s") < number(answer, "latency_s")
     assert sum(answer.time_shares.values()) == pytest.approx(1)
 
 
@@ -58,9 +67,9 @@ def test_sentence_table_and_record() -> None:
 
 def test_more_load_takes_longer_and_gives_more() -> None:
     few, many = serve(concurrency=8), serve(concurrency=128)
-    assert many.tpot_s > few.tpot_s
-    assert many.ttft_s > few.ttft_s
-    assert many.requests_per_s > few.requests_per_s
+    assert number(many, "tpot_s") > number(few, "tpot_s")
+    assert number(many, "ttft_s") > number(few, "ttft_s")
+    assert number(many, "requests_per_s") > number(few, "requests_per_s")
 
 
 def test_what_the_memory_does_not_hold_waits() -> None:
@@ -99,7 +108,7 @@ def test_arrivals_wait_in_a_queue() -> None:
         assert answer.requests_per_s == found.requests_per_s
         # As many are in flight as arrive while one is served.
         assert found.in_flight == pytest.approx(
-            found.requests_per_s * float(answer.latency_s), rel=0.1, abs=1
+            found.requests_per_s * number(answer, "latency_s"), rel=0.1, abs=1
         )
     assert calm.serving is not None
     assert busy.serving is not None
@@ -115,7 +124,7 @@ def test_more_arrivals_than_can_be_served_are_refused() -> None:
 def test_answers_of_one_token_have_no_steps() -> None:
     answer = serve(concurrency=2, output_len=1)
     assert answer.tpot_s is None
-    assert float(answer.latency_s) == pytest.approx(float(answer.ttft_s))
+    assert number(answer, "latency_s") == pytest.approx(number(answer, "ttft_s"))
 
 
 def test_image_towers_do_not_run() -> None:
@@ -143,3 +152,8 @@ def test_what_cannot_be_served(model: str, words: dict[str, Any], said: str) -> 
 def test_other_phases_have_no_load() -> None:
     with pytest.raises(InvalidInputError, match="concurrency has no effect"):
         mw.analyze("gpt2", on=DEVICE, phase="decode", concurrency=2)
+
+
+def test_devices_that_are_not_of_the_catalogue() -> None:
+    with pytest.raises(MemoryWallError, match="phase serve requires a device with one number each"):
+        serve(on=mw.hardware(DEVICE).replace(bandwidth=[1e12, 2e12]))

@@ -124,7 +124,7 @@ def test_one_device_has_the_program_itself() -> None:
 
 def test_phases_add_up_over_devices() -> None:
     for phase in ("prefill", "decode", "generate"):
-        words = {"on": "h100-sxm", "phase": phase, "seq": 512}
+        words: dict[str, Any] = {"on": "h100-sxm", "phase": phase, "seq": 512}
         one, two = (mw.analyze("llama-3.1-8b", **words, tensor=n) for n in (1, 2))
         assert two.flops < 0.52 * one.flops
         assert two.bound_s < 0.52 * one.bound_s

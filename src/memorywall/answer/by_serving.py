@@ -18,7 +18,8 @@ from memorywall.answer.evaluate import evaluate_ops, footprint_of_pass, template
 from memorywall.catalog.engine_tables import engine_table
 from memorywall.catalog.reserves import reserve_of
 from memorywall.core.calibration import Estimate, Prediction
-from memorywall.core.errors import InvalidInputError
+from memorywall.core.errors import InvalidInputError, UnsupportedError
+from memorywall.core.hardware import Hardware
 from memorywall.core.kernels import Table
 from memorywall.core.phase import Load, Pass
 from memorywall.core.quantities import Provenance
@@ -114,8 +115,11 @@ def serve(question: Question) -> Serving:
     """Return the times of a question's engine.
 
     Raises:
-        InvalidInputError: more requests arrive than can be served.
+        InvalidInputError: more requests arrive than can be served, or the device's numbers are
+            arrays.
+        UnsupportedError: the device is a forecast, or was measured.
     """
+    _refuse_other_devices(question.hardware)
     server = Server(question)
     held = requests_that_fit(question)
     most = server.load.concurrency if held is None else min(server.load.concurrency, held)
@@ -123,6 +127,20 @@ def serve(question: Question) -> Serving:
     if server.load.request_rate is None:
         return _closed(server, most, held)
     return _open(server, most, held, server.load.request_rate)
+
+
+def _refuse_other_devices(hardware: Hardware) -> None:
+    if hardware.kind in ("measured", "forecast"):
+        raise UnsupportedError(
+            f"phase serve requires a device by its data sheet, and {hardware.name} is "
+            f"{'measured' if hardware.kind == 'measured' else 'a forecast'}.",
+            "Use phase 'generate', or a device of the catalogue.",
+        )
+    if hardware.shapes:
+        raise InvalidInputError(
+            f"phase serve requires a device with one number each, and {hardware.name} has arrays.",
+            "Ask about its devices one by one.",
+        )
 
 
 def _closed(server: Server, flight: int, held: int | None) -> Serving:

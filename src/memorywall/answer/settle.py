@@ -89,6 +89,12 @@ def _layout(scenario: Scenario) -> Layout:
     if scenario.layout is _NO_LAYOUT or scenario.layout.is_empty:
         return _ONE_DEVICE
     layout = scenario.layout.settled()
+    if layout.devices > 1 and scenario.hardware.kind == "measured":
+        raise UnsupportedError(
+            f"{scenario.hardware.name} was measured alone, without what moves between devices; got "
+            f"{layout.words}.",
+            "Ask about one device, or about one of the catalogue.",
+        )
     if layout.devices > 1 and scenario.model.traits.traced:
         raise UnsupportedError(
             f"{scenario.model.name} is traced as transformers runs it, and cannot be divided among "

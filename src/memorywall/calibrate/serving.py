@@ -161,7 +161,7 @@ def _layout(row: dict[str, str], prefix: str) -> tuple[Layout, bool]:
     if not prefix and tensor in (16, 64) and shared == expert > 1:
         return Layout(tensor=expert, expert=expert), False  # it is the product of both
     if not prefix and groups in (16, 64) and shared == expert > 1:
-        return Layout(expert=expert, attention_data=expert), False  # likewise
+        return Layout(expert=expert, attention_data=expert), False  # in the same way
     if not prefix and groups > 1 and tensor == groups and expert == tensor * groups:
         return Layout(expert=groups, attention_data=groups), False
     odd = tensor & (tensor - 1)

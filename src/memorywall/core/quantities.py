@@ -288,7 +288,7 @@ ANALYSIS = (
         "none", "ceilings", _of_serving, "serving.held", listed=True,
     ),
     Quantity(
-        "waiting_s", "s", "Mean wait for a place in the batch, and for prompts before one's own.",
+        "waiting_s", "s", "Mean wait for a place in the batch, and for earlier prompts.",
         "prefixed", "none", "time", _of_serving, "serving.waiting_s", listed=True,
     ),
     _late("ttft_p50_s", "Time to the first token that half of the requests stay below."),
