@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from math import gcd
 from typing import Any
 
-from memorywall.core.axes import FOLLOWERS, JOINED, Axes, size
+from memorywall.core.axes import FOLLOWERS, JOINED, Axes, resized, size
 from memorywall.core.errors import InvalidInputError
 from memorywall.core.geometry import (
     Attention,
@@ -207,6 +208,7 @@ def _tensor(tensor: Tensor, parts: Mapping[str, int]) -> Tensor:
     side = sum([size(axes) for axes in joined], 0)
 
     def local(axes: Axes) -> Axes:
+        axes = _in_whole_rows(axes, parts.get("routed", 1))
         whole = sum([size(each) for each in tensor.parts], 0)
         return tuple([
             (name, side) if name == JOINED and length == whole else
@@ -219,6 +221,23 @@ def _tensor(tensor: Tensor, parts: Mapping[str, int]) -> Tensor:
         tensor.name, local(tensor.axes), tensor.format, tensor.role, touched, tensor.row,
         tensor.column, joined,
     )  # fmt: skip
+
+
+def _in_whole_rows(axes: Axes, number: int) -> Axes:
+    """Return the axes of an array of which a device has a part of the rows of each token.
+
+    Where that part is no whole number, the tokens are divided instead, or the sequences of a step.
+    """
+    chosen = dict(axes).get("routed", 0)
+    if number == 1 or not isinstance(chosen, int) or chosen % number == 0:
+        return axes
+    common = gcd(chosen, number)
+    rest = number // common
+    lengths = dict(axes)
+    tokens = lengths.get("tokens", 1)
+    spread = "batch" if isinstance(tokens, int) and tokens == 1 else "tokens"
+    divided = -(-lengths[spread] // rest)
+    return resized(axes, **{spread: divided}, routed=chosen // common * number)
 
 
 def _collective(op: Op, which: str, payload: Any, ranks: int) -> Op:
