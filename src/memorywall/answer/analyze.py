@@ -21,12 +21,14 @@ from memorywall.core.errors import InvalidInputError, shown
 from memorywall.core.files import read_text, user_path
 from memorywall.core.fit import Fit
 from memorywall.core.hardware import FORECAST, Hardware
+from memorywall.core.layout import NOT_ASKED, Parallelism
 from memorywall.core.model import Model
 from memorywall.core.parameters import Adjustments, Words, by_part
 from memorywall.core.quantities import Provenance
 from memorywall.core.question import Question
 from memorywall.core.results import Cost, Footprint, OpCost
 from memorywall.core.scenario import Scenario
+from memorywall.core.served import Served
 from memorywall.core.traced import Traced
 from memorywall.core.workload import Conventions, Precision, Workload
 from memorywall.frontends.hf import load_model
@@ -52,7 +54,7 @@ def analyze(model: ModelSource | Traced, *, on: HardwareSource, **words: Unpack[
         on: a device's name, the path of its TOML, ``forecast:2030``, or a ``Hardware``.
         **words: the parameters below.
             phase: the work that the model does: ``prefill``, ``encode``, ``decode``, ``generate``,
-            ``denoise``, or a phase that was added.
+            ``serve``, ``denoise``, or a phase that was added.
             batch_size (or batch): sequences; for models without text, images.
             seq_len (or seq): positions of each sequence; for an encoder-decoder, of the decoder.
             source_len (or source): positions of each source of an encoder-decoder.
@@ -66,6 +68,8 @@ def analyze(model: ModelSource | Traced, *, on: HardwareSource, **words: Unpack[
             weights, activations, kv_cache, state: formats in memory; arithmetic runs in the
             activations' format.
             traffic, causal, logits, routing, mla, cache_page: how things are counted.
+            devices, tensor, pipeline, expert, attention_data: how the model is divided.
+            input_len, output_len, concurrency, request_rate, engine: of phase ``serve``.
             ceilings: ``calibrated``, or ``spec`` for the bound at the data sheet alone.
             launch: ``graph`` or ``eager``: whether a framework launches operator by operator.
 
@@ -83,6 +87,7 @@ def analyze(model: ModelSource | Traced, *, on: HardwareSource, **words: Unpack[
             Precision(**parts["precision"]) if parts["precision"] else _NO_FORMATS,
             Conventions(**parts["conventions"]) if parts["conventions"] else _NO_CONVENTIONS,
             Adjustments(tuple(given.items())) if given else _NO_ADJUSTMENTS,
+            Parallelism(**parts["layout"]) if parts["layout"] else NOT_ASKED,
         )
     )
 
@@ -96,7 +101,16 @@ def analyze_scenario(scenario: Scenario) -> Analysis:
     predict: Callable[[], Prediction | None] = partial(_predict, question, provenance)
     # The times that are read first are worked out here, so that a device without the arithmetic is
     # refused here; the others when they are read.
-    if provenance in ("calibrated", "class default") and not is_by_curves(question.hardware):
+    served = None
+    predict_ops: Callable[[Sequence[OpCost]], Sequence[OpCost]] = partial(_predict_ops, question)
+    if question.phase.serves:
+        from memorywall.answer.serving import predict_serving, serve  # noqa: PLC0415 - few ask
+
+        served = serve(question)
+        prediction = predict_serving(question, served)
+        predict = lambda: prediction  # noqa: E731
+        predict_ops = partial(_with_engine, question, served)
+    elif provenance in ("calibrated", "class default") and not is_by_curves(question.hardware):
         predicted = predict()
         predict = lambda: predicted  # noqa: E731
     else:
@@ -112,10 +126,11 @@ def analyze_scenario(scenario: Scenario) -> Analysis:
         price=price,
         price_ops=partial(evaluate_ops, question),
         predict=predict,
-        predict_ops=partial(_predict_ops, question),
+        predict_ops=predict_ops,
         note=partial(notes_on, question, footprint, scenario.precision),
         describe=_described,
         judge=partial(_judge, question, footprint),
+        served=served,
     )
 
 
@@ -136,6 +151,14 @@ def _predict_ops(question: Question, at_roofs: Sequence[OpCost]) -> Sequence[OpC
     from memorywall.answer.predict import predict_ops  # noqa: PLC0415 - it needs NumPy
 
     return predict_ops(question, list(at_roofs))
+
+
+def _with_engine(
+    question: Question, served: Served, at_roofs: Sequence[OpCost]
+) -> Sequence[OpCost]:
+    from memorywall.answer.serving import engine_row  # noqa: PLC0415 - few ask
+
+    return [*at_roofs, engine_row(question, served, at_roofs)]
 
 
 def _judge(question: Question, footprint: Footprint) -> Fit | None:

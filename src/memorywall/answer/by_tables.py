@@ -26,7 +26,7 @@ from memorywall.catalog.calibrations import host_table, table
 from memorywall.core.calibration import Estimate, Prediction
 from memorywall.core.hardware import Hardware
 from memorywall.core.kernels import Table
-from memorywall.core.numbers import maximum
+from memorywall.core.numbers import Number, maximum
 from memorywall.core.phase import Pass
 from memorywall.core.question import Question
 from memorywall.core.results import Cost, OpCost, SplitCost, of_overhead
@@ -107,7 +107,12 @@ def _ops(question: Question, at_roofs: Sequence[OpCost]) -> Sequence[OpCost]:
     slower = evaluate_ops(replace(question, hardware=reached.hardware))
     executions = sum(one.count for one in question.passes)
     host = OpCost("host", "host", executions, of_overhead(executions * reached.step_s), {}, {})
-    return _Predicted(at_roofs, slower, reached.operator_s, host)
+    rows = [host]
+    if question.layout.devices > 1:
+        spent: Number = sum((_exchange_s(question, one) for one in question.passes), 0.0)
+        sent = Cost(latency_s=spent, network_s=spent, network_bound_s=spent)
+        rows.insert(0, OpCost("collectives", "collective", executions, sent, {}, {}))
+    return _Predicted(at_roofs, slower, reached.operator_s, rows)
 
 
 @cache
@@ -128,7 +133,7 @@ def _by_roofs(question: Question) -> list[Estimate]:
     reached = _attained(question.hardware, weights_of(question))
     costs = price_passes(question, reached.hardware)
     return [
-        _estimate(cost, _overhead_s(question, one, reached), reached)
+        _estimate(cost, _overhead_s(question, one, reached), reached, _exchange_s(question, one))
         for one, cost in zip(question.passes, costs, strict=True)
     ]
 
@@ -137,13 +142,17 @@ class _Predicted(Sequence[OpCost]):
     """Operators with their predicted seconds, each worked out when it is read."""
 
     def __init__(
-        self, at_roofs: Sequence[OpCost], slower: Sequence[OpCost], launch_s: float, host: OpCost
+        self,
+        at_roofs: Sequence[OpCost],
+        slower: Sequence[OpCost],
+        launch_s: float,
+        rows: list[OpCost],
     ) -> None:
         self._at_roofs, self._slower = at_roofs, slower
-        self._launch_s, self._host = launch_s, host
+        self._launch_s, self._rows = launch_s, rows
 
     def __len__(self) -> int:
-        return len(self._at_roofs) + 1
+        return len(self._at_roofs) + len(self._rows)
 
     @overload
     def __getitem__(self, index: int) -> OpCost: ...
@@ -155,17 +164,32 @@ class _Predicted(Sequence[OpCost]):
         if isinstance(index, slice):
             return [self[each] for each in range(*index.indices(len(self)))]
         place = range(len(self))[index]
-        if place == len(self._at_roofs):
-            return self._host
+        if place >= len(self._at_roofs):
+            return self._rows[place - len(self._at_roofs)]
         known, slower = self._at_roofs[place], self._slower[place]
         launched = known.count if known.traffic else 0
         times = slower.cost + of_overhead(launched * self._launch_s)
         return replace(known, cost=known.cost.predicted(times), waits=slower.waits)
 
 
-def _estimate(cost: Cost, overhead_s: float, reached: Attained) -> Estimate:
-    by_class = {"operators": cost.latency_s, "overhead": overhead_s}
-    whole = SplitCost(cost.latency_s + overhead_s, lambda: cost + of_overhead(overhead_s))
+def _exchange_s(question: Question, one: Pass) -> Number:
+    """Return the seconds of the collectives of a pass on one device of a group."""
+    if question.layout.devices == 1:
+        return 0.0
+    from memorywall.answer.by_kernels import exchange_s  # noqa: PLC0415 - it needs NumPy
+
+    return exchange_s(question, one, _lookup(question.hardware))
+
+
+def _estimate(
+    cost: Cost, overhead_s: float, reached: Attained, exchange_s: Number = 0.0
+) -> Estimate:
+    by_class = {"operators": cost.latency_s, "overhead": overhead_s, "collectives": exchange_s}
+    sent = Cost(latency_s=exchange_s, network_s=exchange_s, network_bound_s=exchange_s)
+    whole = SplitCost(
+        cost.latency_s + overhead_s + exchange_s,
+        lambda: cost + of_overhead(overhead_s) + sent,
+    )
     return Estimate(by_class, (reached.low, reached.high), whole)
 
 

@@ -12,10 +12,12 @@ from typing import NamedTuple
 from memorywall.answer.programs import joined, rewrite_of
 from memorywall.core.errors import InvalidInputError
 from memorywall.core.hardware import Hardware
+from memorywall.core.layout import ONE_DEVICE
 from memorywall.core.numbers import maximum
 from memorywall.core.phase import Pass
 from memorywall.core.question import Question
 from memorywall.core.results import Cost, Footprint, OpCost
+from memorywall.cost.sharding import parts_of_roles
 from memorywall.cost.template import Point, Template, template_of
 from memorywall.passes.fuse import fuse_attention
 
@@ -77,7 +79,7 @@ def price_passes(question: Question, hardware: Hardware) -> tuple[Cost, ...]:
         from memorywall.answer.lowered import evaluate_lowered  # noqa: PLC0415 - NumPy, PyTorch
 
         return evaluate_lowered(replace(question, hardware=hardware))[0]
-    many = bool(question.shape)
+    many, devices = bool(question.shape), question.layout.devices
     costs = []
     for one in question.passes:
         template, point = template_of_pass(question, one)
@@ -88,7 +90,8 @@ def price_passes(question: Question, hardware: Hardware) -> tuple[Cost, ...]:
         else:
             cost = (template.price_many if many else template.price)(point, hardware)
             cost = cost if one.count == 1 else cost.map(partial(mul, one.count))
-        costs.append(cost)
+        # Of several devices, the work of each if it is divided evenly, without exchanges.
+        costs.append(cost if devices == 1 else cost.map(partial(mul, 1 / devices)))
     return tuple(costs)
 
 
@@ -107,12 +110,29 @@ def resident(question: Question) -> Footprint:
     """Return the bytes that must be resident at once for all passes of a question."""
     if question.model.traits.traced:
         return evaluate(question).footprint
+    if question.layout.devices > 1:
+        return _resident_of_rank(question)
     hardware, many, residents = question.hardware, bool(question.shape), []
     for one in question.passes:
         template, point = template_of_pass(question, one)
         last = point._replace(length=one.last) if one.grows else point
         residents.append((template.footprint_many if many else template.footprint)(last, hardware))
     return _together(residents)
+
+
+def _resident_of_rank(question: Question) -> Footprint:
+    """Return the bytes on one device of a group: weights and cache divided by their axes."""
+    whole = resident(replace(question, layout=ONE_DEVICE))
+    one = question.passes[-1]
+    template, _ = template_of_pass(question, one)
+    shares = parts_of_roles(template.program, question.layout)
+    return replace(
+        whole,
+        weights=whole.weights * shares["weight"],
+        kv_cache=whole.kv_cache * shares["kv_cache"],
+        state=whole.state * shares["state"],
+        activations=whole.activations / question.layout.stage,
+    )
 
 
 # Templates of the last questions, by the identity of what `settle` keeps for all of their lengths.
@@ -166,6 +186,9 @@ def evaluate_ops(question: Question) -> Sequence[OpCost]:
 
         return evaluate_lowered_ops(question)
     first, *others = question.passes
+    if question.layout.devices > 1:
+        alone = evaluate_ops(replace(question, layout=ONE_DEVICE))
+        return [_of_one(op, question.layout.devices) for op in alone]
     if question.shape and not others and first.count == 1:
         template, point = template_of_pass(question, first)
         return template.price_ops_many(point, question.hardware)
@@ -175,9 +198,18 @@ def evaluate_ops(question: Question) -> Sequence[OpCost]:
     return costs
 
 
+def _of_one(op: OpCost, devices: int) -> OpCost:
+    """Return the part of an operator's cost that each of some devices has."""
+    return op.map(partial(mul, 1 / devices))
+
+
 def ops_of_pass(question: Question, one: Pass) -> list[OpCost]:
     """Return the cost of every operator of one pass, over all of its executions."""
     template, point = template_of_pass(question, one)
+    devices = question.layout.devices
+    if devices > 1:
+        alone = ops_of_pass(replace(question, layout=ONE_DEVICE), one)
+        return [_of_one(op, devices) for op in alone]
     if one.grows:
         return template.price_run_ops(point, one.count, question.hardware)
     part = template.price_ops(point, question.hardware)

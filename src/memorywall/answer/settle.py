@@ -10,8 +10,9 @@ from typing import Any, TypeAlias
 from memorywall.core.errors import InvalidInputError, UnsupportedError, join_words, shown
 from memorywall.core.formats import TWINS, Format, find_format
 from memorywall.core.hardware import Hardware
+from memorywall.core.layout import NOT_ASKED, ONE_DEVICE, Layout
 from memorywall.core.model import Model
-from memorywall.core.numbers import plain
+from memorywall.core.numbers import Number, plain
 from memorywall.core.parameters import PARAMETERS, Parameter
 from memorywall.core.phase import Phase
 from memorywall.core.question import Counting, Formats, Question
@@ -19,7 +20,7 @@ from memorywall.core.recipes import Recipe, find_weights
 from memorywall.core.scenario import Scenario
 from memorywall.core.storage import Storage
 from memorywall.core.traits import TracedPass
-from memorywall.core.workload import Conventions
+from memorywall.core.workload import Conventions, Workload
 from memorywall.phases import all_phases, find_phase, usual_phase
 
 # The parameters beside device and phase, and the values of a scenario in the same order.
@@ -54,7 +55,7 @@ def settle(scenario: Scenario) -> Question:
         model,
         scenario.hardware,
         phase,
-        1 if asked.batch_size is None else asked.batch_size,
+        _sequences(asked),
         lengths.seq_len,
         lengths.source_len,
         lengths.image_size,
@@ -65,10 +66,54 @@ def settle(scenario: Scenario) -> Question:
         formats,
         counting,
         scenario.adjustments,
+        ONE_DEVICE if scenario.layout is NOT_ASKED else settle_layout(scenario),
+        asked.request_rate,
     )
     for name, value in scenario.adjustments.given:
         question = PARAMETERS[name].adjust(question, value)
     return question
+
+
+def _sequences(asked: Workload) -> Number:
+    """Return the sequences of a question; in serving, the requests in flight."""
+    if asked.concurrency is not None:
+        return asked.concurrency
+    return 1 if asked.batch_size is None else asked.batch_size
+
+
+def settle_layout(scenario: Scenario) -> Layout:
+    """Return the layout of a scenario: a missing degree follows from the others.
+
+    Raises:
+        InvalidInputError: degrees that conflict.
+        UnsupportedError: more than one pipeline stage.
+    """
+    asked = scenario.layout
+    pipeline, groups = asked.pipeline or 1, asked.attention_data or 1
+    if pipeline > 1:
+        raise UnsupportedError(
+            f"pipeline must be 1, got {pipeline}: stages are not priced.",
+            "Divide by tensor, expert or attention_data.",
+        )
+    tensor = asked.tensor
+    if tensor is None:
+        tensor, rest = divmod(asked.devices or groups, groups)
+        if rest or not tensor:
+            raise InvalidInputError(
+                f"devices must be a multiple of attention_data {groups}, got {asked.devices}."
+            )
+    layout = Layout(tensor, pipeline, asked.expert or 1, groups)
+    if asked.devices is not None and layout.devices != asked.devices:
+        raise InvalidInputError(
+            f"devices must be tensor x pipeline x attention_data = {layout.devices}, got "
+            f"{asked.devices}.",
+            "Leave one of them out.",
+        )
+    if layout.stage % layout.expert:
+        raise InvalidInputError(
+            f"expert must divide the {layout.stage} devices, got {layout.expert}."
+        )
+    return layout
 
 
 # Frames of the last questions, by the model's identity: a sweep asks the same with other numbers.
@@ -223,6 +268,7 @@ def _counting(asked: Conventions) -> Counting:
         asked.cache_page or 0,
         asked.ceilings or "calibrated",
         asked.launch or "graph",
+        asked.engine or "vllm",
     )
 
 

@@ -214,7 +214,9 @@ def fit_engines(runs: Sequence[ServingRun]) -> dict[str, dict[str, float]]:
 
     def off(point: Array) -> Array:
         each = {engine: constants(point, engine) for engine in engines}
-        return np.array([np.log(predicted_tpot(r, each[r.engine]) / r.tpot_s) for r in used])
+        return np.array(
+            [np.log(predicted_tpot(r, each[r.engine]) / (r.tpot_s or 1.0)) for r in used]
+        )
 
     found = least_squares(off, start, bounds=(low, high), loss="soft_l1", f_scale=_SOFT,
                           max_nfev=60)  # fmt: skip

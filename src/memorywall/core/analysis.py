@@ -27,6 +27,7 @@ from memorywall.core.quantities import (
 from memorywall.core.question import Question
 from memorywall.core.results import Cost, Footprint, OpCost, bound_words, capacity_code
 from memorywall.core.scenario import Scenario
+from memorywall.core.served import Ranged, Served
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -74,6 +75,7 @@ class Analysis:
     note: Callable[[], tuple[str, ...]]
     describe: Callable[[Analysis], str]
     judge: Callable[[], Fit | None]
+    served: Served | None = None
 
     def __repr__(self) -> str:
         latency = plain(self.latency_s) if not self.question.shape else f"{self.question.shape}"
@@ -383,6 +385,8 @@ class Analysis:
 
         Of a pass over a prompt; None where there is none.
         """
+        if self.served is not None:
+            return self.served.ttft_s.value
         first = self.passes[0]
         return self._pass_s(0) if first.emits and not first.step else None
 
@@ -392,6 +396,8 @@ class Analysis:
 
         None where there is none.
         """
+        if self.served is not None:
+            return self.served.tpot_s.value
         steps = self._step_passes
         if not steps:
             return None
@@ -484,6 +490,9 @@ class Analysis:
         value = declared.read(self.footprint if name.startswith("footprint.") else self)
         low = high = None
         estimate = self._estimate_of(name) if declared.scaling != "none" else None
+        ranged = getattr(self.served, name, None) if self.served is not None else None
+        if isinstance(ranged, Ranged):
+            low, high, estimate = ranged.low, ranged.high, None
         if estimate is not None and value is not None:
             low, high = value * estimate.low, value * estimate.high
             if declared.scaling == "rate":

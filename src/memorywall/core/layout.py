@@ -2,7 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+
+from memorywall.core.workload import one_count
+
+MOST_DEVICES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Parallelism:
+    """The degrees of parallelism as asked, None where nothing was given; see ``Layout``."""
+
+    devices: int | None = None
+    tensor: int | None = None
+    pipeline: int | None = None
+    expert: int | None = None
+    attention_data: int | None = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not None:
+                object.__setattr__(self, field.name, one_count(value, field.name, 1, MOST_DEVICES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +57,6 @@ class Layout:
     def expert_tensor(self) -> int:
         """Devices that share each expert."""
         return max(1, self.stage // self.expert)
+
+
+ONE_DEVICE, NOT_ASKED = Layout(), Parallelism()

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, get_args
 
 from memorywall.core.errors import InvalidInputError, UnknownNameError, shown
-from memorywall.core.numbers import LARGEST, Number, plain
+from memorywall.core.numbers import LARGEST, Number, as_quantity, plain
 from memorywall.core.recipes import FORMAT_READERS
 from memorywall.core.traits import Traits
 from memorywall.core.units import read_counts
 from memorywall.core.workload import (
     Causal,
     Ceilings,
+    Engine,
     Guidance,
     LatentForm,
     Launch,
@@ -33,8 +34,12 @@ from memorywall.core.workload import (
 if TYPE_CHECKING:
     from memorywall.core.question import Question
 
-Part: TypeAlias = Literal["hardware", "workload", "precision", "conventions", "adjustments"]
-Kind: TypeAlias = Literal["device", "phase", "length", "count", "pixels", "format", "choice"]
+Part: TypeAlias = Literal[
+    "hardware", "workload", "precision", "conventions", "layout", "adjustments"
+]  # fmt: skip
+Kind: TypeAlias = Literal[
+    "device", "phase", "length", "count", "rate", "pixels", "format", "choice"
+]  # fmt: skip
 Numbers: TypeAlias = "Number | str | Sequence[int]"
 
 
@@ -55,6 +60,7 @@ class Parameter:
         part: the value of ``Scenario`` that holds it; ``adjustments`` if it has an ``effect``.
         kind: ``device``: a name or a file; ``phase``: a file of ``memorywall/phases``;
             ``length``: whole numbers, of which k is 1024 and M is 1024 k; ``count``: whole numbers;
+            ``rate``: a positive number;
             ``pixels``: height and width; ``format``: a name of ``core/formats.py``,
             for weights of ``core/recipes.py`` too; ``choice``: one
             of ``choices``.
@@ -111,6 +117,8 @@ class Parameter:
                 numbers = read_counts(value, self.name, length=self.kind == "length")
                 value = numbers[0] if len(numbers) == 1 else numbers
             return one_count(value, self.name, 1, LARGEST)
+        if self.kind == "rate":
+            return as_quantity(value, self.name)
         choose(self.name, value, self.choices)
         return value
 
@@ -249,6 +257,50 @@ PARAMETERS: dict[str, Parameter] = {
             "eager: by a framework, operator by operator.",
             "graph", choices=get_args(Launch),
         ),
+        Parameter(
+            "engine", "conventions", "choice", "The serving engine whose constants apply.", "vllm",
+            choices=get_args(Engine),
+        ),
+        Parameter(
+            "input_len", "workload", "length", "Tokens of the prompt of a request.", "1024",
+            unit="tokens",
+        ),
+        Parameter(
+            "output_len", "workload", "length", "Tokens that a request generates.", "1024",
+            unit="tokens",
+        ),
+        Parameter(
+            "concurrency", "workload", "count", "Requests in flight over all devices.", "1",
+            unit="requests",
+        ),
+        Parameter(
+            "request_rate", "workload", "rate",
+            "Requests that arrive a second, at random times (Poisson); concurrency is then the "
+            "most in flight.",
+            "always as many as the concurrency", unit="requests/s",
+        ),
+        Parameter(
+            "devices", "layout", "count", "Devices that share the model.",
+            "tensor x pipeline x attention_data", unit="devices",
+        ),
+        Parameter(
+            "tensor", "layout", "count", "Devices that share each product and each head.",
+            "devices / (pipeline x attention_data)", unit="devices",
+        ),
+        Parameter(
+            "pipeline", "layout", "count", "Stages of layers; more than 1 is not supported.", "1",
+            unit="stages",
+        ),
+        Parameter(
+            "expert", "layout", "count",
+            "Groups of devices among which whole experts are divided; the rest share each expert.",
+            "1", EXPERTS, unit="groups",
+        ),
+        Parameter(
+            "attention_data", "layout", "count",
+            "Groups of devices that each attend to a part of the sequences.",
+            "1", unit="groups",
+        ),
     )
 }  # fmt: skip
 
@@ -305,6 +357,16 @@ class Words(TypedDict, total=False):
     cache_page: int | str | None
     ceilings: str | None
     launch: str | None
+    engine: str | None
+    input_len: int | str | None
+    output_len: int | str | None
+    concurrency: int | str | None
+    request_rate: float | None
+    devices: int | str | None
+    tensor: int | str | None
+    pipeline: int | str | None
+    expert: int | str | None
+    attention_data: int | str | None
 
 
 _NAME_OF = {
@@ -323,7 +385,7 @@ def by_part(words: Mapping[str, Any]) -> dict[Part, dict[str, Any]]:
         InvalidInputError: a parameter given under two names.
     """
     parts: dict[Part, dict[str, Any]] = {
-        "workload": {}, "precision": {}, "conventions": {}, "adjustments": {},
+        "workload": {}, "precision": {}, "conventions": {}, "layout": {}, "adjustments": {},
     }  # fmt: skip
     for word, value in words.items():
         if value is None:

@@ -79,6 +79,7 @@ class Phase:
         passes: a question in, its forward passes out, in order.
         rates: a question in, the units that it processes out, the one of the headline first.
         sentence: a question without arrays in, the text of its work in the headline out.
+        serves: whether its times are those of a serving engine, with its queue.
     """
 
     name: str
@@ -89,3 +90,4 @@ class Phase:
     passes: Callable[[Question], tuple[Pass, ...]]
     rates: Callable[[Question], tuple[Rate, ...]]
     sentence: Callable[[Question], str]
+    serves: bool = False

@@ -181,6 +181,46 @@ def _share(name: str, meaning: str) -> Quantity:
 
 _INTERVAL = "end of the nominal 80 % interval of measured or forecast values"
 
+
+def _of_serving(answer: Any) -> bool:
+    return answer.served is not None
+
+
+def _of_served(name: str) -> Callable[[Any], Any]:
+    """Return what reads a number of a serving engine; None without one."""
+
+    def read(answer: Any) -> Any:
+        found = None if answer.served is None else getattr(answer.served, name)
+        return getattr(found, "value", found)
+
+    return read
+
+
+def _served(
+    name: str, unit: str, meaning: str, scaling: Scaling = "none", display: Display = "number"
+) -> Quantity:
+    return Quantity(
+        name, unit, meaning, display, scaling, "time", _of_serving, compute=_of_served(name),
+        listed=True,
+    )  # fmt: skip
+
+
+_SERVING = (
+    _served("requests_per_s", "requests/s", "Requests that all devices end a second.", "rate"),
+    _served("tokens_per_s_per_device", "tokens/s", "Output tokens of one device a second.", "rate"),
+    _served("in_flight", "requests", "Requests in the batch, of all devices."),
+    _served("most_in_flight", "requests", "Requests whose cache fits the devices' memory."),
+    _served("waiting_s", "s", "Mean time in the queue.", display="prefixed"),
+    _served("ttft_p50_s", "s", "Median time to the first token.", "time", "prefixed"),
+    _served(
+        "ttft_p95_s", "s", "Time to the first token of all but 5 % of requests.", "time", "prefixed"
+    ),
+    _served("tpot_p50_s", "s", "Median time of an output token.", "time", "prefixed"),
+    _served(
+        "tpot_p95_s", "s", "Time of an output token of all but 5 % of requests.", "time", "prefixed"
+    ),
+)
+
 _ACTIVE = "Weights that a single token uses, without tables of which it reads a row."
 
 ANALYSIS = (
@@ -250,6 +290,7 @@ ANALYSIS = (
     _seconds("ttft_s", "Time to the first token.", "time"),
     _seconds("tpot_s", "Mean time of a decode step.", "time"),
     _seconds("step_s", "The time of one denoising step.", "time", _of_denoising),
+    *_SERVING,
     _share("mfu", "Share of the device's peak FLOP/s that is attained."),
     _share("mbu", "Share of the device's peak bandwidth that is attained."),
     Quantity(

@@ -9,6 +9,7 @@ from memorywall.core.errors import InvalidInputError
 from memorywall.core.formats import Format, arithmetic_of
 from memorywall.core.forward import Forward
 from memorywall.core.hardware import Hardware
+from memorywall.core.layout import ONE_DEVICE, Layout
 from memorywall.core.model import Model
 from memorywall.core.numbers import Number, is_array
 from memorywall.core.parameters import Adjustments
@@ -48,6 +49,7 @@ class Counting:
     cache_page: int = 0
     ceilings: str = "calibrated"
     launch: str = "graph"
+    engine: str = "vllm"
 
 
 # Not frozen, since a frozen dataclass takes three times as long to make; nothing changes one.
@@ -61,6 +63,8 @@ class Question:
         arithmetic: the requested arithmetic of linear layers, a key of ``Hardware.peaks``; a
             device without it uses the twin of equal width, or the next wider one.
         adjustments: the parameters that changed the other fields by their effects.
+        layout: how the model is divided among devices.
+        request_rate: requests that arrive a second; None where as many are always in flight.
     """
 
     model: Model
@@ -77,6 +81,8 @@ class Question:
     formats: Formats
     counting: Counting
     adjustments: Adjustments = Adjustments()
+    layout: Layout = ONE_DEVICE
+    request_rate: float | None = None
 
     @property
     def arithmetic(self) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from memorywall.core.errors import InvalidInputError, UnknownNameError, shown
-from memorywall.core.numbers import LARGEST, Number, as_count
+from memorywall.core.numbers import LARGEST, Number, as_count, as_quantity
 from memorywall.core.recipes import FORMAT_READERS
 from memorywall.core.units import read_counts
 
@@ -21,13 +21,14 @@ Routing: TypeAlias = Literal["uniform", "skewed"]
 LatentForm: TypeAlias = Literal["auto", "absorbed", "expanded", "reexpanded"]
 Ceilings: TypeAlias = Literal["calibrated", "spec"]
 Launch: TypeAlias = Literal["graph", "eager"]
+Engine: TypeAlias = Literal["trtllm", "vllm", "sglang"]
 
 # One step per new token is priced; above this number the answer would take too long.
 MOST_NEW_TOKENS = 2**22
 # Denoising steps are identical, and a few thousand are the most in use.
 MOST_STEPS = 2**20
 # The parameters that count positions, where k is 1024.
-LENGTHS = ("seq_len", "source_len", "new_tokens", "cache_page")
+LENGTHS = ("seq_len", "source_len", "new_tokens", "input_len", "output_len", "cache_page")
 _SMALL = 2**30
 
 
@@ -43,6 +44,7 @@ class Workload:
         new_tokens, steps: whole numbers.
         image_size: height and width in pixels, or one number for both.
         guidance: ``on`` or ``off``.
+        input_len, output_len, concurrency: of serving, whole numbers; request_rate: requests/s.
     """
 
     phase: str | None = None
@@ -54,8 +56,13 @@ class Workload:
     images: Number | None = None
     steps: int | None = None
     guidance: str | None = None
+    input_len: int | None = None
+    output_len: int | None = None
+    concurrency: int | None = None
+    request_rate: float | None = None
 
     def __post_init__(self) -> None:
+        self._check_serving()
         if self.guidance is not None:
             choose("guidance", self.guidance, get_args(Guidance))
         self._check("batch_size", self.batch_size, 1)
@@ -70,6 +77,18 @@ class Workload:
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, one_count(_read(value, name), name, 1, most))
+
+    def _check_serving(self) -> None:
+        """Check the words of serving: whole numbers, and a rate."""
+        for name in ("input_len", "output_len", "concurrency"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, one_count(_read(value, name), name, 1, LARGEST))
+        if self.request_rate is not None:
+            rate = as_quantity(_read_rate(self.request_rate), "request_rate")
+            if not isinstance(rate, int | float):
+                raise InvalidInputError("request_rate must be one number, got several.")
+            object.__setattr__(self, "request_rate", float(rate))
 
     def _check(self, name: str, value: Number | None, least: int) -> None:
         """Check a number or an array of whole numbers; most are small integers already."""
@@ -105,11 +124,12 @@ class Conventions:
     cache_page: int | None = None
     ceilings: str | None = None
     launch: str | None = None
+    engine: str | None = None
 
     def __post_init__(self) -> None:
         given = (
             self.traffic, self.causal, self.logits, self.routing, self.mla, self.ceilings,
-            self.launch,
+            self.launch, self.engine,
         )  # fmt: skip
         for value, (name, choices) in zip(given, _CHOICES, strict=True):
             if value is not None:
@@ -127,7 +147,16 @@ _CHOICES = (
     ("mla", get_args(LatentForm)),
     ("ceilings", get_args(Ceilings)),
     ("launch", get_args(Launch)),
+    ("engine", get_args(Engine)),
 )
+
+
+def _read_rate(value: object) -> object:
+    """Return a text as its number, and any other value unchanged."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def _read(value: object, name: str) -> object:

@@ -14,13 +14,16 @@ from typing import Any
 
 from memorywall.core.errors import InvalidInputError
 from memorywall.core.layout import Layout
-from memorywall.core.numbers import Number, is_array
 from memorywall.core.program import Program
+from memorywall.core.symbols import Expression, Symbol, evaluate
+from memorywall.core.tensors import Tensor
 from memorywall.cost.calls import Call
+from memorywall.cost.template.point import VARIABLES
 
 SPLIT = frozenset(("heads", "kv_heads", "ffn", "vocab", "ssm_heads"))
 _ATTENTION = frozenset(("heads", "kv_heads", "latent", "q_latent", "ssm_heads", "index_heads"))
 _EXPERTS = frozenset(("experts", "expert_ffn"))
+_ROLES = ("weight", "kv_cache", "state")
 # How often a payload crosses the links.
 _CROSSINGS = {"all_reduce": 2, "all_gather": 1, "reduce_scatter": 1}
 _SUM_BYTES = 2  # of an element of a partial sum, in 16 bits
@@ -125,19 +128,31 @@ def _follows_experts(before: list[Call], call: Call) -> bool:
     return False
 
 
-def resident_share(program: Program, layout: Layout) -> dict[str, Number]:
-    """Return the resident bytes of one device by role: weights, cache and state."""
-    totals: dict[str, Number] = {}
+def parts_of_roles(program: Program, layout: Layout) -> dict[str, float]:
+    """Return the share of the resident bytes of each role that lies on one device.
+
+    Bytes are compared at one sequence of one position, as all of a cache grow alike.
+    """
+    whole, local = dict.fromkeys(_ROLES, 0.0), dict.fromkeys(_ROLES, 0.0)
+    at = dict.fromkeys(VARIABLES, 1)
     for tensor, copies in program.kept().values():
-        names = {name for name, _ in tensor.axes}
-        parts: Number = 1
-        if names & _EXPERTS:
-            parts = layout.stage
-        elif tensor.role == "kv_cache":
-            heads = dict(tensor.axes).get("kv_heads", 1)
-            local = min(layout.tensor, int(heads)) if not is_array(heads) else layout.tensor
-            parts = local * layout.attention_data
-        elif names & SPLIT:
-            parts = layout.tensor if names & _ATTENTION else layout.stage
-        totals[tensor.role] = totals.get(tensor.role, 0) + tensor.resident_bytes * copies / parts
-    return totals
+        if tensor.role not in _ROLES:
+            continue
+        size: Any = tensor.resident_bytes
+        size = float(evaluate(size, at) if isinstance(size, Symbol | Expression) else size) * copies
+        whole[tensor.role] += size
+        local[tensor.role] += size / _parts(tensor, layout)
+    return {role: local[role] / whole[role] if whole[role] else 1.0 for role in _ROLES}
+
+
+def _parts(tensor: Tensor, layout: Layout) -> int:
+    """Return among how many devices an array is divided; the others hold copies."""
+    names = {name for name, _ in tensor.axes}
+    if names & _EXPERTS:
+        return layout.stage
+    if tensor.role in ("kv_cache", "state"):
+        heads = dict(tensor.axes).get("kv_heads", layout.tensor if names & SPLIT else 1)
+        return min(layout.tensor, int(heads)) * layout.attention_data
+    if names & SPLIT:
+        return layout.tensor if names & _ATTENTION else layout.stage
+    return 1

@@ -12,6 +12,7 @@ CACHE = frozenset(("kv_cache", "cache_page"))
 LAYERS = frozenset(("state", "routing", "mla"))
 MASKS = frozenset(("causal",))
 HEAD = frozenset(("logits",))
+DEVICES = frozenset(("devices", "tensor", "pipeline", "expert", "attention_data"))
 ROUNDS = frozenset(("steps", "guidance"))
 
 WHOLE_PASS = ALWAYS | LENGTH | SOURCE | SIGHT | CACHE | LAYERS | MASKS | HEAD
@@ -23,5 +24,5 @@ def of_a_step(traits: Traits) -> frozenset[str]:
     Layers that attend within chunks, or to selected positions, are the exception: a framework reads
     across the border of chunks, and pairs a token with the others too.
     """
-    words = WHOLE_PASS - SIGHT
+    words = (WHOLE_PASS - SIGHT) | DEVICES
     return words if traits.chunks or traits.selections else words - MASKS
