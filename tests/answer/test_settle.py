@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 import memorywall as mw
 from memorywall.app.cli import main
 from memorywall.core.errors import MemoryWallError
+from memorywall.core.layout import Parallelism
 from memorywall.core.model import Model
 from memorywall.core.parameters import PARAMETERS, Adjustments, Parameter, Words
 from memorywall.core.workload import LENGTHS
@@ -53,6 +54,16 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "cache_page": (4096,),
     "ceilings": ("spec",),
     "launch": ("eager",),
+    "engine": ("sglang",),
+    "input_len": (300,),
+    "output_len": (7,),
+    "concurrency": (3,),
+    "request_rate": (0.01,),
+    "devices": (2,),
+    "tensor": (2,),
+    "pipeline": (2,),
+    "expert": (2,),
+    "attention_data": (2,),
 }
 # A parameter with an effect is tried with values of its kind.
 _BY_KIND: dict[str, tuple[Any, ...]] = {
@@ -103,7 +114,7 @@ def refused(result: tuple[Any, ...]) -> bool:
 def scenario(name: str, words: dict[str, Any]) -> mw.Scenario:
     """Return what is asked, made by hand of the parts of a scenario."""
     parts: dict[str, dict[str, Any]] = {
-        "workload": {}, "precision": {}, "conventions": {}, "adjustments": {},
+        "workload": {}, "precision": {}, "conventions": {}, "layout": {}, "adjustments": {},
     }  # fmt: skip
     for word, value in words.items():
         parts[PARAMETERS[word].part][word] = value
@@ -114,6 +125,7 @@ def scenario(name: str, words: dict[str, Any]) -> mw.Scenario:
         mw.Precision(**parts["precision"]),
         mw.Conventions(**parts["conventions"]),
         Adjustments(tuple(parts["adjustments"].items())),
+        Parallelism(**parts["layout"]),
     )
 
 
@@ -132,6 +144,7 @@ def test_keywords_are_those_of_the_table() -> None:
 def test_fields_of_a_scenario_are_those_of_the_table() -> None:
     for part, kind in (
         ("workload", mw.Workload), ("precision", mw.Precision), ("conventions", mw.Conventions),
+        ("layout", Parallelism),
     ):  # fmt: skip
         assert {field.name for field in fields(kind)} == {
             parameter.name for parameter in PARAMETERS.values() if parameter.part == part

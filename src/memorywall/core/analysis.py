@@ -351,6 +351,9 @@ class Analysis:
     @property
     def rates(self) -> dict[str, Number]:
         """Units per second by their name, ``tokens``, ``images`` or ``samples``, the main first."""
+        if self.served is not None:
+            per_device = self.served.tokens_per_s_per_device.value
+            return {"tokens": per_device * self.question.layout.devices}
         found = self.question.phase.rates(self.question)
         return {rate.unit: rate.count / self.latency_s for rate in found}
 

@@ -53,7 +53,9 @@ def _sentence(question: Question) -> str:
     requests = render_count(int(question.batch_size), "request")
     lengths = f"{int(question.seq_len)} tokens in and {question.new_tokens} out"
     devices = render_count(question.layout.devices, "device")
-    return f"serving {requests} of {lengths} with {question.counting.engine}, {devices}"
+    rate = question.request_rate
+    many = requests if rate is None else f"{rate:g} requests/s, up to {requests} at once,"
+    return f"serving {many} of {lengths} with {question.counting.engine}, {devices}"
 
 
 PHASE = Phase(

@@ -28,12 +28,12 @@ HELD_OUT, SHEET = "configuration held out", "data sheet"
 SYSTEM_OUT, MODEL_OUT, FIRST = "system left out", "model left out", "first token, held out"
 LIMITS = (
     Limit(HELD_OUT, "dense, aggregated", 0.12),
-    Limit(HELD_OUT, "aggregated", 0.15, 0.45, (0.7, 0.88)),
+    Limit(HELD_OUT, "aggregated", 0.15, 0.42, (0.75, 0.85)),
     Limit(HELD_OUT, "all", 0.18),
     Limit(SYSTEM_OUT, "aggregated", 0.15),
     Limit(MODEL_OUT, "aggregated", 0.18),
     Limit(MODEL_OUT, "dense, aggregated", 0.22),
-    Limit(FIRST, "aggregated", 0.30),
+    Limit(FIRST, "aggregated", 0.30, covered=(0.75, 0.85)),
 )
 _SHEET = {
     "riding": 0.0, "reduce_s": 0.0, "reduce_rank_s": 0.0, "step_s": 0.0, "sequence_s": 0.0,
