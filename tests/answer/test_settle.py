@@ -222,7 +222,7 @@ def test_another_model_or_workload_in_a_scenario_is_a_question_asked_afresh(
     both = scenario(other, {**words, **more})
     parts = replace(
         asked, model=both.model, workload=both.workload, precision=both.precision,
-        conventions=both.conventions, adjustments=both.adjustments,
+        conventions=both.conventions, adjustments=both.adjustments, layout=both.layout,
     )  # fmt: skip
     fresh = outcome(lambda: mw.analyze(model(other), on=H100, **{**words, **more}))
     assert outcome(lambda: mw.analyze_scenario(parts)) == fresh

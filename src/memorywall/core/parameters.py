@@ -361,7 +361,7 @@ class Words(TypedDict, total=False):
     input_len: int | str | None
     output_len: int | str | None
     concurrency: int | str | None
-    request_rate: float | None
+    request_rate: float | str | None
     devices: int | str | None
     tensor: int | str | None
     pipeline: int | str | None

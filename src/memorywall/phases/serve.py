@@ -9,7 +9,7 @@ from memorywall.core.question import Question
 from memorywall.core.traits import Traits
 from memorywall.core.units import render_count
 from memorywall.core.workload import Workload
-from memorywall.phases._words import CACHE, DEVICES, LAYERS
+from memorywall.phases._words import CACHE, DEVICES
 from memorywall.phases.decode import refuse_encoder
 
 DEFAULT_LEN = 1024
@@ -28,12 +28,18 @@ def _resolve(model: Model) -> str:
 
 def _words(traits: Traits) -> frozenset[str]:  # noqa: ARG001 - the common signature
     formats = frozenset(("weights", "activations"))
-    return formats | CACHE | LAYERS | DEVICES | _SERVING
+    return formats | CACHE | DEVICES | _SERVING | {"state", "mla"}
 
 
-def _lengths(model: Model, asked: Workload) -> Lengths:  # noqa: ARG001 - the common signature
+def _lengths(model: Model, asked: Workload) -> Lengths:
     made = DEFAULT_LEN if asked.output_len is None else asked.output_len
-    return Lengths(DEFAULT_LEN if asked.input_len is None else asked.input_len, new_tokens=made)
+    seen = model.traits.images  # requests are of text: towers are resident and do not run
+    return Lengths(
+        DEFAULT_LEN if asked.input_len is None else asked.input_len,
+        image_size=None if seen is None else seen.size,
+        images=None if seen is None else 0,
+        new_tokens=made,
+    )
 
 
 def _passes(question: Question) -> tuple[Pass, ...]:
