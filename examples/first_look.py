@@ -58,7 +58,7 @@ def on_a_data_sheet() -> list[mw.Analysis]:
         f"decode step reads weights, {1 - float(one.mfu):.1%} of the arithmetic is idle. "
         f"Llama-3.1-70B at batch 64 {capacity(large)}.",
     )
-    print(f"   {'':32} {'needs':>8} {'fits':>5} {'at least':>9} {'tokens/s':>9}  bound")
+    print(f"   {'':32} {'needs':>8} {'fits':>5} {'time':>9} {'tokens/s':>9}  bound")
     for answer in (prefill, one, eight, many, small_int4, large, large_int4):
         print(f"   {row(answer)}")
     print(

@@ -191,7 +191,7 @@ def test_the_python_of_the_page(extended: Installed) -> None:
 
 def test_what_appears_in_help(extended: Installed) -> None:
     shown = " ".join(extended.memorywall("analyze", "--help").split())
-    assert "decode|denoise|encode|generate|prefill|resume|train" in shown
+    assert "decode|denoise|encode|generate|prefill|resume|serve|train" in shown
     assert (
         "--cache-limit N[k|M] Positions that the KV cache keeps; older ones are dropped "
         "(StreamingLLM). [requires a KV cache] [default: all]"

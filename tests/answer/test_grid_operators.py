@@ -22,8 +22,8 @@ def test_operators_of_a_grid_are_not_all_kept() -> None:
     tracemalloc.stop()
     assert np.allclose(np.asarray(summed), np.asarray(answer.latency_s), rtol=1e-12)
     # One operator has some 16 arrays of 8 bytes a point; all of them, 20 and more, would take 20
-    # times as much. Alive at once may be the operators of one call, up to five (queries, keys, values
-    # and what is fused into them), and the one before it.
+    # times as much. Alive at once may be the operators of one call, up to five (queries, keys,
+    # values and what is fused into them), and the one before it.
     assert peak < 6 * 16 * 8 * POINTS
     assert len(answer.ops[:2]) == 2
     assert answer.ops[-1].name == list(answer.ops)[-1].name

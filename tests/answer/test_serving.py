@@ -76,8 +76,8 @@ def test_what_the_memory_does_not_hold_waits() -> None:
     answer = serve(tensor=2, concurrency=512, input_len=8192)
     found = answer.serving
     assert found is not None
-    assert found.held is not None
-    assert found.in_flight == found.held < 512
+    assert found.most_in_flight is not None
+    assert found.in_flight == found.most_in_flight < 512
     waiting = (512 - found.in_flight) / found.requests_per_s
     assert found.waiting_s == pytest.approx(waiting)
     assert answer.fits
@@ -90,9 +90,9 @@ def test_the_memory_holds_what_is_left_beside_weights() -> None:
     # 80 layers x 2 x 8 heads x 128 x 2 bytes over 8 devices, of 2048 positions.
     each = 80 * 2 * 128 * 2 * 2048
     usable = float(mw.hardware(DEVICE).usable or 0)
-    assert found.held is not None
-    assert found.held < 0.9 * usable / each
-    assert found.held > (0.9 * usable - 12e9) / each
+    assert found.most_in_flight is not None
+    assert found.most_in_flight < 0.9 * usable / each
+    assert found.most_in_flight > (0.9 * usable - 12e9) / each
 
 
 def test_arrivals_wait_in_a_queue() -> None:

@@ -64,10 +64,10 @@ def serving_notes(
     load = question.load
     assert load is not None
     notes = []
-    if found.held is not None and found.held < load.concurrency:
+    if found.most_in_flight is not None and found.most_in_flight < load.concurrency:
         notes.append(
-            f"The memory holds {found.held:,} requests at once; {found.in_flight:,} are in flight "
-            "and the others wait."
+            f"The memory holds {found.most_in_flight:,} requests at once; {found.in_flight:,} are "
+            "in flight and the others wait."
         )
     notes += notes_on(question, footprint, asked)
     notes.append(

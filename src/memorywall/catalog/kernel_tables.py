@@ -53,7 +53,7 @@ def has_own_tables(hardware: Hardware) -> bool:
 
     One that was changed by hand keeps the shares of its roofs that its kernels attain.
     """
-    return bool(_own(hardware.name))
+    return any(kind != "step" for kind, _, _ in _own(hardware.name))
 
 
 def kernel_table(hardware: Hardware, kind: str, dtype: str, engine: str = "") -> Table:
@@ -91,11 +91,18 @@ def _of_engine(tables: _Tables, kind: str, dtype: str, engine: str) -> Table | N
 
 def _own(name: str) -> _Tables:
     """Return the tables of a device, the user's before the catalogue's."""
-    mine = data_folder() / "calibrations" / f"{name}.toml"
-    found = dict(_read(FOLDER / f"{name}.toml", 0.0))
-    if mine.is_file():
-        found |= _read(mine, mine.stat().st_mtime)
-    return found
+    return {**_read(FOLDER / f"{name}.toml", 0.0), **user_tables(name)}
+
+
+def user_path(name: str) -> Path:
+    """Return the file of a user's tables of a device."""
+    return data_folder() / "calibrations" / f"{Path(name).name}.toml"
+
+
+def user_tables(name: str) -> _Tables:
+    """Return the tables that a user has made of a device, by kind, dtype and engine."""
+    mine = user_path(name)
+    return _read(mine, mine.stat().st_mtime) if mine.is_file() else {}
 
 
 def _class(name: str) -> _Tables:

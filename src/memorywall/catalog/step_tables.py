@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from memorywall.catalog.classes import CLASSES, class_of
+from memorywall.catalog.kernel_tables import user_tables
 from memorywall.core.errors import InvalidInputError
 from memorywall.core.files import read_text
 from memorywall.core.hardware import Hardware
@@ -27,10 +28,14 @@ def step_table(hardware: Hardware, engine: str = "") -> Table:
     An engine without a table in either has that of any engine.
     """
     for wanted in (engine, ""):
-        for name in (hardware.name, class_of(hardware)):
-            tables = _tables(name)
-            if wanted in tables:
-                return tables[wanted]
+        mine = user_tables(hardware.name)
+    for wanted in (engine, ""):
+        if ("step", "", wanted) in mine:
+            return mine["step", "", wanted]
+    for name in (hardware.name, class_of(hardware)):
+        tables = _tables(name)
+        if wanted in tables:
+            return tables[wanted]
     return class_table(CLASSES[-1])
 
 

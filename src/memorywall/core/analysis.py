@@ -38,6 +38,7 @@ _MOST_ROWS = 64
 _BOUNDS: dict[str, Literal["", "at least", "at most"]] = {
     "none": "", "time": "at least", "part": "", "rate": "at most",
 }  # fmt: skip
+_ARRIVING = ("requests_per_s", "tokens_per_s", "tokens_per_s_per_device")
 _SUMMARY = ("batch_size", "seq_len", "latency_s", "bound", "binding")
 
 
@@ -356,13 +357,19 @@ class Analysis:
 
     @property
     def tokens_per_s_per_device(self) -> Number | None:
-        """Tokens per second over the devices; None where the unit is another."""
+        """Tokens per second, over the devices.
+
+        None where the unit is another.
+        """
         found = self.tokens_per_s
         return None if found is None else found / self.devices
 
     @property
     def requests_per_s(self) -> Number | None:
-        """Requests that an engine serves per second; None in other phases."""
+        """Requests that an engine serves per second.
+
+        None in other phases.
+        """
         return None if self.serving is None else self.serving.requests_per_s
 
     @property
@@ -505,6 +512,9 @@ class Analysis:
         value = declared.read(self.footprint if name.startswith("footprint.") else self)
         low = high = None
         estimate = self._estimate_of(name) if declared.scaling != "none" else None
+        load = self.question.load
+        if load is not None and load.request_rate is not None and name in _ARRIVING:
+            estimate = None  # as many are served as arrive
         if estimate is not None and value is not None:
             low, high = value * estimate.low, value * estimate.high
             if declared.scaling == "rate":

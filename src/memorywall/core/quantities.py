@@ -171,10 +171,23 @@ def _of_devices(answer: Any) -> bool:
     return answer.devices > 1 or answer.serving is not None
 
 
+def _read_serving(name: str) -> Callable[[Any], Any]:
+    """Return what reads a number of a serving engine; None without one."""
+    return lambda answer: None if answer.serving is None else getattr(answer.serving, name)
+
+
+def _served(name: str, unit: str, meaning: str, display: Display, origin: Origin) -> Quantity:
+    return Quantity(
+        name, unit, meaning, display, "none", origin, _of_serving, compute=_read_serving(name),
+        listed=name != "in_flight",
+    )  # fmt: skip
+
+
 def _late(name: str, meaning: str) -> Quantity:
     return Quantity(
-        name, "s", meaning, "prefixed", "time", "time", _of_arrivals, f"serving.{name}", listed=True
-    )
+        name, "s", meaning, "prefixed", "time", "time", _of_arrivals, compute=_read_serving(name),
+        listed=True,
+    )  # fmt: skip
 
 
 def _seconds(
@@ -268,8 +281,9 @@ ANALYSIS = (
     _seconds("ttft_s", "Time to the first token.", "time"),
     _seconds("tpot_s", "Mean time of a decode step.", "time"),
     Quantity(
-        "devices", "", "Devices; FLOPs, bytes and memory are those of one.", "whole",
-        applies=_of_devices,
+        "devices", "",
+        "Devices that the model is divided among; FLOPs, bytes and memory are of one of them.",
+        "whole", applies=_of_devices,
     ),
     Quantity(
         "tokens_per_s_per_device", "tokens/s", "Tokens per second, over the devices.", "number",
@@ -279,17 +293,14 @@ ANALYSIS = (
         "requests_per_s", "requests/s", "Requests that an engine serves per second.", "number",
         "rate", "time", _of_serving, listed=True,
     ),
-    Quantity(
-        "in_flight", "", "Requests in the batch, over all devices.", "whole", "none", "time",
-        _of_serving, "serving.in_flight",
+    _served("in_flight", "", "Requests in the batch, over all devices.", "whole", "time"),
+    _served(
+        "most_in_flight", "", "Whole requests that the memory holds, over all devices.", "whole",
+        "ceilings",
     ),
-    Quantity(
-        "requests_that_fit", "", "Whole requests that the memory holds, over all devices.", "whole",
-        "none", "ceilings", _of_serving, "serving.held", listed=True,
-    ),
-    Quantity(
+    _served(
         "waiting_s", "s", "Mean wait for a place in the batch, and for earlier prompts.",
-        "prefixed", "none", "time", _of_serving, "serving.waiting_s", listed=True,
+        "prefixed", "time",
     ),
     _late("ttft_p50_s", "Time to the first token that half of the requests stay below."),
     _late("ttft_p95_s", "Time to the first token that 95 % of the requests stay below."),

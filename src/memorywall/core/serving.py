@@ -11,7 +11,8 @@ class Serving:
 
     Attributes:
         in_flight: requests in the batch, over all devices.
-        held: whole requests that the memory holds, over all devices; None if its size is not known.
+        most_in_flight: whole requests that the memory holds, over all devices; None if its size is
+            not known.
         requests_per_s: requests that are served.
         ttft_s, tpot_s: mean time to the first token, waiting included, and of a further one.
         waiting_s: mean wait of a request for a place in the batch, and for prompts before its own.
@@ -21,7 +22,7 @@ class Serving:
     """
 
     in_flight: int
-    held: int | None
+    most_in_flight: int | None
     requests_per_s: float
     ttft_s: float
     tpot_s: float

@@ -62,7 +62,8 @@ def _bounds_line(analysis: Analysis) -> str:
 
 def _listed(analysis: Analysis) -> list[Quantity]:
     """Return the quantities of an answer that its text lists."""
-    return [q for q in GROUPS["analysis"] if q.listed and q.holds(analysis)]
+    listed = (q for q in GROUPS["analysis"] if q.listed and q.holds(analysis))
+    return [quantity for quantity in listed if quantity.read(analysis) is not None]
 
 
 def _title(quantity: Quantity) -> str:
