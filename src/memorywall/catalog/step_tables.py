@@ -27,15 +27,15 @@ def step_table(hardware: Hardware, engine: str = "") -> Table:
 
     An engine without a table in either has that of any engine.
     """
-    for wanted in (engine, ""):
-        mine = user_tables(hardware.name)
+    mine = user_tables(hardware.name)
     for wanted in (engine, ""):
         if ("step", "", wanted) in mine:
             return mine["step", "", wanted]
-    for name in (hardware.name, class_of(hardware)):
-        tables = _tables(name)
-        if wanted in tables:
-            return tables[wanted]
+    for wanted in (engine, ""):
+        for name in (hardware.name, class_of(hardware)):
+            tables = _tables(name)
+            if wanted in tables:
+                return tables[wanted]
     return class_table(CLASSES[-1])
 
 
