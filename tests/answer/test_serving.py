@@ -157,3 +157,25 @@ def test_other_phases_have_no_load() -> None:
 def test_devices_that_are_not_of_the_catalogue() -> None:
     with pytest.raises(MemoryWallError, match="phase serve requires a device with one number each"):
         serve(on=mw.hardware(DEVICE).replace(bandwidth=[1e12, 2e12]))
+
+
+@pytest.mark.parametrize("engine", ["trtllm", "vllm", "sglang"])
+@pytest.mark.parametrize(("read", "made"), [(1, 1), (16, 2), (8192, 16), (128, 2048)])
+@pytest.mark.parametrize("layout", [{}, {"tensor": 8}, {"tensor": 1, "attention_data": 4}])
+def test_no_time_is_under_the_roofs(
+    engine: str, read: int, made: int, layout: dict[str, Any]
+) -> None:
+    for model, device in (("llama-3.1-8b", "rtx-4090"), ("mixtral-8x7b-v0.1", "b200-sxm")):
+        for flight in (1, 512):
+            answer = mw.analyze(
+                model, on=device, phase="serve", engine=engine, input_len=read, output_len=made,
+                concurrency=flight, **layout,
+            )  # fmt: skip
+            assert number(answer, "latency_s") > number(answer, "bound_s")
+            assert float(answer.quantity("latency_s").low or 0) > 0
+
+
+def test_what_arrives_is_served_and_has_no_interval() -> None:
+    answer = serve(request_rate=2, output_len=256)
+    assert answer.quantity("requests_per_s").low is None
+    assert number(answer, "tokens_per_s_per_device") == 2 * 256 / 8

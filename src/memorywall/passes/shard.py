@@ -226,7 +226,7 @@ def _tensor(tensor: Tensor, parts: Mapping[str, int]) -> Tensor:
 def _in_whole_rows(axes: Axes, number: int) -> Axes:
     """Return the axes of an array of which a device has a part of the rows of each token.
 
-    Where that part is not a whole number, the tokens are divided instead, or the sequences of a step.
+    Where that part is not a whole number, tokens are divided instead, or sequences of a step.
     """
     chosen = dict(axes).get("routed", 0)
     if number == 1 or not isinstance(chosen, int) or chosen % number == 0:
