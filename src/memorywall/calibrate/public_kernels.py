@@ -60,14 +60,15 @@ def read_table(path: Path) -> dict[str, Array]:
 
 def groups(table: Mapping[str, Array], *names: str) -> Iterator[tuple[tuple[str, ...], Array]]:
     """Yield the values of some columns, and the places of the rows that have them, in order."""
+    # The last part keeps texts apart that end in an empty value.
     keys = np.array(
-        ["\0".join(map(str, row)) for row in zip(*(table[n] for n in names), strict=True)]
+        ["\x1f".join([*map(str, row), "."]) for row in zip(*(table[n] for n in names), strict=True)]
     )
     found, inverse = np.unique(keys, return_inverse=True)
     order = np.argsort(inverse, kind="stable")
     ends = np.cumsum(np.bincount(inverse))
     for key, start, end in zip(found, [0, *ends[:-1]], ends, strict=True):
-        yield tuple(str(key).split("\0")), order[start:end]
+        yield tuple(str(key).split("\x1f")[:-1]), order[start:end]
 
 
 def _gemm(folder: Path) -> Iterator[Samples]:
