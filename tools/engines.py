@@ -97,7 +97,8 @@ def table(
     rounded = {name: float(f"{value:.4g}") for name, value in constants.items()}
     return Table(
         kind, "", engine, rounded, low, high, dataset=SOURCE, rows=len(train),
-        median_error=float(f"{np.median(off):.4f}"), p90_error=float(f"{np.quantile(off, 0.9):.4f}"),
+        median_error=float(f"{np.median(off):.4f}"),
+        p90_error=float(f"{np.quantile(off, 0.9):.4f}"),
         physics="no step is shorter than its traffic at the data sheet",
     )  # fmt: skip
 
