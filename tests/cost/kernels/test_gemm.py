@@ -95,7 +95,7 @@ def test_arrays_are_as_numbers(m: int, n: int, k: int, dtype: str, device: str) 
     constants = kernel_table(hardware, "gemm", dtype).constants
     one = KERNEL.prepare({"n": n, "k": k}, hardware, dtype, constants)(m)
     arrays = {"n": np.array([n, n + 1.0]), "k": np.array([k, k + 1.0])}
-    two = KERNEL.prepare(arrays, hardware, dtype, constants)(np.array([m, m + 1.0]))
+    two = np.asarray(KERNEL.prepare(arrays, hardware, dtype, constants)(np.array([m, m + 1.0])))
     column = KERNEL.prepare({"n": n, "k": k}, hardware, dtype, constants)(np.array([[m], [m + 7]]))
     assert np.shape(two) == (2,)
     assert float(two[0]) == pytest.approx(float(np.asarray(one)), rel=1e-9)
