@@ -1,9 +1,10 @@
-"""``memorywall calibrate`` and ``memorywall validate``: files in, tables out, and how they refuse."""
+"""``memorywall calibrate`` and ``memorywall validate``: tables of files, and refusals."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ Captured = pytest.CaptureFixture[str]
 
 @pytest.fixture(autouse=True)
 def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep the tables of each test in a folder of its own."""
+    """Keep the tables of each test in a separate folder."""
     monkeypatch.setenv("MEMORYWALL_DATA", str(tmp_path / "data"))
     return tmp_path / "data"
 
@@ -52,7 +53,7 @@ def test_a_second_file_replaces_the_tables_of_its_kinds_alone(
 def test_single_kernels_leave_passes_to_the_runs_of_a_class(
     tmp_path: Path, capsys: Captured
 ) -> None:
-    question = {"on": "rtx-3080", "phase": "decode", "seq_len": 512}
+    question: dict[str, Any] = {"on": "rtx-3080", "phase": "decode", "seq_len": 512}
     before = mw.analyze("gpt2", **question).latency_s
     path = write_csv(tmp_path / "mine.csv", products(40, "rtx-3080", factor=2.0))
     assert main(["calibrate", str(path), "--on", "rtx-3080"]) == 0
