@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 import memorywall as mw
 from memorywall.app.cli import main
 from memorywall.core.errors import MemoryWallError
-from memorywall.core.layout import Parallelism
+from memorywall.core.layout import AskedLayout
 from memorywall.core.model import Model
 from memorywall.core.parameters import PARAMETERS, Adjustments, Parameter, Words
 from memorywall.core.workload import LENGTHS
@@ -54,14 +54,14 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "cache_page": (4096,),
     "ceilings": ("spec",),
     "launch": ("eager",),
-    "engine": ("sglang",),
-    "input_len": (300,),
-    "output_len": (7,),
+    "input_len": (16,),
+    "output_len": (5,),
     "concurrency": (3,),
     "request_rate": (0.01,),
+    "engine": ("trtllm", "sglang"),
     "devices": (2,),
     "tensor": (2,),
-    "pipeline": (2,),
+    "pipeline": (2,),  # refused so far
     "expert": (2,),
     "attention_data": (2,),
 }
@@ -82,6 +82,8 @@ BASES: tuple[dict[str, Any], ...] = (
     {"seq_len": 8},
     {"seq_len": 20_000},
     {"images": 0},  # without an image PaliGemma's prefill masks pairs, else none
+    {"tensor": 2},
+    {"concurrency": 4},
     {"images": 0, "seq_len": 8},  # tokens so few that they do not choose all experts
 )
 # Parameters that the answer may only repeat: images that a model resizes to its own size, and the
@@ -114,7 +116,7 @@ def refused(result: tuple[Any, ...]) -> bool:
 def scenario(name: str, words: dict[str, Any]) -> mw.Scenario:
     """Return what is asked, made by hand of the parts of a scenario."""
     parts: dict[str, dict[str, Any]] = {
-        "workload": {}, "precision": {}, "conventions": {}, "layout": {}, "adjustments": {},
+        "workload": {}, "precision": {}, "conventions": {}, "adjustments": {}, "layout": {},
     }  # fmt: skip
     for word, value in words.items():
         parts[PARAMETERS[word].part][word] = value
@@ -125,7 +127,7 @@ def scenario(name: str, words: dict[str, Any]) -> mw.Scenario:
         mw.Precision(**parts["precision"]),
         mw.Conventions(**parts["conventions"]),
         Adjustments(tuple(parts["adjustments"].items())),
-        Parallelism(**parts["layout"]),
+        AskedLayout(**parts["layout"]),
     )
 
 
@@ -144,7 +146,7 @@ def test_keywords_are_those_of_the_table() -> None:
 def test_fields_of_a_scenario_are_those_of_the_table() -> None:
     for part, kind in (
         ("workload", mw.Workload), ("precision", mw.Precision), ("conventions", mw.Conventions),
-        ("layout", Parallelism),
+        ("layout", AskedLayout),
     ):  # fmt: skip
         assert {field.name for field in fields(kind)} == {
             parameter.name for parameter in PARAMETERS.values() if parameter.part == part

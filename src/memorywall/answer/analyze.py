@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, Unpack
 
 from memorywall.answer.by_tables import predict_by_tables, predict_ops_by_tables
 from memorywall.answer.evaluate import check_points, evaluate_ops, price_passes, resident
-from memorywall.answer.notes import notes_on
+from memorywall.answer.notes import notes_on, serving_notes
 from memorywall.answer.programs import is_by_curves, time_provenance
 from memorywall.answer.settle import settle
 from memorywall.catalog.device_names import FOLDER
@@ -21,14 +22,13 @@ from memorywall.core.errors import InvalidInputError, shown
 from memorywall.core.files import read_text, user_path
 from memorywall.core.fit import Fit
 from memorywall.core.hardware import FORECAST, Hardware
-from memorywall.core.layout import NOT_ASKED, Parallelism
+from memorywall.core.layout import AskedLayout
 from memorywall.core.model import Model
 from memorywall.core.parameters import Adjustments, Words, by_part
 from memorywall.core.quantities import Provenance
 from memorywall.core.question import Question
 from memorywall.core.results import Cost, Footprint, OpCost
 from memorywall.core.scenario import Scenario
-from memorywall.core.served import Served
 from memorywall.core.traced import Traced
 from memorywall.core.workload import Conventions, Precision, Workload
 from memorywall.frontends.hf import load_model
@@ -38,6 +38,7 @@ ModelSource: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Model
 HardwareSource: TypeAlias = str | os.PathLike[str] | Hardware
 
 _NO_FORMATS, _NO_CONVENTIONS, _NO_ADJUSTMENTS = Precision(), Conventions(), Adjustments()
+_ONE_DEVICE = AskedLayout()
 
 
 def analyze(model: ModelSource | Traced, *, on: HardwareSource, **words: Unpack[Words]) -> Analysis:
@@ -54,7 +55,7 @@ def analyze(model: ModelSource | Traced, *, on: HardwareSource, **words: Unpack[
         on: a device's name, the path of its TOML, ``forecast:2030``, or a ``Hardware``.
         **words: the parameters below.
             phase: the work that the model does: ``prefill``, ``encode``, ``decode``, ``generate``,
-            ``serve``, ``denoise``, or a phase that was added.
+            ``denoise``, ``serve``, or a phase that was added.
             batch_size (or batch): sequences; for models without text, images.
             seq_len (or seq): positions of each sequence; for an encoder-decoder, of the decoder.
             source_len (or source): positions of each source of an encoder-decoder.
@@ -68,10 +69,13 @@ def analyze(model: ModelSource | Traced, *, on: HardwareSource, **words: Unpack[
             weights, activations, kv_cache, state: formats in memory; arithmetic runs in the
             activations' format.
             traffic, causal, logits, routing, mla, cache_page: how things are counted.
-            devices, tensor, pipeline, expert, attention_data: how the model is divided.
-            input_len, output_len, concurrency, request_rate, engine: of phase ``serve``.
             ceilings: ``calibrated``, or ``spec`` for the bound at the data sheet alone.
             launch: ``graph`` or ``eager``: whether a framework launches operator by operator.
+            devices, tensor, pipeline, expert, attention_data: how the model is divided; FLOPs,
+            bytes and memory are then of one device.
+            input_len, output_len: tokens of the prompt of a request, and of its answer.
+            concurrency, request_rate: requests in flight, or that arrive per second.
+            engine: ``trtllm``, ``vllm`` or ``sglang``.
 
     Raises:
         MemoryWallError: a name, a file or a value that cannot be used; see its hint.
@@ -87,7 +91,7 @@ def analyze(model: ModelSource | Traced, *, on: HardwareSource, **words: Unpack[
             Precision(**parts["precision"]) if parts["precision"] else _NO_FORMATS,
             Conventions(**parts["conventions"]) if parts["conventions"] else _NO_CONVENTIONS,
             Adjustments(tuple(given.items())) if given else _NO_ADJUSTMENTS,
-            Parallelism(**parts["layout"]) if parts["layout"] else NOT_ASKED,
+            AskedLayout(**parts["layout"]) if parts["layout"] else _ONE_DEVICE,
         )
     )
 
@@ -96,21 +100,14 @@ def analyze_scenario(scenario: Scenario) -> Analysis:
     """Return the answer to a whole question; ``analyze`` takes the same question as keywords."""
     question = settle(scenario)
     check_points(question)
+    if question.load is not None:
+        return _served(scenario, question)
     provenance = time_provenance(question)
     price: Callable[[], tuple[Cost, ...]] = partial(price_passes, question, question.hardware)
     predict: Callable[[], Prediction | None] = partial(_predict, question, provenance)
     # The times that are read first are worked out here, so that a device without the arithmetic is
     # refused here; the others when they are read.
-    served = None
-    predict_ops: Callable[[Sequence[OpCost]], Sequence[OpCost]] = partial(_predict_ops, question)
-    if question.phase.serves:
-        from memorywall.answer.serving import predict_serving, serve  # noqa: PLC0415 - few ask
-
-        served = serve(question)
-        prediction = predict_serving(question, served)
-        predict = lambda: prediction  # noqa: E731
-        predict_ops = partial(_with_engine, question, served)
-    elif provenance in ("calibrated", "class default") and not is_by_curves(question.hardware):
+    if provenance in ("calibrated", "class default") and not is_by_curves(question.hardware):
         predicted = predict()
         predict = lambda: predicted  # noqa: E731
     else:
@@ -126,11 +123,40 @@ def analyze_scenario(scenario: Scenario) -> Analysis:
         price=price,
         price_ops=partial(evaluate_ops, question),
         predict=predict,
-        predict_ops=predict_ops,
+        predict_ops=partial(_predict_ops, question),
         note=partial(notes_on, question, footprint, scenario.precision),
         describe=_described,
         judge=partial(_judge, question, footprint),
-        served=served,
+    )
+
+
+def _served(scenario: Scenario, question: Question) -> Analysis:
+    """Return the answer to a question about a serving engine."""
+    from memorywall.answer.by_serving import (  # noqa: PLC0415 - few ask for it
+        predict_serving,
+        provenance_of_serving,
+        serve,
+        serving_footprint,
+        serving_ops,
+    )
+
+    found = serve(question)
+    question = replace(question, batch_size=found.in_flight)
+    footprint = serving_footprint(question, found)
+    return Analysis(
+        scenario,
+        question,
+        question.passes,
+        footprint,
+        provenance_of_serving(question),
+        price=partial(price_passes, question, question.hardware),
+        price_ops=partial(evaluate_ops, question),
+        predict=partial(predict_serving, question, found),
+        predict_ops=partial(serving_ops, question, found),
+        note=partial(serving_notes, question, footprint, scenario.precision, found),
+        describe=_described,
+        judge=partial(_judge, question, footprint),
+        serving=found,
     )
 
 
@@ -151,14 +177,6 @@ def _predict_ops(question: Question, at_roofs: Sequence[OpCost]) -> Sequence[OpC
     from memorywall.answer.predict import predict_ops  # noqa: PLC0415 - it needs NumPy
 
     return predict_ops(question, list(at_roofs))
-
-
-def _with_engine(
-    question: Question, served: Served, at_roofs: Sequence[OpCost]
-) -> Sequence[OpCost]:
-    from memorywall.answer.serving import engine_row  # noqa: PLC0415 - few ask
-
-    return [*at_roofs, engine_row(question, served, at_roofs)]
 
 
 def _judge(question: Question, footprint: Footprint) -> Fit | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial, reduce
 from operator import add
@@ -11,30 +11,26 @@ from typing import TypeAlias, overload
 from memorywall.answer.evaluate import ops_of_pass, template_of_pass
 from memorywall.core.calibration import Estimate
 from memorywall.core.hardware import Hardware
-from memorywall.core.layout import Layout
 from memorywall.core.numbers import Number, maximum, minimum
 from memorywall.core.phase import Pass
 from memorywall.core.question import Question
 from memorywall.core.results import Cost, OpCost, SplitCost, of_overhead
 from memorywall.cost.calls import Call, calls_of
 from memorywall.cost.plan import Lookup, Plan, Spent
-from memorywall.cost.sharding import calls_of_rank
 from memorywall.cost.template import Template
 
 # Plans of the last questions: some milliseconds to make.
-_PLANS: dict[tuple[int, int, Layout], tuple[Plan, Template, Hardware]] = {}
+_PLANS: dict[tuple[int, int, str], tuple[Plan, Template, Hardware]] = {}
 _MOST_PLANS = 256
 
 
-def plan_of(template: Template, question: Question, lookup: Lookup) -> Plan:
-    """Return the plan of a template on a device, or on one of a group; made once."""
-    hardware, layout = question.hardware, question.layout
-    key = id(template), id(hardware), layout
+def plan_of(template: Template, hardware: Hardware, engine: str, lookup: Lookup) -> Plan:
+    """Return the plan of a template on a device, made once."""
+    key = id(template), id(hardware), engine
     known = _PLANS.get(key)
     if known is None:
-        calls = calls_of_rank(calls_of(template.program), layout)
         # With what is known by identity, so that no other object takes its place in memory.
-        known = Plan(calls, hardware, lookup), template, hardware
+        known = Plan(calls_of(template.program), hardware, lookup), template, hardware
         if len(_PLANS) >= _MOST_PLANS:
             del _PLANS[next(iter(_PLANS))]
         _PLANS[key] = known
@@ -44,7 +40,7 @@ def plan_of(template: Template, question: Question, lookup: Lookup) -> Plan:
 def estimate_pass(question: Question, one: Pass, lookup: Lookup) -> Estimate:
     """Return the predicted time of a pass over all of its executions."""
     template, point = template_of_pass(question, one)
-    plan = plan_of(template, question, lookup)
+    plan = plan_of(template, question.hardware, "", lookup)
     spent = plan.spent(point, one.count if one.grows else 0)
     times = 1 if one.grows else one.count
     if times != 1:
@@ -59,62 +55,40 @@ def estimate_pass(question: Question, one: Pass, lookup: Lookup) -> Estimate:
     return Estimate(by_class, ends, SplitCost(spent.total, split))
 
 
-def exchange_s(question: Question, one: Pass, lookup: Lookup) -> Number:
-    """Return the seconds of the collectives of a pass over all of its executions."""
-    template, point = template_of_pass(question, one)
-    plan = plan_of(template, question, lookup)
-    calls = plan.calls_at(point, one.count if one.grows else 0)
-    times = 1 if one.grows else one.count
-    return sum((row.latency_s for row in _exchanges(calls, times)), 0.0)
-
-
 def predicted_ops(question: Question, one: Pass, lookup: Lookup) -> Sequence[OpCost]:
     """Return every operator of a pass with its predicted seconds, and a row of the host.
 
     Those of a grid are worked out when they are read: all at once take gigabytes.
     """
     template, point = template_of_pass(question, one)
-    plan = plan_of(template, question, lookup)
+    plan = plan_of(template, question.hardware, "", lookup)
     is_grid = bool(question.shape) and one.count == 1
     at_roofs: Sequence[OpCost]
-    if is_grid and question.layout.devices == 1:
+    if is_grid:
         at_roofs = template.price_ops_many(point, question.hardware)
     else:
         at_roofs = ops_of_pass(question, one)
     calls = plan.calls_at(point, one.count if one.grows else 0)
     times = 1 if one.grows else one.count
     host = OpCost("host", "host", one.count, of_overhead(plan.host_s * one.count), {}, {})
-    rows = [*_exchanges(calls, times), host]
-    found = _Predicted(at_roofs, calls, times, rows)
+    found = _Predicted(at_roofs, calls, times, host)
     return found if is_grid else list(found)
 
 
 _CallTimes: TypeAlias = "Sequence[tuple[Call, Callable[[], Number], float]]"
 
 
-def _exchanges(calls: _CallTimes, times: int) -> Iterator[OpCost]:
-    """Yield a row of each kind of collective, with the seconds of all."""
-    by_kind: dict[str, tuple[int, Number]] = {}
-    for call, seconds, _ in calls:
-        if not call.ops:
-            count, spent = by_kind.get(call.kernel, (0, 0.0))
-            by_kind[call.kernel] = count + call.repeat * times, spent + seconds() * times
-    for kind, (count, spent) in by_kind.items():
-        cost = Cost(latency_s=spent, network_s=spent, network_bound_s=spent)
-        yield OpCost(kind, "collective", count, cost, {}, {})
-
-
 class _Predicted(Sequence[OpCost]):
     """Operators with their shares of the seconds of the calls that they are part of."""
 
     def __init__(
-        self, at_roofs: Sequence[OpCost], calls: _CallTimes, times: int, rows: list[OpCost]
+        self, at_roofs: Sequence[OpCost], calls: _CallTimes, times: int, host: OpCost
     ) -> None:
-        self._at_roofs, self._times, self._rows = at_roofs, times, rows
+        self._at_roofs, self._times, self._host = at_roofs, times, host
         self._calls = {place: call for call in calls for place in call[0].ops}
 
     def __len__(self) -> int:
-        return len(self._at_roofs) + len(self._rows)
+        return len(self._at_roofs) + 1
 
     @overload
     def __getitem__(self, index: int) -> OpCost: ...
@@ -126,8 +100,8 @@ class _Predicted(Sequence[OpCost]):
         if isinstance(index, slice):
             return [self[each] for each in range(*index.indices(len(self)))]
         place = range(len(self))[index]
-        if place >= len(self._at_roofs):
-            return self._rows[place - len(self._at_roofs)]
+        if place == len(self._at_roofs):
+            return self._host
         known = self._at_roofs[place]
         if place not in self._calls:
             return replace(known, cost=known.cost.predicted(Cost()), waits={})
@@ -142,8 +116,11 @@ def _shared(ops: Sequence[OpCost], index: int, seconds: Number, launched: Number
     The launch is overhead; the rest is bound by the resource that binds the call at the roofs. An
     operator that moves nothing has no share.
     """
-    moving = [op for op in ops if op.traffic]
     op = ops[index]
+    if op.kind == "collective":
+        times = Cost(latency_s=seconds, network_s=seconds, network_bound_s=seconds)
+        return replace(op, cost=op.cost.predicted(times), waits={})
+    moving = [each for each in ops if each.traffic]
     if not (op.traffic or (index == 0 and not moving)):
         return replace(op, cost=op.cost.predicted(Cost()), waits={})
     whole = reduce(add, (each.cost for each in ops))

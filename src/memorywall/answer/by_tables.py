@@ -31,6 +31,7 @@ from memorywall.core.phase import Pass
 from memorywall.core.question import Question
 from memorywall.core.results import Cost, OpCost, SplitCost, of_overhead
 from memorywall.cost.attained import Attained, attained, launches
+from memorywall.cost.calls import COLLECTIVES, calls_of
 from memorywall.cost.kernels.step import Weights
 from memorywall.cost.template import Template
 
@@ -107,12 +108,8 @@ def _ops(question: Question, at_roofs: Sequence[OpCost]) -> Sequence[OpCost]:
     slower = evaluate_ops(replace(question, hardware=reached.hardware))
     executions = sum(one.count for one in question.passes)
     host = OpCost("host", "host", executions, of_overhead(executions * reached.step_s), {}, {})
-    rows = [host]
-    if question.layout.devices > 1:
-        spent: Number = sum((_exchange_s(question, one) for one in question.passes), 0.0)
-        sent = Cost(latency_s=spent, network_s=spent, network_bound_s=spent)
-        rows.insert(0, OpCost("collectives", "collective", executions, sent, {}, {}))
-    return _Predicted(at_roofs, slower, reached.operator_s, rows)
+    network = sum((_network_s(question, one) for one in question.passes), 0.0)
+    return _Predicted(at_roofs, slower, reached.operator_s, host, network)
 
 
 @cache
@@ -133,9 +130,23 @@ def _by_roofs(question: Question) -> list[Estimate]:
     reached = _attained(question.hardware, weights_of(question))
     costs = price_passes(question, reached.hardware)
     return [
-        _estimate(cost, _overhead_s(question, one, reached), reached, _exchange_s(question, one))
+        _estimate(cost, _overhead_s(question, one, reached), reached, _network_s(question, one))
         for one, cost in zip(question.passes, costs, strict=True)
     ]
+
+
+def _network_s(question: Question, one: Pass) -> Number:
+    """Return the seconds of the collectives of a pass, by the tables of the device's class."""
+    if question.layout.devices == 1:
+        return 0.0
+    from memorywall.cost.plan import Plan  # noqa: PLC0415 - it needs NumPy
+
+    template, point = template_of_pass(question, one)
+    calls = [call for call in calls_of(template.program) if call.kernel in COLLECTIVES]
+    plan = Plan(calls, question.hardware, _lookup(question.hardware))
+    spent = plan.spent(point, one.count if one.grows else 0)
+    times = 1 if one.grows else one.count
+    return sum((seconds * times for seconds in spent.by_kind.values()), 0.0)
 
 
 class _Predicted(Sequence[OpCost]):
@@ -146,13 +157,18 @@ class _Predicted(Sequence[OpCost]):
         at_roofs: Sequence[OpCost],
         slower: Sequence[OpCost],
         launch_s: float,
-        rows: list[OpCost],
+        host: OpCost,
+        network_s: Number,
     ) -> None:
         self._at_roofs, self._slower = at_roofs, slower
-        self._launch_s, self._rows = launch_s, rows
+        self._launch_s, self._host = launch_s, host
+        self._network_s = network_s
+        self._exchanges = 0
+        if type(network_s) is not float or network_s:
+            self._exchanges = sum(op.count for op in at_roofs if op.kind == "collective")
 
     def __len__(self) -> int:
-        return len(self._at_roofs) + len(self._rows)
+        return len(self._at_roofs) + 1
 
     @overload
     def __getitem__(self, index: int) -> OpCost: ...
@@ -164,31 +180,29 @@ class _Predicted(Sequence[OpCost]):
         if isinstance(index, slice):
             return [self[each] for each in range(*index.indices(len(self)))]
         place = range(len(self))[index]
-        if place >= len(self._at_roofs):
-            return self._rows[place - len(self._at_roofs)]
+        if place == len(self._at_roofs):
+            return self._host
         known, slower = self._at_roofs[place], self._slower[place]
+        if known.kind == "collective":
+            return replace(known, cost=known.cost.predicted(_of_network(
+                self._network_s * (known.count / self._exchanges)
+            )), waits={})  # fmt: skip
         launched = known.count if known.traffic else 0
         times = slower.cost + of_overhead(launched * self._launch_s)
         return replace(known, cost=known.cost.predicted(times), waits=slower.waits)
 
 
-def _exchange_s(question: Question, one: Pass) -> Number:
-    """Return the seconds of the collectives of a pass on one device of a group."""
-    if question.layout.devices == 1:
-        return 0.0
-    from memorywall.answer.by_kernels import exchange_s  # noqa: PLC0415 - it needs NumPy
-
-    return exchange_s(question, one, _lookup(question.hardware))
+def _of_network(seconds: Number) -> Cost:
+    return Cost(latency_s=seconds, network_s=seconds, network_bound_s=seconds)
 
 
 def _estimate(
-    cost: Cost, overhead_s: float, reached: Attained, exchange_s: Number = 0.0
+    cost: Cost, overhead_s: float, reached: Attained, network_s: Number = 0.0
 ) -> Estimate:
-    by_class = {"operators": cost.latency_s, "overhead": overhead_s, "collectives": exchange_s}
-    sent = Cost(latency_s=exchange_s, network_s=exchange_s, network_bound_s=exchange_s)
+    by_class = {"operators": cost.latency_s, "overhead": overhead_s, "network": network_s}
     whole = SplitCost(
-        cost.latency_s + overhead_s + exchange_s,
-        lambda: cost + of_overhead(overhead_s) + sent,
+        cost.latency_s + overhead_s + network_s,
+        lambda: cost + of_overhead(overhead_s) + _of_network(network_s),
     )
     return Estimate(by_class, (reached.low, reached.high), whole)
 

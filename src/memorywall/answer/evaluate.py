@@ -9,15 +9,13 @@ from math import prod
 from operator import mul
 from typing import NamedTuple
 
-from memorywall.answer.programs import joined, rewrite_of
+from memorywall.answer.programs import divided, joined, rewrite_of
 from memorywall.core.errors import InvalidInputError
 from memorywall.core.hardware import Hardware
-from memorywall.core.layout import ONE_DEVICE
 from memorywall.core.numbers import maximum
 from memorywall.core.phase import Pass
 from memorywall.core.question import Question
 from memorywall.core.results import Cost, Footprint, OpCost
-from memorywall.cost.sharding import parts_of_roles
 from memorywall.cost.template import Point, Template, template_of
 from memorywall.passes.fuse import fuse_attention
 
@@ -79,7 +77,7 @@ def price_passes(question: Question, hardware: Hardware) -> tuple[Cost, ...]:
         from memorywall.answer.lowered import evaluate_lowered  # noqa: PLC0415 - NumPy, PyTorch
 
         return evaluate_lowered(replace(question, hardware=hardware))[0]
-    many, devices = bool(question.shape), question.layout.devices
+    many = bool(question.shape)
     costs = []
     for one in question.passes:
         template, point = template_of_pass(question, one)
@@ -90,8 +88,7 @@ def price_passes(question: Question, hardware: Hardware) -> tuple[Cost, ...]:
         else:
             cost = (template.price_many if many else template.price)(point, hardware)
             cost = cost if one.count == 1 else cost.map(partial(mul, one.count))
-        # Of several devices, the work of each if it is divided evenly, without exchanges.
-        costs.append(cost if devices == 1 else cost.map(partial(mul, 1 / devices)))
+        costs.append(cost)
     return tuple(costs)
 
 
@@ -110,29 +107,12 @@ def resident(question: Question) -> Footprint:
     """Return the bytes that must be resident at once for all passes of a question."""
     if question.model.traits.traced:
         return evaluate(question).footprint
-    if question.layout.devices > 1:
-        return _resident_of_rank(question)
     hardware, many, residents = question.hardware, bool(question.shape), []
     for one in question.passes:
         template, point = template_of_pass(question, one)
         last = point._replace(length=one.last) if one.grows else point
         residents.append((template.footprint_many if many else template.footprint)(last, hardware))
     return _together(residents)
-
-
-def _resident_of_rank(question: Question) -> Footprint:
-    """Return the bytes on one device of a group: weights and cache divided by their axes."""
-    whole = resident(replace(question, layout=ONE_DEVICE))
-    one = question.passes[-1]
-    template, _ = template_of_pass(question, one)
-    shares = parts_of_roles(template.program, question.layout)
-    return replace(
-        whole,
-        weights=whole.weights * shares["weight"],
-        kv_cache=whole.kv_cache * shares["kv_cache"],
-        state=whole.state * shares["state"],
-        activations=whole.activations / question.layout.stage,
-    )
 
 
 # Templates of the last questions, by the identity of what `settle` keeps for all of their lengths.
@@ -147,12 +127,13 @@ def template_of_pass(
     key = (
         id(question.model), id(question.formats), id(question.counting), question.guidance,
         question.image_size, type(question.images) is int and question.images == 0,
-        one.step, one.stacks, in_engine,
+        one.step, one.stacks, in_engine, question.layout,
     )  # fmt: skip
     known = _KNOWN.get(key)
     if known is None:
         forward = question.forward(one, positions=1)
-        rewrite = fuse_attention if in_engine else rewrite_of(question)
+        whole = rewrite_of(question)
+        rewrite = divided(fuse_attention, question.layout) if in_engine else whole
         known = template_of(question.model, forward, rewrite), question
         if len(_KNOWN) >= _MOST_KNOWN:
             del _KNOWN[next(iter(_KNOWN))]
@@ -186,9 +167,6 @@ def evaluate_ops(question: Question) -> Sequence[OpCost]:
 
         return evaluate_lowered_ops(question)
     first, *others = question.passes
-    if question.layout.devices > 1:
-        alone = evaluate_ops(replace(question, layout=ONE_DEVICE))
-        return [_of_one(op, question.layout.devices) for op in alone]
     if question.shape and not others and first.count == 1:
         template, point = template_of_pass(question, first)
         return template.price_ops_many(point, question.hardware)
@@ -198,18 +176,9 @@ def evaluate_ops(question: Question) -> Sequence[OpCost]:
     return costs
 
 
-def _of_one(op: OpCost, devices: int) -> OpCost:
-    """Return the part of an operator's cost that each of some devices has."""
-    return op.map(partial(mul, 1 / devices))
-
-
 def ops_of_pass(question: Question, one: Pass) -> list[OpCost]:
     """Return the cost of every operator of one pass, over all of its executions."""
     template, point = template_of_pass(question, one)
-    devices = question.layout.devices
-    if devices > 1:
-        alone = ops_of_pass(replace(question, layout=ONE_DEVICE), one)
-        return [_of_one(op, devices) for op in alone]
     if one.grows:
         return template.price_run_ops(point, one.count, question.hardware)
     part = template.price_ops(point, question.hardware)

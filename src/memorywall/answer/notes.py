@@ -8,6 +8,7 @@ from memorywall.core.formats import TWINS, arithmetic_of, find_format
 from memorywall.core.numbers import Number, is_array, maximum
 from memorywall.core.question import Question
 from memorywall.core.results import Footprint
+from memorywall.core.serving import Serving
 from memorywall.core.units import render, render_count
 from memorywall.core.workload import Precision
 from memorywall.cost.calibrated import unmeasured
@@ -53,6 +54,26 @@ def notes_on(question: Question, footprint: Footprint, asked: Precision) -> tupl
         )
     elif hardware.kind == "hypothetical":
         notes.append(f"{hardware.name} was changed by hand: its ceilings are hypothetical.")
+    return tuple(notes)
+
+
+def serving_notes(
+    question: Question, footprint: Footprint, asked: Precision, found: Serving
+) -> tuple[str, ...]:
+    """Return remarks on the answer of a serving engine."""
+    load = question.load
+    assert load is not None
+    notes = []
+    if found.most_in_flight is not None and found.most_in_flight < load.concurrency:
+        notes.append(
+            f"The memory holds {found.most_in_flight:,} requests at once; {found.in_flight:,} are "
+            "in flight and the others wait."
+        )
+    notes += notes_on(question, footprint, asked)
+    notes.append(
+        "FLOPs, bytes and the bound at the roofs are of all requests in flight, on one device; "
+        "times are of one request."
+    )
     return tuple(notes)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 
 from memorywall.catalog.calibrations import has_kernels, provenance_of
 from memorywall.core.hardware import Hardware
+from memorywall.core.layout import Layout
 from memorywall.core.numbers import Number
 from memorywall.core.phase import Pass
 from memorywall.core.program import Program
@@ -15,6 +17,7 @@ from memorywall.core.question import Question
 from memorywall.core.results import OpCost
 from memorywall.cost.kernels.step import Weights
 from memorywall.passes.fuse import fuse
+from memorywall.passes.shard import shard
 
 
 def program_of(question: Question, one: Pass, positions: Number | None = None) -> Program:
@@ -26,9 +29,27 @@ def program_of(question: Question, one: Pass, positions: Number | None = None) -
 
 def rewrite_of(question: Question) -> Callable[[Program], Program] | None:
     """Return the pass that a lowered program goes through before it is priced; None for none."""
-    if question.counting.traffic == "unfused":
-        return None
-    return _fuse_traced if question.model.traits.traced else fuse
+    base = None
+    if question.counting.traffic != "unfused":
+        base = _fuse_traced if question.model.traits.traced else fuse
+    return divided(base, question.layout)
+
+
+@lru_cache(maxsize=1024)
+def divided(
+    base: Callable[[Program], Program] | None, layout: Layout
+) -> Callable[[Program], Program] | None:
+    """Return the pass to the program of one device of a layout, after another pass.
+
+    The same one for the same layout, since templates are known by it.
+    """
+    if layout.devices == 1:
+        return base
+
+    def rewrite(program: Program) -> Program:
+        return shard(program if base is None else base(program), layout)
+
+    return rewrite
 
 
 def _fuse_traced(program: Program) -> Program:

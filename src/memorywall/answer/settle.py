@@ -10,11 +10,11 @@ from typing import Any, TypeAlias
 from memorywall.core.errors import InvalidInputError, UnsupportedError, join_words, shown
 from memorywall.core.formats import TWINS, Format, find_format
 from memorywall.core.hardware import Hardware
-from memorywall.core.layout import NOT_ASKED, ONE_DEVICE, Layout
+from memorywall.core.layout import AskedLayout, Layout
 from memorywall.core.model import Model
 from memorywall.core.numbers import Number, plain
 from memorywall.core.parameters import PARAMETERS, Parameter
-from memorywall.core.phase import Phase
+from memorywall.core.phase import Lengths, Phase
 from memorywall.core.question import Counting, Formats, Question
 from memorywall.core.recipes import Recipe, find_weights
 from memorywall.core.scenario import Scenario
@@ -55,7 +55,7 @@ def settle(scenario: Scenario) -> Question:
         model,
         scenario.hardware,
         phase,
-        _sequences(asked),
+        _batch_size(lengths, asked),
         lengths.seq_len,
         lengths.source_len,
         lengths.image_size,
@@ -66,55 +66,46 @@ def settle(scenario: Scenario) -> Question:
         formats,
         counting,
         scenario.adjustments,
-        ONE_DEVICE if scenario.layout is NOT_ASKED else settle_layout(scenario),
-        asked.request_rate,
+        _layout(scenario),
+        lengths.load,
     )
     for name, value in scenario.adjustments.given:
         question = PARAMETERS[name].adjust(question, value)
     return question
 
 
-def _sequences(asked: Workload) -> Number:
-    """Return the sequences of a question; in serving, the requests in flight."""
-    if asked.concurrency is not None:
-        return asked.concurrency
+def _batch_size(lengths: Lengths, asked: Workload) -> Number:
+    if lengths.batch_size is not None:
+        return lengths.batch_size
     return 1 if asked.batch_size is None else asked.batch_size
 
 
-def settle_layout(scenario: Scenario) -> Layout:
-    """Return the layout of a scenario: a missing degree follows from the others.
+def _layout(scenario: Scenario) -> Layout:
+    """Return the layout of a question.
 
     Raises:
-        InvalidInputError: degrees that conflict.
-        UnsupportedError: more than one pipeline stage.
+        UnsupportedError: the model's operators are those of a trace, whose axes have no names.
     """
-    asked = scenario.layout
-    pipeline, groups = asked.pipeline or 1, asked.attention_data or 1
-    if pipeline > 1:
+    if scenario.layout is _NO_LAYOUT or scenario.layout.is_empty:
+        return _ONE_DEVICE
+    layout = scenario.layout.settled()
+    if layout.devices > 1 and scenario.hardware.kind == "measured":
         raise UnsupportedError(
-            f"pipeline must be 1, got {pipeline}: stages are not priced.",
-            "Divide by tensor, expert or attention_data.",
+            f"{scenario.hardware.name} was measured alone, without what moves between devices; got "
+            f"{layout.words}.",
+            "Ask about one device, or about one of the catalogue.",
         )
-    tensor = asked.tensor
-    if tensor is None:
-        tensor, rest = divmod(asked.devices or groups, groups)
-        if rest or not tensor:
-            raise InvalidInputError(
-                f"devices must be a multiple of attention_data {groups}, got {asked.devices}."
-            )
-    layout = Layout(tensor, pipeline, asked.expert or 1, groups)
-    if asked.devices is not None and layout.devices != asked.devices:
-        raise InvalidInputError(
-            f"devices must be tensor x pipeline x attention_data = {layout.devices}, got "
-            f"{asked.devices}.",
-            "Leave one of them out.",
-        )
-    if layout.stage % layout.expert:
-        raise InvalidInputError(
-            f"expert must divide the {layout.stage} devices, got {layout.expert}."
+    if layout.devices > 1 and scenario.model.traits.traced:
+        raise UnsupportedError(
+            f"{scenario.model.name} is traced as transformers runs it, and cannot be divided among "
+            f"devices; got {layout.words}.",
+            "Ask about one device.",
         )
     return layout
 
+
+_ONE_DEVICE = Layout()
+_NO_LAYOUT = AskedLayout()
 
 # Frames of the last questions, by the model's identity: a sweep asks the same with other numbers.
 _FRAMES: OrderedDict[tuple[object, ...], tuple[Model, _Frame]] = OrderedDict()
@@ -268,7 +259,6 @@ def _counting(asked: Conventions) -> Counting:
         asked.cache_page or 0,
         asked.ceilings or "calibrated",
         asked.launch or "graph",
-        asked.engine or "vllm",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from memorywall.answer.analyze import load_hardware
 from memorywall.answer.evaluate import template_of_pass
 from memorywall.answer.settle import settle
 from memorywall.core.errors import InvalidInputError, MemoryWallError
+from memorywall.core.kernels import Table
 from memorywall.core.layout import Layout
 from memorywall.core.numbers import Array
 from memorywall.core.scenario import Scenario
@@ -31,12 +32,15 @@ from memorywall.cost.serving import (
     ttft_s,
     work_of,
 )
-from memorywall.cost.sharding import calls_of_rank
 from memorywall.cost.template import Point
 from memorywall.frontends.hf import load_model
+from memorywall.passes.shard import shard
 
 FILE = "serving_ttft_tpot.csv"
 ENGINES = ("trtllm", "vllm", "sglang")
+SOURCE = "aiconfigurator-core 0.12.0 (PyPI), Apache-2.0: InferenceX dumps and vendors' runs"
+HELD_BIT = 1
+_FOLD_BIT = 2
 _SOFT = 0.1
 _LARGEST_FILE = 64 * 2**20
 # Models whose checkpoints state the formats that the runs had.
@@ -122,7 +126,7 @@ def _run(row: dict[str, str]) -> ServingRun:
     model, system = row["model_path"], row["system"]
     weights = "" if any(word in model for word in _AS_STORED) else row["gemm_quant_mode"]
     step = _work(model, system, "decode", weights, layout, round(batch) or 1, isl + osl // 2)
-    prompt = _work(model, system, "prefill", weights, other, 1, isl)
+    prompt = _work(model, system, "prefill", weights, other, other.attention_data, isl)
     return ServingRun(
         row["id"], model, system, row["backend"], row["gemm_quant_mode"], layout, apart, batch, osl,
         step, prompt, _seconds(row["silicon_tpot_ms"]), _seconds(row["silicon_ttft_ms"]),
@@ -132,10 +136,13 @@ def _run(row: dict[str, str]) -> ServingRun:
 
 def _batch(row: dict[str, str], apart: bool) -> float:
     """Return the requests in flight of one group of devices that decode."""
-    if not apart:
-        return float(row["batch_size"])
-    if row["decode_batch_size"]:
-        return float(row["decode_batch_size"])
+    stated, groups = (
+        ("decode_batch_size", "decode_attention_dp_size")
+        if apart
+        else ("batch_size", "attention_dp_size")
+    )
+    if row[stated]:  # of one group of devices with the whole attention
+        return float(row[stated]) * _degree(row, groups)
     found = re.search(r"silicon_concurrency=(\d+)", row["silicon_data_source"])
     if found is None:
         raise InvalidInputError("it states neither a batch nor a concurrency.")
@@ -143,11 +150,20 @@ def _batch(row: dict[str, str], apart: bool) -> float:
 
 
 def _layout(row: dict[str, str], prefix: str) -> tuple[Layout, bool]:
-    """Return the layout of a row, and whether it was read from the number of devices alone."""
+    """Return the layout of a row, and whether it was read from the number of devices alone.
+
+    Degrees that are stated twice, once as their product, are taken once: 16 and 64 of tensor or
+    attention data beside 4 x 4 and 8 x 8 of experts; and attention data equal to tensor with their
+    product of experts, which is how engines are asked to attend apart on as many devices.
+    """
     tensor, groups = _degree(row, f"{prefix}tp_size"), _degree(row, f"{prefix}attention_dp_size")
     shared, expert = _degree(row, f"{prefix}moe_tp_size"), _degree(row, f"{prefix}moe_ep_size")
     if not prefix and tensor in (16, 64) and shared == expert > 1:
         return Layout(tensor=expert, expert=expert), False  # it is the product of both
+    if not prefix and groups in (16, 64) and shared == expert > 1:
+        return Layout(expert=expert, attention_data=expert), False  # in the same way
+    if not prefix and groups > 1 and tensor == groups and expert == tensor * groups:
+        return Layout(expert=groups, attention_data=groups), False
     odd = tensor & (tensor - 1)
     if odd or (tensor > _MOST_TENSOR and groups == 1 and "DeepSeek" in row["model_path"]):
         every = tensor * groups
@@ -172,7 +188,7 @@ def _calls(
     precision = Precision(weights=weights or None, kv_cache="fp8")
     question = settle(Scenario(loaded, Workload(phase, 1, 2048), hardware, precision))
     template, point = template_of_pass(question, question.passes[0])
-    return calls_of_rank(calls_of(template.program), layout), point
+    return calls_of(shard(template.program, layout)), point
 
 
 @lru_cache(maxsize=65536)
@@ -184,15 +200,99 @@ def _work(
     return work_of(calls, at, load_hardware(system), layout.devices)
 
 
-def predicted_tpot(run: ServingRun, constants: dict[str, float]) -> float:
+def predicted_tpot(run: ServingRun, constants: Mapping[str, float]) -> float:
     """Return the time of an output token by constants."""
     rides = not run.disaggregated
     return tpot_s(run.step, run.prompt, run.local, run.output_len, constants, rides=rides)
 
 
-def predicted_ttft(run: ServingRun, constants: dict[str, float]) -> float:
+def predicted_ttft(run: ServingRun, constants: Mapping[str, float]) -> float:
     """Return the time to a first token by constants, with the predicted time of a step."""
     return ttft_s(run.prompt, run.local, predicted_tpot(run, constants), constants)
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """A run with what constants that were fitted without it say of it.
+
+    Attributes:
+        run: measured.
+        tpot, ttft: predicted over measured seconds; None where not measured.
+    """
+
+    run: ServingRun
+    tpot: float | None
+    ttft: float | None
+
+
+def predicted(
+    runs: Sequence[ServingRun], constants: Mapping[str, Mapping[str, float]]
+) -> list[Predicted]:
+    """Return runs with their predictions by the constants of each engine."""
+    found = []
+    for run in runs:
+        own = constants[run.engine]
+        tpot = None if run.tpot_s is None else predicted_tpot(run, own) / run.tpot_s
+        ttft = None if run.ttft_s is None else predicted_ttft(run, own) / run.ttft_s
+        found.append(Predicted(run, tpot, ttft))
+    return found
+
+
+def left_out(runs: Sequence[ServingRun], group: Callable[[ServingRun], object]) -> list[Predicted]:
+    """Return all runs, each predicted by constants that were fitted without its group."""
+    groups: dict[object, list[ServingRun]] = {}
+    for run in runs:
+        groups.setdefault(group(run), []).append(run)
+    found = []
+    for name, own in groups.items():
+        constants = fit_engines([run for run in runs if group(run) != name])
+        found += predicted([run for run in own if run.engine in constants], constants)
+    return found
+
+
+def fold(run: ServingRun) -> int:
+    """Return which of four parts a configuration is in, by two bits of its checksum."""
+    return zlib.crc32(run.split.encode()) >> _FOLD_BIT & 3
+
+
+def quantiles(ratios: Sequence[float]) -> tuple[float, float]:
+    """Return factors of a prediction between which 80 % of measurements lie."""
+    low, high = np.quantile(1 / np.array(ratios), (0.1, 0.9))
+    return float(f"{low:.4f}"), float(f"{high:.4f}")
+
+
+def engine_tables(runs: Sequence[ServingRun]) -> list[Table]:
+    """Return the constants of all engines, from all runs, with the errors of what no fit saw.
+
+    Errors are those of configurations that bit 1 of their checksum holds out. The intervals are of
+    configurations left out, four parts in turn; of systems without runs, of systems left out.
+    """
+    together = [run for run in runs if not run.disaggregated]
+    constants = fit_engines(runs)
+    trained = fit_engines([run for run in runs if not run.is_held_out(HELD_BIT)])
+    held = predicted([run for run in together if run.is_held_out(HELD_BIT)], trained)
+    ways = {"": left_out(together, fold), "_unseen": left_out(together, lambda run: run.system)}
+    tables = []
+    for engine, found in constants.items():
+        for kind, names in (("tpot", (*SHARED, *STEP)), ("ttft", FIRST)):
+            tested = _ratios(held, engine, kind)
+            for suffix, out in ways.items():
+                ratios = _ratios(out, engine, kind)
+                low, high = quantiles(ratios)
+                off = np.abs(np.array(tested if not suffix else ratios) - 1)
+                tables.append(Table(
+                    f"{kind}{suffix}", "", engine,
+                    {name: float(f"{found[name]:.4g}") for name in names}, low, high,
+                    "class default" if suffix else "calibrated", SOURCE, rows=len(ratios),
+                    median_error=float(f"{np.median(off):.4f}"),
+                    p90_error=float(f"{np.quantile(off, 0.9):.4f}"),
+                ))  # fmt: skip
+    return tables
+
+
+def _ratios(found: Sequence[Predicted], engine: str, kind: str) -> list[float]:
+    ratios = [getattr(one, kind) for one in found if one.run.engine == engine]
+    return [ratio for ratio in ratios if ratio is not None]
 
 
 def fit_engines(runs: Sequence[ServingRun]) -> dict[str, dict[str, float]]:

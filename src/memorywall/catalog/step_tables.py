@@ -23,14 +23,14 @@ _NUMBERS = ("rows", "outliers", "low", "high", "median_error", "p90_error")
 
 
 def step_table(hardware: Hardware, engine: str = "") -> Table:
-    """Return the constants of a pass on a device: the user's, else its own, else its class's.
+    """Return the constants of a pass on a device: its own, else its class's.
 
-    An engine without a table in any of these has that of any engine.
+    An engine without a table in either has that of any engine.
     """
-    mine = {of: table for (kind, _, of), table in user_tables(hardware.name).items()
-            if kind == "step"}  # fmt: skip
-    if mine.keys() & {engine, ""}:
-        return mine.get(engine) or mine[""]
+    mine = user_tables(hardware.name)
+    for wanted in (engine, ""):
+        if ("step", "", wanted) in mine:
+            return mine["step", "", wanted]
     for wanted in (engine, ""):
         for name in (hardware.name, class_of(hardware)):
             tables = _tables(name)

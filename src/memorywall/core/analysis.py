@@ -27,7 +27,7 @@ from memorywall.core.quantities import (
 from memorywall.core.question import Question
 from memorywall.core.results import Cost, Footprint, OpCost, bound_words, capacity_code
 from memorywall.core.scenario import Scenario
-from memorywall.core.served import Ranged, Served
+from memorywall.core.serving import Serving
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -38,6 +38,7 @@ _MOST_ROWS = 64
 _BOUNDS: dict[str, Literal["", "at least", "at most"]] = {
     "none": "", "time": "at least", "part": "", "rate": "at most",
 }  # fmt: skip
+_ARRIVING = ("requests_per_s", "tokens_per_s", "tokens_per_s_per_device")
 _SUMMARY = ("batch_size", "seq_len", "latency_s", "bound", "binding")
 
 
@@ -61,6 +62,7 @@ class Analysis:
         passes: its forward passes.
         footprint: bytes that must be resident.
         time_provenance: where the times come from.
+        serving: how an engine serves; None in other phases.
     """
 
     scenario: Scenario
@@ -75,7 +77,7 @@ class Analysis:
     note: Callable[[], tuple[str, ...]]
     describe: Callable[[Analysis], str]
     judge: Callable[[], Fit | None]
-    served: Served | None = None
+    serving: Serving | None = None
 
     def __repr__(self) -> str:
         latency = plain(self.latency_s) if not self.question.shape else f"{self.question.shape}"
@@ -349,11 +351,32 @@ class Analysis:
         return bound_words(capacity_code(self.fits, self.cost.bound_code))
 
     @property
+    def devices(self) -> int:
+        """Devices that the model is divided among; FLOPs, bytes and memory are of one of them."""
+        return self.question.layout.devices
+
+    @property
+    def tokens_per_s_per_device(self) -> Number | None:
+        """Tokens per second, over the devices.
+
+        None where the unit is another.
+        """
+        found = self.tokens_per_s
+        return None if found is None else found / self.devices
+
+    @property
+    def requests_per_s(self) -> Number | None:
+        """Requests that an engine serves per second.
+
+        None in other phases.
+        """
+        return None if self.serving is None else self.serving.requests_per_s
+
+    @property
     def rates(self) -> dict[str, Number]:
         """Units per second by their name, ``tokens``, ``images`` or ``samples``, the main first."""
-        if self.served is not None:
-            per_device = self.served.tokens_per_s_per_device.value
-            return {"tokens": per_device * self.question.layout.devices}
+        if self.serving is not None:
+            return {"tokens": self.serving.tokens_per_s}
         found = self.question.phase.rates(self.question)
         return {rate.unit: rate.count / self.latency_s for rate in found}
 
@@ -388,8 +411,6 @@ class Analysis:
 
         Of a pass over a prompt; None where there is none.
         """
-        if self.served is not None:
-            return self.served.ttft_s.value
         first = self.passes[0]
         return self._pass_s(0) if first.emits and not first.step else None
 
@@ -399,8 +420,6 @@ class Analysis:
 
         None where there is none.
         """
-        if self.served is not None:
-            return self.served.tpot_s.value
         steps = self._step_passes
         if not steps:
             return None
@@ -493,9 +512,9 @@ class Analysis:
         value = declared.read(self.footprint if name.startswith("footprint.") else self)
         low = high = None
         estimate = self._estimate_of(name) if declared.scaling != "none" else None
-        ranged = getattr(self.served, name, None) if self.served is not None else None
-        if isinstance(ranged, Ranged):
-            low, high, estimate = ranged.low, ranged.high, None
+        load = self.question.load
+        if load is not None and load.request_rate is not None and name in _ARRIVING:
+            estimate = None  # as many are served as arrive
         if estimate is not None and value is not None:
             low, high = value * estimate.low, value * estimate.high
             if declared.scaling == "rate":
@@ -510,9 +529,9 @@ class Analysis:
             self.is_predicted or self.time_provenance == "forecast"
         ):
             return None
-        if name == "ttft_s":
+        if name.startswith("ttft"):
             return self._prediction.by_pass[0]
-        if name == "tpot_s" and self._step_passes:
+        if name.startswith("tpot") and self._step_passes:
             return self._prediction.by_pass[self._step_passes[0]]
         return self._prediction.whole
 
@@ -536,6 +555,7 @@ class Analysis:
             "flops_per_multiply_add": 2,
             "parameters_of": question.model.architecture.class_name,
             "ceilings": "calibrated" if self.is_predicted else question.hardware.kind,
+            **({"layout": question.layout.words} if self.devices > 1 else {}),
         }
 
     def _conventions_of_the_architecture(self) -> dict[str, str]:

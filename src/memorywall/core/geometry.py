@@ -181,6 +181,7 @@ class Experts(_Geometry):
         experts, chosen: E and k.
         routing: the rule of choice in ``core/routing.py``, which gives the number of experts that a
             number of rows touches. That number is not proportional to the rows.
+        groups: of devices among which the experts are divided; the work is that of one.
     """
 
     kind: ClassVar[Kind] = "gemm"
@@ -190,6 +191,7 @@ class Experts(_Geometry):
     experts: int
     chosen: int
     routing: str = "uniform"
+    groups: int = 1
 
     @property
     def function(self) -> str:
@@ -209,7 +211,8 @@ class Experts(_Geometry):
     @property
     def touched(self) -> Number:
         """The expected number of experts that the rows touch."""
-        return distinct(self.experts, self.chosen, size(self.rows), self.routing)
+        whole = distinct(self.experts, self.chosen, size(self.rows), self.routing)
+        return whole if self.groups == 1 else whole / self.groups
 
     def is_factor(self, weight: Axes) -> bool:
         """Return whether a weight holds the matrices, which have more axes than biases."""
@@ -218,7 +221,11 @@ class Experts(_Geometry):
     @property
     def spaces(self) -> Sequence[Space]:
         """Rows x routed x out x inner, 2 FLOPs each."""
-        return (Space(2, (*self.rows, ("routed", self.chosen), *self.out, *self.inner)),)
+        routed: Number = self.chosen
+        if self.groups > 1:
+            even = self.chosen % self.groups == 0
+            routed = self.chosen // self.groups if even else self.chosen / self.groups
+        return (Space(2, (*self.rows, ("routed", routed), *self.out, *self.inner)),)
 
 
 @dataclass(slots=True, eq=False)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, get_args
 
 from memorywall.core.errors import InvalidInputError, UnknownNameError, shown
-from memorywall.core.numbers import LARGEST, Number, as_quantity, plain
+from memorywall.core.numbers import LARGEST, Number, plain
 from memorywall.core.recipes import FORMAT_READERS
 from memorywall.core.traits import Traits
 from memorywall.core.units import read_counts
@@ -27,6 +27,7 @@ from memorywall.core.workload import (
     Routing,
     Traffic,
     as_image_size,
+    as_rate,
     choose,
     one_count,
 )
@@ -35,11 +36,11 @@ if TYPE_CHECKING:
     from memorywall.core.question import Question
 
 Part: TypeAlias = Literal[
-    "hardware", "workload", "precision", "conventions", "layout", "adjustments"
-]  # fmt: skip
+    "hardware", "layout", "workload", "precision", "conventions", "adjustments"
+]
 Kind: TypeAlias = Literal[
     "device", "phase", "length", "count", "rate", "pixels", "format", "choice"
-]  # fmt: skip
+]
 Numbers: TypeAlias = "Number | str | Sequence[int]"
 
 
@@ -60,7 +61,7 @@ class Parameter:
         part: the value of ``Scenario`` that holds it; ``adjustments`` if it has an ``effect``.
         kind: ``device``: a name or a file; ``phase``: a file of ``memorywall/phases``;
             ``length``: whole numbers, of which k is 1024 and M is 1024 k; ``count``: whole numbers;
-            ``rate``: a positive number;
+            ``rate``: a number per second;
             ``pixels``: height and width; ``format``: a name of ``core/formats.py``,
             for weights of ``core/recipes.py`` too; ``choice``: one
             of ``choices``.
@@ -110,6 +111,8 @@ class Parameter:
         """
         if self.kind == "pixels":
             return as_image_size(value)
+        if self.kind == "rate":
+            return as_rate(value, self.name)
         if self.kind == "format":
             return FORMAT_READERS[self.name](value).name
         if self.kind in ("length", "count"):
@@ -117,8 +120,6 @@ class Parameter:
                 numbers = read_counts(value, self.name, length=self.kind == "length")
                 value = numbers[0] if len(numbers) == 1 else numbers
             return one_count(value, self.name, 1, LARGEST)
-        if self.kind == "rate":
-            return as_quantity(value, self.name)
         choose(self.name, value, self.choices)
         return value
 
@@ -194,6 +195,53 @@ PARAMETERS: dict[str, Parameter] = {
             "as in the usual pipeline", DENOISING, choices=get_args(Guidance),
         ),
         Parameter(
+            "input_len", "workload", "length", "Tokens of the prompt of a request.", "1024",
+            TEXT, unit="tokens",
+        ),
+        Parameter(
+            "output_len", "workload", "length", "Tokens that a request is answered with.", "1024",
+            TEXT, unit="tokens",
+        ),
+        Parameter(
+            "concurrency", "workload", "count",
+            "Requests in flight over all devices; with request_rate, the most of them.",
+            "1; with request_rate, as many as the memory holds", TEXT, unit="requests",
+        ),
+        Parameter(
+            "request_rate", "workload", "rate",
+            "Requests that arrive per second, at random; without it a finished request is replaced "
+            "at once.",
+            "none", TEXT, unit="requests/s",
+        ),
+        Parameter(
+            "engine", "workload", "choice", "Engine that serves.", "vllm", TEXT,
+            choices=get_args(Engine),
+        ),
+        Parameter(
+            "devices", "layout", "count",
+            "Devices: tensor x pipeline x attention_data. A degree that is missing is derived.",
+            "1", unit="devices",
+        ),
+        Parameter(
+            "tensor", "layout", "count", "Devices that share each product and each head's work.",
+            "devices over the other degrees", unit="devices",
+        ),
+        Parameter(
+            "pipeline", "layout", "count", "Stages of layers; over 1 is not divided yet.", "1",
+            unit="devices",
+        ),
+        Parameter(
+            "expert", "layout", "count",
+            "Groups of devices among which whole experts are divided; the devices of a group share "
+            "each of them.",
+            "1", EXPERTS, unit="devices",
+        ),
+        Parameter(
+            "attention_data", "layout", "count",
+            "Groups of devices, each of which attends to a part of the sequences.", "1",
+            unit="devices",
+        ),
+        Parameter(
             "weights", "precision", "format", "Format of all weights, or a recipe: Q4_K_M.",
             "as stored",
         ),
@@ -257,50 +305,6 @@ PARAMETERS: dict[str, Parameter] = {
             "eager: by a framework, operator by operator.",
             "graph", choices=get_args(Launch),
         ),
-        Parameter(
-            "engine", "conventions", "choice", "The serving engine whose constants apply.", "vllm",
-            choices=get_args(Engine),
-        ),
-        Parameter(
-            "input_len", "workload", "length", "Tokens of the prompt of a request.", "1024",
-            unit="tokens",
-        ),
-        Parameter(
-            "output_len", "workload", "length", "Tokens that a request generates.", "1024",
-            unit="tokens",
-        ),
-        Parameter(
-            "concurrency", "workload", "count", "Requests in flight over all devices.", "1",
-            unit="requests",
-        ),
-        Parameter(
-            "request_rate", "workload", "rate",
-            "Requests that arrive a second, at random times (Poisson); concurrency is then the "
-            "most in flight.",
-            "always as many as the concurrency", unit="requests/s",
-        ),
-        Parameter(
-            "devices", "layout", "count", "Devices that share the model.",
-            "tensor x pipeline x attention_data", unit="devices",
-        ),
-        Parameter(
-            "tensor", "layout", "count", "Devices that share each product and each head.",
-            "devices / (pipeline x attention_data)", unit="devices",
-        ),
-        Parameter(
-            "pipeline", "layout", "count", "Stages of layers; more than 1 is not supported.", "1",
-            unit="stages",
-        ),
-        Parameter(
-            "expert", "layout", "count",
-            "Groups of devices among which whole experts are divided; the rest share each expert.",
-            "1", EXPERTS, unit="groups",
-        ),
-        Parameter(
-            "attention_data", "layout", "count",
-            "Groups of devices that each attend to a part of the sequences.",
-            "1", unit="groups",
-        ),
     )
 }  # fmt: skip
 
@@ -357,11 +361,11 @@ class Words(TypedDict, total=False):
     cache_page: int | str | None
     ceilings: str | None
     launch: str | None
-    engine: str | None
     input_len: int | str | None
     output_len: int | str | None
     concurrency: int | str | None
     request_rate: float | str | None
+    engine: str | None
     devices: int | str | None
     tensor: int | str | None
     pipeline: int | str | None
@@ -385,7 +389,7 @@ def by_part(words: Mapping[str, Any]) -> dict[Part, dict[str, Any]]:
         InvalidInputError: a parameter given under two names.
     """
     parts: dict[Part, dict[str, Any]] = {
-        "workload": {}, "precision": {}, "conventions": {}, "layout": {}, "adjustments": {},
+        "layout": {}, "workload": {}, "precision": {}, "conventions": {}, "adjustments": {},
     }  # fmt: skip
     for word, value in words.items():
         if value is None:

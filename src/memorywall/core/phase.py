@@ -52,8 +52,27 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """The load of a serving engine.
+
+    Attributes:
+        concurrency: the most requests in flight, over all devices.
+        request_rate: requests per second that arrive, at random; None where a finished request is
+            replaced at once.
+        engine: the name of the engine.
+    """
+
+    concurrency: int
+    request_rate: float | None
+    engine: str
+
+
+@dataclass(frozen=True, slots=True)
 class Lengths:
-    """The settled parameters of a workload except phase and batch size; None if not applicable."""
+    """The settled parameters of a workload except phase; None if not applicable.
+
+    ``batch_size`` is that of the workload where it is None.
+    """
 
     seq_len: Number
     source_len: Number | None = None
@@ -62,6 +81,8 @@ class Lengths:
     new_tokens: int | None = None
     steps: int | None = None
     guidance: str | None = None
+    batch_size: Number | None = None
+    load: Load | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +100,6 @@ class Phase:
         passes: a question in, its forward passes out, in order.
         rates: a question in, the units that it processes out, the one of the headline first.
         sentence: a question without arrays in, the text of its work in the headline out.
-        serves: whether its times are those of a serving engine, with its queue.
     """
 
     name: str
@@ -90,4 +110,3 @@ class Phase:
     passes: Callable[[Question], tuple[Pass, ...]]
     rates: Callable[[Question], tuple[Rate, ...]]
     sentence: Callable[[Question], str]
-    serves: bool = False

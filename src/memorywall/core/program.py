@@ -86,7 +86,8 @@ class Op:
     @property
     def runs(self) -> bool:
         """Whether any of it runs; a skipped operator only holds its weights resident."""
-        return bool(self.writes) or not (type(self.flops) is int and self.flops == 0)
+        works = not (type(self.flops) is int and self.flops == 0)
+        return works or bool(self.writes) or self.kind == "collective"
 
     @property
     def traffic(self) -> dict[str, Number]:

@@ -159,6 +159,37 @@ def _of_samples(answer: Any) -> bool:
     return answer.samples_per_s is not None
 
 
+def _of_serving(answer: Any) -> bool:
+    return answer.serving is not None
+
+
+def _of_arrivals(answer: Any) -> bool:
+    return answer.serving is not None and answer.serving.ttft_p50_s is not None
+
+
+def _of_devices(answer: Any) -> bool:
+    return answer.devices > 1 or answer.serving is not None
+
+
+def _read_serving(name: str) -> Callable[[Any], Any]:
+    """Return what reads a number of a serving engine; None without one."""
+    return lambda answer: None if answer.serving is None else getattr(answer.serving, name)
+
+
+def _served(name: str, unit: str, meaning: str, display: Display, origin: Origin) -> Quantity:
+    return Quantity(
+        name, unit, meaning, display, "none", origin, _of_serving, compute=_read_serving(name),
+        listed=name != "in_flight",
+    )  # fmt: skip
+
+
+def _late(name: str, meaning: str) -> Quantity:
+    return Quantity(
+        name, "s", meaning, "prefixed", "time", "time", _of_arrivals, compute=_read_serving(name),
+        listed=True,
+    )  # fmt: skip
+
+
 def _seconds(
     name: str, meaning: str, scaling: Scaling, applies: Callable[[Any], bool] | None = None
 ) -> Quantity:
@@ -180,46 +211,6 @@ def _share(name: str, meaning: str) -> Quantity:
 
 
 _INTERVAL = "end of the nominal 80 % interval of measured or forecast values"
-
-
-def _of_serving(answer: Any) -> bool:
-    return answer.served is not None
-
-
-def _of_served(name: str) -> Callable[[Any], Any]:
-    """Return what reads a number of a serving engine; None without one."""
-
-    def read(answer: Any) -> Any:
-        found = None if answer.served is None else getattr(answer.served, name)
-        return getattr(found, "value", found)
-
-    return read
-
-
-def _served(
-    name: str, unit: str, meaning: str, scaling: Scaling = "none", display: Display = "number"
-) -> Quantity:
-    return Quantity(
-        name, unit, meaning, display, scaling, "time", _of_serving, compute=_of_served(name),
-        listed=True,
-    )  # fmt: skip
-
-
-_SERVING = (
-    _served("requests_per_s", "requests/s", "Requests that all devices end a second.", "rate"),
-    _served("tokens_per_s_per_device", "tokens/s", "Output tokens of one device a second.", "rate"),
-    _served("in_flight", "requests", "Requests in the batch, of all devices."),
-    _served("most_in_flight", "requests", "Requests whose cache fits the devices' memory."),
-    _served("waiting_s", "s", "Mean time in the queue.", display="prefixed"),
-    _served("ttft_p50_s", "s", "Median time to the first token.", "time", "prefixed"),
-    _served(
-        "ttft_p95_s", "s", "Time to the first token of all but 5 % of requests.", "time", "prefixed"
-    ),
-    _served("tpot_p50_s", "s", "Median time of an output token.", "time", "prefixed"),
-    _served(
-        "tpot_p95_s", "s", "Time of an output token of all but 5 % of requests.", "time", "prefixed"
-    ),
-)
 
 _ACTIVE = "Weights that a single token uses, without tables of which it reads a row."
 
@@ -289,8 +280,33 @@ ANALYSIS = (
     ),
     _seconds("ttft_s", "Time to the first token.", "time"),
     _seconds("tpot_s", "Mean time of a decode step.", "time"),
+    Quantity(
+        "devices", "",
+        "Devices that the model is divided among; FLOPs, bytes and memory are of one of them.",
+        "whole", applies=_of_devices,
+    ),
+    Quantity(
+        "tokens_per_s_per_device", "tokens/s", "Tokens per second, over the devices.", "number",
+        "rate", "time", _of_devices, listed=True,
+    ),
+    Quantity(
+        "requests_per_s", "requests/s", "Requests that an engine serves per second.", "number",
+        "rate", "time", _of_serving, listed=True,
+    ),
+    _served("in_flight", "", "Requests in the batch, over all devices.", "whole", "time"),
+    _served(
+        "most_in_flight", "", "Whole requests that the memory holds, over all devices.", "whole",
+        "ceilings",
+    ),
+    _served(
+        "waiting_s", "s", "Mean wait for a place in the batch, and for earlier prompts.",
+        "prefixed", "time",
+    ),
+    _late("ttft_p50_s", "Time to the first token that half of the requests stay below."),
+    _late("ttft_p95_s", "Time to the first token that 95 % of the requests stay below."),
+    _late("tpot_p50_s", "Time of an output token that half of the requests stay below."),
+    _late("tpot_p95_s", "Time of an output token that 95 % of the requests stay below."),
     _seconds("step_s", "The time of one denoising step.", "time", _of_denoising),
-    *_SERVING,
     _share("mfu", "Share of the device's peak FLOP/s that is attained."),
     _share("mbu", "Share of the device's peak bandwidth that is attained."),
     Quantity(

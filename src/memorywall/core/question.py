@@ -9,11 +9,11 @@ from memorywall.core.errors import InvalidInputError
 from memorywall.core.formats import Format, arithmetic_of
 from memorywall.core.forward import Forward
 from memorywall.core.hardware import Hardware
-from memorywall.core.layout import ONE_DEVICE, Layout
+from memorywall.core.layout import Layout
 from memorywall.core.model import Model
 from memorywall.core.numbers import Number, is_array
 from memorywall.core.parameters import Adjustments
-from memorywall.core.phase import Pass, Phase
+from memorywall.core.phase import Load, Pass, Phase
 from memorywall.core.storage import Storage
 
 
@@ -49,7 +49,6 @@ class Counting:
     cache_page: int = 0
     ceilings: str = "calibrated"
     launch: str = "graph"
-    engine: str = "vllm"
 
 
 # Not frozen, since a frozen dataclass takes three times as long to make; nothing changes one.
@@ -64,7 +63,7 @@ class Question:
             device without it uses the twin of equal width, or the next wider one.
         adjustments: the parameters that changed the other fields by their effects.
         layout: how the model is divided among devices.
-        request_rate: requests that arrive a second; None where as many are always in flight.
+        load: of a serving engine; None in other phases.
     """
 
     model: Model
@@ -81,8 +80,8 @@ class Question:
     formats: Formats
     counting: Counting
     adjustments: Adjustments = Adjustments()
-    layout: Layout = ONE_DEVICE
-    request_rate: float | None = None
+    layout: Layout = Layout()
+    load: Load | None = None
 
     @property
     def arithmetic(self) -> str:

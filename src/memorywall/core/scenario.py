@@ -1,11 +1,11 @@
-"""The whole question as asked: workload, formats, conventions, adjustments and device."""
+"""The whole question as asked: workload, formats, conventions, adjustments, device and layout."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from memorywall.core.hardware import Hardware
-from memorywall.core.layout import NOT_ASKED, Parallelism
+from memorywall.core.layout import AskedLayout
 from memorywall.core.model import Model
 from memorywall.core.parameters import Adjustments
 from memorywall.core.workload import Conventions, Precision, Workload
@@ -25,4 +25,4 @@ class Scenario:
     precision: Precision = Precision()
     conventions: Conventions = Conventions()
     adjustments: Adjustments = Adjustments()
-    layout: Parallelism = NOT_ASKED
+    layout: AskedLayout = AskedLayout()

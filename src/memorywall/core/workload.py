@@ -5,11 +5,12 @@ None means that a parameter was not given. No default is stored here: ``settle``
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from memorywall.core.errors import InvalidInputError, UnknownNameError, shown
-from memorywall.core.numbers import LARGEST, Number, as_count, as_quantity
+from memorywall.core.numbers import LARGEST, Number, as_count
 from memorywall.core.recipes import FORMAT_READERS
 from memorywall.core.units import read_counts
 
@@ -28,7 +29,9 @@ MOST_NEW_TOKENS = 2**22
 # Denoising steps are identical, and a few thousand are the most in use.
 MOST_STEPS = 2**20
 # The parameters that count positions, where k is 1024.
-LENGTHS = ("seq_len", "source_len", "new_tokens", "input_len", "output_len", "cache_page")
+LENGTHS = ("seq_len", "source_len", "new_tokens", "cache_page", "input_len", "output_len")
+# More requests in flight, or a second, than any deployment has.
+MOST_REQUESTS = 2**24
 _SMALL = 2**30
 
 
@@ -44,7 +47,10 @@ class Workload:
         new_tokens, steps: whole numbers.
         image_size: height and width in pixels, or one number for both.
         guidance: ``on`` or ``off``.
-        input_len, output_len, concurrency: of serving, whole numbers; request_rate: requests/s.
+        input_len, output_len: tokens of a request's prompt, and of its answer.
+        concurrency: requests in flight over all devices.
+        request_rate: requests that arrive per second.
+        engine: of ``Engine``.
     """
 
     phase: str | None = None
@@ -60,9 +66,9 @@ class Workload:
     output_len: int | None = None
     concurrency: int | None = None
     request_rate: float | None = None
+    engine: str | None = None
 
     def __post_init__(self) -> None:
-        self._check_serving()
         if self.guidance is not None:
             choose("guidance", self.guidance, get_args(Guidance))
         self._check("batch_size", self.batch_size, 1)
@@ -73,27 +79,25 @@ class Workload:
         self._check("images", self.images, 0 if isinstance(images, int | str) else 1)
         if self.image_size is not None:
             object.__setattr__(self, "image_size", as_image_size(self.image_size))
-        for name, most in (("new_tokens", MOST_NEW_TOKENS), ("steps", MOST_STEPS)):
+        if self.engine is not None:
+            choose("engine", self.engine, get_args(Engine))
+        if self.request_rate is not None:
+            object.__setattr__(self, "request_rate", as_rate(self.request_rate, "request_rate"))
+        for name, most in _ONE:
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, one_count(_read(value, name), name, 1, most))
-
-    def _check_serving(self) -> None:
-        """Check the words of serving: whole numbers, and a rate."""
-        for name in ("input_len", "output_len", "concurrency"):
-            value = getattr(self, name)
-            if value is not None:
-                object.__setattr__(self, name, one_count(_read(value, name), name, 1, LARGEST))
-        if self.request_rate is not None:
-            rate = as_quantity(_read_rate(self.request_rate), "request_rate")
-            if not isinstance(rate, int | float):
-                raise InvalidInputError("request_rate must be one number, got several.")
-            object.__setattr__(self, "request_rate", float(rate))
 
     def _check(self, name: str, value: Number | None, least: int) -> None:
         """Check a number or an array of whole numbers; most are small integers already."""
         if value is not None and not (type(value) is int and least <= value < _SMALL):
             object.__setattr__(self, name, as_count(_read(value, name), name, least))
+
+
+_ONE = (
+    ("new_tokens", MOST_NEW_TOKENS), ("steps", MOST_STEPS), ("input_len", MOST_NEW_TOKENS),
+    ("output_len", MOST_NEW_TOKENS), ("concurrency", MOST_REQUESTS),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +128,11 @@ class Conventions:
     cache_page: int | None = None
     ceilings: str | None = None
     launch: str | None = None
-    engine: str | None = None
 
     def __post_init__(self) -> None:
         given = (
             self.traffic, self.causal, self.logits, self.routing, self.mla, self.ceilings,
-            self.launch, self.engine,
+            self.launch,
         )  # fmt: skip
         for value, (name, choices) in zip(given, _CHOICES, strict=True):
             if value is not None:
@@ -147,16 +150,7 @@ _CHOICES = (
     ("mla", get_args(LatentForm)),
     ("ceilings", get_args(Ceilings)),
     ("launch", get_args(Launch)),
-    ("engine", get_args(Engine)),
 )
-
-
-def _read_rate(value: object) -> object:
-    """Return a text as its number, and any other value unchanged."""
-    try:
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
 
 
 def _read(value: object, name: str) -> object:
@@ -184,6 +178,24 @@ def as_image_size(size: object) -> tuple[int, int]:
     raise InvalidInputError(
         f"image_size must be a whole number of pixels, or height and width, got {shown(size)}"
     )
+
+
+def as_rate(value: object, name: str) -> float:
+    """Return a positive number per second, of a number or of its text.
+
+    Raises:
+        InvalidInputError: anything else.
+    """
+    rate = 0.0
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        with suppress(ValueError):
+            rate = float(value)
+    if not 0 < rate <= MOST_REQUESTS:
+        raise InvalidInputError(
+            f"{name} must be a number per second over 0, up to {MOST_REQUESTS:,}, got "
+            f"{shown(value)}"
+        )
+    return rate
 
 
 def one_count(value: object, name: str, least: int, most: int) -> int:

@@ -21,6 +21,7 @@ from memorywall.cost.template.scalars import is_zero, moved_bytes
 
 # The kernels' names of how tokens choose experts.
 _ROUTINGS = {"uniform": "balanced", "skewed": "power_law_1.2"}
+COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all")
 # The products of an indexer choose keys and have no values.
 _WITHOUT_VALUES = ("index", "distances")
 
@@ -71,9 +72,10 @@ def _calls_of_block(block: Block, first: int) -> list[Call]:
     calls: list[Call] = []
     products: dict[object, Call] = {}
     for place, op in enumerate(block.ops, start=first):
-        if not op.runs or (is_zero(op.flops) and is_zero(moved_bytes(op))):
-            continue
         geometry = op.geometry
+        idle = is_zero(op.flops) and is_zero(moved_bytes(op))
+        if not op.runs or (idle and not isinstance(geometry, Collective)):
+            continue
         joined = _joined(op, calls, products)
         if joined is not None:
             joined.ops.append(place)
@@ -112,14 +114,14 @@ def _joined(op: Op, calls: list[Call], products: dict[object, Call]) -> Call | N
             known.shape["n"] += _columns(geometry)
             _add_traffic(known, op, geometry)
         return known
-    if not calls:
+    if not calls or isinstance(geometry, Collective):
         return None
     if isinstance(geometry, Attention) and geometry.product == "pv":
         attention = next((c for c in reversed(calls) if c.kernel.startswith("attention")), None)
         if attention is not None:
             attention.shape["value_dim"] = size(geometry.head_dim)
         return attention
-    last = calls[-1]
+    last = next((c for c in reversed(calls) if c.kernel not in COLLECTIVES), calls[-1])
     rides = is_zero(moved_bytes(op)) and not isinstance(geometry, Experts)
     if isinstance(geometry, Experts) and last.kernel == "moe" and not last.shape["down"]:
         last.shape["down"] = rides = True
@@ -188,6 +190,7 @@ def _experts(op: Op, geometry: Experts) -> Call:
         "intermediate_size": size(geometry.out) // (2 if gated else 1),
         "experts": geometry.experts,
         "experts_per_token": geometry.chosen,
+        "expert": geometry.groups,
         "gated": gated,
         "routing": _ROUTINGS[geometry.routing],
         "weight_bytes": _bytes(stored),

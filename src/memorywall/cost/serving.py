@@ -24,6 +24,7 @@ from typing import Any
 
 from memorywall.core.hardware import Hardware
 from memorywall.core.kernels import Constant
+from memorywall.core.routing import distinct
 from memorywall.core.symbols import Expression, Symbol, evaluate
 from memorywall.cost.calls import Call
 from memorywall.cost.kernels._collective import link_of
@@ -81,7 +82,8 @@ def work_of(calls: Sequence[Call], point: Point, hardware: Hardware, ranks: int)
     for call in calls:
         varying = {name: float(_number(value, at)) for name, value in call.varying.items()}
         peak = float(hardware.peak(call.arithmetic or "bf16"))
-        one = _OF[_KINDS.get(call.kernel, "collective")](call.shape, varying, peak, bandwidth, link)
+        of = _OF.get(call.kernel, _collective)
+        one = of({"kernel": call.kernel, **call.shape}, varying, peak, bandwidth, link)
         for field in fields(StepWork):
             if field.name != "ranks":
                 added = getattr(one, field.name) * call.repeat
@@ -101,7 +103,8 @@ def _gemm(s: Any, v: Any, peak: float, bandwidth: float, _: float) -> StepWork:
 
 def _moe(s: Any, v: Any, peak: float, bandwidth: float, _: float) -> StepWork:
     experts, chosen, groups = s["experts"], s["experts_per_token"], s.get("expert", 1)
-    active = experts / groups * (1 - (1 - chosen / experts) ** v["tokens"])
+    routing = "uniform" if s["routing"] == "balanced" else "skewed"
+    active = float(distinct(experts, chosen, v["tokens"], routing)) / groups
     inner, rows = s["intermediate_size"] / s.get("tensor", 1), v["tokens"] * chosen / groups
     size = (3 if s["gated"] else 2) * s["hidden_size"] * inner
     moved = active * size * s["weight_bytes"] + 2 * rows * (2 * s["hidden_size"] + 3 * inner)
@@ -134,14 +137,13 @@ def _stream(_: Any, v: Any, __: float, bandwidth: float, ___: float) -> StepWork
 
 
 def _collective(s: Any, v: Any, _: float, __: float, link: float) -> StepWork:
-    return StepWork(sums=1, sent_s=v["bytes"] * s["crossings"] / link)
+    crossings = 2 if s["kernel"] == "all_reduce" else 1
+    return StepWork(sums=1, sent_s=crossings * v["bytes"] / link)
 
 
-_KINDS = {name: name for name in ("gemm", "moe", "attention_decode", "attention_prefill")}
-_KINDS |= {"stream": "stream", "roofs": "stream"}
 _OF = {
     "gemm": _gemm, "moe": _moe, "attention_decode": _decode, "attention_prefill": _prefill,
-    "stream": _stream, "collective": _collective,
+    "stream": _stream, "roofs": _stream,
 }  # fmt: skip
 
 
@@ -151,12 +153,27 @@ def pass_s(work: StepWork, constants: Mapping[str, float], *, rides: bool = Fals
     attention = hypot(
         work.attention_compute_s / _ATTENTION_COMPUTE, work.attention_memory_s / _ATTENTION_TRAFFIC
     )
-    launches = work.kernels * constants["kernel_s"] * (_RIDING_LAUNCHES if rides else 1.0)
-    sums = 0.0
-    if work.ranks > 1:
-        each = constants["reduce_s"] + constants["reduce_rank_s"] * (work.ranks - 1)
-        sums = work.sums * each + work.sent_s / _LINK
-    return products + attention + work.stream_s / _TRAFFIC + launches + sums
+    launches = launches_s(work, constants) * (_RIDING_LAUNCHES if rides else 1.0)
+    return products + attention + work.stream_s / _TRAFFIC + launches + sums_s(work, constants)
+
+
+def sheet_s(work: StepWork) -> float:
+    """Return the least seconds of a pass at the data sheet."""
+    products = max(work.compute_s, work.memory_s)
+    return products + max(work.attention_compute_s, work.attention_memory_s) + work.stream_s
+
+
+def launches_s(work: StepWork, constants: Mapping[str, float]) -> float:
+    """Return the seconds in which the kernels of a pass are launched."""
+    return work.kernels * constants["kernel_s"]
+
+
+def sums_s(work: StepWork, constants: Mapping[str, float]) -> float:
+    """Return the seconds of the collectives of a pass."""
+    if work.ranks == 1:
+        return 0.0
+    each = constants["reduce_s"] + constants["reduce_rank_s"] * (work.ranks - 1)
+    return work.sums * each + work.sent_s / _LINK
 
 
 def tpot_s(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from memorywall.core.traits import Traits
 
 ALWAYS = frozenset(("batch_size", "weights", "activations", "traffic", "ceilings", "launch"))
+LAYOUT = frozenset(("devices", "tensor", "pipeline", "expert", "attention_data"))
 LENGTH = frozenset(("seq_len",))
 SOURCE = frozenset(("source_len",))
 SIGHT = frozenset(("image_size", "images"))
@@ -12,10 +13,9 @@ CACHE = frozenset(("kv_cache", "cache_page"))
 LAYERS = frozenset(("state", "routing", "mla"))
 MASKS = frozenset(("causal",))
 HEAD = frozenset(("logits",))
-DEVICES = frozenset(("devices", "tensor", "pipeline", "expert", "attention_data"))
 ROUNDS = frozenset(("steps", "guidance"))
 
-WHOLE_PASS = ALWAYS | LENGTH | SOURCE | SIGHT | CACHE | LAYERS | MASKS | HEAD
+WHOLE_PASS = ALWAYS | LAYOUT | LENGTH | SOURCE | SIGHT | CACHE | LAYERS | MASKS | HEAD
 
 
 def of_a_step(traits: Traits) -> frozenset[str]:
@@ -24,5 +24,5 @@ def of_a_step(traits: Traits) -> frozenset[str]:
     Layers that attend within chunks, or to selected positions, are the exception: a framework reads
     across the border of chunks, and pairs a token with the others too.
     """
-    words = (WHOLE_PASS - SIGHT) | DEVICES
+    words = WHOLE_PASS - SIGHT
     return words if traits.chunks or traits.selections else words - MASKS

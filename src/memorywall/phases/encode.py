@@ -18,7 +18,7 @@ from memorywall.phases._lengths import (
     with_images,
 )
 from memorywall.phases._sentences import beside_images, images_in_words
-from memorywall.phases._words import ALWAYS, CACHE, SIGHT, SOURCE, WHOLE_PASS
+from memorywall.phases._words import ALWAYS, CACHE, LAYOUT, SIGHT, SOURCE, WHOLE_PASS
 
 
 def _resolve(model: Model) -> str:
@@ -33,7 +33,7 @@ def _words(traits: Traits) -> frozenset[str]:
         return ALWAYS | own
     if traits.encoder_apart:
         return ALWAYS | SIGHT
-    return WHOLE_PASS - CACHE
+    return WHOLE_PASS - CACHE - LAYOUT
 
 
 def _lengths(model: Model, asked: Workload) -> Lengths:

@@ -17,7 +17,7 @@ from memorywall.phases._lengths import (
     with_images,
 )
 from memorywall.phases._sentences import beside_images, beside_source
-from memorywall.phases._words import DEVICES, WHOLE_PASS
+from memorywall.phases._words import WHOLE_PASS
 from memorywall.phases.decode import refuse_encoder
 
 DEFAULT_NEW_TOKENS = 128
@@ -29,7 +29,7 @@ def _resolve(model: Model) -> str:
 
 
 def _words(traits: Traits) -> frozenset[str]:  # noqa: ARG001 - the common signature
-    return WHOLE_PASS | DEVICES | {"new_tokens"}
+    return WHOLE_PASS | {"new_tokens"}
 
 
 def _lengths(model: Model, asked: Workload) -> Lengths:

@@ -15,7 +15,7 @@ from memorywall.phases._lengths import (
     with_images,
 )
 from memorywall.phases._sentences import beside_images, beside_source
-from memorywall.phases._words import DEVICES, WHOLE_PASS
+from memorywall.phases._words import WHOLE_PASS
 
 
 def _resolve(model: Model) -> str:
@@ -24,7 +24,7 @@ def _resolve(model: Model) -> str:
 
 
 def _words(traits: Traits) -> frozenset[str]:  # noqa: ARG001 - the common signature
-    return WHOLE_PASS | DEVICES
+    return WHOLE_PASS
 
 
 def settle_prompt(model: Model, asked: Workload) -> Lengths:

@@ -96,6 +96,11 @@ def headline(analysis: Analysis) -> str:
     if analysis.ttft_s is not None and analysis.tpot_s is not None:
         first, step = (_point(analysis, name) for name in ("ttft_s", "tpot_s"))
         text += f" (first token after {first}, each further one after {step})"
+    if analysis.serving is not None:
+        text += (
+            f"; {render_number(float(analysis.tokens_per_s_per_device or 0), 4)} tokens/s a device,"
+            f" {render_number(float(analysis.requests_per_s or 0), 3)} requests/s"
+        )
     lacking = does_not_fit(analysis) or fits_tightly(analysis)
     return f"{lacking}\n{text}" if lacking else text
 
@@ -175,7 +180,10 @@ def asked(question: Question) -> str:
     """Return the work of a question without arrays, as text."""
     traced = question.model.traits.traced_pass
     if traced is None:
-        return f"{question.phase.sentence(question)}, batch {question.batch_size}"
+        alone = "" if question.load is not None else f", batch {question.batch_size}"
+        layout = question.layout
+        over = f", over {layout.devices} devices ({layout.words})" if layout.devices > 1 else ""
+        return f"{question.phase.sentence(question)}{alone}{over}"
     inputs = ", ".join(traced.inputs) or "no inputs"  # they need not be tokens
     if traced.memory is not None:
         return f"one training step over {inputs}"

@@ -1,4 +1,5 @@
 """The points of error that each term of the formulas of kernels buys.
+
 The formula of every kind is fitted to some of the layers with all its terms, and then without each
 of them; errors are of the layers held out, in the tables in which the term is fitted.
 """

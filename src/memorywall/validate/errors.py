@@ -72,6 +72,8 @@ class Validation:
         limits: what is promised.
         worst: the measurements that are missed most, as text.
         refused: what was not predicted, with the reasons.
+        answered, least_answered: the share of measurements that were predicted, and the least that
+            is promised; None where it is not counted.
     """
 
     name: str
@@ -79,11 +81,18 @@ class Validation:
     limits: tuple[Limit, ...]
     worst: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
+    answered: float | None = None
+    least_answered: float = 0.0
 
     @property
     def failures(self) -> tuple[str, ...]:
         """The limits that are exceeded, in sentences."""
-        return tuple(said for limit in self.limits for said in self._exceeded(limit))
+        found = [said for limit in self.limits for said in self._exceeded(limit)]
+        if self.answered is not None and self.answered < self.least_answered:
+            found.append(
+                f"{self.name}: {self.answered:.1%} are predicted, not {self.least_answered:.0%}"
+            )
+        return tuple(found)
 
     def _exceeded(self, limit: Limit) -> Iterable[str]:
         section = next((s for s in self.sections if s.title == limit.section), None)

@@ -154,6 +154,8 @@ def _option(parameter: Parameter) -> Callable[[_Function], _Function]:
     if parameter.kind in ("length", "count"):
         of_numbers = counts if parameter.axis else count
         return of_numbers(*declared, length=parameter.kind == "length", help=text)
+    if parameter.kind == "rate":
+        return click.option(*declared, metavar="PER_SECOND", help=text)
     if parameter.kind == "pixels":
         return click.option(*declared, metavar="HEIGHT[xWIDTH]", help=text)
     if parameter.kind == "format":
