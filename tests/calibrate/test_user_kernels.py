@@ -32,6 +32,15 @@ def test_constants_follow_the_measurements(tmp_path: Path) -> None:
     assert not found.odd
 
 
+def test_a_slower_device_has_slower_constants(tmp_path: Path) -> None:
+    # Twice the times of the class: launches last longer, and a share of the peak is idle.
+    usual = mw.kernel_time("gemm", on=CARD, m=1, n=64, k=64).table.constants
+    rows = products(160, "rtx-4090", factor=2.0)
+    (found,) = calibrate_kernels(write_csv(tmp_path / "mine.csv", rows), CARD)
+    assert found.table.constants["launch_s"] > 1.5 * usual["launch_s"]
+    assert found.table.constants["peak_share"] < 0.7 * usual["peak_share"]
+
+
 def test_odd_measurements_are_listed_and_weigh_less(tmp_path: Path) -> None:
     rows = products(60, "rtx-4090", factor=1.1)
     rows[3]["seconds"] *= 3

@@ -56,6 +56,7 @@ def test_every_table_says_where_it_comes_from() -> None:
         for table in read_tables(path):
             assert "Apache-2.0" in table.dataset
             assert table.rows > 0
+            assert table.median_error is None or 0 < table.median_error <= (table.p90_error or 0)
             assert table.physics
             if not path.stem.startswith("class-"):
                 assert table.version
@@ -120,3 +121,11 @@ def test_passes_have_the_constants_of_an_engine() -> None:
     assert step_table(card).engine == ""
     assert step_table(card, "exllamav2").engine == "exllamav2"
     assert step_table(card, "no such engine") == step_table(card)
+
+
+@pytest.mark.parametrize("text", ["", "kind = 3", "[[table]]\nkind = 'gemm'\n", "\x00"])
+def test_a_file_that_is_no_table_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "odd.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidInputError):
+        read_tables(path)
