@@ -10,16 +10,22 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 import memorywall as mw
-from memorywall.calibrate.kernel_classes import all_class_tables, class_for, table_of, without
+from memorywall.calibrate.kernel_classes import (
+    APART,
+    all_class_tables,
+    class_for,
+    table_of,
+    without,
+)
 from memorywall.calibrate.kernel_fit import interval, possible_rows, predicted, tables_of
-from memorywall.calibrate.kernel_forms import form_of
+from memorywall.calibrate.kernel_forms import fitted_together, form_of
 from memorywall.calibrate.public_kernels import KINDS, SOURCE, read_kernels
 from memorywall.calibrate.samples import Samples
 from memorywall.catalog.kernel_tables import FOLDER, kernel_class
@@ -27,9 +33,11 @@ from memorywall.catalog.table_files import read_tables, tables_toml
 from memorywall.core.files import write_text
 from memorywall.core.hardware import Hardware
 from memorywall.core.kernels import Table
+from memorywall.core.numbers import Array
 from memorywall.cost.kernels import all_kernels, find_kernel
 
 HEADING = "Written by tools/calibrations.py: constants of kernels, fitted to public measurements."
+_ASKED = 2000  # measurements of a table by which intervals of classes are found
 CONSTANTS = {kernel.name: kernel.constants for kernel in all_kernels()}
 
 
@@ -40,24 +48,23 @@ def main() -> None:
     for path in sorted(FOLDER.glob("*.toml")):
         if not path.stem.startswith("class-"):
             found[mw.hardware(path.stem)] += [t for t in read_tables(path) if t.kind not in kinds]
-    samples: list[Samples] = []
     for kind in kinds:
-        for parts in grouped(list(read_kernels(folder, kind))):
+        for parts in fitted_together(read_kernels(folder, kind)):
             hardware = mw.hardware(parts[0].device)
             forms = [form_of(kind, hardware, p.dtype, p.engine) for p in parts]
             for table in tables_of(find_kernel(kind), parts, hardware, forms, source=SOURCE):
                 found[hardware].append(table)
                 print(hardware.name, kind, table.dtype, table.engine, table.median_error,
                       table.p90_error, flush=True)  # fmt: skip
-            samples += [p.at_most(3000) for p in parts]
     for hardware, tables in found.items():
         ordered = sorted(tables, key=lambda t: (t.kind, t.dtype, t.engine))
         write_text(FOLDER / f"{hardware.name}.toml", tables_toml(ordered, CONSTANTS, HEADING))
     classes = all_class_tables(found)
+    samples = [part.at_most(_ASKED) for kind in KINDS for part in read_kernels(folder, kind)]
     intervals = left_out_intervals(found, samples)
     for name, tables in classes.items():
         known = {t.kind: t for t in read_old(name)}
-        kept = [with_interval(t, intervals.get(t.kind), known.get(t.kind)) for t in tables]
+        kept = [with_interval(t, intervals.get((name, t.kind)), known.get(t.kind)) for t in tables]
         write_text(FOLDER / f"{name}.toml", tables_toml(kept, CONSTANTS, HEADING))
 
 
@@ -74,34 +81,30 @@ def with_interval(table: Table, fitted: tuple[float, float] | None, known: Table
     return table if fitted is None else replace(table, low=fitted[0], high=fitted[1])
 
 
-def grouped(samples: list[Samples]) -> list[list[Samples]]:
-    """Return samples that are fitted together: of one device and dtype, if they share constants."""
-    groups: dict[tuple[str, ...], list[Samples]] = defaultdict(list)
-    for each in samples:
-        form = form_of(each.kind, mw.hardware(each.device), each.dtype, each.engine)
-        apart = () if form.shared else (each.engine,)
-        if len(each):
-            groups[each.device, each.dtype, *apart].append(each)
-    return list(groups.values())
-
-
 def left_out_intervals(
-    found: dict[Hardware, list[Table]], samples: Sequence[Samples]
-) -> dict[str, tuple[float, float]]:
-    """Return the interval of each kind on devices that the class defaults were made without."""
-    ratios: dict[str, list[np.ndarray]] = defaultdict(list)
+    found: Mapping[Hardware, Sequence[Table]], samples: Sequence[Samples]
+) -> dict[tuple[str, str], tuple[float, float]]:
+    """Return the interval of each class and kind on devices that it was made without."""
+    ratios: dict[tuple[str, str], list[Array]] = defaultdict(list)
     for part in samples:
-        device = mw.hardware(part.device)
-        tables = class_for(device, all_class_tables(without(found, [device])))
-        table, kernel = table_of(tables, part.kind, part.dtype, part.engine), find_kernel(part.kind)
-        if table is None:
+        device, kernel = mw.hardware(part.device), find_kernel(part.kind)
+        table = left_out_table(found, device, part)
+        if table is None or device.name in APART:
             continue
         possible, _ = possible_rows(kernel, part, device)
         ratio = predicted(kernel, possible, device, table.constants) / possible.seconds
-        ratios[part.kind].append(ratio)
+        ratios[kernel_class(device), part.kind].append(ratio)
         print("left out", device.name, kernel_class(device), part.kind, part.dtype, part.engine,
               f"{np.median(np.abs(ratio - 1)):.3f}", flush=True)  # fmt: skip
-    return {kind: interval(np.concatenate(found)) for kind, found in ratios.items()}
+    return {key: interval(np.concatenate(found)) for key, found in ratios.items()}
+
+
+def left_out_table(
+    found: Mapping[Hardware, Sequence[Table]], device: Hardware, part: Samples
+) -> Table | None:
+    """Return the class defaults for a device, made without it."""
+    tables = class_for(device, all_class_tables(without(found, [device])))
+    return table_of(tables, part.kind, part.dtype, part.engine)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from memorywall.core.kernels import Argument, Kernel, KernelTime, Table
 from memorywall.core.numbers import LARGEST, Number, as_quantity, plain
 from memorywall.cost.kernels import find_kernel
 from memorywall.cost.kernels.bounds import bound_of
-from memorywall.cost.kernels.facts import attention_dtype, dtype_of
+from memorywall.cost.kernels.facts import attention_cache, attention_dtype, dtype_of
 
 # Points priced at once: a block's arrays, with an axis of candidates, fit the processor's cache.
 _BLOCK = 4096
@@ -67,7 +67,8 @@ def kernel_time(
     read = _read(kernel, shape)
     key = dtype if kernel.over == "memory" else ""
     if "kv_cache" in read:
-        key = attention_dtype(_attention(dtype), str(read["kv_cache"]))
+        read["kv_cache"] = shape.get("kv_cache") or attention_cache(dtype)
+        key = attention_dtype(dtype, str(read["kv_cache"]))
     found = table(hardware, kind, key, engine)
     seconds, least = _priced(kernel, hardware, key, found, read)
     seconds = np.maximum(seconds, least)
@@ -76,11 +77,6 @@ def kernel_time(
         float(n) if np.ndim(n) == 0 else n for n in (seconds, low, high, least)
     )
     return KernelTime(seconds, low, high, least, found.provenance, found)
-
-
-def _attention(dtype: str) -> str:
-    """Return the dtype of attention's tables: 16 bits are one."""
-    return "bf16" if dtype == "fp16" else dtype
 
 
 def _read(kernel: Kernel, shape: Mapping[str, Any]) -> dict[str, Any]:

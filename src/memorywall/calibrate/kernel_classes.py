@@ -18,7 +18,7 @@ from memorywall.core.kernels import Table
 
 # The constants of a class say how many devices they are the medians of.
 # Measured with eager launches of 28 us, which are not those of a class.
-_APART = ("arc-pro-b60",)
+APART = ("arc-pro-b60",)
 # The devices that tables of one engine are made of at least; of fewer, all engines count.
 _FEWEST = 3
 _MADE_OF = "medians of {}"
@@ -27,7 +27,7 @@ Found = Mapping[Hardware, Sequence[Table]]
 
 def class_tables(found: Found, name: str) -> list[Table]:
     """Return the tables of a class, one a kind, dtype and engine, and one of all engines."""
-    found = {device: tables for device, tables in found.items() if device.name not in _APART}
+    found = {device: tables for device, tables in found.items() if device.name not in APART}
     members = {device: tables for device, tables in found.items() if kernel_class(device) == name}
     every = [table for tables in found.values() for table in tables]
     keys = {(table.kind, table.dtype, engine) for table in every for engine in ("", table.engine)}

@@ -23,8 +23,11 @@ from memorywall.cost.kernels.bounds import bound_of
 _SOFT = 0.1
 _MOST_EVALUATIONS = 80
 _PRIOR = 0.5
+_INSIDE = 1e-3
 # A row at this share of the bound may be a clock above the nominal one, or a rounded time.
 _TOLERANCE = 0.97
+# Measurements of one table of a user that are fitted, and those of half of its layers at least.
+_MOST_OF_ALL, _FEWEST_OF_HALF = 5_000, 10
 # Intervals are widened: shapes that were not fitted scatter more than those that were.
 _WIDER = 1.1
 
@@ -68,9 +71,10 @@ def fit(
     known = {constant.name: constant for constant in kernel.constants}
     free = [known[name] for name in form.shared]
     free += [known[name] for _ in parts for name in form.own]
-    low, high, start = (np.log([_of(c, end) for c in free]) for end in ("low", "high", "start"))
+    low, high = (np.log([_of(c, end) for c in free]) for end in ("low", "high"))
     usual = form.usual or {}
     start = np.array([np.log(usual.get(c.name, c.start)) for c in free])
+    start = np.clip(start, low + _INSIDE, high - _INSIDE)  # which a fit has to start within
 
     def constants(point: Array, part: int) -> dict[str, float]:
         values = np.exp(point)
@@ -155,6 +159,35 @@ def tables_of(
             )
         )  # fmt: skip
     return tables
+
+
+def fit_all(
+    kernel: Kernel, samples: Samples, hardware: Hardware, form: Form, *, source: str
+) -> Table:
+    """Return a table fitted to all of a few measurements.
+
+    Its error and interval are those of half of the layers, predicted by constants that were fitted
+    to the other half; with too few layers for halves, the interval is that of the measurements
+    themselves, and no error is stated.
+    """
+    some = samples.at_most(_MOST_OF_ALL)
+    constants = fit(kernel, [some], hardware, [form])[0]
+    inside = some.seconds / predicted(kernel, some, hardware, constants)
+    train, test = some.held_out()
+    off, ratios = np.array([]), inside
+    if min(len(train), len(test)) >= _FEWEST_OF_HALF:
+        apart = fit(kernel, [train], hardware, [form])[0]
+        ratios = test.seconds / predicted(kernel, test, hardware, apart)
+        off = np.abs(1 / ratios - 1)
+        ratios = np.concatenate([ratios, inside])
+    low, high = interval(1 / ratios)
+    return Table(
+        kernel.name, samples.dtype, samples.engine, _rounded(constants), low, high,
+        dataset=source, version=samples.version, rows=len(some),
+        median_error=_share(np.median(off)) if len(off) else None,
+        p90_error=_share(np.quantile(off, 0.9)) if len(off) else None,
+        physics=_physics(0, len(samples)),
+    )  # fmt: skip
 
 
 def _split(samples: Samples, bit: int) -> tuple[Samples, Samples]:

@@ -18,6 +18,8 @@ from memorywall.core.numbers import Array
 from memorywall.cost.kernels.facts import attention_dtype
 
 SOURCE = "aiconfigurator-core 0.12.0 (PyPI), Apache-2.0"
+_MOST_ROWS = 20_000_000
+_BETWEEN = "\x1f"  # texts of a row; NumPy would drop a zero byte before an empty last one
 _ENGINES = {"SGLang": "sglang", "TRTLLM": "trtllm", "VLLM": "vllm"}
 _DTYPES = {
     "bfloat16": "bf16", "float16": "fp16", "fp8": "fp8", "fp8_block": "fp8_block",
@@ -36,20 +38,26 @@ def read_kernels(folder: Path, kind: str) -> Iterator[Samples]:
     yield from _READERS[kind](folder)
 
 
-def read_table(path: Path) -> dict[str, Array]:
+def read_table(path: Path, most_rows: int = _MOST_ROWS) -> dict[str, Array]:
     """Return a Parquet file as arrays; texts as arrays of objects.
 
     Raises:
-        InvalidInputError: there is no such file.
+        InvalidInputError: there is no such file, it is not Parquet, or has too many rows.
         MissingDependencyError: pyarrow is not installed.
     """
     try:
-        from pyarrow import parquet  # noqa: PLC0415 - for fits and validation alone
+        from pyarrow import ArrowException, parquet  # noqa: PLC0415 - for fits and validation alone
     except ImportError:
         raise MissingDependencyError("pyarrow", "reading Parquet", "test") from None
     if not path.is_file():
         raise InvalidInputError(f"{path} is missing.", "Name the folder of the tables: --data.")
-    table = parquet.read_table(path)
+    try:
+        file = parquet.ParquetFile(path)
+        if file.metadata.num_rows > most_rows:
+            raise InvalidInputError(f"{path} must have at most {most_rows:,} rows.")
+        table = file.read()
+    except (ArrowException, OSError) as error:
+        raise InvalidInputError(f"{path} is not Parquet: {str(error)[:200]}") from None
     return {
         name: table.column(name).to_pandas().astype(object).to_numpy()
         if str(table.schema.field(name).type).startswith(("dictionary", "string"))
@@ -60,15 +68,14 @@ def read_table(path: Path) -> dict[str, Array]:
 
 def groups(table: Mapping[str, Array], *names: str) -> Iterator[tuple[tuple[str, ...], Array]]:
     """Yield the values of some columns, and the places of the rows that have them, in order."""
-    # The last part keeps texts apart that end in an empty value.
     keys = np.array(
-        ["\x1f".join([*map(str, row), "."]) for row in zip(*(table[n] for n in names), strict=True)]
+        [_BETWEEN.join(map(str, row)) for row in zip(*(table[n] for n in names), strict=True)]
     )
     found, inverse = np.unique(keys, return_inverse=True)
     order = np.argsort(inverse, kind="stable")
     ends = np.cumsum(np.bincount(inverse))
     for key, start, end in zip(found, [0, *ends[:-1]], ends, strict=True):
-        yield tuple(str(key).split("\x1f")[:-1]), order[start:end]
+        yield tuple(str(key).split(_BETWEEN)), order[start:end]
 
 
 def _gemm(folder: Path) -> Iterator[Samples]:

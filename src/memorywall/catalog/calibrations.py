@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from memorywall.catalog.kernel_tables import has_own_tables, kernel_table
+from memorywall.catalog.kernel_tables import has_own_tables, kernel_table, measured_kinds
 from memorywall.catalog.step_tables import class_table, step_table
 from memorywall.core.hardware import Hardware
 from memorywall.core.kernels import Table
 from memorywall.core.quantities import Provenance
 
 STEP, HOST = "step", "host"
+_OF_A_PASS = {"gemm", "attention_prefill", "attention_decode"}
 
 
 def table(hardware: Hardware, kind: str, dtype: str, engine: str = "") -> Table:
@@ -37,12 +38,13 @@ def provenance_of(hardware: Hardware, *, by_kernels: bool) -> Provenance:
 def has_kernels(hardware: Hardware) -> bool:
     """Return whether passes on a device are priced kernel by kernel.
 
-    They are where its kernels were measured, and on NVIDIA's other data-centre GPUs with stacked
-    memory, whose classes have measured members.
+    They are where products and attention were measured, and on NVIDIA's other data-centre GPUs with
+    stacked memory, whose classes have measured members. Elsewhere single kernels, such as a user's
+    collectives, say less about a pass than the runs of the device's class.
     """
     stacked = hardware.main_memory.name.startswith("HBM")
     of_class = hardware.vendor == "NVIDIA" and stacked and "bf16" in hardware.peaks
-    return of_class or has_own_tables(hardware)
+    return of_class or measured_kinds(hardware) >= _OF_A_PASS
 
 
 def host_table() -> Table:

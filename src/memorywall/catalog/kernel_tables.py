@@ -53,7 +53,12 @@ def has_own_tables(hardware: Hardware) -> bool:
 
     One that was changed by hand keeps the shares of its roofs that its kernels attain.
     """
-    return any(kind != "step" for kind, _, _ in _own(hardware.name))
+    return bool(measured_kinds(hardware))
+
+
+def measured_kinds(hardware: Hardware) -> set[str]:
+    """Return the kinds of kernels that were measured on a device."""
+    return {kind for kind, _, _ in _own(hardware.name)} - {"step"}
 
 
 def kernel_table(hardware: Hardware, kind: str, dtype: str, engine: str = "") -> Table:

@@ -130,11 +130,13 @@ class Validator:
         name: the name of its file.
         help: its data, in one sentence.
         run: the folder of the data in, the errors out.
+        ablate: the folder in, tables of the errors without single terms out.
     """
 
     name: str
     help: str
     run: Callable[[Path], Validation]
+    ablate: Callable[[Path], tuple[Section, ...]] | None = None
 
 
 def error_lines(rows: Iterable[ErrorRow]) -> str:

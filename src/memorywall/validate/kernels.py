@@ -26,6 +26,7 @@ from memorywall.core.hardware import Hardware
 from memorywall.core.kernels import Table
 from memorywall.core.numbers import Array
 from memorywall.cost.kernels import find_kernel
+from memorywall.validate.ablation import ablate_kernels
 from memorywall.validate.errors import ErrorRow, Limit, Section, Validation, Validator
 
 HELD_OUT, SHEET = "layers held out", "data sheet"
@@ -213,4 +214,5 @@ VALIDATOR = Validator(
     "Public tables of kernel times: gemm.parquet, moe.parquet, attention_*.parquet, "
     "collectives_nccl.parquet.",
     validate_kernels,
+    ablate_kernels,
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
@@ -19,7 +21,8 @@ _HELP = """Fit the constants of a device to measurements in DATA, and keep them 
 
 DATA is a CSV or Parquet file: of kernels (columns kind, dtype, the kernel's arguments, and seconds
 or latency_ms), or of whole runs (columns model, weights, phase and tokens_per_s). The columns:
-docs/howto/calibrate.md. Measurements that beat the device's roofs are refused with their rows.
+docs/howto/calibrate.md. Measurements that beat the device's roofs are refused with their rows;
+those that the constants miss by more than a factor of 1.5 weigh less, and are listed.
 
 \b
 Examples:
@@ -27,6 +30,16 @@ Examples:
   memorywall calibrate my-kernels.parquet --on h100-sxm
   memorywall calibrate my-runs.csv --on ./my-device.toml --json
 """
+
+
+_MOST_SHOWN = 10
+
+
+class _Odd(NamedTuple):
+    """A measurement that constants miss by far: its place, and predicted over measured seconds."""
+
+    place: str
+    ratio: float
 
 
 @command("calibrate", "Measure", "Constants of a device from your measurements.", _HELP)
@@ -37,23 +50,24 @@ def COMMAND(  # noqa: N802 - the constant that the subcommand is found by
     data: Path, on: str, as_json: bool
 ) -> None:
     hardware = load_hardware(on)
-    odd: list[str] = []
     if holds_kernels(list(read_columns(data))):
-        tables = calibrate_kernels(data, hardware)
+        found = calibrate_kernels(data, hardware)
+        tables = [one.table for one in found]
+        odd = [_Odd(f"row {o.row}: {o.call}", o.ratio) for one in found for o in one.odd]
     else:
-        found = calibrate_file(data, on)
-        tables = [found.table]
-        odd = [
-            f"{one.run.place or one.run.model}: predicted x {one.ratio:.2f}" for one in found.odd
-        ]
+        runs = calibrate_file(data, on)
+        tables = [runs.table]
+        odd = [_Odd(one.run.place or str(one.run.model), one.ratio) for one in runs.odd]
     path = save_tables(hardware, tables)
     if as_json:
-        print_json([_record(table) for table in tables])
+        print_json(_record(hardware.name, path, tables, odd))
         return
     for table in tables:
         click.echo(_said(table))
-    for line in odd:
-        click.echo(f"odd run: {line}")
+    for one in odd[:_MOST_SHOWN]:
+        click.echo(f"odd measurement, {one.place}: predicted x {one.ratio:.2f}")
+    if len(odd) > _MOST_SHOWN:
+        click.echo(f"odd measurements: {len(odd)} in all; --json lists them")
     click.echo(f"written: {path}. Answers --on {hardware.name} use it.")
 
 
@@ -65,9 +79,20 @@ def _said(table: Table) -> str:
     )
 
 
-def _record(table: Table) -> dict[str, object]:
+def _record(
+    device: str, path: Path, tables: Sequence[Table], odd: Sequence[_Odd]
+) -> dict[str, object]:
     return {
-        "kind": table.kind, "dtype": table.dtype, "engine": table.engine, "rows": table.rows,
-        "constants": dict(table.constants), "low": table.low, "high": table.high,
-        "median_error": table.median_error,
+        "schema": "memorywall.calibration/1",
+        "hardware": device,
+        "path": str(path),
+        "tables": [
+            {
+                "kind": table.kind, "dtype": table.dtype, "engine": table.engine,
+                "rows": table.rows, "constants": dict(table.constants), "low": table.low,
+                "high": table.high, "median_error": table.median_error, "physics": table.physics,
+            }
+            for table in tables
+        ],
+        "odd": [{"place": one.place, "predicted_over_measured": one.ratio} for one in odd],
     }  # fmt: skip

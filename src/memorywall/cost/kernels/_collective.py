@@ -47,7 +47,7 @@ def collective(name: str, doing: str, sent: float) -> Kernel:
     """
 
     def share(ranks: Any) -> Any:
-        return sent * (ranks - 1) / ranks
+        return sent * np.maximum(ranks - 1, 0) / ranks
 
     def prepare(
         shape: Shape, hardware: Hardware, _dtype: str, constants: Mapping[str, float]

@@ -62,8 +62,27 @@ def dtype_of(name: str) -> Dtype:
     return DTYPES[name]
 
 
-def attention_dtype(arithmetic: str, cache: str) -> str:
-    """Return the dtype of tables of attention: its arithmetic, and its cache's if that differs."""
+# Attention multiplies activations: narrow weights change nothing, and 8 bits are one.
+_OF_ATTENTION = {
+    "fp16": "bf16", "int8": "bf16", "int4": "bf16", "mxfp4": "bf16", "fp8_block": "fp8",
+    "nvfp4": "fp8", "mxfp4_mxfp8": "fp8",
+}  # fmt: skip
+_CACHES = {"fp16": "bf16", "int8": "fp8"}
+
+
+def attention_cache(dtype: str) -> str:
+    """Return the format of the cache that attention of a dtype has if none is named."""
+    return _OF_ATTENTION.get(dtype, dtype)
+
+
+def attention_dtype(dtype: str, cache: str) -> str:
+    """Return the dtype of tables of attention: its arithmetic, and its cache's if that differs.
+
+    Over a cache of 16 bits attention is in 16 bits: no kernel narrows what it has loaded.
+    """
+    arithmetic, cache = attention_cache(dtype), _CACHES.get(cache, cache)
+    if cache == "bf16":
+        return cache
     return arithmetic if cache in (arithmetic, "") else f"{arithmetic}-{cache}"
 
 

@@ -43,6 +43,8 @@ _ROUTINGS = ("balanced", "power_law_1.01", "power_law_1.2")
 _ROWS = (16, 32, 64, 128)  # of tiles
 _COLUMNS = 128
 _UNGATED = (22, 512)  # experts per token, and experts, of Nemotron 3: without a gate
+_COUNTED = ("experts", "experts_per_token", "tensor", "expert")
+_MOST_EXPERTS = 2**16  # of a layer; loads of each are drawn
 _DRAWS = 3
 _GRID = 2.0 ** np.arange(0, 21.5, 0.5)  # tokens at which loads are drawn
 
@@ -178,6 +180,11 @@ _DEFAULTS = {"tensor": 1, "expert": 1, "routing": "balanced"}
 
 def _layer(values: list[Any], gated: Any) -> _Layer:
     experts, chosen, tensor, groups = (int(value) for value in values[:4])
+    for name, value in zip(_COUNTED, values[:4], strict=True):
+        if value != int(value) or not 1 <= value <= _MOST_EXPERTS:
+            raise InvalidInputError(
+                f"{name} must be a whole number up to {_MOST_EXPERTS:,}, got {value:g}."
+            )
     if chosen > experts or groups > experts:
         raise InvalidInputError(
             f"experts_per_token and expert must be at most experts, got {chosen} and {groups} of "
