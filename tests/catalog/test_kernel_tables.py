@@ -124,7 +124,7 @@ def test_passes_have_the_constants_of_an_engine() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "kind = 3", "[[table]]\nkind = 'gemm'\n", "\x00"])
-def test_a_file_that_is_no_table_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_not_a_table_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "odd.toml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InvalidInputError):

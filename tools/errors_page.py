@@ -1,6 +1,6 @@
 """Write docs/explanation/accuracy.md: the errors of all predictions, as ``validate`` prints them.
 
-python tools/accuracy.py FOLDER    (some minutes; the folder of the measurements)
+python tools/errors_page.py FOLDER    (some minutes; the folder of the measurements)
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from memorywall.validate.errors import Validation
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "accuracy.md"
 _HEAD = """# How far to trust a prediction
 
-Every predicted time stands beside its 80 % interval and beside `bound_s`, the least time by the
-data sheet. Times come from formulas of single kernels and of whole passes, whose constants are
+Every predicted time has an 80 % interval, and `bound_s`, the least time by the data sheet. Times come from formulas of single kernels and of whole passes, whose constants are
 fitted to public measurements. This page has their errors, as `memorywall validate --data FOLDER`
-prints them; `python tools/accuracy.py FOLDER` writes it again, and CI holds the limits.
+prints them; `python tools/errors_page.py FOLDER` writes it again, and CI holds the limits.
 
 How to read the tables:
 
