@@ -10,6 +10,7 @@ from __future__ import annotations
 import pkgutil
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
@@ -42,7 +43,12 @@ def walk(room: str, constant: str) -> Iterator[Any]:
         found = find(room, name, constant)
         if found is not None:
             yield found
+    yield from _others(room)
+
+
+@lru_cache(maxsize=64)
+def _others(room: str) -> tuple[Any, ...]:
+    """Return the constants of other packages for a room: installed packages are read once."""
     from importlib.metadata import entry_points  # noqa: PLC0415 - slow to import, rarely needed
 
-    for entry in sorted(entry_points(group=room)):
-        yield entry.load()
+    return tuple(entry.load() for entry in sorted(entry_points(group=room)))
