@@ -15,9 +15,10 @@ from memorywall.validate.errors import Validation
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "accuracy.md"
 _HEAD = """# How far to trust a prediction
 
-Every predicted time has an 80 % interval, and `bound_s`, the least time by the data sheet. Times come from formulas of single kernels and of whole passes, whose constants are
-fitted to public measurements. This page has their errors, as `memorywall validate --data FOLDER`
-prints them; `python tools/errors_page.py FOLDER` writes it again, and CI holds the limits.
+Every predicted time has an 80 % interval, and `bound_s`, the least time by the data sheet. Times
+come from formulas of single kernels and of whole passes, whose constants are fitted to public
+measurements. This page has their errors, as `memorywall validate --data FOLDER` prints them;
+`python tools/errors_page.py FOLDER` writes it again, and CI holds the limits.
 
 How to read the tables:
 
