@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 import memorywall as mw
 from memorywall.calibrate.user_kernels import calibrate_kernels, read_columns
@@ -86,9 +88,6 @@ def test_words_choose_tables(tmp_path: Path) -> None:
 
 
 def test_csv_and_parquet_say_the_same(tmp_path: Path) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
-    from pyarrow import parquet
-
     rows = products(40, "h100-sxm", "fp8")
     path = tmp_path / "mine.parquet"
     parquet.write_table(pyarrow.Table.from_pylist([{**row, "engine": None} for row in rows]), path)

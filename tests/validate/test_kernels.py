@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 import memorywall as mw
 from memorywall.calibrate.public_kernels import KINDS, read_kernels, read_table
@@ -23,7 +25,6 @@ from memorywall.validate.kernels import (
     validate_kernels,
 )
 
-parquet = pytest.importorskip("pyarrow.parquet")
 _FACTOR = 1.1  # of what is predicted: what the files' measurements took
 
 
@@ -34,8 +35,6 @@ def ground_truth() -> Path | None:
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> None:
-    import pyarrow as pa
-
     names = list(rows[0])
     parquet.write_table(pa.table({n: [row[n] for row in rows] for n in names}), path)
 
