@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow
+import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
@@ -90,7 +90,7 @@ def test_words_choose_tables(tmp_path: Path) -> None:
 def test_csv_and_parquet_say_the_same(tmp_path: Path) -> None:
     rows = products(40, "h100-sxm", "fp8")
     path = tmp_path / "mine.parquet"
-    parquet.write_table(pyarrow.Table.from_pylist([{**row, "engine": None} for row in rows]), path)
+    parquet.write_table(pa.Table.from_pylist([{**row, "engine": None} for row in rows]), path)
     device = mw.hardware("h100-sxm")
     (one,) = calibrate_kernels(write_csv(tmp_path / "mine.csv", rows), device)
     (two,) = calibrate_kernels(path, device)
