@@ -27,15 +27,18 @@ from memorywall.calibrate.stream_classes import (
     without,
 )
 from memorywall.calibrate.streams import calibrate_engine, calibrate_from_runs
-from memorywall.catalog.step_tables import FOLDER, table_toml
+from memorywall.catalog.step_tables import FOLDER
+from memorywall.catalog.table_files import tables_toml
 from memorywall.core.files import write_text
 from memorywall.core.kernels import Table
+from memorywall.cost.kernels.step import CONSTANTS
 from memorywall.validate.streams import class_run, error_lines, error_row, errors_by_group
 
 DATASET = (
     "benchmarks/fit_streams.py: public runs of llama.cpp's threads, exllamav2, ai-benchmarks, "
     "GPU-Benchmarks-on-LLM-Inference, llmfit, pavlokhmel.com and others; facts, MIT"
 )
+HEADING = "Written by benchmarks/fit_streams.py: constants of passes, fitted to public runs."
 ABLATIONS: dict[str, dict[str, float]] = {
     "all terms": {},
     "without unpacking": {"unpack_ops": 1e-3},
@@ -149,7 +152,7 @@ def _engine_tables(rows: Sequence[PublicRun], prior: Table) -> tuple[Table, ...]
 
 
 def _save(name: str, tables: Sequence[Table]) -> None:
-    write_text(FOLDER / f"{name}.toml", "\n".join(table_toml(table) for table in tables))
+    write_text(FOLDER / f"{name}.toml", tables_toml(tables, {"step": CONSTANTS}, HEADING))
 
 
 if __name__ == "__main__":

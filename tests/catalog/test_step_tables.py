@@ -9,13 +9,8 @@ import pytest
 import memorywall as mw
 from memorywall.catalog.classes import CLASSES, class_of
 from memorywall.catalog.devices import devices
-from memorywall.catalog.step_tables import (
-    FOLDER,
-    class_table,
-    read_tables,
-    step_table,
-    table_toml,
-)
+from memorywall.catalog.step_tables import FOLDER, class_table, step_table
+from memorywall.catalog.table_files import read_tables, tables_toml
 from memorywall.core.errors import InvalidInputError
 from memorywall.cost.kernels.step import CONSTANTS
 
@@ -74,7 +69,7 @@ def test_an_engine_without_a_table_has_that_of_any() -> None:
 def test_tables_survive_their_file(tmp_path: Path) -> None:
     path = tmp_path / "one.toml"
     table = class_table("apple")
-    path.write_text(table_toml(table))
+    path.write_text(tables_toml([table], {"step": CONSTANTS}))
     (again,) = read_tables(path)
     assert again == table
     path.write_text("[tables]\n")

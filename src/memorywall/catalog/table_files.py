@@ -36,7 +36,9 @@ def read_tables(path: Path) -> tuple[Table, ...]:
     entries = data.get("tables", [])
     faults: list[str] = []
     if not isinstance(entries, list) or not 0 < len(entries) <= _MOST_TABLES:
-        raise InvalidInputError(f"{path}: 'tables' must be 1 to {_MOST_TABLES} tables.", _HINT)
+        raise InvalidInputError(
+            f"{path} is not a calibration: 'tables' must be 1 to {_MOST_TABLES} tables.", _HINT
+        )
     shared: dict[str, Any] = {
         key: data[key] for key in ("dataset", "physics", "provenance") if key in data
     }
